@@ -1,0 +1,141 @@
+package elfmagic
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+)
+
+// KernelWindow is the number of bytes at the start of a file that the kernel
+// compares with patterns: BINPRM_BUF_SIZE, 256 since Linux 5.1 (6eb3c3d0a52d)
+// and 128 before.
+const KernelWindow = 256
+
+// A Pattern says which files an entry of binfmt_misc is for, by their bytes
+// from Offset on: a byte matches if it equals the Magic byte in all the bits
+// that are set in the Mask byte. A nil Mask stands for one of all bits.
+type Pattern struct {
+	Offset int
+	Magic  []byte
+	Mask   []byte
+}
+
+// Match reports whether the kernel would take a file that begins with head to
+// match the pattern. As in the kernel, a file shorter than the pattern is
+// compared as if zeros followed, and only the first KernelWindow bytes count
+// (load_misc_binary and prepare_binprm in fs/binfmt_misc.c and fs/exec.c).
+// Match does not allocate.
+func (p Pattern) Match(head []byte) bool {
+	if p.Offset < 0 || p.Offset+len(p.Magic) > KernelWindow || p.Mask != nil && len(p.Mask) != len(p.Magic) {
+		return false
+	}
+	for i, want := range p.Magic {
+		var got byte
+		if at := p.Offset + i; at < len(head) {
+			got = head[at]
+		}
+		mask := byte(0xff)
+		if p.Mask != nil {
+			mask = p.Mask[i]
+		}
+		if (got^want)&mask != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Equal reports whether two patterns are written alike. Patterns that are not
+// may still match the same files.
+func (p Pattern) Equal(q Pattern) bool {
+	return p.Offset == q.Offset && bytes.Equal(p.Magic, q.Magic) && bytes.Equal(p.Mask, q.Mask)
+}
+
+// Offsets in the ELF header, from the ELF specification. From e_entry on they
+// depend on the class.
+const (
+	offType       = 16
+	offMachine    = 18
+	offFlags32    = 36
+	offFlags64    = 48
+	headerSize32  = 52
+	headerSize64  = 64
+	identAndTypes = 20 // e_ident, e_type and e_machine: what most patterns hold
+)
+
+// An override leaves bits of the header open that a pattern compares
+// otherwise.
+type override struct {
+	name   string
+	offset int
+	mask   []byte // the pattern's mask from offset on
+	reason string
+}
+
+var (
+	appImage = override{
+		name:   "AppImage",
+		offset: elf.EI_PAD,
+		mask:   []byte{0, 0},
+		reason: "an AppImage says AI and its type in bytes 8 to 10, where other programs have zeros; byte 8 is open in every pattern",
+	}
+	x86Ident = override{
+		name:   "x86 identification",
+		offset: elf.EI_DATA,
+		mask:   []byte{0xfe, 0xfe},
+		reason: "QEMU's own registration accepts x86 programs that leave byte order or version 0, as some hand-made ones do",
+	}
+)
+
+// Pattern returns the pattern that matches the architecture's programs:
+// executables and shared objects (position-independent executables are those)
+// of its class, byte order and machine, whatever OS ABI and ABI version they
+// name. Neither the kernel's own ELF loader nor QEMU looks at these two, and
+// toolchains do set them (GNU for indirect functions, ABI versions up to 5 on
+// MIPS).
+func (a *Arch) Pattern() Pattern {
+	size := identAndTypes
+	if a.FlagsMask != 0 {
+		size = a.flagsOffset() + 4
+	}
+	magic, mask := make([]byte, size), make([]byte, size)
+	order := a.order()
+
+	copy(magic, elf.ELFMAG)
+	magic[elf.EI_CLASS] = byte(a.Class)
+	magic[elf.EI_DATA] = byte(a.Data)
+	magic[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+	for i := range elf.EI_NIDENT {
+		mask[i] = 0xff
+	}
+	mask[elf.EI_OSABI] = 0
+	mask[elf.EI_ABIVERSION] = 0
+
+	// ET_EXEC and ET_DYN, 2 and 3, differ in the last bit.
+	order.PutUint16(magic[offType:], uint16(elf.ET_EXEC))
+	order.PutUint16(mask[offType:], 0xfffe)
+	order.PutUint16(magic[offMachine:], uint16(a.Machine))
+	order.PutUint16(mask[offMachine:], 0xffff)
+	if a.FlagsMask != 0 {
+		order.PutUint32(magic[size-4:], a.Flags)
+		order.PutUint32(mask[size-4:], a.FlagsMask)
+	}
+	for _, o := range a.loose {
+		copy(mask[o.offset:], o.mask)
+	}
+	return Pattern{Magic: magic, Mask: mask}
+}
+
+func (a *Arch) flagsOffset() int {
+	if a.Class == elf.ELFCLASS64 {
+		return offFlags64
+	}
+	return offFlags32
+}
+
+func (a *Arch) order() binary.ByteOrder {
+	if a.Data == elf.ELFDATA2MSB {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}

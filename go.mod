@@ -1,0 +1,3 @@
+module github.com/projectcalico/go-build
+
+go 1.26
