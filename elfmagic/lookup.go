@@ -1,0 +1,115 @@
+package elfmagic
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/containerd/platforms"
+)
+
+// An UnknownArchError says that no architecture has the name that was asked
+// for, and which known name is nearest to it.
+type UnknownArchError struct {
+	Name    string
+	Nearest string // empty where nothing is near
+}
+
+func (e *UnknownArchError) Error() string {
+	return fmt.Sprintf("unknown architecture %q", e.Name)
+}
+
+// Hint says what the caller may have meant.
+func (e *UnknownArchError) Hint() string {
+	if e.Nearest != "" {
+		return fmt.Sprintf("did you mean %s?", e.Nearest)
+	}
+	return "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64"
+}
+
+// Lookup finds an architecture by any name that is in use for it: QEMU's
+// (aarch64), Go's (arm64), Debian's (armhf), what uname -m prints (armv7l), a
+// GNU triplet (arm-linux-gnueabihf), an emulator's or entry's name
+// (qemu-arm, qemu-arm-static), or an OCI platform with or without a variant
+// (linux/arm/v7, arm/v7). Case does not matter. The error is an
+// *UnknownArchError.
+func Lookup(name string) (*Arch, error) {
+	key := strings.ToLower(strings.TrimSpace(name))
+	if a := names[key]; a != nil {
+		return a, nil
+	}
+	if emulator, ok := strings.CutPrefix(key, "qemu-"); ok {
+		if a := byName[strings.TrimSuffix(emulator, "-static")]; a != nil {
+			return a, nil
+		}
+	}
+	if first, _, ok := strings.Cut(key, "/"); ok {
+		// containerd knows what a platform looks like. To it the arm of arm/v7
+		// is an operating system.
+		if p, err := platforms.Parse(key); err == nil {
+			a := names[p.Architecture]
+			if p.OS != "linux" {
+				a = names[first]
+			}
+			if a != nil {
+				return a, nil
+			}
+		}
+	}
+	return nil, &UnknownArchError{Name: name, Nearest: nearest(key)}
+}
+
+// names has every name of every architecture; byName only QEMU's.
+var names, byName = index()
+
+func index() (all, own map[string]*Arch) {
+	all, own = make(map[string]*Arch), make(map[string]*Arch)
+	for _, a := range rows {
+		own[a.Name] = a
+		for _, name := range a.Names() {
+			all[name] = a
+		}
+	}
+	return all, own
+}
+
+// Names returns every name by which Lookup finds the architecture, its own
+// first; platforms and the qemu- names come on top of them.
+func (a *Arch) Names() []string {
+	list := []string{a.Name}
+	add := func(names ...string) {
+		for _, name := range names {
+			if name == "" {
+				continue
+			}
+			known := false
+			for _, have := range list {
+				known = known || have == name
+			}
+			if !known {
+				list = append(list, name)
+			}
+		}
+	}
+	add(a.GOARCH)
+	for _, port := range a.Debian {
+		add(port.Name, port.Triplet)
+	}
+	add(a.Uname...)
+	add(a.Aliases...)
+	return list
+}
+
+// nearest returns the known name that is most like the given one, if any is
+// like it at all. Of equally near ones it is the first in alphabetical order.
+func nearest(name string) string {
+	name = name[strings.LastIndex(name, "/")+1:]
+	best, bestScore := "", 0.6
+	for known := range names {
+		score := levenshtein.Match(name, known, nil)
+		if score > bestScore || score == bestScore && best != "" && known < best {
+			best, bestScore = known, score
+		}
+	}
+	return best
+}
