@@ -32,7 +32,9 @@ type Arch struct {
 	// neither Go nor OCI has a name for the architecture there is none.
 	Platforms []string
 
-	// Uname are the machine names that uname -m prints on it.
+	// Uname are the machine names that uname -m prints on it. A name that two
+	// byte orders share belongs to the architecture that has it for its own:
+	// to mips, not to mipsel.
 	Uname []string
 
 	// Debian holds Debian's names of the ports that run on it.

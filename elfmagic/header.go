@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Errors of Identify and ParseHeader. All are conclusive: reading the same
@@ -16,8 +17,8 @@ var (
 	// ErrTruncated is returned for a file that ends before what its header
 	// promises, or before the end of the header itself.
 	ErrTruncated = errors.New("truncated ELF file")
-	// ErrMalformed is returned for an ELF file with a value that no loader
-	// accepts.
+	// ErrMalformed is returned for an ELF file with a value that the ELF
+	// specification does not have, or that the kernel's loader refuses.
 	ErrMalformed = errors.New("malformed ELF file")
 )
 
@@ -30,8 +31,12 @@ type UnknownMachineError struct {
 }
 
 func (e *UnknownMachineError) Error() string {
-	return fmt.Sprintf("no known architecture has ELF machine %s (%d), class %s, byte order %s",
-		e.Machine, uint16(e.Machine), bits(e.Class), byteOrder(e.Data))
+	machine := fmt.Sprint(uint16(e.Machine))
+	// Of a number without a name String makes a sum, such as EM_ALPHA_STD+208.
+	if name := e.Machine.String(); !strings.Contains(name, "+") {
+		machine += " (" + name + ")"
+	}
+	return fmt.Sprintf("no known architecture is %s %s with ELF machine %s", bits(e.Class), byteOrder(e.Data), machine)
 }
 
 func bits(c elf.Class) string {
@@ -76,6 +81,25 @@ type programHeaders struct {
 	size   uint16 // bytes of one
 	count  uint16
 }
+
+// Offsets in the ELF header, from the ELF specification. From e_entry on they
+// depend on the class.
+const (
+	offType    = 16
+	offMachine = 18
+
+	offPhoff32     = 28
+	offFlags32     = 36
+	offPhentsize32 = 42
+	offPhnum32     = 44
+	headerSize32   = 52
+
+	offPhoff64     = 32
+	offFlags64     = 48
+	offPhentsize64 = 54
+	offPhnum64     = 56
+	headerSize64   = 64
+)
 
 // HeaderSize is the number of bytes that ParseHeader looks at, at the most:
 // the size of a 64-bit ELF header.
@@ -123,16 +147,16 @@ func ParseHeader(head []byte) (Header, error) {
 	if h.Class == elf.ELFCLASS64 {
 		h.Flags = u32(head[offFlags64:], little)
 		h.programHeaders = programHeaders{
-			offset: u64(head[32:], little),
-			size:   u16(head[54:], little),
-			count:  u16(head[56:], little),
+			offset: u64(head[offPhoff64:], little),
+			size:   u16(head[offPhentsize64:], little),
+			count:  u16(head[offPhnum64:], little),
 		}
 	} else {
 		h.Flags = u32(head[offFlags32:], little)
 		h.programHeaders = programHeaders{
-			offset: uint64(u32(head[28:], little)),
-			size:   u16(head[42:], little),
-			count:  u16(head[44:], little),
+			offset: uint64(u32(head[offPhoff32:], little)),
+			size:   u16(head[offPhentsize32:], little),
+			count:  u16(head[offPhnum32:], little),
 		}
 	}
 	for _, a := range rows {
@@ -171,61 +195,14 @@ func Identify(r io.ReaderAt) (Header, error) {
 	return ParseHeader(head[:n])
 }
 
-// Bounds on what Interp reads of a file that says anything it likes. Both are
-// the kernel's own (load_elf_phdrs and load_elf_binary in fs/binfmt_elf.c).
-const (
-	maxProgramHeaders = 64 << 10 // bytes of all program headers together
-	maxInterp         = 4096     // bytes of the loader's path and its NUL: PATH_MAX
-)
-
-// Interp returns the path of the loader that a dynamically linked program
-// asks for (PT_INTERP), or the empty string for a program that asks for none:
-// a statically linked one. It reads at most 64 KiB of program headers and
-// 4 KiB of path.
+// Interp returns the path of the loader that the program asks for, as the
+// function Interp does for its segments.
 func (h Header) Interp(r io.ReaderAt) (string, error) {
-	little := h.Data == elf.ELFDATA2LSB
-	want := uint16(32)
-	if h.Class == elf.ELFCLASS64 {
-		want = 56
-	}
-	p := h.programHeaders
-	if p.count == 0 {
-		return "", nil
-	}
-	if p.size != want || int(p.count)*int(p.size) > maxProgramHeaders {
-		return "", fmt.Errorf("%w: %d program headers of %d bytes", ErrMalformed, p.count, p.size)
-	}
-	table := make([]byte, int(p.count)*int(p.size))
-	if err := readAt(r, table, p.offset); err != nil {
+	segments, err := h.Segments(r)
+	if err != nil {
 		return "", err
 	}
-	for ; len(table) > 0; table = table[p.size:] {
-		if elf.ProgType(u32(table, little)) != elf.PT_INTERP {
-			continue
-		}
-		var offset, size uint64
-		if h.Class == elf.ELFCLASS64 {
-			offset, size = u64(table[8:], little), u64(table[32:], little)
-		} else {
-			offset, size = uint64(u32(table[4:], little)), uint64(u32(table[16:], little))
-		}
-		if size < 2 || size > maxInterp {
-			return "", fmt.Errorf("%w: loader's path of %d bytes", ErrMalformed, size)
-		}
-		path := make([]byte, size)
-		if err := readAt(r, path, offset); err != nil {
-			return "", err
-		}
-		if path[size-1] != 0 {
-			return "", fmt.Errorf("%w: loader's path without an end", ErrMalformed)
-		}
-		for i, c := range path {
-			if c == 0 {
-				return string(path[:i]), nil
-			}
-		}
-	}
-	return "", nil
+	return Interp(r, segments)
 }
 
 // readAt fills b, or says that the file is truncated.

@@ -2,9 +2,9 @@ package elfmagic
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/containerd/platforms"
 )
 
@@ -43,20 +43,32 @@ func Lookup(name string) (*Arch, error) {
 			return a, nil
 		}
 	}
-	if first, _, ok := strings.Cut(key, "/"); ok {
-		// containerd knows what a platform looks like. To it the arm of arm/v7
-		// is an operating system.
-		if p, err := platforms.Parse(key); err == nil {
-			a := names[p.Architecture]
-			if p.OS != "linux" {
-				a = names[first]
-			}
-			if a != nil {
-				return a, nil
-			}
-		}
+	if a := byPlatform(key); a != nil {
+		return a, nil
 	}
 	return nil, &UnknownArchError{Name: name, Nearest: nearest(key)}
+}
+
+// byPlatform finds the architecture of an OCI platform, whose operating system
+// may be left out if a variant is there.
+func byPlatform(key string) *Arch {
+	first, _, ok := strings.Cut(key, "/")
+	if !ok {
+		return nil
+	}
+	if names[first] != nil {
+		key = "linux/" + key
+	}
+	p, err := platforms.Parse(key)
+	if err != nil || p.OS != "linux" {
+		return nil
+	}
+	// Variants have a number (v7, power9, rva22u64). Anything else is a slip
+	// that must not pass for the first half of it: arm64/amd64, arm/linux.
+	if p.Variant != "" && (names[p.Variant] != nil || !strings.ContainsAny(p.Variant, "0123456789")) {
+		return nil
+	}
+	return names[p.Architecture]
 }
 
 // names has every name of every architecture; byName only QEMU's.
@@ -79,14 +91,7 @@ func (a *Arch) Names() []string {
 	list := []string{a.Name}
 	add := func(names ...string) {
 		for _, name := range names {
-			if name == "" {
-				continue
-			}
-			known := false
-			for _, have := range list {
-				known = known || have == name
-			}
-			if !known {
+			if name != "" && !slices.Contains(list, name) {
 				list = append(list, name)
 			}
 		}
@@ -98,18 +103,4 @@ func (a *Arch) Names() []string {
 	add(a.Uname...)
 	add(a.Aliases...)
 	return list
-}
-
-// nearest returns the known name that is most like the given one, if any is
-// like it at all. Of equally near ones it is the first in alphabetical order.
-func nearest(name string) string {
-	name = name[strings.LastIndex(name, "/")+1:]
-	best, bestScore := "", 0.6
-	for known := range names {
-		score := levenshtein.Match(name, known, nil)
-		if score > bestScore || score == bestScore && best != "" && known < best {
-			best, bestScore = known, score
-		}
-	}
-	return best
 }

@@ -13,7 +13,7 @@ const KernelWindow = 256
 
 // A Pattern says which files an entry of binfmt_misc is for, by their bytes
 // from Offset on: a byte matches if it equals the Magic byte in all the bits
-// that are set in the Mask byte. A nil Mask stands for one of all bits.
+// that are set in the Mask byte. An empty Mask stands for one of all bits.
 type Pattern struct {
 	Offset int
 	Magic  []byte
@@ -23,10 +23,11 @@ type Pattern struct {
 // Match reports whether the kernel would take a file that begins with head to
 // match the pattern. As in the kernel, a file shorter than the pattern is
 // compared as if zeros followed, and only the first KernelWindow bytes count
-// (load_misc_binary and prepare_binprm in fs/binfmt_misc.c and fs/exec.c).
-// Match does not allocate.
+// (search_binfmt_handler in fs/binfmt_misc.c, prepare_binprm in fs/exec.c). A
+// pattern that the kernel would not register (bm_register in
+// fs/binfmt_misc.c) matches nothing. Match does not allocate.
 func (p Pattern) Match(head []byte) bool {
-	if p.Offset < 0 || p.Offset+len(p.Magic) > KernelWindow || p.Mask != nil && len(p.Mask) != len(p.Magic) {
+	if !p.registrable() {
 		return false
 	}
 	for i, want := range p.Magic {
@@ -35,7 +36,7 @@ func (p Pattern) Match(head []byte) bool {
 			got = head[at]
 		}
 		mask := byte(0xff)
-		if p.Mask != nil {
+		if len(p.Mask) != 0 {
 			mask = p.Mask[i]
 		}
 		if (got^want)&mask != 0 {
@@ -45,23 +46,19 @@ func (p Pattern) Match(head []byte) bool {
 	return true
 }
 
+// registrable reports whether the kernel would accept the pattern: it has a
+// magic that lies within the window, and a mask, if any, of the same length.
+func (p Pattern) registrable() bool {
+	return len(p.Magic) != 0 && len(p.Magic) <= KernelWindow &&
+		p.Offset >= 0 && p.Offset <= KernelWindow-len(p.Magic) &&
+		(len(p.Mask) == 0 || len(p.Mask) == len(p.Magic))
+}
+
 // Equal reports whether two patterns are written alike. Patterns that are not
 // may still match the same files.
 func (p Pattern) Equal(q Pattern) bool {
 	return p.Offset == q.Offset && bytes.Equal(p.Magic, q.Magic) && bytes.Equal(p.Mask, q.Mask)
 }
-
-// Offsets in the ELF header, from the ELF specification. From e_entry on they
-// depend on the class.
-const (
-	offType       = 16
-	offMachine    = 18
-	offFlags32    = 36
-	offFlags64    = 48
-	headerSize32  = 52
-	headerSize64  = 64
-	identAndTypes = 20 // e_ident, e_type and e_machine: what most patterns hold
-)
 
 // An override leaves bits of the header open that a pattern compares
 // otherwise.
@@ -94,7 +91,7 @@ var (
 // toolchains do set them (GNU for indirect functions, ABI versions up to 5 on
 // MIPS).
 func (a *Arch) Pattern() Pattern {
-	size := identAndTypes
+	size := offMachine + 2
 	if a.FlagsMask != 0 {
 		size = a.flagsOffset() + 4
 	}
@@ -138,4 +135,27 @@ func (a *Arch) order() binary.ByteOrder {
 		return binary.BigEndian
 	}
 	return binary.LittleEndian
+}
+
+// Heads returns the first bytes of some of the architecture's programs, as
+// toolchains write them: executables and position-independent ones, with the
+// System V and the GNU OS ABI. They show which patterns of other owners would
+// catch such programs.
+func (a *Arch) Heads() [][]byte {
+	var heads [][]byte
+	for _, osabi := range []elf.OSABI{elf.ELFOSABI_NONE, elf.ELFOSABI_LINUX} {
+		for _, typ := range []elf.Type{elf.ET_EXEC, elf.ET_DYN} {
+			head := make([]byte, headerSize64)
+			copy(head, elf.ELFMAG)
+			head[elf.EI_CLASS] = byte(a.Class)
+			head[elf.EI_DATA] = byte(a.Data)
+			head[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+			head[elf.EI_OSABI] = byte(osabi)
+			a.order().PutUint16(head[offType:], uint16(typ))
+			a.order().PutUint16(head[offMachine:], uint16(a.Machine))
+			a.order().PutUint32(head[a.flagsOffset():], a.Flags)
+			heads = append(heads, head)
+		}
+	}
+	return heads
 }

@@ -1,0 +1,74 @@
+package elfmagic
+
+import "strings"
+
+// nearest returns the known name that is most like the given one, or like one
+// component of the given platform, if any is like it at all. Of equally near
+// ones it is one that Go has a port for (riscv64, not riscv32, for riscv), and
+// the first in alphabetical order.
+func nearest(key string) string {
+	key = strings.TrimSuffix(strings.TrimPrefix(key, "qemu-"), "-static")
+	best, bestLikeness := "", 0.6
+	better := func(known string, like float64) bool {
+		switch {
+		case like != bestLikeness:
+			return like > bestLikeness
+		case best == "":
+			return false
+		}
+		ported, bestPorted := names[known].GOARCH != "", names[best].GOARCH != ""
+		return ported && !bestPorted || ported == bestPorted && known < best
+	}
+	for _, component := range strings.SplitN(key, "/", 4) {
+		if a := names[component]; a != nil {
+			return a.Platform() // it is the rest of the name that is wrong
+		}
+		for known := range names {
+			if l := likeness(component, known); better(known, l) {
+				best, bestLikeness = known, l
+			}
+		}
+	}
+	return best
+}
+
+// likeness says how alike two names are, from 0 to 1: by the share of their
+// characters that typing errors would have left in place, with more weight to
+// the first four, which are seldom wrong (as Winkler does for names of people).
+func likeness(a, b string) float64 {
+	longer, shorter := max(len(a), len(b)), min(len(a), len(b))
+	if longer-shorter > 4 {
+		return 0 // whatever their characters, and however long a caller's name is
+	}
+	l := 1 - float64(typos(a, b))/float64(longer)
+	prefix := 0
+	for prefix < min(shorter, 4) && a[prefix] == b[prefix] {
+		prefix++
+	}
+	return l + float64(prefix)/10*(1-l)
+}
+
+// typos returns how many characters must be inserted, left out, replaced or
+// swapped with their neighbour to get from one name to the other (the optimal
+// string alignment distance, which counts arm46 for arm64 as one).
+func typos(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := last[j]
+			if a[i] != b[j] {
+				replace++
+			}
+			row[j+1] = min(replace, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
