@@ -1,0 +1,140 @@
+package binfmt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Staged is a plan of which the first half is done: what is to be added is
+// there, and what is to be replaced is there a second time, under a temporary
+// name. The kernel tries the newest entry first, so the new ones are in use
+// and can be tried out, while nothing that was there is gone: a program that
+// could be executed before still can at every moment, and if this process is
+// killed. Commit does the other half; Undo and Rollback go back.
+type Staged struct {
+	fs     FS
+	steps  []Step
+	added  map[string]string // name of a step's entry: name under which it was registered
+	undone map[string]bool   // names of steps' entries
+}
+
+// Apply carries out a plan: Stage, then Commit.
+func (fs FS) Apply(steps []Step) error {
+	staged, err := fs.Stage(steps)
+	if err != nil {
+		return err
+	}
+	return staged.Commit()
+}
+
+// Stage does the first half of a plan. If a step fails, those before it are
+// undone.
+func (fs FS) Stage(steps []Step) (*Staged, error) {
+	s := &Staged{fs: fs, steps: steps, added: make(map[string]string), undone: make(map[string]bool)}
+	for _, step := range steps {
+		if step.Action != Add && step.Action != Replace {
+			continue
+		}
+		e := step.Desired
+		var err error
+		if step.Action == Replace {
+			e.Name, err = fs.registerTemporary(e)
+		} else {
+			err = fs.Register(e)
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.Rollback())
+		}
+		s.added[step.Name] = e.Name
+	}
+	return s, nil
+}
+
+// maxTemporary bounds the search for a free name: each interrupted run can have
+// left one.
+const maxTemporary = 100
+
+// registerTemporary registers an entry under a temporary name that is free.
+func (fs FS) registerTemporary(e Entry) (string, error) {
+	final := e.Name
+	var err error
+	for i := range maxTemporary {
+		e.Name = final + temporarySuffix
+		if i > 0 {
+			e.Name += strconv.Itoa(i + 1)
+		}
+		// A name that is taken is left by a run that was killed, and may be all
+		// that stands behind its programs: Plan has it removed in the end.
+		if err = fs.Register(e); !errors.Is(err, unix.EEXIST) {
+			return e.Name, err
+		}
+	}
+	return "", err
+}
+
+// Undo removes again what was staged for the named entries; Commit then leaves
+// them as they were.
+func (s *Staged) Undo(names []string) error {
+	var errs []error
+	for _, name := range names {
+		temporary, ok := s.added[name]
+		if !ok {
+			continue
+		}
+		if err := s.fs.Remove(temporary); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(s.added, name)
+		s.undone[name] = true
+	}
+	return errors.Join(errs...)
+}
+
+// Rollback undoes all that was staged, the last first.
+func (s *Staged) Rollback() error {
+	var names []string
+	for _, step := range slices.Backward(s.steps) {
+		names = append(names, step.Name)
+	}
+	return s.Undo(names)
+}
+
+// Commit finishes the plan: an old entry is removed, the new one registered
+// under its own name, and the temporary one removed; then come the plan's
+// removals. A step that fails does not keep the others from being done, and
+// leaves the temporary entry in place.
+func (s *Staged) Commit() error {
+	var errs []error
+	for _, step := range s.steps {
+		temporary, staged := s.added[step.Name]
+		var err error
+		switch {
+		case step.Action == Remove && s.undone[step.Current.Final()]:
+			// A temporary entry that still does the work of the one that could
+			// not be replaced.
+		case step.Action == Remove:
+			err = s.fs.Remove(step.Name)
+		case step.Action == Replace && staged:
+			err = s.replace(step, temporary)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Staged) replace(step Step, temporary string) error {
+	if err := s.fs.Remove(step.Name); err != nil {
+		return err
+	}
+	if err := s.fs.Register(step.Desired); err != nil {
+		return fmt.Errorf("%w (%s stands in for it)", err, temporary)
+	}
+	return s.fs.Remove(temporary)
+}

@@ -1,0 +1,103 @@
+package binfmt
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+)
+
+// Flags is a set of an entry's flags, each of which the kernel writes as one
+// letter. Letters that this package has no name for are kept: kernels learn
+// new ones.
+type Flags uint64
+
+// The flags of Linux 6.18. With OpenBinary the kernel hands the program to the
+// interpreter as an open file (AT_EXECFD); Credentials takes set-user-ID,
+// set-group-ID and file capabilities from the program instead of from the
+// interpreter, and includes OpenBinary.
+const (
+	PreserveArgv0 Flags = 1 << ('P' - 'A')
+	OpenBinary    Flags = 1 << ('O' - 'A')
+	Credentials   Flags = 1 << ('C' - 'A')
+	FixBinary     Flags = 1 << ('F' - 'A') // Linux 4.8: FeatureFixBinary
+)
+
+// kernelOrder is the order in which the kernel prints flags.
+var kernelOrder = []Flags{PreserveArgv0, OpenBinary, Credentials, FixBinary}
+
+// known are the flags that every kernel since 4.8 has.
+const known = PreserveArgv0 | OpenBinary | Credentials | FixBinary
+
+// ParseFlags reads flags as they are written in a registration and printed by
+// the kernel: letters, in any order.
+func ParseFlags(s string) (Flags, error) {
+	var f Flags
+	for i := range len(s) {
+		bit, ok := letterBit(s[i])
+		if !ok {
+			return 0, fmt.Errorf("flags %q: %q is not a letter", s, s[i])
+		}
+		f |= 1 << bit
+	}
+	return f, nil
+}
+
+func letterBit(c byte) (int, bool) {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return int(c - 'A'), true
+	case c >= 'a' && c <= 'z':
+		return int(c-'a') + 26, true
+	}
+	return 0, false
+}
+
+func bitLetter(bit int) byte {
+	if bit < 26 {
+		return 'A' + byte(bit)
+	}
+	return 'a' + byte(bit-26)
+}
+
+// String returns the flags as the kernel prints them: P, O, C and F in this
+// order, then the others in that of the alphabet.
+func (f Flags) String() string {
+	var s strings.Builder
+	rest := f
+	for _, flag := range kernelOrder {
+		if f&flag != 0 {
+			s.WriteByte(bitLetter(bits.TrailingZeros64(uint64(flag))))
+			rest &^= flag
+		}
+	}
+	for bit := range 52 {
+		if rest&(1<<bit) != 0 {
+			s.WriteByte(bitLetter(bit))
+		}
+	}
+	return s.String()
+}
+
+// Has reports whether all of the given flags are set.
+func (f Flags) Has(flags Flags) bool { return f&flags == flags }
+
+// Effective returns what the kernel makes of the flags: Credentials sets
+// OpenBinary too.
+func (f Flags) Effective() Flags {
+	if f&Credentials != 0 {
+		f |= OpenBinary
+	}
+	return f
+}
+
+// MarshalText returns the flags as String does.
+func (f Flags) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads flags as ParseFlags does.
+func (f *Flags) UnmarshalText(text []byte) error {
+	parsed, err := ParseFlags(string(text))
+	if err == nil {
+		*f = parsed
+	}
+	return err
+}

@@ -1,0 +1,571 @@
+package binfmt_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+// instance returns the private instance, without any entry before and after
+// the test.
+func instance(t *testing.T) binfmt.FS {
+	t.Helper()
+	kerneltest.Need(t)
+	fs := binfmt.New("")
+	clear := func() {
+		entries, err := fs.List()
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.NoError(t, fs.Remove(e.Name))
+		}
+	}
+	clear()
+	t.Cleanup(clear)
+	return fs
+}
+
+func names(t *testing.T, fs binfmt.FS) []string {
+	t.Helper()
+	entries, err := fs.List()
+	require.NoError(t, err)
+	list := []string{}
+	for _, e := range entries {
+		list = append(list, e.Name)
+	}
+	return list
+}
+
+func hint(err error) string {
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) {
+		return hinter.Hint()
+	}
+	return ""
+}
+
+func TestKernelPrintsWhatWasRegistered(t *testing.T) {
+	fs := instance(t)
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	long := sample()
+	line, err := long.MarshalText()
+	require.NoError(t, err)
+	long.Name, long.Flags = "long", 0
+	long.Interpreter += strings.Repeat("x", 1920-len(line)+len("qemu-aarch64")-len("long")+len("PF"))
+	entries := []binfmt.Entry{
+		{Name: "plain", Pattern: elfmagic.Pattern{Magic: []byte("magic")}, Interpreter: "/bin/true"},
+		{Name: "masked", Pattern: elfmagic.Pattern{Offset: 7, Magic: []byte("a:\\\n\x00"), Mask: []byte("\xff\x00\xfe\x01\xff")}, Interpreter: "/no/such:file", Flags: binfmt.PreserveArgv0},
+		{Name: "bytes", Pattern: elfmagic.Pattern{Magic: all}, Interpreter: "/bin/true"},
+		{Name: "last", Pattern: elfmagic.Pattern{Offset: 255, Magic: []byte("x")}, Interpreter: "/bin/true"},
+		{Name: "with:colon, comma", Pattern: elfmagic.Pattern{Magic: []byte("m")}, Interpreter: "/b in/x", Flags: binfmt.OpenBinary},
+		{Name: "extension", Extension: "j:ar", Interpreter: "/bin/true", Flags: binfmt.Credentials},
+		{Name: strings.Repeat("n", 255), Extension: "x", Interpreter: "/bin/true"},
+		long,
+	}
+	fixed := sample()
+	fixed.Interpreter = "/bin/true"
+	entries = append(entries, fixed)
+	for _, e := range entries {
+		require.NoError(t, fs.Register(e), e.Name)
+		got, err := fs.Get(e.Name)
+		require.NoError(t, err)
+		assert.True(t, e.Equal(got), "%+v, %+v", e, got)
+		assert.False(t, got.Disabled)
+		assert.WithinDuration(t, time.Now(), got.Registered, time.Minute)
+
+		text, err := os.ReadFile(filepath.Join(fs.Dir(), e.Name))
+		require.NoError(t, err)
+		assert.Equal(t, string(text), e.Status(), "our description is the kernel's")
+	}
+	var newestFirst []string
+	for i := range entries {
+		newestFirst = append(newestFirst, entries[len(entries)-1-i].Name)
+	}
+	assert.Equal(t, newestFirst, names(t, fs))
+}
+
+// What Validate refuses, the kernel refuses too, except for the two that
+// Validate's documentation names.
+func TestKernelRefusesWhatValidateRefuses(t *testing.T) {
+	fs := instance(t)
+	for what, e := range invalid() {
+		err := fs.Register(e)
+		var failed *binfmt.Error
+		require.ErrorAs(t, err, &failed, what)
+		assert.Equal(t, "register", failed.Op)
+		assert.Empty(t, names(t, fs), what)
+	}
+	register := func(line string) error {
+		f, err := os.OpenFile(filepath.Join(fs.Dir(), "register"), os.O_WRONLY, 0)
+		require.NoError(t, err)
+		defer f.Close()
+		_, err = f.WriteString(line)
+		return err
+	}
+	for _, line := range []string{
+		"::M::m::/bin/true:",
+		":.:M::m::/bin/true:",
+		":..:M::m::/bin/true:",
+		":a/b:M::m::/bin/true:",
+		":n:M::m:::",
+		":n:M::::/bin/true:",
+		":n:M:-1:m::/bin/true:",
+		":n:M::mm:\\xff:/bin/true:",
+		":n:M:256:m::/bin/true:",
+		":n:M:254:mmm::/bin/true:",
+		":n:E::::/bin/true:",
+		":n:E::a/b::/bin/true:",
+		":n:M::m::/bin/true:" + strings.Repeat("P", 1920),
+		":n:M::m::/bin/true:?",
+	} {
+		assert.ErrorIs(t, register(line), unix.EINVAL, "%q", line)
+		var e binfmt.Entry
+		if e.UnmarshalText([]byte(line)) == nil && len(line) < 1920 {
+			assert.Error(t, e.Validate(), "%q", line)
+		}
+	}
+	for _, name := range []string{"status", "register"} {
+		assert.ErrorIs(t, register(":"+name+":M::m::/bin/true:"), unix.EEXIST)
+	}
+	assert.Empty(t, names(t, fs))
+}
+
+func TestErrorsKeepTheErrnoAndSayWhatToDo(t *testing.T) {
+	fs := instance(t)
+	require.NoError(t, fs.Register(entry("there", "m", "/bin/true")))
+	notExecutable := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(notExecutable, []byte("x"), 0o644))
+	unknown := entry("unknown", "m", "/bin/true")
+	unknown.Flags |= flag(t, "Z")
+	for _, test := range []struct {
+		err   error
+		errno error
+		hint  string
+	}{
+		{fs.Register(entry("there", "m", "/bin/true")), unix.EEXIST, "remove it first"},
+		{fs.Register(entry("missing", "m", "/no/such/file")), unix.ENOENT, "/no/such/file is not there"},
+		{fs.Register(entry("mode", "m", notExecutable)), unix.EACCES, notExecutable + " cannot be executed"},
+		{fs.Register(unknown), unix.EINVAL, "may not know the flags Z"},
+		{fs.Remove("absent"), unix.ENOENT, ""},
+		{fs.Enable("absent"), unix.ENOENT, ""},
+		{second(fs.Get("absent")), unix.ENOENT, ""},
+	} {
+		var failed *binfmt.Error
+		require.ErrorAs(t, test.err, &failed)
+		assert.ErrorIs(t, test.err, test.errno)
+		assert.NotErrorIs(t, test.err, binfmt.ErrNotMounted)
+		assert.Contains(t, failed.Hint(), test.hint)
+		assert.Contains(t, test.err.Error(), failed.Name)
+	}
+	assert.Equal(t, []string{"there"}, names(t, fs))
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func flag(t *testing.T, letters string) binfmt.Flags {
+	f, err := binfmt.ParseFlags(letters)
+	require.NoError(t, err)
+	return f
+}
+
+func TestWithoutPrivilegeTheCapabilityIsNamed(t *testing.T) {
+	kerneltest.Need(t)
+	// A directory that looks the same to everybody but its owner.
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "register"), nil, 0o444))
+	if unix.Access(filepath.Join(dir, "register"), unix.W_OK) == nil {
+		require.NoError(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+		t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, 0)) })
+		require.NoError(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	}
+	err := binfmt.New(dir).Register(sample())
+	require.ErrorIs(t, err, unix.EROFS)
+	assert.Contains(t, hint(err), "docker run --privileged")
+
+	permission := &binfmt.Error{Op: "remove", Name: "a", Path: "/p/a", Err: &os.PathError{Op: "open", Path: "/p/a", Err: unix.EACCES}}
+	assert.Contains(t, permission.Hint(), "CAP_SYS_ADMIN")
+	module := &binfmt.Error{Op: "mount", Path: "/p", Err: unix.ENODEV}
+	assert.Contains(t, module.Hint(), "modprobe binfmt_misc")
+	mount := &binfmt.Error{Op: "mount", Path: "/p", Err: unix.EPERM}
+	assert.Contains(t, mount.Hint(), "CAP_SYS_ADMIN")
+}
+
+func TestDisabledEntriesAreThereAndNotUsed(t *testing.T) {
+	fs := instance(t)
+	file := executable(t, "magic and more")
+	require.NoError(t, fs.Register(entry("a", "magic", "/bin/true")))
+	assert.NoError(t, exec.Command(file).Run())
+
+	require.NoError(t, fs.Disable("a"))
+	got, err := fs.Get("a")
+	require.NoError(t, err)
+	assert.True(t, got.Disabled)
+	assert.ErrorIs(t, exec.Command(file).Run(), unix.ENOEXEC)
+
+	require.NoError(t, fs.Enable("a"))
+	assert.NoError(t, exec.Command(file).Run())
+
+	require.NoError(t, fs.Remove("a"))
+	assert.ErrorIs(t, exec.Command(file).Run(), unix.ENOEXEC)
+}
+
+// executable returns a file with the given content that may be executed.
+func executable(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o755))
+	return file
+}
+
+func TestNothingButEntriesIsEverWrittenTo(t *testing.T) {
+	fs := instance(t)
+	require.NoError(t, fs.Register(entry("a", "magic", "/bin/true")))
+	for _, name := range []string{"status", "register", "", ".", "..", "a/../status", "/etc/passwd"} {
+		assert.ErrorContains(t, fs.Remove(name), "is not the name of an entry")
+		assert.ErrorContains(t, fs.Disable(name), "is not the name of an entry")
+		_, err := fs.Get(name)
+		assert.ErrorContains(t, err, "is not the name of an entry")
+	}
+	assert.Equal(t, []string{"a"}, names(t, fs))
+	assert.Equal(t, []string{"a"}, names(t, binfmt.New(fs.Dir())))
+	status, err := os.ReadFile(filepath.Join(fs.Dir(), "status"))
+	require.NoError(t, err)
+	assert.Equal(t, "enabled\n", string(status))
+}
+
+func TestFlagsAreAskedOfTheKernel(t *testing.T) {
+	fs := instance(t)
+	for letters, want := range map[string]bool{"F": true, "P": true, "POCF": true, "Z": false, "PZ": false} {
+		got, err := fs.Supports(flag(t, letters))
+		require.NoError(t, err)
+		assert.Equal(t, want, got, letters)
+	}
+	assert.Empty(t, names(t, fs))
+}
+
+// elfmagic.Pattern.Match and Entry.Matches say of any file what the kernel does
+// with it.
+func TestMatchIsTheKernels(t *testing.T) {
+	fs := instance(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	dir := t.TempDir()
+	bytes := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(1 + random.IntN(3)) // few values, so that some do match
+		}
+		return b
+	}
+	matched := 0
+	for i := range 300 {
+		e := binfmt.Entry{Name: fmt.Sprint("e", i), Interpreter: "/bin/true"}
+		e.Pattern.Magic = bytes(1 + random.IntN(4))
+		if random.IntN(2) == 0 {
+			e.Pattern.Mask = bytes(len(e.Pattern.Magic))
+		}
+		size := 1 + random.IntN(8)
+		switch random.IntN(3) {
+		case 0:
+			e.Pattern.Offset = random.IntN(6)
+		case 1:
+			e.Pattern.Offset = 256 - len(e.Pattern.Magic) - random.IntN(3)
+			size = 250 + random.IntN(12)
+		}
+		if random.IntN(4) == 0 {
+			e.Pattern.Magic[len(e.Pattern.Magic)-1] = 0 // matches past the file's end
+		}
+		content := bytes(size)
+		if random.IntN(3) == 0 && e.Pattern.Offset < len(content) {
+			copy(content[e.Pattern.Offset:], e.Pattern.Magic)
+		}
+		file := filepath.Join(dir, e.Name)
+		require.NoError(t, os.WriteFile(file, content, 0o755))
+
+		require.NoError(t, fs.Register(e))
+		err := exec.Command(file).Run()
+		want := e.Matches(content, file)
+		// ELOOP: the kernel takes the file, and its interpreter likewise.
+		taken := err == nil || errors.Is(err, unix.ELOOP)
+		if !taken {
+			require.ErrorIs(t, err, unix.ENOEXEC)
+		}
+		if want {
+			matched++
+		}
+		assert.Equal(t, want, taken, "%+v and %v", e.Pattern, content)
+		require.NoError(t, fs.Remove(e.Name))
+	}
+	assert.Greater(t, matched, 50)
+	assert.Less(t, matched, 250)
+}
+
+func TestWhatIsNotMountedIsSaidToBe(t *testing.T) {
+	dir := t.TempDir()
+	for _, fs := range []binfmt.FS{binfmt.New(dir), binfmt.New(filepath.Join(dir, "absent"))} {
+		state, err := fs.State()
+		require.NoError(t, err)
+		assert.Equal(t, binfmt.NotMounted, state)
+		_, listErr := fs.List()
+		_, lockErr := fs.Lock(context.Background())
+		for _, err := range []error{listErr, lockErr, fs.Register(sample()), fs.Remove("a"), fs.Unmount()} {
+			assert.ErrorIs(t, err, binfmt.ErrNotMounted)
+			assert.Contains(t, hint(err), "mount -t binfmt_misc")
+		}
+	}
+}
+
+func TestMountAndUnmount(t *testing.T) {
+	instance(t)
+	fs := binfmt.New(t.TempDir())
+	mounted, err := fs.Mount()
+	require.NoError(t, err)
+	assert.True(t, mounted)
+	state, err := fs.State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.Mounted, state)
+
+	mounted, err = fs.Mount()
+	require.NoError(t, err)
+	assert.False(t, mounted, "it was")
+	require.NoError(t, fs.Register(entry("a", "m", "/bin/true")))
+	assert.Equal(t, []string{"a"}, names(t, binfmt.New("")), "a namespace has one instance, however often it is mounted")
+
+	require.NoError(t, fs.Unmount())
+	state, err = fs.State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state)
+}
+
+func TestMountingOnWhatIsNoDirectoryFails(t *testing.T) {
+	kerneltest.Need(t)
+	file := executable(t, "x")
+	_, err := binfmt.New(file).Mount()
+	assert.ErrorIs(t, err, unix.ENOTDIR)
+	_, err = binfmt.New(file + ".absent").Mount()
+	assert.ErrorIs(t, err, unix.ENOENT)
+}
+
+func TestLockKeepsOthersOut(t *testing.T) {
+	fs := instance(t)
+	unlock, err := fs.Lock(context.Background())
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("enough"))
+	_, err = fs.Lock(ctx)
+	assert.ErrorContains(t, err, "enough")
+	assert.ErrorContains(t, err, "another process")
+
+	got := make(chan error, 1)
+	go func() {
+		unlock, err := fs.Lock(context.Background())
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	unlock()
+	assert.NoError(t, <-got)
+}
+
+// loop executes a file over and over until stop is called, which returns how
+// often, and the first failure.
+func loop(file string) (stop func() (int, error)) {
+	done, result := make(chan struct{}), make(chan error, 1)
+	times := 0
+	go func() {
+		for {
+			select {
+			case <-done:
+				result <- nil
+				return
+			default:
+			}
+			if err := exec.Command(file).Run(); err != nil {
+				result <- fmt.Errorf("execution %d: %w", times, err)
+				return
+			}
+			times++
+		}
+	}()
+	return func() (int, error) {
+		close(done)
+		err := <-result
+		return times, err
+	}
+}
+
+func TestReplacingLeavesNoMomentWithout(t *testing.T) {
+	fs := instance(t)
+	file := executable(t, "magic and more")
+	versions := []binfmt.Entry{entry("a", "magic", "/bin/true"), entry("a", "magic", "/bin/echo")}
+	require.NoError(t, fs.Register(versions[1]))
+	stop := loop(file)
+	for i := range 300 {
+		current, err := fs.List()
+		require.NoError(t, err)
+		steps := binfmt.Plan(versions[i%2:i%2+1], current, binfmt.PlanOptions{})
+		require.Equal(t, binfmt.Replace, steps[0].Action)
+		require.NoError(t, fs.Apply(steps))
+	}
+	times, err := stop()
+	require.NoError(t, err)
+	assert.Positive(t, times)
+	assert.Equal(t, []string{"a"}, names(t, fs))
+}
+
+func TestApplyDoesWhatIsPlannedAndASecondPlanHasNothingToDo(t *testing.T) {
+	fs := instance(t)
+	for _, e := range []binfmt.Entry{entry("keep", "k", "/bin/true"), entry("replace", "r", "/bin/false"), entry("remove", "x", "/bin/true"), entry("other", "o", "/bin/true"), entry("skip", "zzz", "/bin/true")} {
+		require.NoError(t, fs.Register(e))
+	}
+	current, err := fs.List()
+	require.NoError(t, err)
+	desired := []binfmt.Entry{entry("keep", "k", "/bin/true"), entry("replace", "r", "/bin/true"), entry("add", "a", "/bin/true"), entry("skip", "s", "/bin/true")}
+	steps := binfmt.Plan(desired, current, binfmt.PlanOptions{Remove: []string{"remove"}})
+	require.NoError(t, fs.Apply(steps))
+
+	assert.ElementsMatch(t, []string{"keep", "replace", "add", "other", "skip"}, names(t, fs))
+	replaced, err := fs.Get("replace")
+	require.NoError(t, err)
+	assert.Equal(t, "/bin/true", replaced.Interpreter)
+	skipped, err := fs.Get("skip")
+	require.NoError(t, err)
+	assert.Equal(t, "zzz", string(skipped.Pattern.Magic))
+
+	current, err = fs.List()
+	require.NoError(t, err)
+	for _, step := range binfmt.Plan(desired, current, binfmt.PlanOptions{Remove: []string{"remove"}}) {
+		assert.Contains(t, []binfmt.Action{binfmt.Keep, binfmt.Skip}, step.Action, step.Name)
+	}
+}
+
+// snapshot is everything that the instance says of its entries.
+func snapshot(t *testing.T, fs binfmt.FS) []binfmt.Entry {
+	t.Helper()
+	entries, err := fs.List()
+	require.NoError(t, err)
+	return entries
+}
+
+func TestAFailingStepUndoesThoseBeforeIt(t *testing.T) {
+	fs := instance(t)
+	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
+	before := snapshot(t, fs)
+	desired := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true"), entry("c", "c", "/no/such/file")}
+	err := fs.Apply(binfmt.Plan(desired, before, binfmt.PlanOptions{Remove: []string{"b"}}))
+	require.ErrorIs(t, err, unix.ENOENT)
+	assert.Equal(t, before, snapshot(t, fs), "not even registered anew")
+}
+
+func TestStagedEntriesAreInUseAndCanBeTakenBack(t *testing.T) {
+	fs := instance(t)
+	file := executable(t, "b")
+	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
+	before := snapshot(t, fs)
+	desired := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true")}
+	staged, err := fs.Stage(binfmt.Plan(desired, before, binfmt.PlanOptions{}))
+	require.NoError(t, err)
+	assert.NoError(t, exec.Command(file).Run(), "the new one is used")
+	require.NoError(t, staged.Rollback())
+	assert.Equal(t, before, snapshot(t, fs))
+	assert.Error(t, exec.Command(file).Run(), "the old one is used again")
+	require.NoError(t, staged.Commit(), "nothing is left to do")
+	assert.Equal(t, before, snapshot(t, fs))
+}
+
+func TestWhatWasUndoneIsNotCommitted(t *testing.T) {
+	fs := instance(t)
+	require.NoError(t, fs.Register(entry("a", "a", "/bin/false")))
+	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
+	desired := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true")}
+	staged, err := fs.Stage(binfmt.Plan(desired, snapshot(t, fs), binfmt.PlanOptions{}))
+	require.NoError(t, err)
+	require.NoError(t, staged.Undo([]string{"a", "no such"}))
+	require.NoError(t, staged.Commit())
+	a, err := fs.Get("a")
+	require.NoError(t, err)
+	b, err := fs.Get("b")
+	require.NoError(t, err)
+	assert.Equal(t, "/bin/false", a.Interpreter)
+	assert.Equal(t, "/bin/true", b.Interpreter)
+	assert.ElementsMatch(t, []string{"a", "b"}, names(t, fs))
+}
+
+func TestTemporaryEntriesOfKilledRunsAreTidied(t *testing.T) {
+	old, want := entry("a", "magic", "/bin/echo"), entry("a", "magic", "/bin/true")
+	temporary, another := want, want
+	temporary.Name, another.Name = "a.new", "a.new2"
+	for name, left := range map[string][]binfmt.Entry{
+		"before the removal": {old, temporary},
+		"after it":           {temporary},
+		"before the tidying": {temporary, want},
+		"twice":              {old, temporary, another},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := instance(t)
+			file := executable(t, "magic and more")
+			for _, e := range left {
+				require.NoError(t, fs.Register(e))
+			}
+			stop := loop(file)
+			require.NoError(t, fs.Apply(binfmt.Plan([]binfmt.Entry{want}, snapshot(t, fs), binfmt.PlanOptions{})))
+			_, err := stop()
+			require.NoError(t, err)
+			assert.Equal(t, []string{"a"}, names(t, fs))
+			got, err := fs.Get("a")
+			require.NoError(t, err)
+			assert.True(t, got.Equal(want))
+		})
+	}
+}
+
+func TestATemporaryEntryStaysIfWhatItStandsForFails(t *testing.T) {
+	fs := instance(t)
+	temporary := entry("a.new", "magic", "/bin/true")
+	require.NoError(t, fs.Register(temporary))
+	staged, err := fs.Stage(binfmt.Plan([]binfmt.Entry{entry("a", "magic", "/bin/false")}, snapshot(t, fs), binfmt.PlanOptions{}))
+	require.NoError(t, err)
+	require.NoError(t, staged.Undo([]string{"a"}))
+	require.NoError(t, staged.Commit())
+	assert.Equal(t, []string{"a.new"}, names(t, fs))
+}
+
+// With F the kernel keeps the file, whatever happens to its path.
+func TestFixBinaryKeepsTheFile(t *testing.T) {
+	fs := instance(t)
+	source, err := os.ReadFile("/bin/true")
+	require.NoError(t, err)
+	interpreter := filepath.Join(t.TempDir(), "true")
+	require.NoError(t, os.WriteFile(interpreter, source, 0o755))
+	file := executable(t, "magic and more")
+	require.NoError(t, fs.Register(entry("a", "magic", interpreter)))
+	require.NoError(t, os.Remove(interpreter))
+	assert.NoError(t, exec.Command(file).Run())
+
+	path := entry("b", "magic", interpreter)
+	path.Flags = 0
+	require.NoError(t, fs.Register(path))
+	err = exec.Command(file).Run()
+	var errno syscall.Errno
+	require.ErrorAs(t, err, &errno)
+	assert.Equal(t, unix.ENOENT, errno)
+}

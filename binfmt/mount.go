@@ -1,0 +1,117 @@
+package binfmt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+)
+
+// A State says what is mounted on an instance's directory.
+type State int
+
+const (
+	NotMounted State = iota
+	Autofs           // it will be mounted when somebody looks into it
+	Mounted
+)
+
+func (s State) String() string {
+	switch s {
+	case Mounted:
+		return "mounted"
+	case Autofs:
+		return "not yet mounted by autofs"
+	}
+	return "not mounted"
+}
+
+// Types of file systems, from linux/magic.h.
+const (
+	binfmtMagic = 0x42494e4d
+	autofsMagic = 0x0187
+)
+
+// State looks at the type of the file system on the directory; it does not
+// trigger an autofs.
+func (fs FS) State() (State, error) {
+	var st unix.Statfs_t
+	switch err := statfs(fs.dir, &st); {
+	case errors.Is(err, unix.ENOENT):
+		return NotMounted, nil // no such directory: the module is not loaded
+	case err != nil:
+		return NotMounted, &Error{Op: "look at", Path: fs.dir, Err: err}
+	}
+	// The field's type differs between architectures; the magics fit any.
+	switch uint32(st.Type) {
+	case binfmtMagic:
+		return Mounted, nil
+	case autofsMagic:
+		return Autofs, nil
+	}
+	return NotMounted, nil
+}
+
+func statfs(path string, st *unix.Statfs_t) error {
+	for {
+		if err := unix.Statfs(path, st); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func (fs FS) mustBeMounted(op, path string) error {
+	state, err := fs.State()
+	if err == nil && state != Mounted {
+		err = &Error{Op: op, Path: path, Err: fmt.Errorf("%w (%s)", ErrNotMounted, state)}
+	}
+	return err
+}
+
+// Mount mounts the file system unless it is mounted, and reports whether it
+// did. Where the directory is an autofs, that is made to mount it. Where the
+// kernel lacks the file system, its module is loaded with modprobe.
+func (fs FS) Mount() (mounted bool, err error) {
+	state, err := fs.State()
+	if err != nil || state == Mounted {
+		return false, err
+	}
+	if state == Autofs {
+		// Looking for a name below the directory triggers it.
+		_, _ = os.Lstat(fs.path("register"))
+		if state, err = fs.State(); err != nil || state == Mounted {
+			return false, err
+		}
+	}
+	err = fs.mount()
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) {
+		// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
+		if modprobe() == nil {
+			err = fs.mount()
+		}
+	}
+	return err == nil, fs.failure("mount", "", fs.dir, err)
+}
+
+func (fs FS) mount() error {
+	return unix.Mount("binfmt_misc", fs.dir, "binfmt_misc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+}
+
+func modprobe() error {
+	path, err := exec.LookPath("modprobe")
+	if err != nil {
+		path = "/sbin/modprobe" // not in every PATH
+	}
+	return exec.Command(path, "-q", "binfmt_misc").Run()
+}
+
+// Unmount undoes Mount. Since 1c5976ef0f7a (Linux 5.11 and stable releases of
+// older ones) the last unmount of an instance removes its entries.
+func (fs FS) Unmount() error {
+	if err := fs.mustBeMounted("unmount", fs.dir); err != nil {
+		return err
+	}
+	return fs.failure("unmount", "", fs.dir, unix.Unmount(fs.dir, 0))
+}

@@ -1,0 +1,220 @@
+package binfmt
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// delimiters are tried in this order. The kernel takes any byte; these occur
+// in no other part of a line: not in \xHH, types, numbers or flags.
+const delimiters = ":,;|!#%&*+=?@^_~ "
+
+// MarshalText returns the line that registers the entry, as the kernel reads
+// it: :name:type:offset:magic:mask:interpreter:flags. It fails where Validate
+// does. That the entry is disabled cannot be said in it.
+func (e Entry) MarshalText() ([]byte, error) {
+	if err := e.validate(); err != nil {
+		return nil, fmt.Errorf("entry %q: %w", e.Name, err)
+	}
+	text := e.Name + e.Interpreter + e.Extension
+	i := strings.IndexFunc(delimiters, func(c rune) bool { return !strings.ContainsRune(text, c) })
+	if i < 0 {
+		return nil, fmt.Errorf("entry %q: no character is left to separate the parts of its registration: none of %s is free", e.Name, delimiters)
+	}
+	d := delimiters[i]
+
+	line := make([]byte, 0, 256)
+	line = append(line, d)
+	line = append(line, e.Name...)
+	line = append(line, d)
+	if e.Extension != "" {
+		line = append(line, 'E', d, d)
+		line = append(line, e.Extension...)
+		line = append(line, d)
+	} else {
+		line = append(line, 'M', d)
+		line = strconv.AppendInt(line, int64(e.Pattern.Offset), 10)
+		line = append(line, d)
+		line = appendEscaped(line, e.Pattern.Magic)
+		line = append(line, d)
+		line = appendEscaped(line, e.Pattern.Mask)
+	}
+	line = append(line, d)
+	line = append(line, e.Interpreter...)
+	line = append(line, d)
+	line = append(line, e.Flags.String()...)
+	if len(line) > maxLine {
+		return nil, fmt.Errorf("entry %q: registration of %d bytes; the kernel takes %d", e.Name, len(line), maxLine)
+	}
+	return line, nil
+}
+
+// appendEscaped appends each byte as \xHH: the kernel needs it for NUL, the
+// delimiter and the backslash, and it is readable for all.
+func appendEscaped(line, b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		line = append(line, '\\', 'x', digits[c>>4], digits[c&15])
+	}
+	return line
+}
+
+// Status returns the text in which the kernel describes the entry. It does not
+// have the entry's name, which is that of the file it is read from.
+func (e Entry) Status() string {
+	var s strings.Builder
+	if e.Disabled {
+		s.WriteString("disabled\n")
+	} else {
+		s.WriteString("enabled\n")
+	}
+	fmt.Fprintf(&s, "interpreter %s\nflags: %s\n", e.Interpreter, e.Flags.Effective())
+	if e.Extension != "" {
+		fmt.Fprintf(&s, "extension .%s\n", e.Extension)
+	} else {
+		fmt.Fprintf(&s, "offset %d\nmagic %x\n", e.Pattern.Offset, e.Pattern.Magic)
+		if len(e.Pattern.Mask) != 0 {
+			fmt.Fprintf(&s, "mask %x\n", e.Pattern.Mask)
+		}
+	}
+	for _, line := range e.Unknown {
+		s.WriteString(line + "\n")
+	}
+	return s.String()
+}
+
+// UnmarshalText reads what the kernel prints for an entry, or else the line
+// that registers one. The kernel's text does not have the entry's name: Name
+// stays what it is. Lines and flags that are not known are kept.
+func (e *Entry) UnmarshalText(text []byte) error {
+	var parsed Entry
+	var err error
+	first, rest, _ := strings.Cut(string(text), "\n")
+	switch first {
+	case "enabled", "disabled":
+		parsed, err = parseStatus(rest)
+		parsed.Name, parsed.Disabled = e.Name, first == "disabled"
+	default:
+		parsed, err = parseLine(text)
+	}
+	if err == nil {
+		*e = parsed
+	}
+	return err
+}
+
+// parseStatus reads what follows the first line of the kernel's description
+// (entry_status in fs/binfmt_misc.c):
+//
+//	interpreter /usr/bin/qemu-aarch64-static
+//	flags: POCF
+//	offset 0
+//	magic 7f454c460201010000000000000000000200b700
+//	mask ffffffffffffff00fffffffffffffffffeffffff
+//
+// or, for an extension, after the flags:
+//
+//	extension .jar
+func parseStatus(text string) (Entry, error) {
+	var e Entry
+	seen := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		key, value, _ := strings.Cut(line, " ")
+		var err error
+		switch {
+		case line == "":
+			continue
+		case seen[key]:
+			err = errors.New("a second time")
+		case key == "interpreter":
+			e.Interpreter = value
+		case key == "flags:":
+			e.Flags, err = ParseFlags(value)
+		case key == "extension" && strings.HasPrefix(value, "."):
+			e.Extension = value[1:]
+		case key == "offset":
+			e.Pattern.Offset, err = strconv.Atoi(value)
+		case key == "magic":
+			e.Pattern.Magic, err = hex.DecodeString(value)
+		case key == "mask":
+			e.Pattern.Mask, err = hex.DecodeString(value)
+		default:
+			e.Unknown = append(e.Unknown, line)
+			continue
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("line %q: %w", line, err)
+		}
+		seen[key] = true
+	}
+	return e, nil
+}
+
+// parseLine reads a registration as the kernel does (create_entry in
+// fs/binfmt_misc.c). The limits are Validate's to check.
+func parseLine(line []byte) (Entry, error) {
+	fail := func(what string) (Entry, error) {
+		return Entry{}, fmt.Errorf("registration %q: %s", line, what)
+	}
+	if len(line) < minLine {
+		return fail("too short")
+	}
+	delimiter := line[:1]
+	fields := bytes.Split(line[1:], delimiter)
+	if len(fields) != 7 {
+		return fail(fmt.Sprintf("%d fields instead of 7", len(fields)))
+	}
+	e := Entry{Name: string(fields[0]), Interpreter: string(fields[5])}
+	switch string(fields[1]) {
+	case "E":
+		e.Extension = string(fields[3])
+	case "M":
+		if len(fields[2]) != 0 {
+			offset, err := strconv.Atoi(string(fields[2]))
+			if err != nil {
+				return fail("offset is no number")
+			}
+			e.Pattern.Offset = offset
+		}
+		var err error
+		if e.Pattern.Magic, err = unescape(fields[3]); err != nil {
+			return fail("magic: " + err.Error())
+		}
+		if e.Pattern.Mask, err = unescape(fields[4]); err != nil {
+			return fail("mask: " + err.Error())
+		}
+	default:
+		return fail("type is neither M nor E")
+	}
+	flags, err := ParseFlags(strings.TrimSuffix(string(fields[6]), "\n"))
+	if err != nil {
+		return fail(err.Error())
+	}
+	e.Flags = flags
+	return e, nil
+}
+
+// unescape decodes \xHH; all else stands for itself.
+func unescape(field []byte) ([]byte, error) {
+	var out []byte
+	for len(field) > 0 {
+		if digits, ok := bytes.CutPrefix(field, []byte(`\x`)); ok {
+			if len(digits) < 2 {
+				return nil, errors.New(`\x without two digits`)
+			}
+			b, err := hex.DecodeString(string(digits[:2]))
+			if err != nil {
+				return nil, err
+			}
+			out, field = append(out, b[0]), digits[2:]
+			continue
+		}
+		out, field = append(out, field[0]), field[1:]
+	}
+	return out, nil
+}

@@ -1,0 +1,120 @@
+// Package kerneltest runs a package's tests against a real kernel: in a
+// binfmt_misc of their own, which nobody else sees, first as root if the
+// caller is root, then as an ordinary user.
+package kerneltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
+)
+
+// phase is the environment variable that tells a test binary where it runs.
+const phase = "GO_BUILD_KERNELTEST"
+
+const (
+	asUser  = "user"    // an ordinary user, still outside
+	inside  = "inside"  // a private instance
+	outside = "outside" // there is none to be had
+)
+
+// nobody is a user without any privilege.
+const nobody = 65534
+
+// Main is what TestMain calls; its result is the exit status.
+func Main(m *testing.M) int {
+	switch os.Getenv(phase) {
+	case inside, outside:
+		return m.Run()
+	case asUser:
+		return run(asPrivate())
+	}
+	if fuzzing() {
+		os.Setenv(phase, outside)
+		return m.Run() // a fuzzing coordinator talks to workers that it starts itself
+	}
+	if err := private.Available(context.Background()); err != nil {
+		return without(m, err)
+	}
+	status := run(asPrivate())
+	if os.Geteuid() == 0 {
+		status = max(status, run(asNobody()))
+	}
+	return status
+}
+
+// without runs the tests where no private instance can be had. On a kernel that
+// should have them that is a failure; on an older one, tests that call Need
+// are skipped.
+func without(m *testing.M, reason error) int {
+	kernel, err := binfmt.RunningKernel()
+	if err == nil && binfmt.FeatureInstances.Supported(kernel) == nil {
+		fmt.Fprintf(os.Stderr, "Linux %s has private instances of binfmt_misc, but: %v\n", kernel, reason)
+		return 1
+	}
+	os.Setenv(phase, outside)
+	return m.Run()
+}
+
+// Need skips a test that needs a private instance where none can be had.
+func Need(t testing.TB) {
+	t.Helper()
+	if os.Getenv(phase) != inside {
+		t.Skip("needs a private instance of binfmt_misc: Linux 6.7 or newer, and user namespaces")
+	}
+}
+
+type runner interface{ Run() error }
+
+func run(r runner) int {
+	err := r.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return exit.ExitCode()
+	}
+	fmt.Fprintln(os.Stderr, "tests as another process:", err)
+	return 1
+}
+
+// asNobody runs this test binary as an ordinary user. The files that the go
+// command reads afterwards are the first run's to write.
+func asNobody() *exec.Cmd {
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool {
+		return strings.HasPrefix(arg, "-test.testlogfile=") || strings.HasPrefix(arg, "-test.coverprofile=") || strings.HasPrefix(arg, "-test.gocoverdir=")
+	})
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), phase+"="+asUser)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return cmd
+}
+
+// asPrivate runs this test binary in an instance of its own.
+func asPrivate() *private.Cmd {
+	cmd := private.Command(context.Background(), nil, "/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), phase+"="+inside)
+	return cmd
+}
+
+// fuzzing reports whether the go command was asked to fuzz.
+func fuzzing() bool {
+	for _, arg := range os.Args[1:] {
+		if strings.HasPrefix(arg, "-test.fuzz=") || strings.HasPrefix(arg, "-test.fuzzworker") {
+			return true
+		}
+	}
+	return false
+}
