@@ -1,0 +1,138 @@
+package emulator
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// A Search says where emulators are looked for, and which will do.
+type Search struct {
+	// Dirs are looked through in order.
+	Dirs []string
+
+	// Prefix and Suffix surround the architecture's name in the name of the
+	// file: "qemu-" + "aarch64" + "-static". With a nil Suffix both usual ones
+	// are tried, "-static" first.
+	Suffix *string
+
+	// Static asks for emulators that need no loader.
+	Static bool
+
+	// Native are the architectures that the host runs; an emulator must be
+	// for one of them.
+	Native []*elfmagic.Arch
+}
+
+// DefaultDirs returns where emulators are looked for unless told otherwise:
+// /usr/bin, the directory of the running command, and PATH.
+func DefaultDirs() []string {
+	dirs := []string{"/usr/bin"}
+	if self, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Dir(self))
+	}
+	dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
+	var list []string
+	for _, dir := range dirs {
+		// A relative directory of PATH would register whatever lies there.
+		if filepath.IsAbs(dir) && !slices.Contains(list, dir) {
+			list = append(list, dir)
+		}
+	}
+	return list
+}
+
+// names returns the file names of an architecture's emulator, the preferred
+// one first.
+func (s *Search) names(a *elfmagic.Arch) []string {
+	if s.Suffix != nil {
+		return []string{"qemu-" + a.Name + *s.Suffix}
+	}
+	return a.Emulators()
+}
+
+// Find returns the first emulator for the architecture that will do. If there
+// is none it says what is wrong with the first that was found, or that none
+// was, as an *Error.
+func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
+	e, f, err := s.find(a)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	e.Version = e.version(f)
+	return e, nil
+}
+
+// Locate is Find without reading the version.
+func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) {
+	e, f, err := s.find(a)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	return e, nil
+}
+
+func (s *Search) find(a *elfmagic.Arch) (*Emulator, *os.File, error) {
+	var first error
+	for _, dir := range s.Dirs {
+		for _, name := range s.names(a) {
+			e, f, err := s.try(a, filepath.Join(dir, name))
+			if err == nil {
+				return e, f, nil
+			}
+			if first == nil && !errors.Is(err, ErrMissing) {
+				first = err
+			}
+		}
+	}
+	if first == nil {
+		first = &Error{
+			Arch: a,
+			Err:  fmt.Errorf("%w: no %s in %s", ErrMissing, strings.Join(s.names(a), " or "), strings.Join(s.Dirs, ":")),
+			hint: "apt-get install qemu-user-static (qemu-user in Debian 13 and later), or name its directory with --qemu-path",
+		}
+	}
+	return nil, nil, first
+}
+
+// try opens one candidate and says what is wrong with it.
+func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, *os.File, error) {
+	e, f, err := open(a, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case !slices.Contains(s.Native, e.Host):
+		err = &Error{
+			Arch: a, Path: path,
+			Err:  fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host),
+			hint: "this host runs " + join(s.Native) + ": use an image or package for it",
+		}
+	case s.Static && !e.Static():
+		err = &Error{
+			Arch: a, Path: path,
+			Err:  fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
+			hint: "with the F flag an emulator must bring everything with it: apt-get install qemu-user-static, or register without F (--persistent no)",
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return e, f, nil
+}
+
+func join(archs []*elfmagic.Arch) string {
+	var names []string
+	for _, a := range archs {
+		names = append(names, a.Name)
+	}
+	return strings.Join(names, " and ")
+}

@@ -1,0 +1,5 @@
+package emulator
+
+import "syscall"
+
+type unixStat = syscall.Stat_t

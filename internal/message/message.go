@@ -1,0 +1,83 @@
+// Package message prints what went wrong, as all of this project's commands
+// do: "name: error: …" and below it "name: hint: …".
+package message
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Error prints an error to w and below it, once each, the hints that the
+// errors it wraps have. Errors that were joined are printed one by one.
+func Error(w io.Writer, name string, err error) {
+	print(w, name, "error", err)
+}
+
+// Warning prints an error that does not keep the command from its work.
+func Warning(w io.Writer, name string, err error) {
+	print(w, name, "warning", err)
+}
+
+func print(w io.Writer, name, level string, err error) {
+	var hints []string
+	for _, err := range split(err) {
+		fmt.Fprintf(w, "%s: %s: %v\n", name, level, err)
+		hint := Hint(err)
+		if hint == "" {
+			continue
+		}
+		known := false
+		for _, have := range hints {
+			known = known || have == hint
+		}
+		if !known {
+			hints = append(hints, hint)
+		}
+	}
+	for _, hint := range hints {
+		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
+	}
+}
+
+// split takes joined errors apart.
+func split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || !strings.Contains(err.Error(), "\n") {
+		return []error{err}
+	}
+	var list []error
+	for _, err := range joined.Unwrap() {
+		list = append(list, split(err)...)
+	}
+	return list
+}
+
+// Hint returns the hint of the outermost error in the chain that has one.
+func Hint(err error) string {
+	var hinter interface {
+		error
+		Hint() string
+	}
+	for errors.As(err, &hinter) {
+		if hint := hinter.Hint(); hint != "" {
+			return hint
+		}
+		err = errors.Unwrap(hinter)
+	}
+	return ""
+}
+
+// WithHint adds a hint to an error.
+func WithHint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+func (h *hinted) Hint() string  { return h.hint }
