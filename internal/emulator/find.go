@@ -83,11 +83,12 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, *os.File, error) {
 	var first error
 	for _, dir := range s.Dirs {
 		for _, name := range s.names(a) {
-			e, f, err := s.try(a, filepath.Join(dir, name))
+			path := filepath.Join(dir, name)
+			e, f, err := s.try(a, path)
 			if err == nil {
 				return e, f, nil
 			}
-			if first == nil && !errors.Is(err, ErrMissing) {
+			if first == nil && !errors.Is(err, ErrMissing) && !(len(s.Dirs) > 1 && hidden(path)) {
 				first = err
 			}
 		}
@@ -100,6 +101,13 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, *os.File, error) {
 		}
 	}
 	return nil, nil, first
+}
+
+// hidden reports whether the caller may not look into a file's directory. Of
+// several, such as another user's in PATH, it is passed over, as shells do.
+func hidden(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrPermission)
 }
 
 // try opens one candidate and says what is wrong with it.
