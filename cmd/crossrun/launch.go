@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// A launch is what execve is called with, and why.
+type launch struct {
+	path string
+	argv []string
+	env  []string // additions to the caller's environment
+	why  string
+}
+
+// String returns the launch as a command that a shell would run.
+func (l launch) String() string {
+	var words []string
+	for _, v := range l.env {
+		key, value, _ := strings.Cut(v, "=")
+		words = append(words, key+"="+quote(value))
+	}
+	argv := slices.Clone(l.argv)
+	if argv[0] != l.path && filepath.Base(l.path) != argv[0] {
+		words = append(words, "exec", "-a", quote(argv[0]))
+	}
+	argv[0] = l.path
+	for _, arg := range argv {
+		words = append(words, quote(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote returns s as a shell reads it back.
+func quote(s string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("%+,-./:=@_", c)
+	}
+	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !plain(c) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// exec replaces this process. It returns only if the kernel refuses.
+func (l launch) exec() error {
+	return syscall.Exec(l.path, l.argv, append(os.Environ(), l.env...))
+}
+
+// crossrun runs the program that the options name, or prints how.
+func crossrun(o *options, stdout, stderr io.Writer) error {
+	if o.sysroot != "" {
+		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
+			return err
+		}
+	}
+	path, err := find(o.args)
+	if err != nil {
+		return err
+	}
+	p, err := inspect(path, o.args, 0)
+	if err != nil {
+		return err
+	}
+	native, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	binary := p.binary()
+	foreign := binary.elfErr == nil && binary.header.Arch != native
+
+	// Whoever names an emulator, or a CPU to emulate, wants emulation.
+	forced := o.emulator != "" || o.cpu != ""
+	var root string
+	var rootErr error
+	if foreign || forced {
+		root, rootErr = sysroot(binary, o.sysroot)
+	}
+	if !forced {
+		l := launch{path: p.path, argv: p.argv, why: "the kernel runs it"}
+		if root != "" && foreign {
+			l.env = []string{"QEMU_LD_PREFIX=" + root}
+		}
+		if o.print || o.verbose {
+			// What execve finds out by itself is looked up to be shown.
+			if why, ok := kernelRuns(binary, native); ok {
+				l.why = why
+				if o.print {
+					return show(o, l, stdout)
+				}
+				say(stderr, o, p, l)
+			} else {
+				l.path = ""
+			}
+		}
+		if l.path != "" && rootErr == nil {
+			if err := l.exec(); !fallsBack(err, foreign) {
+				return refused(p, err)
+			}
+		}
+	}
+	if binary.elfErr != nil {
+		return unusable(p, binary)
+	}
+	if rootErr != nil {
+		return cannot(rootErr)
+	}
+	l, err := emulate(o, binary, root, native)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		return show(o, l, stdout)
+	}
+	say(stderr, o, p, l)
+	return cannot(fmt.Errorf("%s: %w", l.path, l.exec()))
+}
+
+// fallsBack reports whether the emulator is to be tried after execve failed.
+// ENOEXEC: nobody takes the program. ENOENT, for a foreign one that is there:
+// the kernel's entry has no F flag, and its interpreter is not there. (A
+// foreign program's missing loader never shows so: its emulator was found.)
+func fallsBack(err error, foreign bool) bool {
+	return errors.Is(err, syscall.ENOEXEC) || foreign && errors.Is(err, syscall.ENOENT)
+}
+
+// refused explains why execve refused a program.
+func refused(p *program, err error) error {
+	binary := p.binary()
+	if errors.Is(err, syscall.ENOENT) && binary.interp != "" {
+		return cannot(missingLoader(binary, "/"))
+	}
+	return cannot(fmt.Errorf("%s: %w", p.path, err))
+}
+
+// unusable explains why a file is no program that could be emulated.
+func unusable(p, binary *program) error {
+	var unknown *elfmagic.UnknownMachineError
+	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
+	switch {
+	case errors.As(binary.elfErr, &unknown):
+		err = message.WithHint(err, "QEMU cannot run such programs for a user; register --help lists nothing for it either")
+	case errors.Is(binary.elfErr, elfmagic.ErrNotELF):
+		err = message.WithHint(err, "nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is")
+	case errors.Is(binary.elfErr, elfmagic.ErrTruncated):
+		err = message.WithHint(err, "copy or build it again")
+	}
+	return cannot(err)
+}
+
+// kernelRuns looks up whether execve will take the program, and why. It is
+// what --print and --verbose show; execve itself decides.
+func kernelRuns(binary *program, native *elfmagic.Arch) (why string, ok bool) {
+	head := make([]byte, elfmagic.KernelWindow)
+	if f, err := os.Open(binary.path); err == nil {
+		n, _ := f.ReadAt(head, 0)
+		head = head[:n]
+		f.Close()
+	}
+	entries, _ := binfmt.New("").List()
+	for _, e := range entries {
+		if !e.Disabled && e.Matches(head, binary.path) {
+			return fmt.Sprintf("the kernel's entry %s runs it with %s", e.Name, e.Interpreter), true
+		}
+	}
+	if binary.elfErr == nil && binary.header.Arch == native {
+		return "it is for this host", true
+	}
+	return "", false
+}
+
+// emulate returns the launch that runs the program with an emulator.
+func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (launch, error) {
+	arch := binary.header.Arch
+	found, err := findEmulator(o, arch, native)
+	if err != nil {
+		return launch{}, err
+	}
+	argv := []string{found.Path}
+	if isQEMU(found.Path) {
+		argv = append(argv, "-0", binary.argv[0])
+		if root != "" {
+			argv = append(argv, "-L", root)
+		}
+		if o.cpu != "" {
+			argv = append(argv, "-cpu", o.cpu)
+		}
+	} else if o.cpu != "" {
+		return launch{}, fmt.Errorf("--cpu: %s does not look like one of QEMU's emulators", found.Path)
+	}
+	path := binary.path
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	why := "no entry in the kernel is for it"
+	switch {
+	case o.emulator != "":
+		why = "--emulator names it"
+	case o.cpu != "":
+		why = "--cpu asks for emulation"
+	}
+	return launch{path: found.Path, argv: append(append(argv, path), binary.argv[1:]...), why: why}, nil
+}
+
+// findEmulator returns the emulator that the options name, or that is
+// installed for the architecture.
+func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
+	if o.emulator != "" {
+		path, err := exec.LookPath(o.emulator)
+		if err != nil {
+			return nil, message.WithHint(fmt.Errorf("--emulator %s: %w", o.emulator, errors.Unwrap(err)), "name a file, or a command in PATH")
+		}
+		return &emulator.Emulator{Arch: arch, Path: path}, nil
+	}
+	search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
+	found, err := search.Locate(arch)
+	if err != nil {
+		return nil, cannot(err)
+	}
+	return found, nil
+}
+
+// isQEMU reports whether an emulator takes QEMU's flags.
+func isQEMU(path string) bool {
+	return strings.HasPrefix(filepath.Base(path), "qemu-")
+}
+
+// show prints a launch as --print has it.
+func show(o *options, l launch, stdout io.Writer) error {
+	_, err := fmt.Fprintln(stdout, l)
+	return err
+}
+
+// say tells what is about to be run, if that is wanted.
+func say(stderr io.Writer, o *options, p *program, l launch) {
+	if !o.verbose {
+		return
+	}
+	binary := p.binary()
+	what := "not an ELF file"
+	if binary.elfErr == nil {
+		what = binary.header.Arch.Platform()
+		if binary.interp == "" {
+			what += ", static"
+		} else {
+			what += ", needs " + binary.interp
+		}
+	}
+	if binary != p {
+		what = "script for " + binary.path + ", " + what
+	}
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, l.why, l)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// sysroot returns the directory whose lib/ and usr/ the emulator shall show to
+// a dynamically linked program before the host's: the one that was named, or
+// the one that has its loader. It is empty for static programs, and where the
+// host's own directories have the loader or QEMU_LD_PREFIX says where it is.
+func sysroot(p *program, named string) (string, error) {
+	if p.elfErr != nil || p.interp == "" {
+		return named, nil
+	}
+	if named != "" {
+		if !hasLoader(named, p) {
+			return "", missingLoader(p, named)
+		}
+		return filepath.Abs(named)
+	}
+	if prefix := os.Getenv("QEMU_LD_PREFIX"); prefix != "" && hasLoader(prefix, p) {
+		return "", nil
+	}
+	if hasLoader("/", p) {
+		return "", nil
+	}
+	for _, port := range p.header.Arch.Debian {
+		if dir := "/usr/" + port.Triplet; hasLoader(dir, p) {
+			return dir, nil
+		}
+	}
+	return "", missingLoader(p, "/")
+}
+
+// hasLoader reports whether a program's loader is below root, and is of the
+// program's architecture: several have one of the same name.
+func hasLoader(root string, p *program) bool {
+	f, err := os.Open(filepath.Join(root, p.interp))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	header, err := elfmagic.Identify(f)
+	return err == nil && header.Arch == p.header.Arch
+}
+
+// missingLoader says that a program's loader is not where it should be. Without
+// it execve reports that the program itself does not exist.
+func missingLoader(p *program, root string) error {
+	arch := p.header.Arch
+	where := "on this system"
+	if root != "/" {
+		where = "below " + root
+	}
+	err := fmt.Errorf("%s: dynamically linked, and its loader %s is not %s", p.path, p.interp, where)
+	var ways []string
+	switch {
+	case strings.Contains(p.interp, "ld-musl"):
+	case strings.HasPrefix(p.interp, "/system/"):
+		return message.WithHint(err, "it is an Android program: --sysroot DIR with an Android system in it")
+	default:
+		for _, port := range arch.Debian {
+			libc := "libc6"
+			if arch.Name == "alpha" {
+				libc = "libc6.1"
+			}
+			ways = append(ways, fmt.Sprintf("apt-get install %s-%s-cross", libc, port.Name))
+		}
+	}
+	ways = append(ways, fmt.Sprintf("--sysroot DIR with a %s system in it", arch.Platform()), "link the program statically")
+	return message.WithHint(err, "%s", strings.Join(ways, ", or "))
+}

@@ -1,0 +1,79 @@
+// Register puts an emulator behind every architecture that this host does not
+// run natively: it writes entries to the kernel's binfmt_misc, runs a program
+// of each architecture through them, and says what it saw.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/version"
+)
+
+// Exit statuses.
+const (
+	exitOK      = 0 // all that was asked for was done, and seen to work
+	exitFailure = 1 // something was not, and stderr says what
+	exitUsage   = 2 // the arguments are wrong; nothing was done
+)
+
+const name = "register"
+
+func main() {
+	// A signal lets a change that is under way be undone or finished first.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprint(stdout, usage())
+		return exitOK
+	}
+	if err != nil {
+		message.Error(stderr, name, message.WithHint(err, "%s --help lists what there is", name))
+		return exitUsage
+	}
+	if opts.version {
+		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	}
+	archs, err := opts.architectures()
+	if err != nil {
+		message.Error(stderr, name, err)
+		return exitUsage
+	}
+	r := &registrar{options: opts, archs: archs, stderr: stderr}
+	var report *report
+	switch {
+	case opts.status:
+		report, err = r.status(ctx)
+	case opts.uninstall:
+		report, err = r.uninstall(ctx)
+	default:
+		report, err = r.install(ctx)
+	}
+	if report != nil {
+		report.finish()
+		if writeErr := report.write(stdout, opts.output); writeErr != nil {
+			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
+		}
+		err = errors.Join(err, report.failures())
+	}
+	if err != nil {
+		message.Error(stderr, name, err)
+		return exitFailure
+	}
+	return exitOK
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// options is what the command line asks for.
+type options struct {
+	args []string
+
+	persistent    choice
+	credential    choice
+	preserveArgv0 choice
+	qemuPath      string
+	qemuSuffix    *string
+	mount         string
+	output        choice
+
+	reset     bool
+	uninstall bool
+	status    bool
+	dryRun    bool
+	noProbe   bool
+	force     bool
+	version   bool
+}
+
+const (
+	auto = "auto"
+	yes  = "yes"
+	no   = "no"
+)
+
+// A choice is one of a few words.
+type choice struct {
+	value string
+	of    []string
+}
+
+func (c *choice) String() string { return c.value }
+func (c *choice) Type() string   { return strings.Join(c.of, "|") }
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.of, s) {
+		return fmt.Errorf("must be %s", strings.Join(c.of, " or "))
+	}
+	c.value = s
+	return nil
+}
+
+func (o *options) flags() *pflag.FlagSet {
+	*o = options{
+		persistent:    choice{auto, []string{auto, yes, no}},
+		credential:    choice{no, []string{yes, no}},
+		preserveArgv0: choice{auto, []string{auto, yes, no}},
+		output:        choice{"table", []string{"table", "json"}},
+	}
+	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.VarP(&o.persistent, "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
+	f.Var(&o.credential, "credential", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
+	f.Var(&o.preserveArgv0, "preserve-argv0", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
+	f.StringVar(&o.qemuPath, "qemu-path", "", "`directory` of the emulators (default: /usr/bin, this command's directory, PATH)")
+	f.String("qemu-suffix", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
+	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
+	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
+	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
+	f.BoolVar(&o.noProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel took the entries")
+	f.BoolVar(&o.force, "force", false, "register native architectures too, and in front of entries that others made")
+	f.Var(&o.output, "output", "form of the report on standard output")
+	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
+	f.BoolVar(&o.version, "version", false, "print the version")
+	f.BoolP("help", "h", false, "print this text")
+	return f
+}
+
+// parse reads the command line. It returns pflag.ErrHelp if that asks for help.
+func parse(args []string) (*options, error) {
+	var o options
+	f := o.flags()
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if help, _ := f.GetBool("help"); help {
+		return nil, pflag.ErrHelp
+	}
+	if f.Changed("qemu-suffix") {
+		suffix, _ := f.GetString("qemu-suffix")
+		if strings.ContainsRune(suffix, '/') {
+			return nil, fmt.Errorf("--qemu-suffix %q: must not have a slash; --qemu-path names the directory", suffix)
+		}
+		o.qemuSuffix = &suffix
+	}
+	var modes []string
+	for _, mode := range []struct {
+		name string
+		set  bool
+	}{{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.reset}} {
+		if mode.set {
+			modes = append(modes, mode.name)
+		}
+	}
+	if len(modes) > 1 {
+		return nil, fmt.Errorf("%s cannot be used together", strings.Join(modes, " and "))
+	}
+	if o.mount == "" {
+		return nil, errors.New("--mount: no directory given")
+	}
+	o.args = f.Args()
+	return &o, nil
+}
+
+// architectures returns the architectures that were named, once each, or none
+// if all are meant.
+func (o *options) architectures() ([]*elfmagic.Arch, error) {
+	var archs []*elfmagic.Arch
+	var errs []error
+	for _, arg := range o.args {
+		for _, name := range strings.Split(arg, ",") {
+			if name == "all" && len(o.args) == 1 && arg == name {
+				return nil, nil
+			}
+			arch, err := elfmagic.Lookup(name)
+			if err != nil {
+				errs = append(errs, err)
+			} else if !slices.Contains(archs, arch) {
+				archs = append(archs, arch)
+			}
+		}
+	}
+	return archs, errors.Join(errs...)
+}
+
+func usage() string {
+	var o options
+	return `Usage: register [flags] [ARCH…]
+
+Registers QEMU's user-mode emulators with the Linux kernel (binfmt_misc), so
+that programs of other architectures run as if they were native. Then it runs
+a program of each architecture, and succeeds only if all of them ran.
+
+ARCH is any name of an architecture: arm64, aarch64, linux/arm/v7, ppc64el, …
+Without one, every architecture is meant that this host does not run natively
+and that a static emulator is found for.
+
+Examples:
+  register                        all architectures
+  register arm64 s390x            these two
+  register --status               what is there, which emulator it is, does it run?
+  register --dry-run              what would be done?
+  register --reset -p yes         as multiarch/qemu-user-static has it
+  register --uninstall arm64      remove its entry
+  register --qemu-path /opt/qemu  with the emulators in this directory
+
+Flags:
+` + o.flags().FlagUsagesWrapped(100) + `
+Exit status: 0 if all that was asked for was done and seen to work, 1 if not
+(standard error says what, and why), 2 if the command line is wrong.
+
+Root, or CAP_SYS_ADMIN, is needed to register. Without it, crossrun runs
+programs of other architectures one by one.
+`
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/probe"
+)
+
+// held is the file that the kernel runs for an entry: with the F flag it is
+// the one that was there when the entry was registered.
+type held struct {
+	Path    string `json:"path"`
+	Deleted bool   `json:"deleted"`
+	Version string `json:"version,omitempty"`
+
+	ID emulator.FileID `json:"-"`
+}
+
+// probe runs a program of the row's architecture and notes whether it ran, and
+// by which interpreter.
+func (r *row) probe(ctx context.Context) {
+	if r.probed {
+		r.Error, r.err = "", nil // it was about the entry that was there before
+	}
+	r.probed = true
+	program, err := probe.Program(r.arch)
+	if err == nil {
+		r.held, r.Runs = nil, nil
+		err = probe.Run(ctx, program, func(p probe.Process) { r.held = holding(r.arch, p) })
+	}
+	runs := err == nil
+	r.Runs = &runs
+	r.Holds = r.held
+	if err != nil {
+		r.fail(probeError(err))
+	}
+}
+
+// holding looks at the file that a running program's kernel executes; nil if
+// that is the program itself, or cannot be seen.
+func holding(arch *elfmagic.Arch, p probe.Process) *held {
+	if native, err := p.Native(); err != nil || native {
+		return nil
+	}
+	link, err := os.Readlink(p.Exe())
+	if err != nil {
+		return nil
+	}
+	var h held
+	h.Path, h.Deleted = strings.CutSuffix(link, " (deleted)")
+	f, err := os.Open(p.Exe())
+	if err != nil {
+		return &h
+	}
+	defer f.Close()
+	if e, err := emulator.Inspect(arch, f); err == nil {
+		h.ID = e.ID
+		h.Version = emulator.ReadVersion(arch, f)
+	}
+	return &h
+}
+
+// probeError says in words of this command why a program did not run.
+func probeError(err error) (error, string) {
+	switch {
+	case errors.Is(err, syscall.ENOEXEC):
+		return errors.New("does not run: the kernel knows no entry for it"), "register it, or see with --status whether its entry is disabled"
+	case errors.Is(err, syscall.ENOENT):
+		return errors.New("does not run: the entry's interpreter is missing"), "the entry has no F flag, or another instance of binfmt_misc is in use: register it again"
+	case errors.Is(err, syscall.ELOOP):
+		return errors.New("does not run: the entry's interpreter is itself taken by an entry"), "remove the entry that is for this host's own programs"
+	}
+	return fmt.Errorf("does not run: %w", err), "run the emulator by hand to see why; --qemu-path names others"
+}
+
+// inParallel calls f for 0 to n-1, some at a time.
+func inParallel(n int, f func(i int)) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	for i := range n {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	wait.Wait()
+}

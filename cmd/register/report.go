@@ -1,0 +1,223 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// A report is what register did and saw. Its JSON form is for programs: fields
+// may be added, and keep their meaning.
+type report struct {
+	OK      bool      `json:"ok"`
+	Kernel  string    `json:"kernel"` // version: 6.18
+	Mount   string    `json:"mount"`  // directory of the instance
+	Native  []string  `json:"native"` // platforms that the host runs itself
+	Rows    []*row    `json:"architectures"`
+	Removed []removal `json:"removed"` // entries other than the architectures' own
+	Others  []other   `json:"others"`  // entries of other owners for the same programs
+
+	dryRun, noProbe bool
+}
+
+// A row is one architecture of the report.
+type row struct {
+	Arch     string `json:"arch"`               // QEMU's name
+	Platform string `json:"platform"`           // linux/arm64
+	Entry    string `json:"entry,omitempty"`    // name of the entry
+	Flags    string `json:"flags,omitempty"`    // as the kernel prints them
+	Emulator string `json:"emulator,omitempty"` // the entry's interpreter
+	Version  string `json:"version,omitempty"`  // of the file at that path
+	Holds    *held  `json:"holds,omitempty"`    // the file that the kernel runs
+	Action   string `json:"action,omitempty"`   // keep, add, replace, remove, skip
+	Reason   string `json:"reason,omitempty"`   // for the action
+	Runs     *bool  `json:"runs,omitempty"`     // a program of it ran; absent where none was tried
+	Error    string `json:"error,omitempty"`    // why it did not, or why it is not registered
+
+	arch   *elfmagic.Arch
+	leftTo string // name of another owner's entry that is left to do the work
+	probed bool
+	held   *held
+	err    error
+}
+
+// A removal is an entry that was removed besides those of the architectures.
+type removal struct {
+	Entry  string `json:"entry"`
+	Action string `json:"action"`
+	Reason string `json:"reason"`
+}
+
+// An other is an entry of somebody else's, and what it catches.
+type other struct {
+	Entry       string   `json:"entry"`
+	Interpreter string   `json:"interpreter"`
+	Flags       string   `json:"flags"`
+	Enabled     bool     `json:"enabled"`
+	Catches     []string `json:"catches"` // platforms
+}
+
+// row returns the architecture's row, making it if there is none.
+func (r *report) row(arch *elfmagic.Arch) *row {
+	for _, row := range r.Rows {
+		if row.arch == arch {
+			return row
+		}
+	}
+	row := &row{Arch: arch.Name, Platform: arch.Platform(), arch: arch}
+	r.Rows = append(r.Rows, row)
+	return row
+}
+
+func (r *report) native(archs []*elfmagic.Arch) {
+	for _, a := range archs {
+		r.Native = append(r.Native, a.Platform())
+	}
+}
+
+// fail notes what went wrong, and what to do about it.
+func (r *row) fail(err error, hint string) {
+	r.Error = err.Error()
+	r.err = message.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
+}
+
+// finish fills what follows from the rest.
+func (r *report) finish() {
+	if kernel, err := binfmt.RunningKernel(); err == nil {
+		r.Kernel = kernel.String()
+	}
+	// JSON arrays are never null.
+	r.Native, r.Rows = orEmpty(r.Native), orEmpty(r.Rows)
+	r.Removed, r.Others = orEmpty(r.Removed), orEmpty(r.Others)
+	r.OK = r.failures() == nil
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// failures returns what went wrong with single architectures.
+func (r *report) failures() error {
+	var errs []error
+	for _, row := range r.Rows {
+		if row.err != nil {
+			errs = append(errs, row.err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// write prints the report in the form that was asked for.
+func (r *report) write(w io.Writer, output choice) error {
+	if output.value == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	if len(r.Rows) == 0 && len(r.Removed) == 0 && len(r.Others) == 0 {
+		_, err := fmt.Fprintln(w, "no entries for other architectures")
+		return err
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if len(r.Rows) > 0 {
+		fmt.Fprintln(tw, "PLATFORM\tENTRY\tFLAGS\tEMULATOR\tVERSION\tRESULT")
+	}
+	for _, row := range r.Rows {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Platform, or(row.Entry, "-"), or(row.Flags, "-"),
+			or(row.Emulator, "-"), or(shortVersion(row.version()), "-"), row.result(r))
+	}
+	for _, x := range r.Removed {
+		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
+	}
+	for _, x := range r.Others {
+		state := "enabled"
+		if !x.Enabled {
+			state = "disabled"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s, made by others\n", strings.Join(x.Catches, ","), x.Entry, or(x.Flags, "-"), x.Interpreter, state)
+	}
+	return tw.Flush()
+}
+
+// version is the version of the emulator that runs, as far as it is known.
+func (r *row) version() string {
+	if r.Holds != nil && r.Holds.Version != "" {
+		return r.Holds.Version
+	}
+	return r.Version
+}
+
+// result is what the table says in its last column.
+func (r *row) result(rep *report) string {
+	var parts []string
+	if r.Action != "" {
+		part := rep.done(r.Action)
+		if r.Reason != "" && r.Action != binfmt.Keep.String() && r.Action != binfmt.Add.String() {
+			part += " (" + r.Reason + ")"
+		}
+		parts = append(parts, part)
+	}
+	if r.Runs != nil && *r.Runs {
+		parts = append(parts, "runs")
+	}
+	if r.Holds != nil && r.Holds.Deleted {
+		parts = append(parts, "emulator deleted from disk")
+	} else if r.Holds != nil && r.Holds.Path != r.Emulator {
+		parts = append(parts, "run by "+r.Holds.Path)
+	}
+	if r.Error != "" {
+		parts = append(parts, r.Error)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// done words an action as what happened, or on a dry run as what would.
+func (r *report) done(action string) string {
+	if r.dryRun {
+		return "would " + action
+	}
+	switch action {
+	case binfmt.Keep.String():
+		return "kept"
+	case binfmt.Add.String():
+		return "added"
+	case binfmt.Replace.String():
+		return "replaced"
+	case binfmt.Remove.String():
+		return "removed"
+	case binfmt.Skip.String():
+		return "left alone"
+	}
+	return action
+}
+
+// shortVersion leaves out what a distribution says of its package.
+func shortVersion(v string) string {
+	short, _, _ := strings.Cut(v, " ")
+	return short
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func joinDirs(dirs []string) string { return strings.Join(dirs, ":") }
+
+// sortRows puts the rows in the order of their architectures' names.
+func (r *report) sortRows() {
+	slices.SortFunc(r.Rows, func(a, b *row) int { return strings.Compare(a.Arch, b.Arch) })
+}
