@@ -1,0 +1,533 @@
+package tests
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// A report is what register --output json prints.
+type report struct {
+	OK            bool     `json:"ok"`
+	Kernel        string   `json:"kernel"`
+	Mount         string   `json:"mount"`
+	Native        []string `json:"native"`
+	Architectures []struct {
+		Arch     string `json:"arch"`
+		Platform string `json:"platform"`
+		Entry    string `json:"entry"`
+		Flags    string `json:"flags"`
+		Emulator string `json:"emulator"`
+		Version  string `json:"version"`
+		Holds    *struct {
+			Path    string `json:"path"`
+			Deleted bool   `json:"deleted"`
+			Version string `json:"version"`
+		} `json:"holds"`
+		Action string `json:"action"`
+		Reason string `json:"reason"`
+		Runs   *bool  `json:"runs"`
+		Error  string `json:"error"`
+	} `json:"architectures"`
+	Removed []struct {
+		Entry  string `json:"entry"`
+		Action string `json:"action"`
+	} `json:"removed"`
+	Others []struct {
+		Entry   string   `json:"entry"`
+		Catches []string `json:"catches"`
+	} `json:"others"`
+}
+
+// reported runs register with JSON output.
+func reported(t testing.TB, args ...string) (report, result) {
+	t.Helper()
+	r := register(t, append(args, "--output", "json")...)
+	var rep report
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &rep), "%+v", r)
+	assert.Equal(t, rep.OK, r.status == 0, "%+v", r)
+	return rep, r
+}
+
+func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
+	fs := instance(t)
+	first, r := reported(t)
+	require.True(t, first.OK, r.stderr)
+	require.NotEmpty(t, first.Architectures)
+	for _, a := range first.Architectures {
+		assert.Equal(t, "add", a.Action, a.Arch)
+		require.NotNil(t, a.Runs, a.Arch)
+		assert.True(t, *a.Runs, a.Arch)
+		require.NotNil(t, a.Holds, a.Arch)
+		assert.Equal(t, a.Emulator, a.Holds.Path)
+		assert.Equal(t, a.Version, a.Holds.Version)
+		assert.Regexp(t, `^\d+\.\d+`, a.Version)
+		assert.Equal(t, "PF", a.Flags)
+	}
+	before := list(t, fs)
+	assert.Len(t, before, len(first.Architectures))
+
+	second, r := reported(t)
+	require.True(t, second.OK, r.stderr)
+	for _, a := range second.Architectures {
+		assert.Equal(t, "keep", a.Action, a.Arch)
+		assert.Equal(t, "registered already", a.Reason)
+		assert.True(t, *a.Runs)
+	}
+	assert.Equal(t, before, list(t, fs), "not even registered anew")
+
+	r = register(t, "--no-probe")
+	assert.Equal(t, 0, r.status)
+	assert.Contains(t, r.stdout, "kept")
+	assert.NotContains(t, r.stdout, "runs")
+	assert.Equal(t, before, list(t, fs))
+}
+
+// While programs are executed, register goes to and fro between two versions of
+// their emulator: no execution fails, and each report names the version that
+// the kernel then holds.
+func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
+	fs := instance(t)
+	arch := lookup(t, "arm64")
+	hello := cHello(t, cPort{"aarch64-linux-gnu", "aarch64"}, "static")
+	dirs, versions := twoVersions(t, arch)
+	require.Equal(t, 0, register(t, "--qemu-path", dirs[1], "arm64").status)
+
+	stop := make(chan struct{})
+	type outcome struct {
+		times int
+		err   error
+	}
+	const loops = 2
+	done := make(chan outcome, loops)
+	for range loops {
+		go func() {
+			times := 0
+			for {
+				select {
+				case <-stop:
+					done <- outcome{times, nil}
+					return
+				default:
+				}
+				if out, err := exec.Command(hello).CombinedOutput(); err != nil || string(out) != saying("hello from C 1.414", hello) {
+					done <- outcome{times, fmt.Errorf("execution %d: %w: %s", times, err, out)}
+					return
+				}
+				times++
+			}
+		}()
+	}
+	for i := range 100 {
+		rep, r := reported(t, "--qemu-path", dirs[i%2], "arm64")
+		require.True(t, rep.OK, r.stderr)
+		require.Equal(t, "replace", rep.Architectures[0].Action)
+		require.Equal(t, versions[i%2], rep.Architectures[0].Holds.Version)
+	}
+	close(stop)
+	for range loops {
+		o := <-done
+		assert.NoError(t, o.err)
+		assert.Positive(t, o.times)
+	}
+	assert.Equal(t, []string{"qemu-aarch64"}, names(t, fs))
+}
+
+// An emulator that was replaced on disk, as packages do it, is replaced in the
+// kernel: what an entry says is the same, but the kernel holds the old file.
+func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
+	for _, probing := range []bool{true, false} {
+		t.Run(fmt.Sprintf("probing=%t", probing), func(t *testing.T) {
+			instance(t)
+			arch := lookup(t, "arm64")
+			dirs, versions := twoVersions(t, arch)
+			file := filepath.Join(dirs[0], "qemu-aarch64-static")
+			args := []string{"--qemu-path", dirs[0], "arm64"}
+			if !probing {
+				args = append(args, "--no-probe")
+			}
+			require.Equal(t, 0, register(t, args...).status)
+
+			// The kernel's clock for files is coarse: some ticks must pass.
+			time.Sleep(50 * time.Millisecond)
+			require.NoError(t, os.Rename(filepath.Join(dirs[1], "qemu-aarch64-static"), file))
+			rep, _ := reported(t, "--status")
+			require.True(t, rep.OK)
+			assert.Equal(t, versions[0], rep.Architectures[0].Holds.Version)
+			assert.True(t, rep.Architectures[0].Holds.Deleted)
+			assert.Equal(t, versions[1], rep.Architectures[0].Version, "what is on disk")
+
+			rep, r := reported(t, args...)
+			require.True(t, rep.OK, r.stderr)
+			assert.Equal(t, "replace", rep.Architectures[0].Action)
+			rep, _ = reported(t, "--status")
+			assert.Equal(t, versions[1], rep.Architectures[0].Holds.Version)
+			assert.False(t, rep.Architectures[0].Holds.Deleted)
+		})
+	}
+}
+
+func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
+	fs := instance(t)
+	r := register(t, "--status")
+	assert.Equal(t, 0, r.status)
+	assert.Contains(t, r.stdout, "no entries")
+
+	arch := lookup(t, "arm64")
+	dirs, versions := twoVersions(t, arch)
+	require.Equal(t, 0, register(t, "--qemu-path", dirs[0], "arm64").status)
+	require.NoError(t, os.Remove(filepath.Join(dirs[0], "qemu-aarch64-static")))
+	rep, _ := reported(t, "--status")
+	require.True(t, rep.OK, "it runs all the same")
+	require.Len(t, rep.Architectures, 1)
+	a := rep.Architectures[0]
+	assert.Equal(t, "linux/arm64", a.Platform)
+	assert.Equal(t, filepath.Join(dirs[0], "qemu-aarch64-static"), a.Holds.Path)
+	assert.True(t, a.Holds.Deleted)
+	assert.Equal(t, versions[0], a.Holds.Version)
+	assert.Contains(t, register(t, "--status").stdout, "emulator deleted from disk")
+
+	require.NoError(t, fs.Disable("qemu-aarch64"))
+	r = register(t, "--status")
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "linux/arm64: its entry is disabled")
+	assert.Contains(t, r.stderr, "hint: ")
+
+	require.NoError(t, fs.Remove("qemu-aarch64"))
+	r = register(t, "--status", "arm64")
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "linux/arm64: does not run: the kernel knows no entry for it")
+}
+
+func TestDryRunDoesNothing(t *testing.T) {
+	fs := instance(t)
+	rep, _ := reported(t, "--dry-run")
+	assert.True(t, rep.OK)
+	require.NotEmpty(t, rep.Architectures)
+	assert.Equal(t, "add", rep.Architectures[0].Action)
+	assert.Nil(t, rep.Architectures[0].Runs)
+	assert.Contains(t, register(t, "--dry-run").stdout, "would add")
+	assert.Empty(t, list(t, fs))
+}
+
+func TestUninstallRemovesWhatIsOurs(t *testing.T) {
+	fs := instance(t)
+	others := otherOwners(t, fs)
+	require.Equal(t, 0, register(t).status)
+	r := register(t, "--uninstall", "arm64", "s390x")
+	require.Equal(t, 0, r.status, r.stderr)
+	assert.NotContains(t, names(t, fs), "qemu-aarch64")
+	assert.Contains(t, names(t, fs), "qemu-ppc64le")
+
+	require.Equal(t, 0, register(t, "--uninstall", "--dry-run").status)
+	assert.Contains(t, names(t, fs), "qemu-ppc64le")
+	require.Equal(t, 0, register(t, "--uninstall").status)
+	assert.ElementsMatch(t, others, list(t, fs))
+
+	r = register(t, "--uninstall", "arm64")
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "linux/arm64: no entry qemu-aarch64")
+	assert.Equal(t, 0, register(t, "--uninstall").status, "there is nothing of ours")
+}
+
+// otherOwners registers entries of the kind that other programs make.
+func otherOwners(t testing.TB, fs binfmt.FS) []binfmt.Entry {
+	t.Helper()
+	for _, e := range []binfmt.Entry{
+		{Name: "python3.11", Pattern: elfmagic.Pattern{Magic: []byte("\xa7\r\r\n")}, Interpreter: "/usr/bin/python3.11"},
+		{Name: "jar", Extension: "jar", Interpreter: "/usr/bin/jexec"},
+		{Name: "WSLInterop", Pattern: elfmagic.Pattern{Magic: []byte("MZ")}, Interpreter: "/init", Flags: binfmt.PreserveArgv0},
+		{Name: "qemu-windows", Pattern: elfmagic.Pattern{Magic: []byte("PE")}, Interpreter: "/usr/bin/qemu-windows"},
+	} {
+		require.NoError(t, fs.Register(e))
+	}
+	return list(t, fs)
+}
+
+func TestResetReplacesQemuEntriesAndOnlyThose(t *testing.T) {
+	fs := instance(t)
+	otherOwners(t, fs)
+	old := binfmt.Entry{Name: "qemu-aarch64", Pattern: lookup(t, "arm64").Pattern(), Interpreter: "/usr/libexec/old"}
+	require.NoError(t, fs.Register(old))
+	rep, r := reported(t, "--reset", "-p", "yes", "arm64")
+	require.True(t, rep.OK, r.stderr)
+	assert.Equal(t, "replace", rep.Architectures[0].Action)
+	assert.Equal(t, []string{"WSLInterop", "jar", "python3.11", "qemu-aarch64"}, names(t, fs))
+	require.Len(t, rep.Removed, 1)
+	assert.Equal(t, "qemu-windows", rep.Removed[0].Entry)
+}
+
+func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
+	fs := instance(t)
+	arch := lookup(t, "arm64")
+	found := findEmulator(t, arch)
+	fex := binfmt.Entry{Name: "FEX-arm64", Pattern: arch.Pattern(), Interpreter: found.Path, Flags: binfmt.PreserveArgv0 | binfmt.FixBinary}
+	require.NoError(t, fs.Register(fex))
+	before := list(t, fs)
+
+	r := register(t, "arm64")
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "FEX-arm64")
+	assert.Contains(t, r.stderr, "hint: --force")
+	assert.Equal(t, before, list(t, fs))
+
+	rep, _ := reported(t)
+	assert.True(t, rep.OK, "programs for it run, which is what matters")
+	for _, a := range rep.Architectures {
+		if a.Arch == "aarch64" {
+			assert.Equal(t, "skip", a.Action)
+			assert.True(t, *a.Runs)
+		}
+	}
+	assert.NotContains(t, names(t, fs), "qemu-aarch64")
+	rep, _ = reported(t, "--status")
+	require.Len(t, rep.Others, 1)
+	assert.Equal(t, "FEX-arm64", rep.Others[0].Entry)
+	assert.Equal(t, []string{"linux/arm64"}, rep.Others[0].Catches)
+
+	require.Equal(t, 0, register(t, "--force", "arm64").status)
+	assert.Contains(t, names(t, fs), "qemu-aarch64")
+	assert.Contains(t, names(t, fs), "FEX-arm64")
+}
+
+func TestFlagsCanBeChosen(t *testing.T) {
+	fs := instance(t)
+	for _, test := range []struct {
+		args  []string
+		flags string
+	}{
+		{nil, "PF"},
+		{[]string{"--persistent", "no"}, "P"},
+		{[]string{"-p", "yes", "--credential", "yes"}, "POCF"},
+		{[]string{"-pno", "--preserve-argv0=no"}, ""},
+	} {
+		rep, r := reported(t, append(test.args, "arm64")...)
+		require.True(t, rep.OK, r.stderr)
+		got, err := fs.Get("qemu-aarch64")
+		require.NoError(t, err)
+		assert.Equal(t, test.flags, got.Flags.String())
+		assert.Equal(t, test.flags, rep.Architectures[0].Flags)
+	}
+}
+
+func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
+	fs := instance(t)
+	rep, _ := reported(t, "--dry-run")
+	for _, a := range rep.Architectures {
+		assert.NotContains(t, rep.Native, a.Platform)
+	}
+	own := rep.Native[0]
+	r := register(t, own)
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "is native to this host")
+	assert.Contains(t, r.stderr, "hint: ")
+	assert.Empty(t, list(t, fs))
+
+	r = register(t, "--force", own)
+	assert.Equal(t, 1, r.status, "its emulator would have to emulate itself")
+	assert.Empty(t, list(t, fs))
+}
+
+// failures are ways to fail, each with a part of what is said. After each the
+// instance is as it was.
+func TestFailuresChangeNothing(t *testing.T) {
+	fs := instance(t)
+	arch := lookup(t, "arm64")
+	found := findEmulator(t, arch)
+	otherOwners(t, fs)
+	require.Equal(t, 0, register(t, "s390x").status)
+	before := list(t, fs)
+
+	empty := t.TempDir()
+	emulatorDir := func(content []byte, mode os.FileMode) string {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "qemu-aarch64-static"), content, mode))
+		return dir
+	}
+	good, err := os.ReadFile(found.Path)
+	require.NoError(t, err)
+	dynamic, err := os.ReadFile("/bin/true")
+	require.NoError(t, err)
+	foreign, err := os.ReadFile(goHello(t, "s390x"))
+	require.NoError(t, err)
+	// A whole program that is for this host, and no emulator.
+	wrong := built(t, "false", func(path string) *exec.Cmd {
+		return exec.Command("go", "build", "-trimpath", "-o", path, "./testdata/false")
+	})
+	noEmulator, err := os.ReadFile(wrong)
+	require.NoError(t, err)
+
+	for _, test := range []struct {
+		name   string
+		args   []string
+		status int
+		err    string
+		hint   string
+	}{
+		{"unknown architecture", []string{"bogus"}, 2, `unknown architecture "bogus"`, "known are"},
+		{"misspelt architecture", []string{"arm46"}, 2, `unknown architecture "arm46"`, "did you mean arm64?"},
+		{"unknown flag", []string{"--bogus"}, 2, "unknown flag", "--help"},
+		{"wrong value", []string{"--persistent", "perhaps"}, 2, "auto or yes or no", "--help"},
+		{"two modes", []string{"--status", "--reset"}, 2, "cannot be used together", "--help"},
+		{"no emulator", []string{"--qemu-path", empty, "arm64"}, 1, "no emulator found", "apt-get install"},
+		{"no emulator at all", []string{"--qemu-path", empty}, 1, "no emulator found", "apt-get install"},
+		{"no such suffix", []string{"--qemu-suffix", "-bogus"}, 1, "no emulator found", "hint"},
+		{"dynamic emulator", []string{"--qemu-path", emulatorDir(dynamic, 0o755), "arm64"}, 1, "not static", "apt-get install"},
+		{"dynamic emulator, none named", []string{"--qemu-path", emulatorDir(dynamic, 0o755)}, 1, "not static", "apt-get install"},
+		{"truncated emulator", []string{"--qemu-path", emulatorDir(good[:len(good)/2], 0o755), "arm64"}, 1, "corrupt", "install it again"},
+		{"truncated emulator, none named", []string{"--qemu-path", emulatorDir(good[:len(good)/2], 0o755)}, 1, "corrupt", "install it again"},
+		{"emulator that is text", []string{"--qemu-path", emulatorDir([]byte("#!/bin/sh\n"), 0o755), "arm64"}, 1, "corrupt", "install it again"},
+		{"emulator without mode", []string{"--qemu-path", emulatorDir(good, 0o644), "arm64"}, 1, "not executable", "chmod +x"},
+		{"emulator for another host", []string{"--qemu-path", emulatorDir(foreign, 0o755), "arm64"}, 1, "another host", "this host runs"},
+		{"no emulator behind the name", []string{"--qemu-path", emulatorDir(noEmulator, 0o755), "arm64"}, 1, "does not run: exit status 1 instead of 42", "hint"},
+		{"no such mount point", []string{"--mount", filepath.Join(empty, "absent")}, 1, "no such file", "hint"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := register(t, test.args...)
+			assert.Equal(t, test.status, r.status, "%+v", r)
+			assert.Contains(t, r.stderr, "register: error: ")
+			assert.Contains(t, r.stderr, test.err)
+			assert.Contains(t, r.stderr, "register: hint: ")
+			assert.Contains(t, r.stderr, test.hint)
+			assert.Equal(t, before, list(t, fs))
+		})
+	}
+}
+
+func TestWithoutPrivilegeNothingIsRegistered(t *testing.T) {
+	fs := instance(t)
+	r := run(t, unprivileged(t, command("register")))
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "permission denied")
+	assert.Contains(t, r.stderr, "hint: it takes CAP_SYS_ADMIN")
+	assert.Empty(t, list(t, fs))
+
+	r = run(t, unprivileged(t, command("register", "--dry-run")))
+	assert.Equal(t, 0, r.status, r.stderr)
+	r = run(t, unprivileged(t, command("register", "--status")))
+	assert.Equal(t, 0, r.status, r.stderr)
+}
+
+func TestAReadOnlyProcSysIsExplained(t *testing.T) {
+	fs := instance(t)
+	require.NoError(t, unix.Mount(fs.Dir(), fs.Dir(), "", unix.MS_BIND, ""))
+	defer func() { require.NoError(t, unix.Unmount(fs.Dir(), 0)) }()
+	require.NoError(t, unix.Mount("", fs.Dir(), "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
+	r := register(t)
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "read-only file system")
+	assert.Contains(t, r.stderr, "hint: /proc/sys is read-only in an unprivileged container: docker run --privileged")
+	assert.Empty(t, list(t, fs))
+}
+
+// Every name that register would use is taken, for other files.
+func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
+	fs := instance(t)
+	for _, arch := range elfmagic.Archs() {
+		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Extension: arch.Name, Interpreter: "/bin/false"}))
+	}
+	before := list(t, fs)
+	for _, args := range [][]string{{}, {"arm64"}, {"--no-probe"}} {
+		r := register(t, args...)
+		assert.Equal(t, 1, r.status)
+		assert.Contains(t, r.stderr, "linux/arm64: not registered: an entry of this name is for other files")
+		assert.Contains(t, r.stderr, "hint: --force")
+		assert.Equal(t, before, list(t, fs))
+	}
+	r := register(t, "--uninstall", "arm64")
+	assert.Equal(t, 1, r.status)
+	assert.Equal(t, before, list(t, fs))
+	assert.Equal(t, 0, register(t, "--uninstall").status)
+	assert.Equal(t, before, list(t, fs))
+}
+
+// Others' entries take every program, and do not run any.
+func TestATableFullOfOthersEntriesForTheSameProgramsIsLeftAsItIs(t *testing.T) {
+	fs := instance(t)
+	for _, arch := range elfmagic.Archs() {
+		if !native(arch) {
+			require.NoError(t, fs.Register(binfmt.Entry{Name: "other-" + arch.Name, Pattern: arch.Pattern(), Interpreter: "/bin/false"}))
+		}
+	}
+	before := list(t, fs)
+	r := register(t)
+	assert.Equal(t, 1, r.status)
+	assert.Contains(t, r.stderr, "linux/arm64: other-aarch64 (/bin/false) is for the same programs, and does not run them")
+	assert.Contains(t, r.stderr, "hint: --force")
+	assert.Equal(t, before, list(t, fs))
+}
+
+func TestAMountPointOfOnesOwn(t *testing.T) {
+	fs := instance(t)
+	dir := t.TempDir()
+	r := register(t, "--mount", dir, "arm64")
+	require.Equal(t, 0, r.status, r.stderr)
+	defer func() { require.NoError(t, unix.Unmount(dir, 0)) }()
+	assert.Equal(t, []string{"qemu-aarch64"}, names(t, binfmt.New(dir)))
+	assert.Equal(t, []string{"qemu-aarch64"}, names(t, fs), "a namespace has one instance")
+}
+
+func TestWhatWasMountedInVainIsUnmounted(t *testing.T) {
+	instance(t)
+	dir := t.TempDir()
+	r := register(t, "--mount", dir, "--qemu-path", t.TempDir(), "arm64")
+	require.Equal(t, 1, r.status)
+	state, err := binfmt.New(dir).State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state)
+}
+
+func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
+	fs := instance(t)
+	results := make(chan result)
+	const runs = 6
+	for range runs {
+		go func() {
+			cmd := command("register", "arm64", "s390x", "ppc64le")
+			out, err := cmd.CombinedOutput()
+			status := 0
+			if err != nil {
+				status = 1
+			}
+			results <- result{stdout: string(out), status: status}
+		}()
+	}
+	for range runs {
+		r := <-results
+		assert.Equal(t, 0, r.status, r.stdout)
+	}
+	assert.Equal(t, []string{"qemu-aarch64", "qemu-ppc64le", "qemu-s390x"}, names(t, fs))
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"register": {"--persistent", "--credential", "--qemu-path", "--qemu-suffix", "--reset", "--uninstall", "--status", "--dry-run", "--output", "--mount", "--version", "--no-probe", "--force"},
+		"crossrun": {"--emulator", "--sysroot", "--cpu", "--print", "--verbose", "--version"},
+	} {
+		r := run(t, command(name, "--help"))
+		assert.Equal(t, 0, r.status)
+		assert.Empty(t, r.stderr)
+		assert.Contains(t, r.stdout, "Examples:")
+		for _, flag := range flags {
+			assert.Contains(t, r.stdout, flag)
+		}
+		for line := range strings.Lines(r.stdout) {
+			assert.LessOrEqual(t, len([]rune(line)), 101, line)
+		}
+		r = run(t, command(name, "--version"))
+		assert.Equal(t, 0, r.status)
+		assert.Regexp(t, "^"+name+` \S+ go1\.\d+\S* linux/\w+\n$`, r.stdout)
+	}
+}
