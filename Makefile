@@ -1,0 +1,73 @@
+# What one can do here. CI runs nothing else.
+
+GO      ?= go
+BIN     := bin
+HOSTS   := amd64 arm64 ppc64le s390x riscv64
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Static, and the same bytes wherever they are built from the same source.
+export CGO_ENABLED := 0
+GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
+
+# Registering takes root; sudo is used where that is missing.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+FUZZTIME ?= 30s
+FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:FuzzEntry binfmt:FuzzFlags
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+.PHONY: build
+build: ## build register and crossrun for this machine, into bin/
+	@$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
+	@ls $(BIN)/register $(BIN)/crossrun
+
+.PHONY: register
+register: build emulators ## build, get emulators if there are none, register, show what runs (root)
+	@$(SUDO) $(BIN)/register
+
+.PHONY: emulators
+emulators: ## install Debian's static emulators, if there are none (root)
+	@image/install-emulators
+
+.PHONY: test
+test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
+	$(GO) vet ./...
+	$(GO) test -count=1 ./...
+
+.PHONY: test-tools
+test-tools: emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
+	@tests/install-tools
+
+.PHONY: bench
+bench: build ## time parsing, register and crossrun, side by side with the tools that people know
+	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
+	tests/bench
+
+.PHONY: fuzz
+fuzz: ## fuzz each parser for FUZZTIME (default 30s)
+	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck; shellcheck if it is there
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@$(GO) mod tidy -diff
+	@if command -v shellcheck >/dev/null; then shellcheck image/install-emulators tests/install-tools tests/bench .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
+
+.PHONY: cross
+cross: ## build both commands for every host architecture, into dist/
+	@set -e; for arch in $(HOSTS); do \
+		GOOS=linux GOARCH=$$arch $(GO) build $(GOFLAGS_BUILD) -o dist/$$arch/ ./cmd/...; ls dist/$$arch/*; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN) dist
