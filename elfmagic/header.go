@@ -87,6 +87,7 @@ type programHeaders struct {
 const (
 	offType    = 16
 	offMachine = 18
+	offVersion = 20
 
 	offPhoff32     = 28
 	offFlags32     = 36

@@ -63,12 +63,24 @@ func byPlatform(key string) *Arch {
 	if err != nil || p.OS != "linux" {
 		return nil
 	}
-	// Variants have a number (v7, power9, rva22u64). Anything else is a slip
-	// that must not pass for the first half of it: arm64/amd64, arm/linux.
-	if p.Variant != "" && (names[p.Variant] != nil || !strings.ContainsAny(p.Variant, "0123456789")) {
+	// The variant is looked at as it was written: of armhf/amd64 and i386/amd64
+	// Parse makes arm/v7 and 386.
+	if parts := strings.Split(key, "/"); len(parts) == 3 && !isVariant(parts[2]) {
 		return nil
 	}
 	return names[p.Architecture]
+}
+
+// isVariant reports whether a platform's third component can be a variant: a
+// letter and a number (v7, power9, rva22u64) or a digit (arm/7). Anything else
+// is a slip that must not pass for the first half of it: arm64/amd64, arm/linux,
+// arm/64.
+func isVariant(s string) bool {
+	const digits = "0123456789"
+	if names[s] != nil || !strings.ContainsAny(s, digits) {
+		return false
+	}
+	return len(s) == 1 || !strings.ContainsAny(s[:1], digits)
 }
 
 // names has every name of every architecture; byName only QEMU's.

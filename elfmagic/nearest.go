@@ -1,6 +1,14 @@
 package elfmagic
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// sortedNames are tried in this order, so that the way to a suggestion is the
+// same each time: a fuzzer that sees it change gets nowhere.
+var sortedNames = slices.Sorted(maps.Keys(names))
 
 // nearest returns the known name that is most like the given one, or like one
 // component of the given platform, if any is like it at all. Of equally near
@@ -23,7 +31,7 @@ func nearest(key string) string {
 		if a := names[component]; a != nil {
 			return a.Platform() // it is the rest of the name that is wrong
 		}
-		for known := range names {
+		for _, known := range sortedNames {
 			if l := likeness(component, known); better(known, l) {
 				best, bestLikeness = known, l
 			}
@@ -40,7 +48,7 @@ func likeness(a, b string) float64 {
 	if longer-shorter > 4 {
 		return 0 // whatever their characters, and however long a caller's name is
 	}
-	l := 1 - float64(typos(a, b))/float64(longer)
+	l := 1 - float64(typos(a, b))/float64(2*longer)
 	prefix := 0
 	for prefix < min(shorter, 4) && a[prefix] == b[prefix] {
 		prefix++
@@ -48,23 +56,24 @@ func likeness(a, b string) float64 {
 	return l + float64(prefix)/10*(1-l)
 }
 
-// typos returns how many characters must be inserted, left out, replaced or
-// swapped with their neighbour to get from one name to the other (the optimal
-// string alignment distance, which counts arm46 for arm64 as one).
+// typos returns how far apart two names are: 2 for each character that must be
+// inserted, left out or replaced to get from one to the other, 1 for each that
+// must be swapped with its neighbour (a weighted optimal string alignment
+// distance). Swaps are the likeliest slips: amr64 is arm64, not amd64.
 func typos(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
-		row[j] = j
+		row[j] = 2 * j
 	}
 	for i := range len(a) {
 		before, last, row = last, row, before
-		row[0] = i + 1
+		row[0] = 2 * (i + 1)
 		for j := range len(b) {
 			replace := last[j]
 			if a[i] != b[j] {
-				replace++
+				replace += 2
 			}
-			row[j+1] = min(replace, last[j+1]+1, row[j]+1)
+			row[j+1] = min(replace, last[j+1]+2, row[j]+2)
 			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
 				row[j+1] = min(row[j+1], before[j-1]+1)
 			}

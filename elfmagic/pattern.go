@@ -30,25 +30,37 @@ func (p Pattern) Match(head []byte) bool {
 	if !p.registrable() {
 		return false
 	}
-	for i, want := range p.Magic {
+	magic, mask := p.Magic, p.Mask
+	if len(mask) == 0 {
+		mask = allBits[:len(magic)]
+	}
+	head = head[min(p.Offset, len(head)):]
+	// Eight bytes at once: all the patterns of the table are tried on a file.
+	i := 0
+	for ; i+8 <= min(len(magic), len(head)); i += 8 {
+		if (u64(head[i:], true)^u64(magic[i:], true))&u64(mask[i:], true) != 0 {
+			return false
+		}
+	}
+	for ; i < len(magic); i++ {
 		var got byte
-		if at := p.Offset + i; at < len(head) {
-			got = head[at]
+		if i < len(head) {
+			got = head[i]
 		}
-		mask := byte(0xff)
-		if len(p.Mask) != 0 {
-			mask = p.Mask[i]
-		}
-		if (got^want)&mask != 0 {
+		if (got^magic[i])&mask[i] != 0 {
 			return false
 		}
 	}
 	return true
 }
 
+// allBits is the mask of patterns without one.
+var allBits = [KernelWindow]byte(bytes.Repeat([]byte{0xff}, KernelWindow))
+
 // registrable reports whether the kernel would accept the pattern: it has a
 // magic that lies within the window, and a mask, if any, of the same length.
-func (p Pattern) registrable() bool {
+// The receiver is a pointer because a copy costs more than the check.
+func (p *Pattern) registrable() bool {
 	return len(p.Magic) != 0 && len(p.Magic) <= KernelWindow &&
 		p.Offset >= 0 && p.Offset <= KernelWindow-len(p.Magic) &&
 		(len(p.Mask) == 0 || len(p.Mask) == len(p.Magic))
@@ -153,6 +165,7 @@ func (a *Arch) Heads() [][]byte {
 			head[elf.EI_OSABI] = byte(osabi)
 			a.order().PutUint16(head[offType:], uint16(typ))
 			a.order().PutUint16(head[offMachine:], uint16(a.Machine))
+			a.order().PutUint32(head[offVersion:], uint32(elf.EV_CURRENT))
 			a.order().PutUint32(head[a.flagsOffset():], a.Flags)
 			heads = append(heads, head)
 		}
