@@ -21,7 +21,8 @@ type Error struct {
 	Path string // of the file or directory
 	Err  error
 
-	entry *Entry // that was to be registered
+	entry   *Entry // that was to be registered
+	written bool
 }
 
 func (e *Error) Error() string {
@@ -51,7 +52,7 @@ func (e *Error) Hint() string {
 		return "an entry of this name is there already: remove it first, or let register replace it"
 	case e.Op == "register" && errors.Is(e.Err, unix.EINVAL):
 		return e.invalidHint()
-	case e.Op == "register" && errors.Is(e.Err, unix.EACCES) && e.opened():
+	case e.Op == "register" && errors.Is(e.Err, unix.EACCES) && e.Written():
 		return fmt.Sprintf("the interpreter %s cannot be executed: see its mode, and whether its file system is mounted noexec", e.entry.Interpreter)
 	case isPermission(e.Err):
 		return "it takes CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + least
@@ -59,12 +60,9 @@ func (e *Error) Hint() string {
 	return ""
 }
 
-// opened reports whether the file that is written to register could be opened,
-// so that the error is about what was written.
-func (e *Error) opened() bool {
-	var pathError *os.PathError
-	return errors.As(e.Err, &pathError) && pathError.Op == "write"
-}
+// Written reports whether the file that is written to could be opened, so that
+// the error is about what was written: the interpreter of an entry, for one.
+func (e *Error) Written() bool { return e.written }
 
 // invalidHint says which of the limits or flags of the entry the running kernel
 // may not have: Validate has checked those of new ones.
@@ -97,11 +95,16 @@ func (fs FS) failure(op, name, path string, err error) error {
 	if err == nil {
 		return nil
 	}
+	failed := &Error{Op: op, Name: name, Path: path, Err: err}
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		failed.Err, failed.written = pathError.Err, pathError.Op == "write"
+	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno == unix.ENOENT && op != "mount" {
 		if state, stateErr := fs.State(); stateErr == nil && state != Mounted {
-			return &Error{Op: op, Name: name, Path: fs.dir, Err: fmt.Errorf("%w: %w", ErrNotMounted, err)}
+			failed.Path, failed.Err = fs.dir, fmt.Errorf("%w: %w", ErrNotMounted, failed.Err)
 		}
 	}
-	return &Error{Op: op, Name: name, Path: path, Err: err}
+	return failed
 }

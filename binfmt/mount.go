@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,6 +95,62 @@ func (fs FS) Mount() (mounted bool, err error) {
 		}
 	}
 	return err == nil, fs.failure("mount", "", fs.dir, err)
+}
+
+// MountIn mounts the file system as Mount does, in the mount namespace that the
+// given file stands for: /proc/1/ns/mnt is that of process 1. The directory is
+// taken in that namespace. It takes CAP_SYS_ADMIN and CAP_SYS_CHROOT over both
+// namespaces' owners, and ptrace access to the process (setns(2)).
+func (fs FS) MountIn(namespace string) (mounted bool, err error) {
+	err = inNamespace(namespace, func() error {
+		mounted, err = fs.Mount()
+		return err
+	})
+	return mounted, err
+}
+
+// UnmountIn undoes MountIn.
+func (fs FS) UnmountIn(namespace string) error { return inNamespace(namespace, fs.Unmount) }
+
+// inNamespace calls f in another mount namespace.
+func inNamespace(namespace string, f func() error) error {
+	file, err := os.Open(namespace)
+	if err != nil {
+		return &Error{Op: "open", Path: namespace, Err: errors.Unwrap(err)}
+	}
+	defer file.Close()
+	result := make(chan error)
+	go func() {
+		// The thread is in the other namespace for good: it is not unlocked, and
+		// so ends with this goroutine.
+		runtime.LockOSThread()
+		// Threads that share a working directory must stay in one namespace.
+		err := unix.Unshare(unix.CLONE_FS)
+		if err == nil {
+			err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNS)
+		}
+		if err != nil {
+			result <- &Error{Op: "enter", Path: namespace, Err: err}
+			return
+		}
+		result <- f()
+	}()
+	return <-result
+}
+
+// Made returns when the instance came into being, as coarse as the kernel's
+// clock tick: with the mount that first made it. Whoever mounts one that was
+// made before shares it with others; one that was made by that very mount is
+// nobody else's, and is gone with the mount.
+func (fs FS) Made() (time.Time, error) {
+	if err := fs.mustBeMounted("look at", fs.dir); err != nil {
+		return time.Time{}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(fs.dir, &st); err != nil {
+		return time.Time{}, fs.failure("look at", "", fs.dir, err)
+	}
+	return time.Unix(st.Ctim.Unix()), nil
 }
 
 func (fs FS) mount() error {

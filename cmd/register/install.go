@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -17,10 +19,13 @@ import (
 
 // A registrar carries out one command line.
 type registrar struct {
+	name    string // of the command, for messages
 	options *options
 	archs   []*elfmagic.Arch // that were named; none: all
 	stderr  io.Writer
-	native  []*elfmagic.Arch
+
+	native       []*elfmagic.Arch
+	surroundings host.Surroundings
 }
 
 func (r *registrar) fs() binfmt.FS { return binfmt.New(r.options.mount) }
@@ -28,24 +33,19 @@ func (r *registrar) fs() binfmt.FS { return binfmt.New(r.options.mount) }
 // install registers emulators: values first (what is there, what is wanted,
 // which steps lead from one to the other), effects last.
 func (r *registrar) install(ctx context.Context) (*report, error) {
-	native, err := host.Native(ctx)
-	if err != nil {
-		return nil, nativeError(err)
-	}
-	r.native = native
 	fs := r.fs()
-	wanted, err := r.emulators()
+	wanted, err := r.emulators(ctx)
 	if err != nil {
 		return nil, err
 	}
-	mounted, err := r.mount(fs)
+	unmount, err := r.mount(fs)
 	if err != nil {
 		return nil, err
 	}
 	report, err := r.register(ctx, fs, wanted)
-	if report == nil && mounted {
+	if report == nil {
 		// Nothing was changed, and so nothing is left behind.
-		err = errors.Join(err, fs.Unmount())
+		err = errors.Join(err, unmount())
 	}
 	return report, err
 }
@@ -71,7 +71,7 @@ func (r *registrar) register(ctx context.Context, fs binfmt.FS, emulators []*emu
 	return r.change(ctx, fs, emulators, desired)
 }
 
-// nativeError adds what to do about an error of host.Native.
+// nativeError adds what to do about an error of host.Native, if there is one.
 func nativeError(err error) error {
 	if errors.Is(err, host.ErrEmulated) {
 		return message.WithHint(err, "use the register, or the image, that is built for the host's architecture")
@@ -79,14 +79,46 @@ func nativeError(err error) error {
 	return err
 }
 
-// emulators finds an emulator for each architecture that was named, or for all
-// that are foreign and have one. What is there but will not do is an error,
-// except a dynamically linked emulator of an architecture that nobody named.
-func (r *registrar) emulators() ([]*emulator.Emulator, error) {
+// search says where emulators are looked for, and which will do.
+func (r *registrar) search() emulator.Search {
+	search := emulator.Search{
+		Dirs:   emulator.DefaultDirs(),
+		Prefix: r.options.qemuPrefix,
+		Suffix: r.options.qemuSuffix,
+		Static: r.options.persistent.value != no,
+	}
+	if r.options.qemuPath != "" {
+		search.Dirs = []string{r.options.qemuPath}
+	}
+	return search
+}
+
+// emulators finds out what the host runs itself, and an emulator for each
+// architecture that was named, or for all that are foreign and have one. What is
+// there but will not do is an error, except a dynamically linked emulator of an
+// architecture that nobody named. Without the F flag none need be there.
+func (r *registrar) emulators(ctx context.Context) ([]*emulator.Emulator, error) {
+	search := r.search()
 	archs := r.archs
 	if len(archs) == 0 {
-		archs = slices.DeleteFunc(elfmagic.Archs(), r.isNative)
+		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
+	// Half of the time is the host's programs', half the search's.
+	var nativeErr error
+	var wait sync.WaitGroup
+	wait.Go(func() { r.native, nativeErr = host.Native(ctx) })
+	found := make([]*emulator.Emulator, len(archs))
+	problems := make([]error, len(archs))
+	inParallel(len(archs), func(i int) { found[i], problems[i] = search.Find(archs[i]) })
+	wait.Wait()
+	if nativeErr != nil {
+		return nil, nativeError(nativeErr)
+	}
+
+	if r.options.ignoreFamily.value == yes {
+		r.native = r.native[:1]
+	}
+
 	var errs []error
 	for _, arch := range r.archs {
 		if r.isNative(arch) && !r.options.force {
@@ -98,32 +130,27 @@ func (r *registrar) emulators() ([]*emulator.Emulator, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-
-	search := emulator.Search{
-		Dirs:   emulator.DefaultDirs(),
-		Suffix: r.options.qemuSuffix,
-		Static: r.options.persistent.value != no,
-		Native: r.native,
+	search.Native = r.native
+	for i, e := range found {
+		if problems[i] == nil && !r.isNative(e.Host) {
+			// There may be a second one, for this host.
+			found[i], problems[i] = search.Find(archs[i])
+		}
 	}
-	if r.options.qemuPath != "" {
-		search.Dirs = []string{r.options.qemuPath}
-	}
-	found := make([]*emulator.Emulator, len(archs))
-	problems := make([]error, len(archs))
-	inParallel(len(archs), func(i int) {
-		found[i], problems[i] = search.Find(archs[i])
-	})
 
 	var list []*emulator.Emulator
 	var dynamic []error
 	for i, err := range problems {
 		switch {
+		case len(r.archs) == 0 && r.isNative(archs[i]):
 		case err == nil && found[i].Host == archs[i]:
 			errs = append(errs, message.WithHint(
 				fmt.Errorf("%s: %s is itself a program for %s", archs[i], found[i].Path, archs[i]),
 				"the kernel would run the emulator by itself, without end, and every program of the host with it"))
 		case err == nil:
 			list = append(list, found[i])
+		case r.options.persistent.value == no && errors.Is(err, emulator.ErrMissing):
+			list = append(list, r.elsewhere(archs[i]))
 		case len(r.archs) == 0 && errors.Is(err, emulator.ErrMissing):
 		case len(r.archs) == 0 && errors.Is(err, emulator.ErrDynamic):
 			dynamic = append(dynamic, err)
@@ -142,9 +169,27 @@ func (r *registrar) emulators() ([]*emulator.Emulator, error) {
 		return nil, message.WithHint(fmt.Errorf("no emulator found in %s", joinDirs(search.Dirs)), "%s", message.Hint(err))
 	}
 	for _, err := range dynamic {
-		message.Warning(r.stderr, name, err)
+		message.Warning(r.stderr, r.name, err)
 	}
 	return list, nil
+}
+
+// elsewhere stands for an emulator that is not here: without the F flag the
+// kernel looks it up in the container, or chroot, of each program.
+func (r *registrar) elsewhere(arch *elfmagic.Arch) *emulator.Emulator {
+	dir, suffix := "/usr/bin", "-static"
+	if r.options.qemuPath != "" {
+		dir = r.options.qemuPath
+	}
+	if r.options.qemuSuffix != nil {
+		suffix = *r.options.qemuSuffix
+	}
+	return &emulator.Emulator{Arch: arch, Path: filepath.Join(dir, r.options.qemuPrefix+"qemu-"+arch.Name+suffix)}
+}
+
+// entryName returns the name of the architecture's entry.
+func (r *registrar) entryName(arch *elfmagic.Arch) string {
+	return r.options.qemuPrefix + arch.EntryName()
 }
 
 func (r *registrar) isNative(a *elfmagic.Arch) bool { return slices.Contains(r.native, a) }
@@ -200,7 +245,7 @@ func (r *registrar) entries(emulators []*emulator.Emulator, f features) ([]binfm
 			flags |= binfmt.FixBinary
 		}
 		entry := binfmt.Entry{
-			Name:        e.Arch.EntryName(),
+			Name:        r.entryName(e.Arch),
 			Pattern:     e.Arch.Pattern(),
 			Interpreter: e.Path,
 			Flags:       flags,
@@ -213,21 +258,12 @@ func (r *registrar) entries(emulators []*emulator.Emulator, f features) ([]binfm
 	return entries, errors.Join(errs...)
 }
 
-// mount mounts binfmt_misc where it is not, unless nothing may be done. It
-// reports whether it did.
-func (r *registrar) mount(fs binfmt.FS) (bool, error) {
-	if r.options.dryRun {
-		return false, nil
-	}
-	return fs.Mount()
-}
-
 // list reads the entries. What is not mounted has none, unless it is about to
 // be changed.
 func (r *registrar) list(fs binfmt.FS) ([]binfmt.Entry, error) {
 	if r.options.dryRun || r.options.status || r.options.uninstall {
 		if state, err := fs.State(); err == nil && state != binfmt.Mounted {
-			message.Warning(r.stderr, name, fmt.Errorf("binfmt_misc is not mounted on %s", fs.Dir()))
+			message.Warning(r.stderr, r.name, fmt.Errorf("binfmt_misc is not mounted on %s", fs.Dir()))
 			return nil, nil
 		}
 	}
@@ -241,13 +277,14 @@ func (r *registrar) change(ctx context.Context, fs binfmt.FS, emulators []*emula
 	if err != nil {
 		return nil, err
 	}
-	rep := &report{Mount: fs.Dir(), dryRun: r.options.dryRun, noProbe: r.options.noProbe}
+	rep := &report{Mount: fs.Dir(), Private: !r.surroundings.InitialUser, dryRun: r.options.dryRun, noProbe: r.options.noProbe}
 	rep.native(r.native)
 	byName := make(map[string]*row)
 	for i, e := range emulators {
 		row := rep.row(e.Arch)
 		row.Entry, row.Flags = desired[i].Name, desired[i].Flags.Effective().String()
 		row.Emulator, row.Version = e.Path, e.Version
+		row.elsewhere = e.Host == nil
 		byName[row.Entry] = row
 	}
 
@@ -331,7 +368,7 @@ func (r *registrar) stale(ctx context.Context, rep *report, byName map[string]*r
 		if i < 0 {
 			continue
 		}
-		e := emulators[slices.IndexFunc(emulators, func(e *emulator.Emulator) bool { return e.Arch.EntryName() == d.Name })]
+		e := emulators[slices.IndexFunc(emulators, func(e *emulator.Emulator) bool { return r.entryName(e.Arch) == d.Name })]
 		if r.options.noProbe || r.options.dryRun {
 			if e.Changed.After(current[i].Registered) {
 				stale[d.Name] = "the emulator's file changed after it was registered"
@@ -343,9 +380,9 @@ func (r *registrar) stale(ctx context.Context, rep *report, byName map[string]*r
 	var mu sync.Mutex
 	inParallel(len(kept), func(i int) {
 		e := kept[i]
-		row := byName[e.Arch.EntryName()]
+		row := byName[r.entryName(e.Arch)]
 		row.probe(ctx)
-		if row.held != nil && row.held.ID != e.ID {
+		if row.held != nil && !row.held.Current {
 			mu.Lock()
 			defer mu.Unlock()
 			stale[row.Entry] = fmt.Sprintf("it holds another file than %s: version %s", e.Path, or(row.held.Version, "unknown"))
@@ -359,7 +396,7 @@ func (r *registrar) stale(ctx context.Context, rep *report, byName map[string]*r
 func probeAll(ctx context.Context, rep *report) (failed []string) {
 	rows := slices.DeleteFunc(slices.Clone(rep.Rows), func(row *row) bool {
 		seen := row.probed && row.Action == binfmt.Keep.String()
-		return seen || row.err != nil && !row.probed
+		return seen || row.elsewhere || row.err != nil && !row.probed
 	})
 	inParallel(len(rows), func(i int) { rows[i].probe(ctx) })
 	for _, row := range rows {

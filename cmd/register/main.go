@@ -4,17 +4,20 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/host"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/version"
 )
@@ -32,6 +35,9 @@ func main() {
 	// A signal lets a change that is under way be undone or finished first.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
+	if filepath.Base(os.Args[0]) == binfmtName {
+		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -54,25 +60,33 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		message.Error(stderr, name, err)
 		return exitUsage
 	}
-	r := &registrar{options: opts, archs: archs, stderr: stderr}
+	surroundings, err := host.LookAround("/proc")
+	if err != nil {
+		message.Error(stderr, name, message.WithHint(err, "mount -t proc proc /proc"))
+		return exitFailure
+	}
+	r := &registrar{name: name, options: opts, archs: archs, stderr: stderr, surroundings: surroundings}
 	var report *report
 	switch {
 	case opts.status:
 		report, err = r.status(ctx)
 	case opts.uninstall:
 		report, err = r.uninstall(ctx)
+	case opts.systemd != "" || opts.debian:
+		err = r.export(ctx, stdout)
 	default:
 		report, err = r.install(ctx)
 	}
 	if report != nil {
 		report.finish()
-		if writeErr := report.write(stdout, opts.output); writeErr != nil {
+		out := bufio.NewWriter(stdout)
+		if writeErr := errors.Join(report.write(out, opts.output), out.Flush()); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
 		}
 		err = errors.Join(err, report.failures())
 	}
 	if err != nil {
-		message.Error(stderr, name, err)
+		message.Error(stderr, name, explain(err, surroundings))
 		return exitFailure
 	}
 	return exitOK

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -19,10 +20,16 @@ type options struct {
 	persistent    choice
 	credential    choice
 	preserveArgv0 choice
+	ignoreFamily  choice
 	qemuPath      string
+	qemuPrefix    string // of entries and of emulators' files; not a flag
 	qemuSuffix    *string
 	mount         string
 	output        choice
+
+	systemd   string // architecture, or ALL
+	debian    bool
+	exportDir string
 
 	reset     bool
 	uninstall bool
@@ -60,19 +67,24 @@ func (o *options) flags() *pflag.FlagSet {
 		persistent:    choice{auto, []string{auto, yes, no}},
 		credential:    choice{no, []string{yes, no}},
 		preserveArgv0: choice{auto, []string{auto, yes, no}},
+		ignoreFamily:  choice{no, []string{yes, no}},
 		output:        choice{"table", []string{"table", "json"}},
 	}
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.VarP(&o.persistent, "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
-	f.Var(&o.credential, "credential", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
-	f.Var(&o.preserveArgv0, "preserve-argv0", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
-	f.StringVar(&o.qemuPath, "qemu-path", "", "`directory` of the emulators (default: /usr/bin, this command's directory, PATH)")
-	f.String("qemu-suffix", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
+	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
+	f.VarP(&o.preserveArgv0, "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
+	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: take nothing but this command's own architecture for native, not i386 on amd64, nor 32-bit Arm on arm64")
+	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else /usr/bin, this command's directory, PATH)")
+	f.StringP("qemu-suffix", "F", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
 	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
 	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
 	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
+	f.StringVarP(&o.systemd, "systemd", "s", "", "register nothing, but write files for systemd-binfmt: for the `architecture`, or for ALL")
+	f.BoolVarP(&o.debian, "debian", "d", false, "register nothing, but write files for update-binfmts --import")
+	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
 	f.BoolVar(&o.noProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel took the entries")
 	f.BoolVar(&o.force, "force", false, "register native architectures too, and in front of entries that others made")
@@ -104,7 +116,10 @@ func parse(args []string) (*options, error) {
 	for _, mode := range []struct {
 		name string
 		set  bool
-	}{{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.reset}} {
+	}{
+		{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.reset},
+		{"--systemd", o.systemd != ""}, {"--debian", o.debian},
+	} {
 		if mode.set {
 			modes = append(modes, mode.name)
 		}
@@ -112,10 +127,19 @@ func parse(args []string) (*options, error) {
 	if len(modes) > 1 {
 		return nil, fmt.Errorf("%s cannot be used together", strings.Join(modes, " and "))
 	}
+	if o.exportDir != "" && o.systemd == "" && !o.debian {
+		return nil, errors.New("--exportdir: no files are to be written without --systemd or --debian")
+	}
+	if o.systemd != "" && len(f.Args()) > 0 {
+		return nil, fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(f.Args(), " "))
+	}
 	if o.mount == "" {
 		return nil, errors.New("--mount: no directory given")
 	}
 	o.args = f.Args()
+	if o.systemd != "" && !strings.EqualFold(o.systemd, "all") {
+		o.args = []string{o.systemd}
+	}
 	return &o, nil
 }
 
@@ -160,13 +184,19 @@ Examples:
   register --reset -p yes         as multiarch/qemu-user-static has it
   register --uninstall arm64      remove its entry
   register --qemu-path /opt/qemu  with the emulators in this directory
+  register -p no                  emulators are in each container: no F flag
+  register --systemd ALL          files, so that systemd registers at boot
 
 Flags:
 ` + o.flags().FlagUsagesWrapped(100) + `
 Exit status: 0 if all that was asked for was done and seen to work, 1 if not
 (standard error says what, and why), 2 if the command line is wrong.
 
-Root, or CAP_SYS_ADMIN, is needed to register. Without it, crossrun runs
-programs of other architectures one by one.
+Root, or CAP_SYS_ADMIN, is needed to register: in a container,
+  docker run --privileged …   or at least
+  docker run --cap-add SYS_ADMIN --security-opt systempaths=unconfined
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined …
+and --pid=host if the host has not mounted binfmt_misc. Without any privilege,
+crossrun runs programs of other architectures one by one.
 `
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/probe"
 )
@@ -22,7 +21,13 @@ type held struct {
 	Deleted bool   `json:"deleted"`
 	Version string `json:"version,omitempty"`
 
-	ID emulator.FileID `json:"-"`
+	// Current says whether it has the same content as the file that is at the
+	// entry's path now.
+	Current bool `json:"current"`
+
+	// Digest is of the content, as OCI has digests; --status with JSON output
+	// has it.
+	Digest string `json:"digest,omitempty"`
 }
 
 // probe runs a program of the row's architecture and notes whether it ran, and
@@ -35,7 +40,7 @@ func (r *row) probe(ctx context.Context) {
 	program, err := probe.Program(r.arch)
 	if err == nil {
 		r.held, r.Runs = nil, nil
-		err = probe.Run(ctx, program, func(p probe.Process) { r.held = holding(r.arch, p) })
+		err = probe.Run(ctx, program, func(p probe.Process) { r.held = r.holding(p) })
 	}
 	runs := err == nil
 	r.Runs = &runs
@@ -47,7 +52,7 @@ func (r *row) probe(ctx context.Context) {
 
 // holding looks at the file that a running program's kernel executes; nil if
 // that is the program itself, or cannot be seen.
-func holding(arch *elfmagic.Arch, p probe.Process) *held {
+func (r *row) holding(p probe.Process) *held {
 	if native, err := p.Native(); err != nil || native {
 		return nil
 	}
@@ -62,9 +67,11 @@ func holding(arch *elfmagic.Arch, p probe.Process) *held {
 		return &h
 	}
 	defer f.Close()
-	if e, err := emulator.Inspect(arch, f); err == nil {
-		h.ID = e.ID
-		h.Version = emulator.ReadVersion(arch, f)
+	h.Version = emulator.ReadVersion(r.arch, f)
+	// What cannot be compared is not known to be current.
+	h.Current, _ = emulator.SameContent(f, r.Emulator)
+	if r.digests {
+		h.Digest, _ = emulator.Digest(f)
 	}
 	return &h
 }

@@ -18,9 +18,10 @@ import (
 // may be added, and keep their meaning.
 type report struct {
 	OK      bool      `json:"ok"`
-	Kernel  string    `json:"kernel"` // version: 6.18
-	Mount   string    `json:"mount"`  // directory of the instance
-	Native  []string  `json:"native"` // platforms that the host runs itself
+	Kernel  string    `json:"kernel"`  // version: 6.18
+	Mount   string    `json:"mount"`   // directory of the instance
+	Private bool      `json:"private"` // the instance is that of a user namespace, not the host's
+	Native  []string  `json:"native"`  // platforms that the host runs itself
 	Rows    []*row    `json:"architectures"`
 	Removed []removal `json:"removed"` // entries other than the architectures' own
 	Others  []other   `json:"others"`  // entries of other owners for the same programs
@@ -42,11 +43,13 @@ type row struct {
 	Runs     *bool  `json:"runs,omitempty"`     // a program of it ran; absent where none was tried
 	Error    string `json:"error,omitempty"`    // why it did not, or why it is not registered
 
-	arch   *elfmagic.Arch
-	leftTo string // name of another owner's entry that is left to do the work
-	probed bool
-	held   *held
-	err    error
+	arch      *elfmagic.Arch
+	elsewhere bool   // the emulator is not here, but in the containers
+	digests   bool   // are wanted
+	leftTo    string // name of another owner's entry that is left to do the work
+	probed    bool
+	held      *held
+	err       error
 }
 
 // A removal is an entry that was removed besides those of the architectures.
@@ -168,13 +171,20 @@ func (r *row) result(rep *report) string {
 		}
 		parts = append(parts, part)
 	}
+	if r.elsewhere && r.Action != binfmt.Skip.String() {
+		parts = append(parts, "not tried: its emulator is to be in each container")
+	}
 	if r.Runs != nil && *r.Runs {
 		parts = append(parts, "runs")
 	}
-	if r.Holds != nil && r.Holds.Deleted {
-		parts = append(parts, "emulator deleted from disk")
-	} else if r.Holds != nil && r.Holds.Path != r.Emulator {
+	switch {
+	case r.Holds == nil:
+	case r.Holds.Path != r.Emulator && !r.Holds.Deleted:
 		parts = append(parts, "run by "+r.Holds.Path)
+	case r.Version != "" && !r.Holds.Current:
+		parts = append(parts, "not by the file that is there now")
+	case r.Holds.Deleted && !r.Holds.Current:
+		parts = append(parts, "emulator deleted from disk")
 	}
 	if r.Error != "" {
 		parts = append(parts, r.Error)

@@ -34,24 +34,27 @@ func (r *registrar) status(ctx context.Context) (*report, error) {
 	}
 	var rows []*row
 	for _, arch := range archs {
-		own := slices.IndexFunc(current, func(e binfmt.Entry) bool { return isOwn(e, arch) })
+		own := slices.IndexFunc(current, func(e binfmt.Entry) bool { return r.isOwn(e, arch) })
 		catching := binfmt.Catching(current, arch.Heads())
 		if own < 0 && len(catching) == 0 && len(r.archs) == 0 {
 			continue
 		}
 		row := rep.row(arch)
+		row.digests = r.options.output.value == "json"
 		if own >= 0 {
 			e := current[own]
 			row.Entry, row.Flags, row.Emulator = e.Name, e.Flags.String(), e.Interpreter
 			if found, err := emulator.Open(arch, e.Interpreter); err == nil {
 				row.Version = found.Version
+			} else if !e.Flags.Has(binfmt.FixBinary) && errors.Is(err, emulator.ErrMissing) {
+				row.elsewhere = true
 			}
 			if e.Disabled {
 				row.Reason = "disabled"
 			}
 		}
 		for _, e := range catching {
-			if !isOwn(e, arch) {
+			if !r.isOwn(e, arch) {
 				rep.other(e, arch)
 			}
 		}
@@ -61,7 +64,8 @@ func (r *registrar) status(ctx context.Context) (*report, error) {
 		rows = append(rows, row)
 	}
 	if !r.options.noProbe {
-		inParallel(len(rows), func(i int) { rows[i].probe(ctx) })
+		here := slices.DeleteFunc(slices.Clone(rows), func(row *row) bool { return row.elsewhere })
+		inParallel(len(here), func(i int) { here[i].probe(ctx) })
 	}
 	for _, row := range rows {
 		if row.Reason == "disabled" && row.err != nil {
@@ -88,8 +92,8 @@ func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
 // isOwn reports whether an entry is the architecture's: it has the
 // conventional name, which peers use too, and is for its programs. A name
 // alone says nothing: a qemu-arm that catches Python files is somebody else's.
-func isOwn(e binfmt.Entry, arch *elfmagic.Arch) bool {
-	return e.Final() == arch.EntryName() && matchesAny(e, arch)
+func (r *registrar) isOwn(e binfmt.Entry, arch *elfmagic.Arch) bool {
+	return e.Final() == r.entryName(arch) && matchesAny(e, arch)
 }
 
 func matchesAny(e binfmt.Entry, arch *elfmagic.Arch) bool {

@@ -33,12 +33,12 @@ func (r *registrar) uninstall(ctx context.Context) (*report, error) {
 	}
 	var names []string
 	for _, arch := range archs {
-		i := slices.IndexFunc(current, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() })
+		i := slices.IndexFunc(current, func(e binfmt.Entry) bool { return e.Name == r.entryName(arch) })
 		switch {
 		case i < 0 && len(r.archs) > 0:
-			rep.row(arch).fail(fmt.Errorf("no entry %s", arch.EntryName()), "--status shows what is registered")
+			rep.row(arch).fail(fmt.Errorf("no entry %s", r.entryName(arch)), "--status shows what is registered")
 		case i < 0:
-		case !isOwn(current[i], arch):
+		case !r.isOwn(current[i], arch):
 			row := rep.row(arch)
 			row.Entry, row.Action, row.Reason = current[i].Name, binfmt.Skip.String(), "it is not for "+arch.Name+" programs"
 			if len(r.archs) > 0 {
@@ -50,7 +50,7 @@ func (r *registrar) uninstall(ctx context.Context) (*report, error) {
 			names = append(names, current[i].Name)
 		}
 		for _, e := range current {
-			if e.Temporary() && isOwn(e, arch) {
+			if e.Temporary() && r.isOwn(e, arch) {
 				names = append(names, e.Name)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,15 +34,10 @@ type Emulator struct {
 	// or empty if it says nothing that is understood.
 	Version string
 
-	// ID tells the file from others, and Changed when its content or
-	// attributes last changed.
-	ID      FileID
+	// Changed is when the file's content or attributes last changed.
 	Changed time.Time
-}
 
-// A FileID is what the kernel knows a file by.
-type FileID struct {
-	Device, Inode uint64
+	segments []elfmagic.Segment
 }
 
 // Static reports whether the emulator runs without a loader and libraries: in
@@ -142,9 +139,8 @@ func Inspect(arch *elfmagic.Arch, f *os.File) (*Emulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	e := &Emulator{Arch: arch, Host: header.Arch, Interp: interp}
+	e := &Emulator{Arch: arch, Host: header.Arch, Interp: interp, segments: segments}
 	if st, ok := info.Sys().(*unixStat); ok {
-		e.ID = FileID{Device: uint64(st.Dev), Inode: st.Ino}
 		e.Changed = time.Unix(st.Ctim.Unix())
 	}
 	return e, nil
@@ -172,27 +168,25 @@ func ReadVersion(arch *elfmagic.Arch, f *os.File) string {
 // version finds the line that QEMU prints for --version in the file itself:
 // starting 30 emulators to ask them costs more than all else that register
 // does. It is one string among the read-only data, usually within the first
-// 400 KiB of it. A file that does not have it is asked.
+// 400 KiB of it, and in builds of one version at about the same place. A file
+// that does not have it is asked.
 func (e *Emulator) version(f *os.File) string {
-	header, err := elfmagic.Identify(f)
-	if err != nil {
-		return ""
-	}
-	segments, err := header.Segments(f)
-	if err != nil {
-		return ""
-	}
 	needle := []byte("qemu-" + e.Arch.Name + " version ")
-	start := readOnlyData(segments)
-	end := int64(elfmagic.Extent(segments))
-	if v := scan(f, needle, start, end); v != "" {
-		return v
-	}
-	if v := scan(f, needle, 0, start); v != "" {
-		return v
+	start := readOnlyData(e.segments)
+	end := int64(elfmagic.Extent(e.segments))
+	last := start + lastVersion.Load()
+	for _, part := range [][2]int64{{last - chunk/2, last + chunk/2}, {start, end}, {0, start}} {
+		if v, at := scan(f, needle, max(part[0], 0), min(part[1], end)); v != "" {
+			lastVersion.Store(at - start)
+			return v
+		}
 	}
 	return e.askVersion(needle)
 }
+
+// lastVersion is how far behind the start of the read-only data the last file
+// had its version.
+var lastVersion atomic.Int64
 
 // readOnlyData returns where the last segment that can only be read begins:
 // constants, in programs linked as they are today.
@@ -206,26 +200,35 @@ func readOnlyData(segments []elfmagic.Segment) int64 {
 	return offset
 }
 
-// scan returns what follows needle on its line, between two offsets of a file.
-func scan(r io.ReaderAt, needle []byte, from, to int64) string {
-	const (
-		chunk   = 128 << 10
-		overlap = 256 // longer than needle and version together
-	)
-	buf := make([]byte, chunk+overlap)
+// A file is read in pieces of chunk bytes and the beginning of the next, which
+// is longer than the line that is looked for.
+const (
+	chunk   = 64 << 10
+	overlap = 256
+)
+
+// buffers are kept: 30 of them at once would make the garbage collector run.
+var buffers = sync.Pool{New: func() any { return new([chunk + overlap]byte) }}
+
+// scan returns what follows needle on its line, between two offsets of a file,
+// and where the needle is.
+func scan(r io.ReaderAt, needle []byte, from, to int64) (version string, offset int64) {
+	array := buffers.Get().(*[chunk + overlap]byte)
+	defer buffers.Put(array)
+	buf := array[:]
 	for at := from; at < to; at += chunk {
 		n, err := r.ReadAt(buf, at)
 		if i := bytes.Index(buf[:n], needle); i >= 0 && i < chunk {
 			rest := buf[i+len(needle) : n]
 			if end := bytes.IndexAny(rest, "\n\x00"); end >= 0 {
-				return string(rest[:end])
+				return string(rest[:end]), at + int64(i)
 			}
 		}
 		if err != nil {
-			return ""
+			break
 		}
 	}
-	return ""
+	return "", 0
 }
 
 // askVersion runs the emulator with --version.

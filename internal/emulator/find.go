@@ -16,16 +16,16 @@ type Search struct {
 	// Dirs are looked through in order.
 	Dirs []string
 
-	// Prefix and Suffix surround the architecture's name in the name of the
-	// file: "qemu-" + "aarch64" + "-static". With a nil Suffix both usual ones
-	// are tried, "-static" first.
+	// Prefix and Suffix surround the name of the file: Prefix + "qemu-aarch64" +
+	// Suffix. With a nil Suffix both usual ones are tried, "-static" and none.
+	Prefix string
 	Suffix *string
 
 	// Static asks for emulators that need no loader.
 	Static bool
 
 	// Native are the architectures that the host runs; an emulator must be
-	// for one of them.
+	// for one of them. None: it may be for any.
 	Native []*elfmagic.Arch
 }
 
@@ -51,9 +51,13 @@ func DefaultDirs() []string {
 // one first.
 func (s *Search) names(a *elfmagic.Arch) []string {
 	if s.Suffix != nil {
-		return []string{"qemu-" + a.Name + *s.Suffix}
+		return []string{s.Prefix + "qemu-" + a.Name + *s.Suffix}
 	}
-	return a.Emulators()
+	names := a.Emulators()
+	for i := range names {
+		names[i] = s.Prefix + names[i]
+	}
+	return names
 }
 
 // Find returns the first emulator for the architecture that will do. If there
@@ -117,7 +121,7 @@ func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, *os.File, error)
 		return nil, nil, err
 	}
 	switch {
-	case !slices.Contains(s.Native, e.Host):
+	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
 		err = &Error{
 			Arch: a, Path: path,
 			Err:  fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host),

@@ -38,6 +38,19 @@ var relatives = map[string][]string{
 	"x86_64":      {"i386"},
 }
 
+// Relatives returns the architectures that a kernel of the given one may run
+// besides its own.
+func Relatives(arch *elfmagic.Arch) []*elfmagic.Arch {
+	var archs []*elfmagic.Arch
+	for _, name := range relatives[arch.Name] {
+		relative, err := elfmagic.Lookup(name)
+		if err == nil {
+			archs = append(archs, relative)
+		}
+	}
+	return archs
+}
+
 // own returns the architecture that this program was built for.
 func own() (*elfmagic.Arch, error) {
 	return elfmagic.Lookup(runtime.GOARCH)

@@ -81,3 +81,15 @@ type hinted struct {
 
 func (h *hinted) Unwrap() error { return h.error }
 func (h *hinted) Hint() string  { return h.hint }
+
+// Line prints each error to w as one line, its hint in brackets: for callers
+// that show the last line of what a command says.
+func Line(w io.Writer, name string, err error) {
+	for _, err := range split(err) {
+		if hint := Hint(err); hint != "" {
+			fmt.Fprintf(w, "%s: error: %v (%s)\n", name, err, hint)
+		} else {
+			fmt.Fprintf(w, "%s: error: %v\n", name, err)
+		}
+	}
+}

@@ -31,11 +31,13 @@ const (
 	pageSize    = 0x10000
 )
 
-func program(arch *elfmagic.Arch, version byte) ([]byte, error) {
+// program returns an executable whose instructions come after the given ones.
+func program(arch *elfmagic.Arch, version byte, first ...uint32) ([]byte, error) {
 	recipe, ok := recipes[arch.Name]
 	if !ok {
 		return nil, fmt.Errorf("no program is known for %s", arch)
 	}
+	recipe.instructions = append(first, recipe.instructions...)
 	var order binary.AppendByteOrder = binary.LittleEndian
 	if arch.Data == elf.ELFDATA2MSB {
 		order = binary.BigEndian

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/host"
+	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/probe"
+	"github.com/projectcalico/go-build/internal/version"
+)
+
+// binfmtName is the name under which this command has the flags, output and
+// environment of tonistiigi/binfmt, so that what drives that drives this.
+const binfmtName = "binfmt"
+
+// binfmtOptions is what its command line asks for.
+type binfmtOptions struct {
+	mount, install, uninstall, credential string
+	version                               bool
+}
+
+func (o *binfmtOptions) flags(stderr io.Writer) *flag.FlagSet {
+	// Flags have one dash or two there, which Go's own package allows.
+	f := flag.NewFlagSet(binfmtName, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
+	f.StringVar(&o.install, "install", "", "`architectures` to register: a list with commas, or all")
+	f.StringVar(&o.uninstall, "uninstall", "", "`architectures` or entries to remove: a list with commas, * and ? are patterns")
+	f.StringVar(&o.credential, "credential", yes, "`yes|no`: take user and group of set-user-ID programs from the program (flag C)")
+	f.BoolVar(&o.version, "version", false, "print the version")
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), `Usage: binfmt [--uninstall LIST] [--install all|LIST]
+
+Removes and registers emulators with the Linux kernel, and prints which
+platforms' programs were seen running, and which entries there are, as JSON.
+
+`)
+		f.PrintDefaults()
+		fmt.Fprint(f.Output(), `
+Environment: QEMU_BINARY_PATH, directory of the emulators; QEMU_BINARY_PREFIX,
+what comes before qemu- in the names of their files and entries;
+QEMU_PRESERVE_ARGV0, if not empty, passes argv[0] on with emulators of any age.
+
+Exit status: 0 if all that was asked for was done and seen to work; 1 if not,
+and the last line on standard error says why; 2 if the command line is wrong.
+The command register has more to ask for.
+`)
+	}
+	return f
+}
+
+// runBinfmt is run for the name binfmt. Errors are one line each, the hint in
+// brackets: the last line is what CI actions show.
+func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var o binfmtOptions
+	f := o.flags(stderr)
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage // the package has printed it
+	case f.NArg() > 0:
+		message.Line(stderr, binfmtName, message.WithHint(fmt.Errorf("unexpected argument %q", f.Arg(0)), "--install %s", f.Arg(0)))
+		return exitUsage
+	case o.credential != yes && o.credential != no:
+		message.Line(stderr, binfmtName, fmt.Errorf("--credential %s: must be yes or no", o.credential))
+		return exitUsage
+	case strings.ContainsRune(os.Getenv("QEMU_BINARY_PREFIX"), '/'):
+		message.Line(stderr, binfmtName, message.WithHint(errors.New("QEMU_BINARY_PREFIX must not have a slash"), "QEMU_BINARY_PATH is for the directory"))
+		return exitUsage
+	}
+	if o.version {
+		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", version.String(), or(installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
+		return exitOK
+	}
+	surroundings, err := host.LookAround("/proc")
+	if err == nil {
+		err = o.run(ctx, surroundings, stdout, stderr)
+	}
+	if err != nil {
+		message.Line(stderr, binfmtName, explain(err, surroundings))
+		return exitFailure
+	}
+	return exitOK
+}
+
+// installedVersion returns the version of the first emulator that there is.
+func installedVersion() string {
+	o := binfmtOptions{}
+	search := (&registrar{options: o.options()}).search()
+	search.Static = false
+	for _, arch := range elfmagic.Archs() {
+		if found, err := search.Find(arch); err == nil {
+			return shortVersion(found.Version)
+		}
+	}
+	return ""
+}
+
+// options returns what is asked for as register has it.
+func (o *binfmtOptions) options() *options {
+	var opts options
+	opts.flags() // sets what is the default there
+	opts.mount = o.mount
+	opts.credential.value = o.credential
+	opts.qemuPath = or(os.Getenv("QEMU_BINARY_PATH"), opts.qemuPath)
+	opts.qemuPrefix = os.Getenv("QEMU_BINARY_PREFIX")
+	if os.Getenv("QEMU_PRESERVE_ARGV0") != "" {
+		opts.preserveArgv0.value = yes
+	}
+	return &opts
+}
+
+func (o *binfmtOptions) run(ctx context.Context, s host.Surroundings, stdout, stderr io.Writer) error {
+	r := &registrar{name: binfmtName, options: o.options(), stderr: stderr, surroundings: s}
+	fs := r.fs()
+	var err error
+	if o.uninstall != "" {
+		err = r.removeNamed(ctx, fs, strings.Split(o.uninstall, ","))
+	}
+	if o.install != "" {
+		err = errors.Join(err, r.installNamed(ctx, o.install))
+	}
+	statusErr := printState(ctx, fs, stdout)
+	return errors.Join(statusErr, err)
+}
+
+// installNamed registers "all", or a list of architectures.
+func (r *registrar) installNamed(ctx context.Context, list string) error {
+	r.options.args = []string{list}
+	archs, err := r.options.architectures()
+	if err != nil {
+		return err
+	}
+	r.archs = archs
+	report, err := r.install(ctx)
+	if report == nil {
+		return err
+	}
+	for _, row := range report.Rows {
+		switch {
+		case row.err != nil:
+		case row.Action == binfmt.Keep.String():
+			fmt.Fprintf(r.stderr, "installing: %s OK (already registered)\n", row.name())
+		case row.Action == binfmt.Skip.String():
+			fmt.Fprintf(r.stderr, "installing: %s left alone: %s\n", row.name(), row.Reason)
+		default:
+			fmt.Fprintf(r.stderr, "installing: %s OK\n", row.name())
+		}
+	}
+	return errors.Join(err, report.failures())
+}
+
+// name is what Go, and so container tools, call the architecture.
+func (r *row) name() string { return or(r.arch.GOARCH, r.arch.Name) }
+
+// removeNamed removes entries by their names, by patterns of them, or by their
+// architectures. A pattern may match none; a name must be there.
+func (r *registrar) removeNamed(ctx context.Context, fs binfmt.FS, items []string) error {
+	state, err := fs.State()
+	if err != nil {
+		return err
+	}
+	var current []binfmt.Entry
+	if state == binfmt.Mounted {
+		unlock, err := fs.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if current, err = fs.List(); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, item := range items {
+		names, err := r.named(item, current)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if len(names) == 0 {
+			fmt.Fprintf(r.stderr, "uninstalling: %s not found\n", item)
+		}
+		for _, name := range names {
+			if err := fs.Remove(name); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			fmt.Fprintf(r.stderr, "uninstalling: %s OK\n", name)
+			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// named returns the names of the entries that an item of a list means.
+func (r *registrar) named(item string, current []binfmt.Entry) ([]string, error) {
+	var names []string
+	add := func(matches func(e binfmt.Entry) bool) {
+		for _, e := range current {
+			if matches(e) && !slices.Contains(names, e.Name) {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	if strings.ContainsAny(item, "*?[") {
+		if _, err := path.Match(item, ""); err != nil {
+			return nil, message.WithHint(fmt.Errorf("--uninstall %s: %w", item, err), "'qemu-*' is one")
+		}
+		add(func(e binfmt.Entry) bool { ok, _ := path.Match(item, e.Name); return ok })
+		return names, nil
+	}
+	add(func(e binfmt.Entry) bool { return e.Name == item || e.Temporary() && e.Final() == item })
+	if arch, err := elfmagic.Lookup(item); err == nil && len(names) == 0 {
+		add(func(e binfmt.Entry) bool {
+			return r.isOwn(e, arch) || strings.HasSuffix(e.Name, "-"+arch.Name) && matchesAny(e, arch)
+		})
+	}
+	if len(names) == 0 {
+		return nil, message.WithHint(fmt.Errorf("--uninstall %s: no such entry", item), "without arguments binfmt lists them")
+	}
+	return names, nil
+}
+
+// inOrder are the platforms that BuildKit asks for, in its order; that of this
+// program comes first.
+var inOrder = []string{"amd64", "arm64", "riscv64", "ppc64", "ppc64le", "s390x", "386", "mips64le", "mips64", "loong64", "arm"}
+
+// printState prints what tonistiigi/binfmt prints.
+func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
+	var state struct {
+		Supported []string `json:"supported"`
+		Emulators []string `json:"emulators"`
+	}
+	var err error
+	if state.Supported, err = supported(ctx); err != nil {
+		return err
+	}
+	state.Emulators = []string{}
+	mounted, err := fs.State()
+	if err != nil {
+		return err
+	}
+	if mounted == binfmt.Mounted {
+		entries, err := fs.List()
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if !e.Disabled {
+				state.Emulators = append(state.Emulators, e.Name)
+			}
+		}
+		slices.Sort(state.Emulators)
+	}
+	out := bufio.NewWriter(stdout)
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return errors.Join(encoder.Encode(state), out.Flush())
+}
+
+// supported returns the platforms of which a program was run just now.
+func supported(ctx context.Context) ([]string, error) {
+	self := slices.Index(inOrder, runtime.GOARCH)
+	order := slices.Clone(inOrder)
+	if self > 0 {
+		order = append([]string{runtime.GOARCH}, slices.Delete(order, self, self+1)...)
+	}
+	lists := make([][]string, len(order))
+	errs := make([]error, len(order))
+	inParallel(len(order), func(i int) { lists[i], errs[i] = platformsOf(ctx, order[i]) })
+	return slices.Concat(lists...), errors.Join(errs...)
+}
+
+// platformsOf returns the platforms of one architecture whose programs run: it
+// itself and its variants. The variant of every arm program is one of v5 to v7.
+func platformsOf(ctx context.Context, goarch string) ([]string, error) {
+	arch, err := elfmagic.Lookup(goarch)
+	if err != nil {
+		return nil, err
+	}
+	runs := func(program []byte, err error) bool {
+		return err == nil && probe.Run(ctx, program, nil) == nil
+	}
+	if !runs(probe.Program(arch)) {
+		return nil, nil
+	}
+	p := platforms.Platform{OS: "linux", Architecture: goarch}
+	var list []string
+	variants := probe.Variants(arch)
+	if goarch == "arm" {
+		slices.Reverse(variants) // the best comes first there
+	} else {
+		list = append(list, platforms.Format(p))
+	}
+	for _, v := range variants {
+		if p.Variant = v; runs(probe.VariantProgram(arch, v)) {
+			list = append(list, platforms.Format(p))
+		}
+	}
+	return list, nil
+}

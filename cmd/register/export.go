@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/host"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// Where systemd-binfmt and update-binfmts look for files.
+const (
+	systemdDir = "/etc/binfmt.d"
+	debianDir  = "/usr/share/binfmts"
+)
+
+// A file is one that is to be written.
+type file struct {
+	path    string
+	content []byte
+}
+
+// export writes files that make other tools register emulators, instead of
+// registering them. They may be for another host, which HOST_ARCH in the
+// environment names.
+func (r *registrar) export(ctx context.Context, stdout io.Writer) error {
+	files, err := r.files(ctx)
+	if err != nil {
+		return err
+	}
+	if r.options.dryRun {
+		for _, f := range files {
+			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
+		}
+		return nil
+	}
+	if err := writeAll(files); err != nil {
+		return err
+	}
+	for _, f := range files {
+		fmt.Fprintln(stdout, f.path)
+	}
+	return nil
+}
+
+// files returns what is to be written, with nothing written yet.
+func (r *registrar) files(ctx context.Context) ([]file, error) {
+	native, err := exportHost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.options.ignoreFamily.value == yes {
+		native = native[:1]
+	}
+	r.native = native
+	archs := r.archs
+	if len(archs) == 0 {
+		archs = slices.DeleteFunc(elfmagic.Archs(), r.isNative)
+	} else if i := slices.IndexFunc(archs, r.isNative); i >= 0 && !r.options.force {
+		return nil, message.WithHint(fmt.Errorf("%s is native to the host", archs[i]), "leave it out; HOST_ARCH in the environment names another host")
+	}
+	search := r.search()
+	search.Native = native
+	var emulators []*emulator.Emulator
+	for _, arch := range archs {
+		found, err := search.Find(arch)
+		if err != nil {
+			// It need not be here yet, nor ever.
+			found = r.elsewhere(arch)
+		}
+		emulators = append(emulators, found)
+	}
+	entries, err := r.entries(emulators, features{fixBinary: r.options.persistent.value != no, preserveArgv0: true})
+	if err != nil {
+		return nil, err
+	}
+	var files []file
+	for _, e := range entries {
+		f, err := r.file(e)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// exportHost returns what the host that the files are for runs natively: this
+// one, or the one that HOST_ARCH names.
+func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
+	name := os.Getenv("HOST_ARCH")
+	if name == "" {
+		native, err := host.Native(ctx)
+		return native, nativeError(err)
+	}
+	arch, err := elfmagic.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("HOST_ARCH: %w", err)
+	}
+	return append([]*elfmagic.Arch{arch}, host.Relatives(arch)...), nil
+}
+
+func (r *registrar) file(e binfmt.Entry) (file, error) {
+	if r.options.debian {
+		return file{filepath.Join(or(r.options.exportDir, debianDir), e.Name), debianFile(e)}, nil
+	}
+	line, err := e.MarshalText()
+	return file{filepath.Join(or(r.options.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
+}
+
+// debianFile returns the entry in the format of update-binfmts --import.
+func debianFile(e binfmt.Entry) []byte {
+	var b bytes.Buffer
+	line := func(key, value string) { fmt.Fprintf(&b, "%s %s\n", key, value) }
+	answer := func(flag binfmt.Flags) string {
+		if e.Flags.Has(flag) {
+			return yes
+		}
+		return no
+	}
+	line("package", e.Name)
+	line("interpreter", e.Interpreter)
+	line("magic", escaped(e.Pattern.Magic))
+	line("mask", escaped(e.Pattern.Mask))
+	line("credentials", answer(binfmt.Credentials))
+	line("preserve", answer(binfmt.PreserveArgv0))
+	line("fix_binary", answer(binfmt.FixBinary))
+	return b.Bytes()
+}
+
+func escaped(b []byte) string {
+	var s strings.Builder
+	for _, c := range b {
+		fmt.Fprintf(&s, `\x%02x`, c)
+	}
+	return s.String()
+}
+
+// writeAll writes all files, or leaves all as they were: they come into place
+// when each of them has been written.
+func writeAll(files []file) (err error) {
+	var written []string
+	defer func() {
+		for _, path := range written {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	for _, f := range files {
+		temporary, err := os.CreateTemp(filepath.Dir(f.path), ".register-*")
+		if err != nil {
+			return message.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
+		}
+		written = append(written, temporary.Name())
+		_, err = temporary.Write(f.content)
+		if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err != nil {
+			return fmt.Errorf("cannot write %s: %w", f.path, err)
+		}
+	}
+	for _, f := range files {
+		if err := os.Rename(written[0], f.path); err != nil {
+			return fmt.Errorf("cannot write %s: %w", f.path, err)
+		}
+		written = written[1:]
+	}
+	return nil
+}
