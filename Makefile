@@ -48,7 +48,7 @@ test-tools: emulators ## install the compilers and tools that the tests need, as
 .PHONY: bench
 bench: build ## time parsing, register and crossrun, side by side with the tools that people know
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
-	tests/bench
+	$(GO) run ./tests/bench
 
 .PHONY: fuzz
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
@@ -60,7 +60,7 @@ lint: ## gofmt, go vet, staticcheck; shellcheck if it is there
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@$(GO) mod tidy -diff
-	@if command -v shellcheck >/dev/null; then shellcheck image/install-emulators tests/install-tools tests/bench .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck image/install-emulators tests/install-tools .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
 
 .PHONY: cross
 cross: ## build both commands for every host architecture, into dist/

@@ -1,0 +1,238 @@
+// Bench times register and crossrun beside the tools that people know, in one
+// run and in turn, in a binfmt_misc of its own. It prints medians, and ratios of
+// runs that came right after one another: machines are noisy, and those are
+// what can be compared.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// inside is the environment variable that says that the instance is there.
+const inside = "GO_BUILD_BENCH_INSIDE"
+
+func main() {
+	bin := flag.String("bin", "bin", "`directory` of register and crossrun")
+	rounds := flag.Int("rounds", 40, "how `often` each command is run")
+	flag.Parse()
+	var err error
+	if os.Getenv(inside) == "" {
+		cmd := private.Command(context.Background(), nil, "/proc/self/exe", os.Args[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.Env = append(os.Environ(), inside+"=1")
+		err = cmd.Run()
+	} else {
+		err = bench(*bin, *rounds)
+	}
+	if err != nil {
+		message.Error(os.Stderr, "bench", err)
+		os.Exit(1)
+	}
+}
+
+// A contestant is one way of doing what others of its group do, too.
+type contestant struct {
+	name  string
+	argv  []string
+	empty bool   // it starts with no entry registered
+	stdin []byte // what it reads
+}
+
+func bench(bin string, rounds int) error {
+	work, err := os.MkdirTemp("", "go-build-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	register, err := filepath.Abs(filepath.Join(bin, "register"))
+	if err != nil {
+		return err
+	}
+	crossrun := filepath.Join(filepath.Dir(register), "crossrun")
+
+	fmt.Println("registering every architecture, from an empty table, not run afterwards:")
+	contestants := []contestant{
+		{name: "register --no-probe", argv: []string{register, "--no-probe"}, empty: true},
+		{name: "register --no-probe, nothing to do", argv: []string{register, "--no-probe"}},
+	}
+	contestants = append(contestants, installed(true, "/usr/lib/systemd/systemd-binfmt")...)
+	contestants = append(contestants, installed(true, "update-binfmts", "--enable")...)
+	contestants = append(contestants, installed(true, "qemu-binfmt-conf.sh", "--qemu-suffix", "-static", "--persistent", "yes")...)
+	writer, err := writer(work, register)
+	if err != nil {
+		return err
+	}
+	if err := race(append(contestants, writer...), rounds); err != nil {
+		return err
+	}
+
+	fmt.Println("\nregistering and running a program of every architecture:")
+	if err := clear(); err != nil {
+		return err
+	}
+	contestants = []contestant{
+		{name: "register", argv: []string{register}, empty: true},
+		{name: "register, nothing to do", argv: []string{register}},
+		{name: "register --status", argv: []string{register, "--status"}},
+	}
+	if err := race(append(contestants, installed(false, "arch-test")...), rounds); err != nil {
+		return err
+	}
+
+	fmt.Println("\nrunning one arm64 program, nothing registered:")
+	if err := clear(); err != nil {
+		return err
+	}
+	arm64, err := elfmagic.Lookup("arm64")
+	if err != nil {
+		return err
+	}
+	self, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{self}}
+	qemu, err := search.Find(arm64)
+	if err != nil {
+		return err
+	}
+	hello, err := hello(work)
+	if err != nil {
+		return err
+	}
+	return race([]contestant{
+		{name: "crossrun hello", argv: []string{crossrun, hello}},
+		{name: filepath.Base(qemu.Path) + " hello", argv: []string{qemu.Path, hello}},
+	}, rounds)
+}
+
+// installed returns the contestant if its command is there.
+func installed(empty bool, argv ...string) []contestant {
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/" + filepath.Base(argv[0]))
+	}
+	name := filepath.Base(argv[0])
+	if err != nil {
+		fmt.Printf("  (%s is not installed)\n", name)
+		return nil
+	}
+	for _, arg := range argv[1:] {
+		name += " " + arg
+	}
+	return []contestant{{name: name, argv: append([]string{path}, argv[1:]...), empty: empty}}
+}
+
+// writer returns the least that any tool can do: a C program that writes the
+// lines which register would write.
+func writer(work, register string) ([]contestant, error) {
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		fmt.Println("  (gcc is not installed: no program that only writes)")
+		return nil, nil
+	}
+	program := filepath.Join(work, "write")
+	if out, err := exec.Command(gcc, "-O2", "-static", "-o", program, "tests/bench/testdata/write.c").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	if out, err := exec.Command(register, "--no-probe").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("register: %w: %s", err, out)
+	}
+	entries, err := binfmt.New("").List()
+	if err != nil {
+		return nil, err
+	}
+	var lines bytes.Buffer
+	for _, e := range entries {
+		line, err := e.MarshalText()
+		if err != nil {
+			return nil, err
+		}
+		lines.Write(append(line, '\n'))
+	}
+	return []contestant{{name: "a C program that only writes", argv: []string{program}, empty: true, stdin: lines.Bytes()}}, nil
+}
+
+// hello builds a program that has little to do: in C if there is a cross
+// compiler, so that starting is most of it, else in Go.
+func hello(work string) (string, error) {
+	path := filepath.Join(work, "hello")
+	cmd := exec.Command("aarch64-linux-gnu-gcc", "-O2", "-static", "-o", path, "tests/testdata/hello.c", "-lm")
+	if errors.Is(cmd.Err, exec.ErrNotFound) {
+		cmd = exec.Command("go", "build", "-o", path, "./tests/testdata/hello")
+		cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+}
+
+// clear removes all entries.
+func clear() error {
+	fs := binfmt.New("")
+	entries, err := fs.List()
+	for _, e := range entries {
+		err = errors.Join(err, fs.Remove(e.Name))
+	}
+	return err
+}
+
+// race runs the contestants in turn, and prints how long they took.
+func race(contestants []contestant, rounds int) error {
+	took := make([][]time.Duration, len(contestants))
+	for round := range rounds + 2 {
+		for i, c := range contestants {
+			if c.empty {
+				if err := clear(); err != nil {
+					return err
+				}
+			}
+			cmd := exec.Command(c.argv[0], c.argv[1:]...)
+			cmd.Stdin = bytes.NewReader(c.stdin)
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			start := time.Now()
+			if err := cmd.Run(); err != nil {
+				return fmt.Errorf("%s: %w: %s", c.name, err, said.Bytes())
+			}
+			if round >= 2 { // the first ones warm the caches
+				took[i] = append(took[i], time.Since(start))
+			}
+		}
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "median\tfastest\tratio\t \t")
+	for i, c := range contestants {
+		var ratios []float64
+		for round := range took[i] {
+			ratios = append(ratios, float64(took[i][round])/float64(took[0][round]))
+		}
+		fmt.Fprintf(w, "%.2f ms\t%.2f ms\t%.2f\t  %s\n", milliseconds(median(took[i])), milliseconds(slices.Min(took[i])), median(ratios), c.name)
+	}
+	return w.Flush()
+}
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+func median[T int | float64 | time.Duration](list []T) T {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
+}
