@@ -2,6 +2,8 @@
 
 GO      ?= go
 BIN     := bin
+ARCH       ?= $(shell $(GO) env GOHOSTARCH)
+REPOSITORY ?= calico
 HOSTS   := amd64 arm64 ppc64le s390x riscv64
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -44,6 +46,10 @@ test: test-tools ## install what the tests need, and run them all, with Linux's 
 .PHONY: test-tools
 test-tools: emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
 	@tests/install-tools
+
+.PHONY: register-image
+register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
+	@$(GO) run ./image/registerimage -arch $(ARCH) -repository $(REPOSITORY)
 
 .PHONY: bench
 bench: build ## time parsing, register and crossrun, side by side with the tools that people know

@@ -67,7 +67,7 @@ func (r *registrar) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
 	}
 	if err != nil {
 		return nil, message.WithHint(fmt.Errorf("%w, and it cannot be mounted for the host: %w", errNotLasting, err),
-			"on the host: mount -t binfmt_misc binfmt_misc %s", binfmt.DefaultMount)
+			"docker run --privileged --pid=host … can, or at least --cap-add SYS_PTRACE --cap-add SYS_CHROOT; or on the host, once: mount -t binfmt_misc binfmt_misc %s", binfmt.DefaultMount)
 	}
 	undo = func() error {
 		if there {

@@ -1,0 +1,128 @@
+// Package debian fetches Debian's packages, of any architecture, through apt
+// with a state of its own: nothing is installed, and the machine's own lists,
+// architectures and packages stay as they are.
+package debian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// An Apt is a state of apt's in a directory.
+type Apt struct {
+	dir  string
+	arch string
+}
+
+// Open returns the state for one of Debian's architectures (arm64, ppc64el) in
+// a directory, where it is kept for the next time. The machine's own sources
+// are used.
+func Open(dir, arch string) (*Apt, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, message.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
+	}
+	dir, err := filepath.Abs(filepath.Join(dir, arch))
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{"lists/partial", "cache/archives/partial", "debs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	a := &Apt{dir: dir, arch: arch}
+	return a, errors.Join(os.WriteFile(a.path("status"), nil, 0o644), os.WriteFile(a.path("conf"), a.conf(), 0o644))
+}
+
+func (a *Apt) path(name string) string { return filepath.Join(a.dir, name) }
+
+// conf is apt.conf(5). Keys that are empty in it end a list.
+func (a *Apt) conf() []byte {
+	return fmt.Appendf(nil, `APT::Architecture %[2]q;
+#clear APT::Architectures;
+APT::Architectures { %[2]q; };
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::State::Lists %[1]q;
+Dir::State::status %[3]q;
+Dir::Cache %[4]q;
+`, a.path("lists"), a.arch, a.path("status"), a.path("cache"))
+}
+
+func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+a.path("conf"), "LC_ALL=C")
+	cmd.Dir = a.path("debs")
+	return cmd
+}
+
+func run(cmd *exec.Cmd) (string, error) {
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return string(out), nil
+}
+
+// Update fetches the lists of packages.
+func (a *Apt) Update(ctx context.Context) error {
+	_, err := run(a.command(ctx, "apt-get", "update", "-qq"))
+	return err
+}
+
+// Versions returns which versions of a package there are, newest first.
+//
+// A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
+func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
+	out, err := run(a.command(ctx, "apt-cache", "madison", name))
+	if err != nil {
+		return nil, err
+	}
+	var versions []string
+	for line := range strings.Lines(out) {
+		fields := strings.Split(line, "|")
+		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), " "+a.arch+" Packages") {
+			continue // of all architectures, or sources
+		}
+		if v := strings.TrimSpace(fields[1]); !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	return versions, nil
+}
+
+// Download fetches a package, unless it is there, and returns its file. Apt
+// checks it against its signed lists.
+func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
+	// As apt names it: the epoch's colon is escaped.
+	file := a.path(filepath.Join("debs", fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)))
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	if _, err := run(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
+		return "", err
+	}
+	_, err := os.Stat(file)
+	return file, err
+}
+
+// Unpack extracts a package's files into a directory.
+func Unpack(ctx context.Context, deb, dir string) error {
+	_, err := run(exec.CommandContext(ctx, "dpkg-deb", "--extract", deb, dir))
+	return err
+}
+
+// AtLeast reports whether version a is b or newer, as dpkg orders them.
+func AtLeast(ctx context.Context, a, b string) bool {
+	return exec.CommandContext(ctx, "dpkg", "--compare-versions", a, "ge", b).Run() == nil
+}
