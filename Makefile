@@ -2,10 +2,12 @@
 
 GO      ?= go
 BIN     := bin
-ARCH       ?= $(shell $(GO) env GOHOSTARCH)
-REPOSITORY ?= calico
 HOSTS   := amd64 arm64 ppc64le s390x riscv64
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Images: for which architecture, and what their names begin with.
+ARCH       ?= $(shell $(GO) env GOHOSTARCH)
+REPOSITORY ?= calico
 
 # Static, and the same bytes wherever they are built from the same source.
 export CGO_ENABLED := 0
@@ -23,7 +25,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
 .PHONY: build
 build: ## build register and crossrun for this machine, into bin/

@@ -288,11 +288,12 @@ func (r *registrar) change(ctx context.Context, fs binfmt.FS, emulators []*emula
 		byName[row.Entry] = row
 	}
 
-	if r.options.force || r.options.reset {
-		// Others' entries for the same programs are left to serve them, unless
-		// the caller says that ours shall come first.
-	} else {
-		desired = r.leaveToOthers(rep, byName, desired, current)
+	if !r.options.force {
+		remaining := current
+		if r.options.reset {
+			remaining = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
+		}
+		desired = r.leaveToOthers(rep, byName, desired, remaining)
 	}
 
 	plan := binfmt.PlanOptions{Force: r.options.force || r.options.reset}

@@ -179,7 +179,7 @@ func (b *builder) fetch(ctx context.Context) error {
 		return err
 	}
 	port := b.arch.Debian[0].Name
-	apt, err := debian.Open(filepath.Join(cache, "go-build", "apt"), port)
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port)
 	if err != nil {
 		return err
 	}
