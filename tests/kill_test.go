@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -77,73 +75,18 @@ func TestKillingRegisterAtAnyPoint(t *testing.T) {
 // reports whether it did; a command that ends before must succeed.
 func runUntilWrite(t testing.TB, cmd *exec.Cmd, number int) (killed bool) {
 	t.Helper()
-	// Only the thread that started the command may trace it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
-	require.NoError(t, cmd.Start())
-	pid := cmd.Process.Pid
-	require.NoError(t, cmd.Process.Release())
-
-	var status unix.WaitStatus
-	_, err := unix.Wait4(pid, &status, 0, nil)
-	require.NoError(t, err)
-	require.True(t, status.Stopped(), "it stops when it has been executed")
-	require.NoError(t, unix.PtraceSetOptions(pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_EXITKILL))
-	require.NoError(t, unix.PtraceSyscall(pid, 0))
-	writing := make(map[int]bool) // threads
-	for stops := 0; ; {
-		thread, err := unix.Wait4(-1, &status, unix.WALL, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
+	stops := 0
+	status := trace(t, cmd, func(pid int, call *systemCall) {
+		if call.number != unix.SYS_WRITE {
+			return
 		}
-		require.NoError(t, err)
-		if status.Exited() || status.Signaled() {
-			if thread != pid {
-				continue
-			}
-			require.True(t, killed || status.ExitStatus() == 0, "exit status %d", status.ExitStatus())
-			return killed
-		}
-		signal := status.StopSignal()
-		switch {
-		case signal == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
-			if call, entry := systemCall(t, thread); entry {
-				writing[thread] = call == unix.SYS_WRITE
-			}
-			if writing[thread] {
-				stops++
-			}
-			signal = 0
-		case signal == unix.SIGTRAP, signal == unix.SIGSTOP:
-			signal = 0 // a new thread, or its first stop
-		}
-		if stops == number && !killed {
+		if stops++; stops == number {
 			killed = true
 			require.NoError(t, unix.Kill(pid, unix.SIGKILL))
 		}
-		if err := unix.PtraceSyscall(thread, int(signal)); err != nil {
-			require.ErrorIs(t, err, unix.ESRCH) // it was killed
-		}
-	}
-}
-
-// systemCall says at which system call a traced thread stands: the number is
-// known at its entry only. It takes Linux 5.3.
-func systemCall(t testing.TB, thread int) (number uint64, entry bool) {
-	t.Helper()
-	// struct ptrace_syscall_info in linux/ptrace.h
-	var info struct {
-		op                 uint8
-		_                  [3]uint8
-		arch               uint32
-		instruction, stack uint64
-		number             uint64
-		_                  [8]uint64
-	}
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(thread), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
-	require.Zero(t, errno)
-	return info.number, info.op == unix.PTRACE_SYSCALL_INFO_ENTRY
+	})
+	require.True(t, killed || status.ExitStatus() == 0, "exit status %d", status.ExitStatus())
+	return killed
 }
 
 // An interrupt is not a kill: what was staged is taken back.
