@@ -70,12 +70,15 @@ func trace(t testing.TB, cmd *exec.Cmd, stop func(pid int, call *systemCall)) un
 		switch {
 		case signal == unix.SIGTRAP|0x80: // PTRACE_O_TRACESYSGOOD
 			signal = 0
-			if call := calls[thread]; call == nil || call.leaving {
-				calls[thread] = enter(t, thread)
+			call := calls[thread]
+			if call == nil || call.leaving {
+				if call = enter(t, thread); call == nil {
+					continue
+				}
+				calls[thread] = call
 			} else {
 				call.leaving = true
 			}
-			call := calls[thread]
 			stop(pid, call)
 			if call.denied != 0 {
 				call.carryOutDenial(t)
@@ -108,10 +111,16 @@ func (s *syscallInfo) ptrace(request, thread int) error {
 	return nil
 }
 
+// enter returns the call that a thread is entering, or nil if the thread has
+// been ended meanwhile by another one's exit.
 func enter(t testing.TB, thread int) *systemCall {
 	t.Helper()
 	var info syscallInfo
-	require.NoError(t, info.ptrace(unix.PTRACE_GET_SYSCALL_INFO, thread))
+	err := info.ptrace(unix.PTRACE_GET_SYSCALL_INFO, thread)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	require.NoError(t, err)
 	require.EqualValues(t, unix.PTRACE_SYSCALL_INFO_ENTRY, info.op)
 	return &systemCall{thread: thread, number: info.words[0], args: [6]uint64(info.words[1:7])}
 }
