@@ -231,6 +231,19 @@ func TestCrossrunLeavesTheProgramAlone(t *testing.T) {
 	assert.Equal(t, result{stdout: goSaying("arm64", hello, "argument with blanks", script, "y")}, crossrun(t, script, "y"))
 }
 
+// Go's own command finds crossrun under this name, and gives it no flags.
+func TestGoRunsForeignProgramsWithoutAFlag(t *testing.T) {
+	instance(t)
+	findEmulator(t, lookup(t, "arm64"))
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Join(os.Getenv(artifacts), "crossrun"), filepath.Join(bin, "go_linux_arm64_exec")))
+	cmd := exec.Command("go", "run", "./testdata/hello", "--print")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64", "PATH="+bin+":"+os.Getenv("PATH"), "GOCACHE="+filepath.Join(os.Getenv(artifacts), fmt.Sprint("cache-", os.Getuid())))
+	r := run(t, cmd)
+	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Regexp(t, `^hello from arm64 1\.414\n"[^\n]*/hello"\n"--print"\n$`, r.stdout)
+}
+
 func TestCrossrunRunsNativeProgramsAndScripts(t *testing.T) {
 	instance(t)
 	assert.Equal(t, result{status: 7, stderr: "e\n", stdout: "o\n"}, crossrun(t, "sh", "-c", "echo o; echo e >&2; exit 7"))

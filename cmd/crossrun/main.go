@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 
@@ -28,7 +29,16 @@ const (
 const name = "crossrun"
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
+}
+
+// arguments returns what follows the command's name. Under the name that go run
+// and go test look for, go_linux_arm64_exec for one, all of it is the program's.
+func arguments(args []string) []string {
+	if hook, _ := path.Match("go_linux_*_exec", filepath.Base(args[0])); hook {
+		return append([]string{"--"}, args[1:]...)
+	}
+	return args[1:]
 }
 
 // options is what the command line asks for.
@@ -118,6 +128,9 @@ Examples:
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?
+
+Under the name go_linux_GOARCH_exec, in PATH, it is what the go command runs
+programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
 
 Flags:
 ` + o.flags().FlagUsagesWrapped(100) + `
