@@ -88,7 +88,7 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 	wait.Wait()
 	if err := results[0]; err != nil {
 		if errors.Is(err, errNotNative) {
-			return nil, ErrEmulated
+			return nil, fmt.Errorf("%w (%w)", ErrEmulated, err)
 		}
 		return nil, fmt.Errorf("cannot find out what this host runs natively: %w", err)
 	}
@@ -122,11 +122,11 @@ func runsNatively(ctx context.Context, arch *elfmagic.Arch) error {
 	var failed *probe.RunError
 	switch {
 	case interpreted:
-		return errNotNative
+		return fmt.Errorf("%w: an interpreter runs it", errNotNative)
 	case errors.Is(err, syscall.ENOEXEC), errors.As(err, &failed):
 		// What starts and then fails is of no more use: an instruction set
 		// that the CPU lacks, say.
-		return errNotNative
+		return fmt.Errorf("%w: %w", errNotNative, err)
 	}
 	return err
 }

@@ -41,15 +41,21 @@ func print(w io.Writer, name, level string, err error) {
 	}
 }
 
-// split takes joined errors apart.
+// split takes joined errors apart: those that say nothing but what each of
+// them says, on lines of their own.
 func split(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || !strings.Contains(err.Error(), "\n") {
+	if !ok {
 		return []error{err}
 	}
 	var list []error
+	var texts []string
 	for _, err := range joined.Unwrap() {
+		texts = append(texts, err.Error())
 		list = append(list, split(err)...)
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err}
 	}
 	return list
 }

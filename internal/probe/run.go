@@ -87,6 +87,8 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = []string{} // no QEMU_ variable may change what is probed
 	cmd.Stderr = &stderr
+	// What it leaves behind, holding its standard error, is not waited for.
+	cmd.WaitDelay = time.Second
 	if file != nil {
 		cmd.ExtraFiles = []*os.File{file}
 	}
@@ -103,12 +105,16 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 		return err
 	}
 	if running != nil {
+		awaitExec(cmd.Process.Pid)
 		running(Process{exe: "/proc/" + strconv.Itoa(cmd.Process.Pid) + "/exe", program: info})
 	}
 	in.Close() // the program reads the end of its input, and exits
 	err = cmd.Wait()
-	if ctx.Err() != nil {
-		return fmt.Errorf("did not end within %v: %w", Timeout, ctx.Err())
+	switch err := ctx.Err(); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("did not end within %v: %w", Timeout, err)
+	case err != nil:
+		return fmt.Errorf("interrupted: %w", err)
 	}
 	if cmd.ProcessState == nil {
 		return err
@@ -118,6 +124,24 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 		return nil
 	}
 	return &RunError{Status: status, Stderr: lastLine(stderr.String())}
+}
+
+// awaitExec waits until the process is seen to execute something else than this
+// one does. The kernel wakes the parent of a new process (CLONE_VFORK) a moment
+// before it takes the old program from it (exec_mmap in fs/exec.c), so that one
+// may still see the old one when Start returns.
+func awaitExec(pid int) {
+	self, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	exe := "/proc/" + strconv.Itoa(pid) + "/exe"
+	for wait := 50 * time.Microsecond; wait < time.Second; wait *= 2 {
+		if info, err := os.Stat(exe); err != nil || !os.SameFile(info, self) {
+			return
+		}
+		time.Sleep(wait)
+	}
 }
 
 // materialize puts the program where execve finds it: in memory that has no

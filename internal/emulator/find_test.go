@@ -1,0 +1,211 @@
+package emulator_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// printed is what an emulator prints as its version.
+func printed(t *testing.T, path string, arch *elfmagic.Arch) string {
+	t.Helper()
+	out, err := exec.Command(path, "--version").Output()
+	require.NoError(t, err)
+	line, _, _ := bytes.Cut(out, []byte("\n"))
+	version, ok := strings.CutPrefix(string(line), "qemu-"+arch.Name+" version ")
+	require.True(t, ok, "%s", line)
+	return version
+}
+
+func suffix(s string) *string { return &s }
+
+func TestFileNamesAreTheUsualOnesOrThoseAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"qemu-aarch64", "qemu-aarch64-static", "qemu-aarch64-odd", "my-qemu-aarch64", "my-qemu-aarch64-odd", "qemu-aarch64_be-static", "qemu-arm", "aarch64"} {
+		write(t, filepath.Join(dir, name), versioned(t, "x86_64", "1.0"))
+	}
+	for _, test := range []struct {
+		arch, prefix string
+		suffix       *string
+		want         string // empty: none is found
+	}{
+		{"aarch64", "", nil, "qemu-aarch64-static"},
+		{"aarch64", "", suffix(""), "qemu-aarch64"},
+		{"aarch64", "", suffix("-odd"), "qemu-aarch64-odd"},
+		{"aarch64", "", suffix("-none"), ""},
+		{"aarch64", "my-", nil, "my-qemu-aarch64"},
+		{"aarch64", "my-", suffix("-odd"), "my-qemu-aarch64-odd"},
+		{"aarch64", "my-", suffix("-static"), ""},
+		{"aarch64_be", "", nil, "qemu-aarch64_be-static"},
+		{"aarch64_be", "", suffix(""), ""},
+		{"arm", "", nil, "qemu-arm"},
+		{"arm", "", suffix("-static"), ""},
+	} {
+		search := emulator.Search{Dirs: []string{dir}, Prefix: test.prefix, Suffix: test.suffix}
+		e, err := search.Find(lookup(t, test.arch))
+		if test.want == "" {
+			assert.ErrorIs(t, err, emulator.ErrMissing, "%+v", test)
+			continue
+		}
+		require.NoError(t, err, "%+v", test)
+		assert.Equal(t, filepath.Join(dir, test.want), e.Path)
+	}
+}
+
+func TestTheFirstThatWillDoIsTaken(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	x86 := lookup(t, "x86_64")
+	put := func(dir, name string, content []byte) { write(t, filepath.Join(in(dir), name), content) }
+	put("good", "qemu-aarch64", versioned(t, "x86_64", "1.0"))
+	put("better", "qemu-aarch64-static", versioned(t, "x86_64", "2.0"))
+	put("both", "qemu-aarch64", versioned(t, "x86_64", "3.0"))
+	put("both", "qemu-aarch64-static", []byte("text"))
+	put("text", "qemu-aarch64-static", []byte("text"))
+	put("dynamic", "qemu-aarch64", binaryFile{arch: x86, interp: "/lib/ld.so"}.bytes(t))
+	put("s390x", "qemu-aarch64-static", versioned(t, "s390x", "4.0"))
+	require.NoError(t, os.MkdirAll(in("directory/qemu-aarch64-static"), 0o755))
+	require.NoError(t, os.MkdirAll(in("empty"), 0o755))
+
+	for _, test := range []struct {
+		dirs    string
+		static  bool
+		native  string
+		version string
+		is      error
+		path    string // which the error is about
+		hint    string
+	}{
+		{dirs: "good better", version: "1.0"},
+		{dirs: "better good", version: "2.0"},
+		{dirs: "missing empty good", version: "1.0"},
+		{dirs: "text good", version: "1.0"},
+		{dirs: "directory good", version: "1.0"},
+		{dirs: "both better", version: "3.0"},
+		{dirs: "dynamic good", static: true, version: "1.0"},
+		{dirs: "s390x good", native: "x86_64 i386", version: "1.0"},
+		{dirs: "s390x good", version: "4.0"},
+		{dirs: "s390x good", native: "s390x", version: "4.0"},
+
+		{dirs: "empty missing", is: emulator.ErrMissing, hint: "apt-get install"},
+		{dirs: "", is: emulator.ErrMissing, hint: "--qemu-path"},
+		{dirs: "empty text s390x", native: "x86_64", is: emulator.ErrCorrupt, path: "text/qemu-aarch64-static", hint: "install it again"},
+		{dirs: "empty s390x text", native: "x86_64 i386", is: emulator.ErrOtherHost, path: "s390x/qemu-aarch64-static", hint: "this host runs x86_64 and i386: "},
+		{dirs: "directory", is: emulator.ErrCorrupt, path: "directory/qemu-aarch64-static", hint: "install it again"},
+		{dirs: "dynamic", static: true, is: emulator.ErrDynamic, path: "dynamic/qemu-aarch64", hint: "--persistent no"},
+	} {
+		t.Run(test.dirs, func(t *testing.T) {
+			search := emulator.Search{Static: test.static}
+			for _, name := range strings.Fields(test.dirs) {
+				search.Dirs = append(search.Dirs, in(name))
+			}
+			for _, name := range strings.Fields(test.native) {
+				search.Native = append(search.Native, lookup(t, name))
+			}
+			e, err := search.Find(lookup(t, "aarch64"))
+			located, locateErr := search.Locate(lookup(t, "aarch64"))
+			if test.version != "" {
+				require.NoError(t, err)
+				require.NoError(t, locateErr)
+				assert.Equal(t, test.version, e.Version)
+				assert.Equal(t, e.Path, located.Path)
+				return
+			}
+			assert.Nil(t, e)
+			assert.Nil(t, located)
+			assert.Equal(t, err, locateErr)
+			var failed *emulator.Error
+			require.ErrorAs(t, err, &failed)
+			assert.ErrorIs(t, err, test.is)
+			assert.Contains(t, failed.Hint(), test.hint)
+			if test.path != "" {
+				assert.Equal(t, in(test.path), failed.Path)
+			} else {
+				assert.Empty(t, failed.Path)
+				assert.EqualError(t, err, "aarch64: no emulator found: no qemu-aarch64-static or qemu-aarch64 in "+strings.Join(search.Dirs, ":"))
+			}
+		})
+	}
+}
+
+func TestWhatIsWrongIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "qemu-aarch64"), binaryFile{arch: lookup(t, "s390x"), interp: "/lib/ld64.so.1"}.bytes(t))
+	search := emulator.Search{Dirs: []string{dir}, Static: true}
+	_, err := search.Find(lookup(t, "arm64"))
+	assert.EqualError(t, err, "aarch64: "+dir+"/qemu-aarch64: emulator is not static: it needs /lib/ld64.so.1")
+	search.Native = []*elfmagic.Arch{lookup(t, "amd64")}
+	_, err = search.Find(lookup(t, "arm64"))
+	assert.EqualError(t, err, "aarch64: "+dir+"/qemu-aarch64: emulator is for another host: it runs on s390x")
+}
+
+// unprivileged calls f without any capability in effect: root, too, may then
+// access only what modes of files allow.
+func unprivileged(t *testing.T, f func()) {
+	t.Helper()
+	runtime.LockOSThread() // capabilities are a thread's own
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var all, none [2]unix.CapUserData
+	require.NoError(t, unix.Capget(&header, &all[0]))
+	none = all
+	for i := range none {
+		none[i].Effective = 0
+	}
+	require.NoError(t, unix.Capset(&header, &none[0]))
+	defer func() { require.NoError(t, unix.Capset(&header, &all[0])) }()
+	f()
+}
+
+func TestADirectoryOfPATHThatMayNotBeLookedIntoIsPassedOver(t *testing.T) {
+	base := t.TempDir()
+	closed, open, unreadable := filepath.Join(base, "closed"), filepath.Join(base, "open"), filepath.Join(base, "unreadable")
+	write(t, filepath.Join(closed, "qemu-aarch64"), versioned(t, "x86_64", "1.0"))
+	write(t, filepath.Join(unreadable, "qemu-aarch64"), versioned(t, "x86_64", "2.0"))
+	require.NoError(t, os.Mkdir(open, 0o755))
+	require.NoError(t, os.Chmod(filepath.Join(unreadable, "qemu-aarch64"), 0o111))
+	require.NoError(t, os.Chmod(closed, 0))
+	defer func() { require.NoError(t, os.Chmod(closed, 0o755)) }()
+	find := func(dirs ...string) (err error) {
+		unprivileged(t, func() {
+			search := emulator.Search{Dirs: dirs}
+			_, err = search.Find(lookup(t, "arm64"))
+		})
+		return err
+	}
+
+	assert.ErrorIs(t, find(closed, open), emulator.ErrMissing, "as shells do")
+	assert.ErrorIs(t, find(open, closed), emulator.ErrMissing)
+
+	err := find(closed)
+	assert.ErrorIs(t, err, os.ErrPermission, "it was named")
+	assert.ErrorContains(t, err, closed)
+
+	err = find(unreadable, open)
+	assert.ErrorIs(t, err, os.ErrPermission, "its directory can be looked into: the file is there")
+	var failed *emulator.Error
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, filepath.Join(unreadable, "qemu-aarch64"), failed.Path)
+	assert.Contains(t, failed.Hint(), "make the file readable")
+}
+
+func TestDefaultDirsAreAbsoluteAndNamedOnce(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	own := filepath.Dir(self)
+	t.Setenv("PATH", strings.Join([]string{"/a", "", ".", "relative", "./b", "/b", "/a", own, "/usr/bin", "../c", "/c"}, ":"))
+	assert.Equal(t, []string{"/usr/bin", own, "/a", "/b", "/c"}, emulator.DefaultDirs())
+	t.Setenv("PATH", "")
+	assert.Equal(t, []string{"/usr/bin", own}, emulator.DefaultDirs())
+}
