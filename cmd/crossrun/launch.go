@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -26,28 +25,26 @@ type launch struct {
 	why  string
 }
 
-// String returns the launch as a command that a shell would run.
+// String returns the launch as a command that a shell would run. It has the
+// program's path where the program gets argv[0]: the two end alike.
 func (l launch) String() string {
 	var words []string
 	for _, v := range l.env {
 		key, value, _ := strings.Cut(v, "=")
 		words = append(words, key+"="+quote(value))
 	}
-	argv := slices.Clone(l.argv)
-	if argv[0] != l.path && filepath.Base(l.path) != argv[0] {
-		words = append(words, "exec", "-a", quote(argv[0]))
-	}
-	argv[0] = l.path
-	for _, arg := range argv {
+	words = append(words, quote(l.path))
+	for _, arg := range l.argv[1:] {
 		words = append(words, quote(arg))
 	}
 	return strings.Join(words, " ")
 }
 
-// quote returns s as a shell reads it back.
+// quote returns s as a shell reads it back, wherever in a command it stands: a
+// word with an equals sign would be an assignment in front.
 func quote(s string) string {
 	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("%+,-./:=@_", c)
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("+,-./:@_", c)
 	}
 	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !plain(c) }) < 0 {
 		return s

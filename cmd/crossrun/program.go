@@ -84,8 +84,8 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 	if n == 0 {
 		return nil, cannot(fmt.Errorf("%s: empty file", path))
 	}
-	if line, ok := bytes.CutPrefix(head, []byte("#!")); ok {
-		return p, p.readScript(line, depth)
+	if bytes.HasPrefix(head, []byte("#!")) {
+		return p, p.readScript(head, depth)
 	}
 	p.header, p.elfErr = elfmagic.ParseHeader(head)
 	if p.elfErr != nil {
@@ -102,26 +102,50 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 	return p, nil
 }
 
-// readScript reads what follows #! as the kernel does: a path, and the rest of
-// the line as one argument.
-func (p *program) readScript(line []byte, depth int) error {
-	line, _, _ = bytes.Cut(line, []byte("\n"))
-	interpreter, argument, _ := strings.Cut(strings.Trim(string(line), " \t"), " ")
-	if i := strings.IndexByte(interpreter, '\t'); i >= 0 {
-		interpreter, argument = interpreter[:i], interpreter[i+1:]+" "+argument
+// parseScript splits a #! line, of which head are a file's first bytes, as the
+// kernel does (load_script in fs/binfmt_script.c): into a path, and the rest of
+// the line as one argument, if there is any. There is no path if the line has
+// none, or if it does not end within what the kernel reads; an argument that
+// does not is cut off.
+func parseScript(head []byte) []string {
+	const blanks = " \t"
+	var buffer [elfmagic.KernelWindow]byte
+	copy(buffer[:], head)
+	line, _, whole := strings.Cut(string(buffer[len("#!"):]), "\n")
+	if !whole {
+		if !strings.ContainsAny(strings.TrimLeft(line, blanks), blanks+"\x00") {
+			return nil
+		}
+		line = line[:len(line)-1] // a NUL byte takes the last place
 	}
-	if interpreter == "" {
+	line = strings.Trim(line, blanks)
+	end := strings.IndexAny(line, blanks+"\x00")
+	switch {
+	case line == "" || end == 0:
+		return nil
+	case end < 0:
+		return []string{line}
+	case line[end] == 0:
+		return []string{line[:end]}
+	}
+	argument, _, _ := strings.Cut(strings.TrimLeft(line[end:], blanks), "\x00")
+	return []string{line[:end], argument}
+}
+
+// readScript reads the #! line of a script.
+func (p *program) readScript(head []byte, depth int) error {
+	argv := parseScript(head)
+	switch {
+	case argv == nil:
 		return cannot(fmt.Errorf("%s: script whose #! line names no interpreter", p.path))
+	case strings.HasSuffix(argv[0], "\r"):
+		return cannot(message.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", p.path))
 	}
 	if depth == maxScripts {
 		return cannot(fmt.Errorf("%s: more than %d scripts are each other's interpreters", p.path, maxScripts))
 	}
-	argv := []string{interpreter}
-	if argument = strings.Trim(argument, " \t"); argument != "" {
-		argv = append(argv, argument)
-	}
 	argv = append(append(argv, p.path), p.argv[1:]...)
-	script, err := inspect(interpreter, argv, depth+1)
+	script, err := inspect(argv[0], argv, depth+1)
 	if err != nil {
 		return cannot(fmt.Errorf("%s: script whose interpreter cannot be run: %w", p.path, errors.Unwrap(err)))
 	}

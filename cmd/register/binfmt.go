@@ -129,15 +129,17 @@ func (o *binfmtOptions) options() *options {
 func (o *binfmtOptions) run(ctx context.Context, s host.Surroundings, stdout, stderr io.Writer) error {
 	r := &registrar{name: binfmtName, options: o.options(), stderr: stderr, surroundings: s}
 	fs := r.fs()
-	var err error
+	detach, err := r.attach(fs)
+	if err != nil {
+		return err
+	}
 	if o.uninstall != "" {
 		err = r.removeNamed(ctx, fs, strings.Split(o.uninstall, ","))
 	}
 	if o.install != "" {
 		err = errors.Join(err, r.installNamed(ctx, o.install))
 	}
-	statusErr := printState(ctx, fs, stdout)
-	return errors.Join(statusErr, err)
+	return errors.Join(printState(ctx, fs, stdout), err, detach())
 }
 
 // installNamed registers "all", or a list of architectures.

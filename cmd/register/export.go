@@ -156,6 +156,9 @@ func writeAll(files []file) (err error) {
 		}
 	}()
 	for _, f := range files {
+		if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
+			return message.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
+		}
 		temporary, err := os.CreateTemp(filepath.Dir(f.path), ".register-*")
 		if err != nil {
 			return message.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")

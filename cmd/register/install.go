@@ -43,7 +43,7 @@ func (r *registrar) install(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	report, err := r.register(ctx, fs, wanted)
-	if report == nil {
+	if report == nil || r.options.dryRun {
 		// Nothing was changed, and so nothing is left behind.
 		err = errors.Join(err, unmount())
 	}
@@ -406,7 +406,7 @@ func probeAll(ctx context.Context, rep *report) (failed []string) {
 		case row.leftTo != "":
 			row.fail(errors.New(row.Reason+", and does not run them"), "--force registers in front of it")
 		case row.Action != binfmt.Keep.String():
-			row.Reason = "undone"
+			row.Reason = undone
 			failed = append(failed, row.Entry)
 		}
 	}

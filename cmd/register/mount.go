@@ -25,7 +25,7 @@ var errNotLasting = errors.New("the host has not mounted binfmt_misc: what is re
 func (r *registrar) mount(fs binfmt.FS) (undo func() error, err error) {
 	none := func() error { return nil }
 	if r.options.dryRun {
-		return none, nil
+		return r.attach(fs)
 	}
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
 		return none, err
@@ -55,6 +55,25 @@ func (r *registrar) mount(fs binfmt.FS) (undo func() error, err error) {
 		return r.mountOnHost(fs)
 	}
 	return none, errors.Join(notLasting(r.name, fs), fs.Unmount())
+}
+
+// attach mounts binfmt_misc to read it, where it is not mounted: in a container
+// that shows the host's, if the host has it. Where nobody has, or where that may
+// not be done, there is nothing to read. The returned function undoes it.
+func (r *registrar) attach(fs binfmt.FS) (detach func() error, err error) {
+	none := func() error { return nil }
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return none, err
+	}
+	before := time.Now().Add(-clockTick)
+	mounted, err := fs.Mount()
+	if err != nil || !mounted {
+		return none, nil
+	}
+	if made, err := fs.Made(); err != nil || !made.Before(before) {
+		return none, errors.Join(err, fs.Unmount())
+	}
+	return fs.Unmount, nil
 }
 
 // mountOnHost mounts binfmt_misc in the host's mount namespace, where it stays,

@@ -46,7 +46,7 @@ func (r *row) probe(ctx context.Context) {
 	r.Runs = &runs
 	r.Holds = r.held
 	if err != nil {
-		r.fail(probeError(err))
+		r.failToRun(err)
 	}
 }
 
@@ -76,17 +76,18 @@ func (r *row) holding(p probe.Process) *held {
 	return &h
 }
 
-// probeError says in words of this command why a program did not run.
-func probeError(err error) (error, string) {
+// failToRun notes, in words of this command, why a program did not run.
+func (r *row) failToRun(err error) {
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):
-		return errors.New("does not run: the kernel knows no entry for it"), "register it, or see with --status whether its entry is disabled"
+		r.fail(errors.New("does not run: the kernel knows no entry for it"), "register it, or see with --status whether its entry is disabled")
 	case errors.Is(err, syscall.ENOENT):
-		return errors.New("does not run: the entry's interpreter is missing"), "the entry has no F flag, or another instance of binfmt_misc is in use: register it again"
+		r.fail(errors.New("does not run: the entry's interpreter is missing"), "the entry has no F flag, or another instance of binfmt_misc is in use: register it again")
 	case errors.Is(err, syscall.ELOOP):
-		return errors.New("does not run: the entry's interpreter is itself taken by an entry"), "remove the entry that is for this host's own programs"
+		r.fail(errors.New("does not run: the entry's interpreter is itself taken by an entry"), "remove the entry that is for this host's own programs")
+	default:
+		r.fail(fmt.Errorf("does not run: %w", err), "run the emulator by hand to see why; --qemu-path names others")
 	}
-	return fmt.Errorf("does not run: %w", err), "run the emulator by hand to see why; --qemu-path names others"
 }
 
 // inParallel calls f for 0 to n-1, some at a time.

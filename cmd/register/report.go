@@ -138,7 +138,7 @@ func (r *report) write(w io.Writer, output choice) error {
 	}
 	for _, row := range r.Rows {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Platform, or(row.Entry, "-"), or(row.Flags, "-"),
-			or(row.Emulator, "-"), or(shortVersion(row.version()), "-"), row.result(r))
+			or(row.Emulator, "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
 	}
 	for _, x := range r.Removed {
 		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
@@ -161,15 +161,24 @@ func (r *row) version() string {
 	return r.Version
 }
 
+// undone is the reason of rows whose entry was taken back: its programs did not
+// run.
+const undone = "undone"
+
 // result is what the table says in its last column.
 func (r *row) result(rep *report) string {
 	var parts []string
-	if r.Action != "" {
-		part := rep.done(r.Action)
-		if r.Reason != "" && r.Action != binfmt.Keep.String() && r.Action != binfmt.Add.String() {
-			part += " (" + r.Reason + ")"
+	switch {
+	case r.Reason == "" || r.Error != "" && strings.Contains(r.Error, r.Reason):
+		if r.Action != "" {
+			parts = append(parts, rep.done(r.Action))
 		}
-		parts = append(parts, part)
+	case r.Action == "":
+		parts = append(parts, r.Reason)
+	case r.Reason != undone && (r.Action == binfmt.Keep.String() || r.Action == binfmt.Add.String()):
+		parts = append(parts, rep.done(r.Action)) // the reason is that it was there, or was not
+	default:
+		parts = append(parts, rep.done(r.Action)+" ("+r.Reason+")")
 	}
 	if r.elsewhere && r.Action != binfmt.Skip.String() {
 		parts = append(parts, "not tried: its emulator is to be in each container")

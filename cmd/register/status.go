@@ -14,18 +14,23 @@ import (
 
 // status shows the entries of the named architectures, or of all that have
 // one, runs a program of each, and shows whose entry and which file runs it.
-func (r *registrar) status(ctx context.Context) (*report, error) {
+func (r *registrar) status(ctx context.Context) (rep *report, err error) {
 	native, err := host.Native(ctx)
 	if err != nil {
 		return nil, nativeError(err)
 	}
 	r.native = native
 	fs := r.fs()
+	detach, err := r.attach(fs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, detach()) }()
 	current, err := r.list(fs)
 	if err != nil {
 		return nil, err
 	}
-	rep := &report{Mount: fs.Dir(), noProbe: r.options.noProbe}
+	rep = &report{Mount: fs.Dir(), noProbe: r.options.noProbe}
 	rep.native(native)
 
 	archs := r.archs

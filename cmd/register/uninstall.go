@@ -12,8 +12,13 @@ import (
 
 // uninstall removes the entries of the named architectures, or of all. An
 // entry that only has the name of one, and is for other files, stays.
-func (r *registrar) uninstall(ctx context.Context) (*report, error) {
+func (r *registrar) uninstall(ctx context.Context) (rep *report, err error) {
 	fs := r.fs()
+	detach, err := r.attach(fs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, detach()) }()
 	// Where nothing is mounted nothing is registered.
 	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.options.dryRun {
 		unlock, err := fs.Lock(ctx)
@@ -26,7 +31,7 @@ func (r *registrar) uninstall(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := &report{Mount: fs.Dir(), dryRun: r.options.dryRun, noProbe: true}
+	rep = &report{Mount: fs.Dir(), dryRun: r.options.dryRun, noProbe: true}
 	archs := r.archs
 	if len(archs) == 0 {
 		archs = elfmagic.Archs()

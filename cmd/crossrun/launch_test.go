@@ -1,0 +1,325 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+func TestWordsAreQuotedIfTheyMustBe(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                          "''",
+		"plain":                     "plain",
+		"/usr/bin/qemu-arm_eb":      "/usr/bin/qemu-arm_eb",
+		"-test.run":                 "-test.run",
+		"user@host:/a,b+c":          "user@host:/a,b+c",
+		"two words":                 "'two words'",
+		"a=b":                       "'a=b'",
+		"~":                         "'~'",
+		"#":                         "'#'",
+		"%1":                        "'%1'",
+		"it's":                      `'it'\''s'`,
+		"$HOME `ls` \"x\" \\ !* &;": "'$HOME `ls` \"x\" \\ !* &;'",
+		"line\nfeed":                "'line\nfeed'",
+		"ü":                         "'ü'",
+		"\xff":                      "'\xff'",
+	} {
+		assert.Equal(t, want, quote(s))
+	}
+}
+
+func TestALaunchIsWrittenAsACommand(t *testing.T) {
+	for _, test := range []struct {
+		launch launch
+		want   string
+	}{
+		{launch{path: "/bin/ls", argv: []string{"ls", "-l"}}, "/bin/ls -l"},
+		{launch{path: "./a b", argv: []string{"./a b"}}, "'./a b'"},
+		{launch{path: "a=b/c", argv: []string{"a=b/c"}}, "'a=b/c'"},
+		{launch{path: "./a", argv: []string{"./a", ""}, env: []string{"QEMU_LD_PREFIX=/srv/my root"}}, "QEMU_LD_PREFIX='/srv/my root' ./a ''"},
+		{launch{path: "./a", argv: []string{"./a"}, env: []string{"X=", "Y=a=b"}}, "X='' Y='a=b' ./a"},
+	} {
+		assert.Equal(t, test.want, test.launch.String())
+	}
+}
+
+// What is printed is what a shell makes the same call of.
+func TestShellsReadALaunchBack(t *testing.T) {
+	dir, err := os.MkdirTemp("", "launch-")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	self := fmt.Sprintf("/proc/%d/exe", os.Getpid()) // which those may execute who may not go to where it is
+	rng := rand.New(rand.NewPCG(1, 2))
+	alphabet := []string{
+		"a", "B", "7", " ", "\t", "\n", "'", "''", `"`, `\`, `\n`, "$", "$HOME", "${x}", "$(id)", "`id`", "!", "!!", "*", "?", "[a]", "{a,b}", "~", "~root",
+		"#", "%", "%1", "&", "|", ";", "<", ">", "(", ")", "=", "a=b", "-", "--", "+", ",", ".", "/", ":", "@", "_", "ü", "\xff", "\x01", "\r", "if", "exec",
+	}
+	word := func() string {
+		var s strings.Builder
+		for range rng.IntN(6) {
+			s.WriteString(alphabet[rng.IntN(len(alphabet))])
+		}
+		return s.String()
+	}
+	shells := 0
+	for _, shell := range []string{"sh", "bash", "busybox sh"} {
+		argv := strings.Fields(shell)
+		if _, err := exec.LookPath(argv[0]); err != nil {
+			t.Log("not tried: ", err)
+			continue
+		}
+		shells++
+		for i := range 100 {
+			// A relative path, whose first word a shell may take for something else.
+			// (A leading % is bash's sign of a job, quoted or not.)
+			folder := strings.TrimLeft(strings.ReplaceAll(word(), "/", "_"), "%") + fmt.Sprint(shells, "-", i)
+			path := folder + "/" + strings.ReplaceAll(word(), "/", "_") + "x"
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
+			require.NoError(t, os.Symlink(self, filepath.Join(dir, path)))
+			l := launch{path: path, argv: []string{path}, env: []string{"QEMU_LD_PREFIX=" + word()}}
+			for range rng.IntN(4) {
+				l.argv = append(l.argv, word())
+			}
+			cmd := exec.Command(argv[0], append(argv[1:], "-c", l.String())...)
+			cmd.Dir = dir
+			cmd.Env = []string{echo + "=QEMU_LD_PREFIX", "HOME=/home", "PATH=" + os.Getenv("PATH")}
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s: %s: %s", shell, l, out)
+			var got [][]byte
+			require.NoError(t, json.Unmarshal(out, &got), "%s: %s: %s", shell, l, out)
+			want := append(l.argv, strings.TrimPrefix(l.env[0], "QEMU_LD_PREFIX="))
+			for i := range want {
+				require.Equal(t, want[i], string(got[i]), "%s: %s", shell, l)
+			}
+			require.Len(t, got, len(want))
+		}
+	}
+	require.Positive(t, shells)
+}
+
+func TestOnlyErrorsThatAnEmulatorMendsFallBackToIt(t *testing.T) {
+	for err, want := range map[error]struct{ native, foreign bool }{
+		syscall.ENOEXEC: {true, true}, // scripts without #!, and native programs that this CPU cannot run
+		syscall.ENOENT:  {false, true},
+		syscall.EACCES:  {},
+		syscall.ELOOP:   {},
+		syscall.ENOMEM:  {},
+		syscall.E2BIG:   {},
+	} {
+		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err)} {
+			assert.Equal(t, want.native, fallsBack(err, false), err)
+			assert.Equal(t, want.foreign, fallsBack(err, true), err)
+		}
+	}
+	assert.False(t, fallsBack(nil, true))
+}
+
+func TestWhatExecveRefusesIsExplained(t *testing.T) {
+	arch := lookup(t, "arm64")
+	dynamic := &program{path: "./hello", interp: "/lib/ld-linux-aarch64.so.1", header: elfmagic.Header{Arch: arch}}
+	text, hint := said(refused(dynamic, syscall.ENOENT))
+	assert.Equal(t, "./hello: dynamically linked, and its loader /lib/ld-linux-aarch64.so.1 is not on this system", text)
+	assert.Contains(t, hint, "libc6-arm64-cross")
+	assert.EqualError(t, refused(dynamic, syscall.EACCES), "./hello: permission denied")
+
+	script := &program{path: "./script", script: dynamic}
+	text, _ = said(refused(script, syscall.ENOENT))
+	assert.Contains(t, text, "./hello: dynamically linked")
+
+	static := &program{path: "./static", header: elfmagic.Header{Arch: arch}}
+	err := refused(static, syscall.ENOENT)
+	assert.EqualError(t, err, "./static: no such file or directory")
+	assert.ErrorIs(t, err, syscall.ENOENT)
+	assert.Equal(t, exitCannot, statusOf(t, err))
+}
+
+// foreign is an architecture, 64 bits wide and little-endian, that no kernel of
+// this one runs.
+func foreign(t *testing.T) *elfmagic.Arch {
+	if runtime.GOARCH == "arm64" {
+		return lookup(t, "riscv64")
+	}
+	return lookup(t, "arm64")
+}
+
+// empty clears the private instance, before and after the test.
+func empty(t *testing.T) binfmt.FS {
+	t.Helper()
+	kerneltest.Need(t)
+	fs := binfmt.New("")
+	clear := func() {
+		entries, err := fs.List()
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.NoError(t, fs.Remove(e.Name))
+		}
+	}
+	clear()
+	t.Cleanup(clear)
+	return fs
+}
+
+func TestWhatIsPrintedFollowsFromTheOptionsAndTheProgram(t *testing.T) {
+	fs := empty(t)
+	arch := foreign(t)
+	loader := "/lib/no-such-loader.so.1"
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	static := write(t, in("static"), binaryFor(t, arch, ""))
+	dynamic := write(t, in("dynamic"), binaryFor(t, arch, loader))
+	script := write(t, in("script"), []byte("#!"+static+" -a b\n"))
+	text := write(t, in("text"), []byte("hello\n"))
+	qemu := write(t, in("bin/qemu-odd"), []byte("x"))
+	box := write(t, in("bin/box64"), []byte("x"))
+	greet := write(t, in("bin/greet"), binaryFor(t, arch, ""))
+	root := in("root")
+	write(t, root+loader, binaryFor(t, arch, ""))
+	t.Chdir(dir)
+	t.Setenv("PATH", in("bin")+":"+os.Getenv("PATH"))
+	t.Setenv("QEMU_LD_PREFIX", "")
+
+	type want struct {
+		status         int
+		stdout, stderr string
+	}
+	for _, test := range []struct {
+		args []string
+		want want
+	}{
+		{[]string{"--emulator", "qemu-odd", static, "-x", "a b"}, want{0, qemu + " -0 " + static + " " + static + " -x 'a b'\n", ""}},
+		{[]string{"--emulator", qemu, "./static"}, want{0, qemu + " -0 ./static ./static\n", ""}},
+		{[]string{"--emulator", qemu, "greet", "x"}, want{0, qemu + " -0 greet " + greet + " x\n", ""}},
+		{[]string{"--emulator", box, "./static", "x"}, want{0, box + " ./static x\n", ""}},
+		{[]string{"--emulator", qemu, "--cpu", "max", "./static"}, want{0, qemu + " -0 ./static -cpu max ./static\n", ""}},
+		{[]string{"--emulator", box, "--cpu", "max", "./static"}, want{exitFailed, "", "crossrun: error: --cpu: " + box + " does not look like one of QEMU's emulators\n"}},
+		{[]string{"--emulator", qemu, "--sysroot", root, dynamic}, want{0, qemu + " -0 " + dynamic + " -L " + root + " " + dynamic + "\n", ""}},
+		{[]string{"--emulator", qemu, "--sysroot", "root", dynamic}, want{0, qemu + " -0 " + dynamic + " -L " + root + " " + dynamic + "\n", ""}},
+		{[]string{"--emulator", qemu, "--sysroot", "root", "./static"}, want{0, qemu + " -0 ./static -L root ./static\n", ""}},
+		{[]string{"--emulator", qemu, script, "c"}, want{0, qemu + " -0 " + static + " " + static + " '-a b' " + script + " c\n", ""}},
+		{[]string{"--emulator", "no-such-emulator", static}, want{exitFailed, "", "crossrun: error: --emulator no-such-emulator: executable file not found in $PATH\ncrossrun: hint: name a file, or a command in PATH\n"}},
+		{[]string{"--emulator", text + "x", static}, want{exitFailed, "", "crossrun: error: --emulator " + text + "x: stat " + text + "x: no such file or directory\ncrossrun: hint: name a file, or a command in PATH\n"}},
+		{[]string{"--emulator", qemu, text}, want{exitCannot, "", "crossrun: error: " + text + ": not an ELF file\ncrossrun: hint: nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is\n"}},
+		{[]string{"--sysroot", dir, dynamic}, want{exitCannot, "", "crossrun: error: " + dynamic + ": dynamically linked, and its loader " + loader + " is not below " + dir + "\n"}},
+		{[]string{dynamic}, want{exitCannot, "", "crossrun: error: " + dynamic + ": dynamically linked, and its loader " + loader + " is not on this system\n"}},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			status, stdout, stderr := called(append([]string{"--print"}, test.args...)...)
+			assert.Equal(t, test.want.status, status, stderr)
+			assert.Equal(t, test.want.stdout, stdout)
+			if strings.Contains(test.want.stderr, "its loader") {
+				// The hint has a test of its own.
+				stderr, _, _ = strings.Cut(stderr, "crossrun: hint: ")
+			}
+			assert.Equal(t, test.want.stderr, stderr)
+		})
+	}
+
+	// With an entry in the kernel that is for them the programs run as they are.
+	entry := binfmt.Entry{Name: "odd", Pattern: arch.Pattern(), Interpreter: "/usr/bin/odd"}
+	require.NoError(t, fs.Register(entry))
+	for _, test := range []struct{ args, want string }{
+		{"--print " + static + " -x", static + " -x\n"},
+		{"--print " + script + " c", script + " c\n"},
+		{"--print --sysroot root " + dynamic, "QEMU_LD_PREFIX=" + root + " " + dynamic + "\n"},
+		{"--print --emulator qemu-odd " + static, qemu + " -0 " + static + " " + static + "\n"},
+	} {
+		status, stdout, stderr := called(strings.Fields(test.args)...)
+		assert.Equal(t, want{0, test.want, ""}, want{status, stdout, stderr}, test.args)
+	}
+
+	// An entry that is disabled is for none.
+	require.NoError(t, fs.Disable("odd"))
+	status, stdout, _ := called("--print", "--sysroot", root, dynamic)
+	if status == 0 {
+		assert.Contains(t, stdout, "-L "+root, "an emulator is used")
+	} else {
+		assert.Equal(t, exitCannot, status, "there is none")
+	}
+}
+
+func TestAPathThatLooksLikeAFlagIsNone(t *testing.T) {
+	arch := foreign(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "-dash", "program"), binaryFor(t, arch, ""))
+	qemu := write(t, filepath.Join(dir, "qemu-odd"), []byte("x"))
+	t.Chdir(dir)
+	status, stdout, stderr := called("--print", "--emulator", qemu, "--", "-dash/program")
+	assert.Equal(t, 0, status, stderr)
+	assert.Equal(t, qemu+" -0 -dash/program ./-dash/program\n", stdout)
+}
+
+func TestANativeProgramIsPrintedAsItIs(t *testing.T) {
+	empty(t)
+	status, stdout, stderr := called("--print", "sh", "-c", "exit 1")
+	path, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	assert.Equal(t, 0, status, stderr)
+	assert.Equal(t, path+" -c 'exit 1'\n", stdout)
+	assert.Empty(t, stderr)
+}
+
+func TestKernelRunsSaysWhy(t *testing.T) {
+	fs := empty(t)
+	native := lookup(t, runtime.GOARCH)
+	arch := foreign(t)
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "program.odd"), binaryFor(t, arch, ""))
+	p := &program{path: path, header: elfmagic.Header{Arch: arch}}
+	why := func(p *program) string {
+		why, ok := kernelRuns(p, native)
+		assert.Equal(t, why != "", ok)
+		return why
+	}
+	assert.Empty(t, why(p))
+	assert.Equal(t, "it is for this host", why(&program{path: path, header: elfmagic.Header{Arch: native}}))
+	assert.Empty(t, why(&program{path: path, header: elfmagic.Header{Arch: native}, elfErr: errors.New("cut off")}))
+
+	require.NoError(t, fs.Register(binfmt.Entry{Name: "by-name", Extension: "odd", Interpreter: "/usr/bin/odd"}))
+	assert.Equal(t, "the kernel's entry by-name runs it with /usr/bin/odd", why(p))
+	require.NoError(t, fs.Register(binfmt.Entry{Name: "by-magic", Pattern: arch.Pattern(), Interpreter: "/usr/bin/qemu"}))
+	assert.Equal(t, "the kernel's entry by-magic runs it with /usr/bin/qemu", why(p), "the newest comes first")
+	require.NoError(t, fs.Disable("by-magic"))
+	assert.Equal(t, "the kernel's entry by-name runs it with /usr/bin/odd", why(p))
+	assert.Empty(t, why(&program{path: filepath.Join(dir, "missing"), header: elfmagic.Header{Arch: arch}}))
+}
+
+func TestVerboseSaysWhatAndWhy(t *testing.T) {
+	arch := lookup(t, "arm64")
+	static := &program{path: "./s", header: elfmagic.Header{Arch: arch}}
+	dynamic := &program{path: "./d", header: elfmagic.Header{Arch: arch}, interp: "/lib/ld.so"}
+	text := &program{path: "./t", elfErr: elfmagic.ErrNotELF}
+	l := launch{path: "./x", argv: []string{"./x", "a b"}, why: "somebody asks for it"}
+	for _, test := range []struct {
+		program *program
+		want    string
+	}{
+		{static, "./s: linux/arm64, static"},
+		{dynamic, "./d: linux/arm64, needs /lib/ld.so"},
+		{text, "./t: not an ELF file"},
+		{&program{path: "./x", script: dynamic}, "./x: script for ./d, linux/arm64, needs /lib/ld.so"},
+		{&program{path: "./y", script: &program{path: "./x", script: static}}, "./y: script for ./s, linux/arm64, static"},
+	} {
+		var out bytes.Buffer
+		say(&out, &options{verbose: true}, test.program, l)
+		assert.Equal(t, "crossrun: "+test.want+"\ncrossrun: somebody asks for it: ./x 'a b'\n", out.String())
+		out.Reset()
+		say(&out, &options{}, test.program, l)
+		assert.Empty(t, out.String())
+	}
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// echo, in the environment, makes this program print what it was executed
+// with: a JSON array of its arguments, and below it the variable that echo names.
+const echo = "CROSSRUN_TEST_ECHO"
+
+var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
+
+func TestMain(m *testing.M) {
+	if variable := os.Getenv(echo); variable != "" {
+		// Bytes, because arguments need not be UTF-8.
+		var args [][]byte
+		for _, arg := range os.Args {
+			args = append(args, []byte(arg))
+		}
+		err := json.NewEncoder(os.Stdout).Encode(append(args, []byte(os.Getenv(variable))))
+		if err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	// What the machine has registered is not there in a private instance.
+	os.Exit(kerneltest.Main(m))
+}
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		// The run as an ordinary user comes second, and may not write.
+		if err := os.WriteFile(path, []byte(text), 0o644); !errors.Is(err, os.ErrPermission) {
+			require.NoError(t, err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text, "go test ./cmd/crossrun -update writes it")
+}
+
+func lookup(t testing.TB, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
+// binaryFor is a whole ELF file for a 64-bit little-endian architecture, with
+// nothing in it. Its loader is empty if it is static.
+func binaryFor(t testing.TB, arch *elfmagic.Arch, loader string) []byte {
+	t.Helper()
+	require.Equal(t, elf.ELFCLASS64, arch.Class)
+	require.Equal(t, elf.ELFDATA2LSB, arch.Data)
+	const header, each = 64, 56
+	h := elf.Header64{
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(arch.Class), byte(arch.Data), 1},
+		Type:  uint16(elf.ET_DYN), Machine: uint16(arch.Machine), Version: 1,
+		Phoff: header, Ehsize: header, Phentsize: each, Phnum: 1,
+	}
+	if loader != "" {
+		h.Phnum = 2
+	}
+	end := uint64(header) + each*uint64(h.Phnum)
+	size := end
+	if loader != "" {
+		size += uint64(len(loader)) + 1
+	}
+	var b bytes.Buffer
+	write := func(part any) { require.NoError(t, binary.Write(&b, binary.LittleEndian, part)) }
+	write(h)
+	write(elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R), Filesz: size, Memsz: size})
+	if loader != "" {
+		write(elf.Prog64{Type: uint32(elf.PT_INTERP), Off: end, Filesz: size - end, Memsz: size - end})
+		b.WriteString(loader + "\x00")
+	}
+	return b.Bytes()
+}
+
+func write(t testing.TB, path string, content []byte) string {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, content, 0o755))
+	return path
+}
+
+// called runs the command in this process. It must not come to execute
+// anything.
+func called(args ...string) (status int, stdout, stderr string) {
+	var out, err strings.Builder
+	status = run(args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func TestHelpIsOnStandardOutput(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"-v", "--help", "/no/such/program"}} {
+		status, stdout, stderr := called(args...)
+		assert.Equal(t, 0, status)
+		assert.Empty(t, stderr)
+		golden(t, "help.txt", stdout)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	status, stdout, stderr := called("--version")
+	assert.Equal(t, 0, status)
+	assert.Empty(t, stderr)
+	assert.Regexp(t, `^crossrun \S+ go1\.\d+\S* linux/\w+\n$`, stdout)
+}
+
+func TestWrongCommandLinesAreCrossrunsOwnFailure(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		err  string
+	}{
+		{nil, "no program given"},
+		{[]string{"--"}, "no program given"},
+		{[]string{"-v"}, "no program given"},
+		{[]string{"--bogus", "/bin/true"}, "unknown flag: --bogus"},
+		{[]string{"-x", "/bin/true"}, "unknown shorthand flag: 'x' in -x"},
+		{[]string{"--sysroot"}, "flag needs an argument: --sysroot"},
+		{[]string{"--print=perhaps", "/bin/true"}, `invalid argument "perhaps" for "--print" flag: must be true or false`},
+	} {
+		status, stdout, stderr := called(test.args...)
+		assert.Equal(t, exitFailed, status)
+		assert.Empty(t, stdout)
+		assert.Equal(t, "crossrun: error: "+test.err+"\ncrossrun: hint: crossrun [flags] BINARY [ARG…]; crossrun --help says more\n", stderr)
+	}
+}
+
+func TestWhatFollowsTheProgramIsTheProgramsOwn(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"a"}, []string{"a"}},
+		{[]string{"-v", "a", "--help", "-v"}, []string{"a", "--help", "-v"}},
+		{[]string{"--", "a", "--"}, []string{"a", "--"}},
+		{[]string{"--", "--help"}, []string{"--help"}},
+		{[]string{"--cpu", "max", "a", "--cpu"}, []string{"a", "--cpu"}},
+	} {
+		var o options
+		f := o.flags()
+		require.NoError(t, f.Parse(test.args))
+		assert.Equal(t, test.want, f.Args())
+		assert.False(t, o.help)
+	}
+}
+
+func TestUnderTheNameOfAHookAllArgumentsAreTheProgramsOwn(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"crossrun -v a", "-v a"},
+		{"/usr/bin/crossrun a -v", "a -v"},
+		{"go_linux_arm64_exec a -test.v", "-- a -test.v"},
+		{"/usr/local/bin/go_linux_386_exec -a", "-- -a"},
+		{"go_linux_arm64_exec", "--"},
+		{"go_darwin_arm64_exec -v a", "-v a"},
+		{"go_linux_arm64_exec.sh -v a", "-v a"},
+		{"/go_linux_arm64_exec/crossrun -v a", "-v a"},
+	} {
+		assert.Equal(t, strings.Fields(test.want), arguments(strings.Fields(test.args)), test.args)
+	}
+}
+
+// said is what a user sees of an error: its hint, too.
+func said(err error) (text, hint string) {
+	if err == nil {
+		return "", ""
+	}
+	return err.Error(), message.Hint(err)
+}
+
+func statusOf(t *testing.T, err error) int {
+	t.Helper()
+	var status *statusError
+	require.ErrorAs(t, err, &status)
+	return status.status
+}
+
+func TestADirectoryThatIsNamedMustBeOne(t *testing.T) {
+	dir := t.TempDir()
+	assert.NoError(t, existingDirectory("--sysroot", dir))
+	file := write(t, filepath.Join(dir, "file"), nil)
+	assert.EqualError(t, existingDirectory("--sysroot", file), "--sysroot: "+file+" is not a directory")
+	text, hint := said(existingDirectory("--sysroot", filepath.Join(dir, "missing")))
+	assert.Contains(t, text, "--sysroot: ")
+	assert.Contains(t, text, "no such file")
+	assert.Contains(t, hint, "lib/ and usr/")
+
+	status, _, stderr := called("--sysroot", file, "/bin/true")
+	assert.Equal(t, exitFailed, status)
+	assert.Contains(t, stderr, "is not a directory")
+}

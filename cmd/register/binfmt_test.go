@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+// calledBinfmt runs the command under its other name, in this process.
+func calledBinfmt(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	kerneltest.Need(t)
+	var out, err strings.Builder
+	status = runBinfmt(t.Context(), args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// clean takes the variables that binfmt reads out of the environment.
+func clean(t *testing.T) {
+	for _, name := range []string{"QEMU_BINARY_PATH", "QEMU_BINARY_PREFIX", "QEMU_PRESERVE_ARGV0", "QEMU_BIN_DIR"} {
+		t.Setenv(name, "")
+	}
+}
+
+func TestBinfmtHelpsOnStandardError(t *testing.T) {
+	clean(t)
+	for _, arg := range []string{"-h", "--help", "-help"} {
+		status, stdout, stderr := calledBinfmt(t, arg)
+		assert.Equal(t, exitOK, status)
+		assert.Empty(t, stdout)
+		golden(t, "binfmt-help.txt", stderr)
+	}
+}
+
+func TestBinfmtHasItsVersionInThreeParts(t *testing.T) {
+	clean(t)
+	for _, arg := range []string{"-version", "--version"} {
+		status, stdout, stderr := calledBinfmt(t, arg)
+		assert.Equal(t, exitOK, status)
+		assert.Empty(t, stderr)
+		assert.Regexp(t, `^binfmt/\S+ qemu/(\d+\.\d+\S*|none) go/1\.\S+\n$`, stdout)
+	}
+	t.Setenv("QEMU_BINARY_PATH", t.TempDir())
+	_, stdout, _ := calledBinfmt(t, "-version")
+	assert.Contains(t, stdout, " qemu/none ")
+}
+
+func TestBinfmtsWrongArgumentsAreOneLineAndExitStatus2(t *testing.T) {
+	clean(t)
+	for _, test := range []struct {
+		args   []string
+		prefix string
+		want   string // the last line
+	}{
+		{[]string{"arm64"}, "", `binfmt: error: unexpected argument "arm64" (--install arm64)`},
+		{[]string{"--install", "arm64", "s390x"}, "", `binfmt: error: unexpected argument "s390x" (--install s390x)`},
+		{[]string{"--credential", "perhaps"}, "", "binfmt: error: --credential perhaps: must be yes or no"},
+		{[]string{"--version"}, "a/b", "binfmt: error: QEMU_BINARY_PREFIX must not have a slash (QEMU_BINARY_PATH is for the directory)"},
+	} {
+		t.Setenv("QEMU_BINARY_PREFIX", test.prefix)
+		status, stdout, stderr := calledBinfmt(t, test.args...)
+		assert.Equal(t, exitUsage, status)
+		assert.Empty(t, stdout)
+		assert.Equal(t, test.want+"\n", stderr)
+	}
+	t.Setenv("QEMU_BINARY_PREFIX", "")
+	status, stdout, stderr := calledBinfmt(t, "--bogus")
+	assert.Equal(t, exitUsage, status)
+	assert.Empty(t, stdout)
+	assert.Contains(t, stderr, "flag provided but not defined: -bogus\n")
+}
+
+func TestBinfmtsOptionsAreRegisters(t *testing.T) {
+	clean(t)
+	parse := func(args ...string) *options {
+		var o binfmtOptions
+		require.NoError(t, o.flags(t.Output()).Parse(args))
+		return o.options()
+	}
+	o := parse()
+	assert.Equal(t, "auto yes auto", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value}, " "))
+	assert.Equal(t, binfmt.DefaultMount, o.mount)
+	assert.Empty(t, o.qemuPath)
+	assert.Empty(t, o.qemuPrefix)
+	assert.Nil(t, o.qemuSuffix)
+
+	t.Setenv("QEMU_BIN_DIR", "/bin-dir")
+	assert.Equal(t, "/bin-dir", parse().qemuPath)
+	t.Setenv("QEMU_BINARY_PATH", "/opt")
+	t.Setenv("QEMU_BINARY_PREFIX", "my-")
+	t.Setenv("QEMU_PRESERVE_ARGV0", "1")
+	o = parse("-credential=no", "--mount", "/m")
+	assert.Equal(t, "auto no yes", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value}, " "))
+	assert.Equal(t, "/m", o.mount)
+	assert.Equal(t, "/opt", o.qemuPath)
+	assert.Equal(t, "my-", o.qemuPrefix)
+}
+
+// What is printed is an object of two arrays, whatever else goes wrong.
+func TestBinfmtPrintsItsStateWhateverHappens(t *testing.T) {
+	clean(t)
+	own := lookup(t, runtime.GOARCH).Platform()
+	for _, test := range []struct {
+		args   string
+		status int
+		stderr string // the last line
+	}{
+		{"", exitOK, ""},
+		{"--install bogus,arm46", exitFailure, `binfmt: error: unknown architecture "arm46" (did you mean arm64?)`},
+		{"--uninstall arm64", exitFailure, "binfmt: error: --uninstall arm64: no such entry (without arguments binfmt lists them)"},
+		{"--uninstall qemu-*", exitOK, "uninstalling: qemu-* not found"},
+		{"--uninstall [", exitFailure, "binfmt: error: --uninstall [: syntax error in pattern ('qemu-*' is one)"},
+	} {
+		status, stdout, stderr := calledBinfmt(t, append(strings.Fields(test.args), "--mount", t.TempDir())...)
+		assert.Equal(t, test.status, status, stderr)
+		lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+		assert.Equal(t, test.stderr, lines[len(lines)-1])
+		var state struct{ Supported, Emulators []string }
+		require.NoError(t, json.Unmarshal([]byte(stdout), &state), stdout)
+		assert.Contains(t, stdout, `"emulators": []`)
+		require.NotEmpty(t, state.Supported)
+		if runtime.GOARCH == "arm" {
+			continue // its variants' order is another
+		}
+		assert.Equal(t, own, state.Supported[0], "this program's own comes first")
+		sorted := slices.Clone(state.Supported)
+		slices.Sort(sorted)
+		assert.Equal(t, len(sorted), len(slices.Compact(sorted)), "each is there once")
+	}
+}
+
+func TestItemsOfUninstallAreNamesPatternsAndArchitectures(t *testing.T) {
+	pattern := func(name string) elfmagic.Pattern { return lookup(t, name).Pattern() }
+	current := []binfmt.Entry{
+		entry("qemu-aarch64", pattern("arm64")), entry("qemu-aarch64.new", pattern("arm64")), entry("qemu-arm", pattern("arm")),
+		entry("qemu-riscv64", elfmagic.Pattern{Magic: []byte("MZ")}), // a name, and other files
+		entry("buildkit-s390x", pattern("s390x")), entry("FEX-x86_64", pattern("amd64")), entry("rosetta", pattern("amd64")),
+		{Name: "jar", Extension: "jar", Interpreter: "/java"}, entry("x.new", elfmagic.Pattern{Magic: []byte("x")}),
+	}
+	for item, want := range map[string]string{
+		"qemu-aarch64":     "qemu-aarch64 qemu-aarch64.new",
+		"qemu-aarch64.new": "qemu-aarch64.new",
+		"arm64":            "qemu-aarch64 qemu-aarch64.new",
+		"linux/arm64":      "qemu-aarch64 qemu-aarch64.new",
+		"arm":              "qemu-arm",
+		"s390x":            "buildkit-s390x",
+		"amd64":            "FEX-x86_64",
+		"rosetta":          "rosetta",
+		"jar":              "jar",
+		"x":                "x.new",
+		"qemu-*":           "qemu-aarch64 qemu-aarch64.new qemu-arm qemu-riscv64",
+		"qemu-???":         "qemu-arm",
+		"*[rt]":            "jar",
+		"nothing-*":        "",
+		"*":                "qemu-aarch64 qemu-aarch64.new qemu-arm qemu-riscv64 buildkit-s390x FEX-x86_64 rosetta jar x.new",
+	} {
+		got, err := registrarFor(t).named(item, current)
+		require.NoError(t, err, item)
+		assert.Equal(t, want, strings.Join(got, " "), item)
+	}
+	for _, item := range []string{"riscv64", "qemu-riscv32", "bogus", "", "ppc64le", "Jar", "["} {
+		got, err := registrarFor(t).named(item, current)
+		assert.Error(t, err, item)
+		assert.Empty(t, got)
+	}
+
+	r := registrarFor(t)
+	r.options.qemuPrefix = "my-"
+	got, err := r.named("arm64", []binfmt.Entry{entry("my-qemu-aarch64", pattern("arm64")), entry("your-qemu-aarch64", pattern("arm64"))})
+	require.NoError(t, err)
+	assert.Contains(t, got, "my-qemu-aarch64")
+}

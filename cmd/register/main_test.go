@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
+
+// A command that does what it should not does it to a private instance, not to
+// the machine's.
+func TestMain(m *testing.M) { os.Exit(kerneltest.Main(m)) }
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		// The run as an ordinary user comes second, and may not write.
+		if err := os.WriteFile(path, []byte(text), 0o644); !errors.Is(err, os.ErrPermission) {
+			require.NoError(t, err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text, "go test ./cmd/register -update writes it")
+}
+
+func lookup(t testing.TB, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
+// called runs the command in this process.
+func called(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	kerneltest.Need(t)
+	var out, err strings.Builder
+	status = run(t.Context(), args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// foreign is an architecture that no kernel of this one runs.
+func foreign(t testing.TB) *elfmagic.Arch {
+	t.Helper()
+	if runtime.GOARCH == "s390x" {
+		return lookup(t, "ppc64le")
+	}
+	return lookup(t, "s390x")
+}
+
+func TestHelpIsOnStandardOutput(t *testing.T) {
+	t.Setenv("QEMU_BIN_DIR", "")
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"--status", "--help", "bogus"}} {
+		status, stdout, stderr := called(t, args...)
+		assert.Equal(t, exitOK, status)
+		assert.Empty(t, stderr)
+		golden(t, "help.txt", stdout)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	status, stdout, stderr := called(t, "--version")
+	assert.Equal(t, exitOK, status)
+	assert.Empty(t, stderr)
+	assert.Regexp(t, `^register \S+ go1\.\d+\S* linux/\w+\n$`, stdout)
+}
+
+func TestWrongArgumentsAreExitStatus2(t *testing.T) {
+	for _, test := range []struct {
+		args   []string
+		stderr string
+	}{
+		{[]string{"--bogus"}, "register: error: unknown flag: --bogus\nregister: hint: register --help lists what there is\n"},
+		{[]string{"--reset", "--status"}, "register: error: --status and --reset cannot be used together\nregister: hint: register --help lists what there is\n"},
+		{[]string{"amr64"}, "register: error: unknown architecture \"amr64\"\nregister: hint: did you mean arm64?\n"},
+		{[]string{"arm64,riscv", "s390", "s390"}, "register: error: unknown architecture \"riscv\"\nregister: error: unknown architecture \"s390\"\nregister: error: unknown architecture \"s390\"\nregister: hint: did you mean riscv64?\nregister: hint: did you mean s390x?\n"},
+		{[]string{"--uninstall", "zzz"}, "register: error: unknown architecture \"zzz\"\nregister: hint: known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64\n"},
+	} {
+		status, stdout, stderr := called(t, test.args...)
+		assert.Equal(t, exitUsage, status)
+		assert.Empty(t, stdout)
+		assert.Equal(t, test.stderr, stderr)
+	}
+}
+
+// Where nothing is mounted, nor can be, there is nothing, and that is no failure.
+func TestWithoutAMountThereIsAReportAndAWarning(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "absent")
+	const warning = "register: warning: binfmt_misc is not mounted on "
+	for _, mode := range []string{"--status", "--uninstall"} {
+		status, stdout, stderr := called(t, mode, "--mount", dir)
+		assert.Equal(t, exitOK, status)
+		assert.Equal(t, "no entries for other architectures\n", stdout)
+		assert.Equal(t, warning+dir+"\n", stderr)
+
+		status, stdout, stderr = called(t, mode, "--mount", dir, "--output", "json")
+		assert.Equal(t, exitOK, status)
+		assert.Equal(t, warning+dir+"\n", stderr)
+		var fields map[string]any
+		require.NoError(t, json.Unmarshal([]byte(stdout), &fields), stdout)
+		assert.Equal(t, true, fields["ok"])
+		assert.Equal(t, dir, fields["mount"])
+		assert.Regexp(t, `^\d+\.\d+$`, fields["kernel"])
+		for _, array := range []string{"native", "architectures", "removed", "others"} {
+			assert.IsType(t, []any{}, fields[array], "%s is an array, and not null", array)
+		}
+		assert.Empty(t, fields["architectures"])
+
+		// An architecture that is named must be there.
+		status, stdout, stderr = called(t, mode, "--no-probe", "--mount", dir, "--output", "json", foreign(t).Name)
+		if mode == "--uninstall" {
+			assert.Equal(t, exitFailure, status)
+			assert.Contains(t, stdout, `"ok": false`)
+			assert.Contains(t, stderr, "register: error: "+foreign(t).Platform()+": no entry "+foreign(t).EntryName()+"\n")
+			assert.Contains(t, stderr, "register: hint: --status shows what is registered\n")
+		} else {
+			assert.Equal(t, exitOK, status, stderr)
+		}
+	}
+}
+
+// A dry run depends on nothing but the arguments and the files that they name.
+func TestADryRunShowsWhatWouldBeRegistered(t *testing.T) {
+	mount, qemu := t.TempDir(), t.TempDir()
+	arch := foreign(t)
+	report := func(args ...string) (rep report, stderr string) {
+		t.Helper()
+		status, stdout, stderr := called(t, slices.Concat([]string{"--dry-run", "--output", "json", "--mount", mount, "--qemu-path", qemu}, args, []string{arch.Name})...)
+		require.Equal(t, exitOK, status, stderr)
+		require.NoError(t, json.Unmarshal([]byte(stdout), &rep))
+		require.Len(t, rep.Rows, 1)
+		return rep, stderr
+	}
+
+	// Without the F flag the emulator need not be here.
+	rep, _ := report("-p", "no")
+	want := row{
+		Arch: arch.Name, Platform: arch.Platform(), Entry: arch.EntryName(), Emulator: qemu + "/qemu-" + arch.Name + "-static",
+		Action: "add", Reason: "not registered",
+	}
+	assert.Equal(t, want, *rep.Rows[0])
+	assert.True(t, rep.OK)
+	assert.Equal(t, lookup(t, runtime.GOARCH).Platform(), rep.Native[0])
+
+	rep, _ = report("-pno", "-c", "yes", "-gyes", "-F", "-odd")
+	want.Flags, want.Emulator = "POC", qemu+"/qemu-"+arch.Name+"-odd"
+	assert.Equal(t, want, *rep.Rows[0])
+
+	status, stdout, stderr := called(t, "--dry-run", "-p", "no", "--mount", mount, "--qemu-path", qemu, arch.Name)
+	assert.Equal(t, exitOK, status)
+	assert.Contains(t, stdout, "would add, not tried: its emulator is to be in each container")
+	assert.Empty(t, stderr)
+	state, err := binfmt.New(mount).State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state, "it was mounted to be read only")
+	left, err := os.ReadDir(mount)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// full fails to be written to.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+func TestAReportThatCannotBeWrittenIsAFailure(t *testing.T) {
+	kerneltest.Need(t)
+	var stderr strings.Builder
+	assert.Equal(t, exitFailure, run(t.Context(), []string{"--uninstall", "--mount", t.TempDir()}, full{}, &stderr))
+	assert.Contains(t, stderr.String(), "register: error: cannot write the report: ")
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/internal/host"
+	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
+	denied := &binfmt.Error{Op: "mount", Path: "/m", Err: syscall.EPERM}
+	root := host.Surroundings{SysAdmin: true, InitialUser: true}
+	with := func(change func(s *host.Surroundings)) host.Surroundings {
+		s := root
+		change(&s)
+		return s
+	}
+	for name, test := range map[string]struct {
+		surroundings host.Surroundings
+		hint         string // beginning
+	}{
+		"no capability":                     {host.Surroundings{InitialUser: true}, "it takes CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged"},
+		"no capability, whatever else":      {host.Surroundings{InitialUser: true, Seccomp: true, AppArmor: "docker-default (enforce)"}, "it takes CAP_SYS_ADMIN: root of the host has it"},
+		"no capability in a user namespace": {host.Surroundings{}, "it takes CAP_SYS_ADMIN over the user namespace"},
+		"a user namespace":                  {with(func(s *host.Surroundings) { s.InitialUser = false }), "this is a user namespace (rootless container, or userns-remap): "},
+		"a user namespace with seccomp":     {with(func(s *host.Surroundings) { s.InitialUser, s.Seccomp = false, true }), "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: "},
+		"SELinux":                           {with(func(s *host.Surroundings) { s.SELinux, s.Seccomp = "u:r:container_t:s0", true }), "SELinux confines this process (u:r:container_t:s0): docker run --security-opt label=disable"},
+		"AppArmor":                          {with(func(s *host.Surroundings) { s.AppArmor, s.Seccomp = "docker-default (enforce)", true }), "AppArmor confines this process (docker-default (enforce)): docker run --security-opt apparmor=unconfined"},
+		"seccomp":                           {with(func(s *host.Surroundings) { s.Seccomp = true }), "a seccomp profile denies it: docker run --security-opt seccomp=unconfined"},
+		"nothing that is known":             {root, denied.Hint()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, errno := range []error{syscall.EPERM, syscall.EACCES} {
+				err := explain(fmt.Errorf("wrapped: %w", &binfmt.Error{Op: "mount", Path: "/m", Err: errno}), test.surroundings)
+				assert.ErrorIs(t, err, errno)
+				assert.EqualError(t, err, fmt.Sprintf("wrapped: cannot mount /m: %v", errno), "the error is what it was")
+				require.NotEmpty(t, test.hint)
+				assert.True(t, strings.HasPrefix(message.Hint(err), test.hint), message.Hint(err))
+			}
+		})
+	}
+}
+
+func TestOtherErrorsAreLeftAsTheyAre(t *testing.T) {
+	for _, err := range []error{
+		errors.New("no luck"),
+		syscall.EPERM, // not one of binfmt_misc's
+		&binfmt.Error{Op: "register", Name: "n", Path: "/m/register", Err: syscall.EEXIST},
+		&binfmt.Error{Op: "list", Path: "/m", Err: binfmt.ErrNotMounted},
+	} {
+		assert.Equal(t, err, explain(err, host.Surroundings{}))
+	}
+	assert.NoError(t, explain(nil, host.Surroundings{}))
+}
+
+func TestADryRunMountsNothing(t *testing.T) {
+	kerneltest.Need(t)
+	dir := t.TempDir()
+	undo, err := registrarFor(t, "--dry-run", "--mount", dir).mount(binfmt.New(dir))
+	require.NoError(t, err)
+	require.NoError(t, undo())
+	state, err := binfmt.New(dir).State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state)
+}
+
+func TestWhatWouldNotLastHasTheCommandsThatMakeItLast(t *testing.T) {
+	err := notLasting("binfmt", binfmt.New("/m"))
+	assert.ErrorIs(t, err, errNotLasting)
+	hint := message.Hint(err)
+	for _, part := range []string{"--pid=host … lets binfmt mount it", "mount -t binfmt_misc binfmt_misc " + binfmt.DefaultMount + ".", "mount -t binfmt_misc binfmt_misc /m in here, then binfmt"} {
+		assert.Contains(t, hint, part)
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+func value(b bool) *bool { return &b }
+
+// everything is a report that has everything in it that a report can have.
+func everything(t *testing.T) *report {
+	rep := &report{Mount: "/proc/sys/fs/binfmt_misc"}
+	rep.native([]*elfmagic.Arch{lookup(t, "amd64"), lookup(t, "386")})
+	add := func(name, flags, version string) *row {
+		row := rep.row(lookup(t, name))
+		row.Entry, row.Flags = row.arch.EntryName(), flags
+		row.Emulator, row.Version = "/usr/bin/qemu-"+row.Arch+"-static", version
+		return row
+	}
+	holds := func(row *row, path, version string, current, deleted bool) {
+		row.Runs = value(true)
+		row.Holds = &held{Path: path, Version: version, Current: current, Deleted: deleted}
+	}
+
+	r := add("arm64", "PF", "10.0.2 (Debian 1:10.0.2+ds-2)")
+	r.Action, r.Reason = "keep", "registered already"
+	holds(r, r.Emulator, "10.0.2 (Debian 1:10.0.2+ds-2)", true, false)
+	r.Holds.Digest = "sha256:" + strings.Repeat("0", 64)
+
+	r = add("alpha", "POCF", "10.0.2")
+	r.Action, r.Reason = "add", "not registered"
+	holds(r, r.Emulator, "10.0.2", true, false)
+
+	r = add("armhf", "F", "5.2.0")
+	r.Action, r.Reason = "replace", `flags "F" instead of "PF"`
+	holds(r, r.Emulator, "5.2.0", true, false)
+
+	r = add("hppa", "PF", "10.0.2")
+	r.Action = "remove"
+
+	r = add("loong64", "PF", "10.0.2")
+	r.Action, r.Reason = "skip", "an entry of this name is for other files"
+	r.fail(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry")
+
+	r = add("m68k", "PF", "10.0.2")
+	r.Action, r.Reason, r.leftTo, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", "rosetta", value(true)
+
+	r = add("mips", "PF", "10.0.2")
+	r.Action, r.Reason, r.Runs = "add", "undone", value(false)
+	r.fail(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others")
+
+	r = add("mips64", "P", "")
+	r.Action, r.Reason, r.elsewhere = "add", "not registered", true
+
+	r = add("mips64el", "P", "")
+	r.Action, r.Reason, r.elsewhere = "skip", "an entry of this name is for other files", true
+
+	// What --status says has no action.
+	r = add("ppc", "PF", "10.0.2")
+	holds(r, "/opt/qemu-ppc", "7.2.0", false, false)
+	r = add("ppc64", "PF", "10.0.2")
+	holds(r, r.Emulator, "7.2.0", false, true)
+	r = add("ppc64le", "PF", "")
+	holds(r, r.Emulator, "7.2.0 (Debian 1:7.2)", false, true)
+	r = add("riscv64", "PF", "10.0.2")
+	holds(r, r.Emulator, "", true, true)
+	r = add("s390x", "PF", "10.0.2")
+	r.Reason, r.Runs = "disabled", value(false)
+	r.fail(errors.New("its entry is disabled"), "whoever disabled it may have had a reason")
+	r = rep.row(lookup(t, "i386"))
+	r.Reason, r.Runs = "native", value(true)
+	r = add("sh4", "PF", "10.0.2")
+	r.Reason = "disabled" // and not probed
+	r = add("sparc64", "PF", "10.0.2")
+	r.Action, r.Reason, r.Runs = "replace", undone, value(false)
+	r.fail(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others")
+	add("xtensa", "F", "10.0.2") // not probed
+
+	rep.Removed = []removal{{"qemu-cris", "remove", "not wanted"}, {"qemu-aarch64.new", "remove", "left by a run that was interrupted"}}
+	rep.Others = []other{
+		{Entry: "rosetta", Interpreter: "/rosetta", Flags: "POCF", Enabled: true, Catches: []string{"linux/amd64", "linux/386"}},
+		{Entry: "FEX", Interpreter: "/usr/bin/FEX", Catches: []string{"linux/amd64"}},
+	}
+	return rep
+}
+
+// finished is a report as it is printed, of a kernel that does not change.
+func finished(rep *report) *report {
+	rep.sortRows()
+	rep.finish()
+	rep.Kernel = "6.18"
+	return rep
+}
+
+func written(t *testing.T, rep *report, form string) string {
+	t.Helper()
+	var out strings.Builder
+	require.NoError(t, rep.write(&out, choice{value: form}))
+	return out.String()
+}
+
+func TestReportsSayWhatWasDoneAndSeen(t *testing.T) {
+	rep := finished(everything(t))
+	assert.False(t, rep.OK)
+	golden(t, "report.txt", written(t, rep, "table"))
+	golden(t, "report.json", written(t, rep, "json"))
+
+	dry := everything(t)
+	dry.dryRun = true
+	golden(t, "dry-run.txt", written(t, finished(dry), "table"))
+}
+
+func TestReportsAreReadBackAsTheyWereWritten(t *testing.T) {
+	rep := finished(everything(t))
+	var again report
+	require.NoError(t, json.Unmarshal([]byte(written(t, rep, "json")), &again))
+	assert.Equal(t, written(t, rep, "json"), written(t, &again, "json"))
+}
+
+func TestAnEmptyReportHasNoNullInIt(t *testing.T) {
+	rep := finished(&report{Mount: "/m"})
+	assert.Equal(t, "no entries for other architectures\n", written(t, rep, "table"))
+	assert.JSONEq(t, `{"ok": true, "kernel": "6.18", "mount": "/m", "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
+}
+
+func TestAReportOfOthersOnlyHasNoHeadings(t *testing.T) {
+	rep := &report{Others: []other{{Entry: "FEX", Interpreter: "/usr/bin/FEX", Enabled: true, Catches: []string{"linux/amd64"}}}}
+	assert.Equal(t, "linux/amd64  FEX  -  /usr/bin/FEX  -  enabled, made by others\n", written(t, finished(rep), "table"))
+	rep = &report{Removed: []removal{{"qemu-cris", "remove", "not wanted"}}}
+	assert.Equal(t, "-  qemu-cris  -  -  -  removed: not wanted\n", written(t, finished(rep), "table"))
+}
+
+func TestFailuresAreThoseOfTheRows(t *testing.T) {
+	rep := &report{}
+	assert.NoError(t, rep.failures())
+	rep.row(lookup(t, "arm64")).fail(errors.New("one"), "do this")
+	rep.row(lookup(t, "s390x"))
+	rep.row(lookup(t, "arm")).fail(errors.New("two"), "")
+	err := rep.failures()
+	assert.EqualError(t, err, "linux/arm64: one\nlinux/arm/v7: two")
+	assert.Equal(t, "do this", message.Hint(err))
+	assert.Len(t, rep.Rows, 3)
+	assert.Same(t, rep.Rows[0], rep.row(lookup(t, "aarch64")), "an architecture has one row")
+	rep.finish()
+	assert.False(t, rep.OK)
+	assert.Equal(t, "one", rep.Rows[0].Error)
+}
+
+func TestEveryActionIsWorded(t *testing.T) {
+	for action, want := range map[string]string{"keep": "kept", "add": "added", "replace": "replaced", "remove": "removed", "skip": "left alone", "dance": "dance"} {
+		assert.Equal(t, want, (&report{}).done(action))
+		assert.Equal(t, "would "+action, (&report{dryRun: true}).done(action))
+	}
+}
