@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/debian"
 	"github.com/projectcalico/go-build/internal/docker"
 	"github.com/projectcalico/go-build/internal/message"
 )
@@ -99,9 +99,9 @@ func bootstrap(ctx context.Context, suite, port, archive string) error {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		return message.WithHint(err, "apt-get install mmdebstrap arch-test")
 	}
-	mirror, err := mirror()
+	mirror, err := debian.Mirror()
 	if err != nil {
-		return err
+		return message.WithHint(err, "name another base: make image BASE_IMAGE=…")
 	}
 	partial := archive + ".partial"
 	defer os.Remove(partial)
@@ -117,20 +117,4 @@ func bootstrap(ctx context.Context, suite, port, archive string) error {
 		return message.WithHint(fmt.Errorf("mmdebstrap: %w\n%s", err, said.String()), "a foreign architecture's programs must run here: register %s", port)
 	}
 	return os.Rename(partial, archive)
-}
-
-// mirror returns where the machine's own apt gets Debian's packages from.
-func mirror() (string, error) {
-	// "deb", URI, "bookworm main", … of each index: apt-get indextargets(8).
-	out, err := exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)|$(REPO_URI)", "Created-By: Packages").Output()
-	if err != nil {
-		return "", fmt.Errorf("cannot ask apt for its mirror: %w", err)
-	}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Split(strings.TrimSpace(line), "|")
-		if len(fields) == 4 && fields[0] == "Debian" && fields[1] == "Debian" {
-			return fields[3], nil
-		}
-	}
-	return "", message.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update; or name another base: make image BASE_IMAGE=…")
 }

@@ -18,18 +18,22 @@ import (
 
 // An Apt is a state of apt's in a directory.
 type Apt struct {
-	dir  string
-	arch string
+	dir     string
+	arch    string
+	sources string // file; empty: the machine's
 }
+
+// keyring is where Debian's own packages put its keys.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // Open returns the state for one of Debian's architectures (arm64, ppc64el) in
 // a directory, where it is kept for the next time. The machine's own sources
-// are used.
-func Open(dir, arch string) (*Apt, error) {
+// are used, or, where suites are named (trixie, sid), these from its mirror.
+func Open(dir, arch string, suites ...string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, message.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
 	}
-	dir, err := filepath.Abs(filepath.Join(dir, arch))
+	dir, err := filepath.Abs(filepath.Join(dir, strings.Join(append([]string{arch}, suites...), "-")))
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +43,20 @@ func Open(dir, arch string) (*Apt, error) {
 		}
 	}
 	a := &Apt{dir: dir, arch: arch}
+	if len(suites) > 0 {
+		mirror, err := Mirror()
+		if err != nil {
+			return nil, err
+		}
+		var sources strings.Builder
+		for _, suite := range suites {
+			fmt.Fprintf(&sources, "deb [signed-by=%s] %s %s main\n", keyring, mirror, suite)
+		}
+		a.sources = a.path("sources.list")
+		if err := os.WriteFile(a.sources, []byte(sources.String()), 0o644); err != nil {
+			return nil, err
+		}
+	}
 	return a, errors.Join(os.WriteFile(a.path("status"), nil, 0o644), os.WriteFile(a.path("conf"), a.conf(), 0o644))
 }
 
@@ -46,7 +64,7 @@ func (a *Apt) path(name string) string { return filepath.Join(a.dir, name) }
 
 // conf is apt.conf(5). Keys that are empty in it end a list.
 func (a *Apt) conf() []byte {
-	return fmt.Appendf(nil, `APT::Architecture %[2]q;
+	conf := fmt.Appendf(nil, `APT::Architecture %[2]q;
 #clear APT::Architectures;
 APT::Architectures { %[2]q; };
 APT::Sandbox::User "root";
@@ -55,6 +73,10 @@ Dir::State::Lists %[1]q;
 Dir::State::status %[3]q;
 Dir::Cache %[4]q;
 `, a.path("lists"), a.arch, a.path("status"), a.path("cache"))
+	if a.sources != "" {
+		conf = fmt.Appendf(conf, "Dir::Etc::SourceList %q;\nDir::Etc::SourceParts \"/dev/null\";\n", a.sources)
+	}
+	return conf
 }
 
 func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
@@ -101,6 +123,30 @@ func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
 	return versions, nil
 }
 
+// Depends returns which packages one depends on, by their names, with the
+// version that it names for each, if it names one.
+//
+// A field of apt-cache show: "Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1), …".
+func (a *Apt) Depends(ctx context.Context, name, version string) ([]Package, error) {
+	out, err := run(a.command(ctx, "apt-cache", "show", name+"="+version))
+	if err != nil {
+		return nil, err
+	}
+	var packages []Package
+	for line := range strings.Lines(out) {
+		list, ok := strings.CutPrefix(line, "Depends:")
+		if !ok {
+			continue
+		}
+		for _, item := range strings.Split(list, ",") {
+			name, rest, _ := strings.Cut(strings.TrimSpace(item), " ")
+			version, _ := strings.CutPrefix(strings.Trim(rest, "()"), "= ")
+			packages = append(packages, Package{name, version})
+		}
+	}
+	return packages, nil
+}
+
 // Download fetches a package, unless it is there, and returns its file. Apt
 // checks it against its signed lists.
 func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
@@ -116,8 +162,26 @@ func (a *Apt) Download(ctx context.Context, name, version string) (string, error
 	return file, err
 }
 
+// Mirror returns where the machine's own apt gets Debian's packages from.
+func Mirror() (string, error) {
+	out, err := run(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimSpace(line), "|")
+		if len(fields) == 3 && fields[0] == "Debian" && fields[1] == "Debian" {
+			return fields[2], nil
+		}
+	}
+	return "", message.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; on Ubuntu there is none")
+}
+
 // Unpack extracts a package's files into a directory.
 func Unpack(ctx context.Context, deb, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	_, err := run(exec.CommandContext(ctx, "dpkg-deb", "--extract", deb, dir))
 	return err
 }
