@@ -1,0 +1,100 @@
+package kernels
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cavaliergopher/cpio"
+	"github.com/stretchr/testify/require"
+	"github.com/ulikunitz/xz"
+
+	"github.com/projectcalico/go-build/tests/kernels/plan"
+)
+
+// initrd makes the initial RAM disk: /init, the plan, the module, the commands,
+// the emulators, and the programs, which are in /root too, to be run there
+// without emulators.
+func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, steps []plan.Step) string {
+	t.Helper()
+	files := g.emulatorFiles(t, ctx, filepath.Join(dir, "emulators"))
+	files["init"] = build(t, ctx, dir, g.arch, "./init")
+	files["usr/bin/register"] = build(t, ctx, dir, g.arch, "../../cmd/register")
+	files["usr/bin/crossrun"] = build(t, ctx, dir, g.arch, "../../cmd/crossrun")
+	for _, goarch := range g.programs(t) {
+		files[strings.TrimPrefix(hello(goarch), "/")] = build(t, ctx, dir, goarch, "../testdata/hello")
+		files["root"+hello(goarch)] = files[strings.TrimPrefix(hello(goarch), "/")]
+	}
+	contents := map[string][]byte{path.Base(module): plain(t, module)}
+	var err error
+	contents["plan.json"], err = json.Marshal(steps)
+	require.NoError(t, err)
+	for name, file := range files {
+		contents[name], err = os.ReadFile(file)
+		require.NoError(t, err)
+	}
+	for name := range contents {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			contents[dir+"/"] = nil
+		}
+	}
+
+	initrd, err := os.Create(filepath.Join(dir, "initrd"))
+	require.NoError(t, err)
+	defer initrd.Close()
+	archive := cpio.NewWriter(initrd)
+	names := make([]string, 0, len(contents))
+	for name := range contents {
+		names = append(names, name)
+	}
+	slices.Sort(names) // directories come before what is in them
+	for _, name := range names {
+		header := &cpio.Header{Name: strings.TrimSuffix(name, "/"), Mode: cpio.TypeReg | 0o755, Size: int64(len(contents[name]))}
+		if strings.HasSuffix(name, "/") {
+			header.Mode = cpio.TypeDir | 0o755
+		}
+		require.NoError(t, archive.WriteHeader(header))
+		_, err := archive.Write(contents[name])
+		require.NoError(t, err)
+	}
+	require.NoError(t, archive.Close())
+	return initrd.Name()
+}
+
+// build builds a command for a GOARCH.
+func build(t *testing.T, ctx context.Context, dir, goarch, command string) string {
+	t.Helper()
+	file := filepath.Join(dir, goarch+"-"+filepath.Base(command))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", file, command)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return file
+}
+
+// plain returns the content of a kernel module, which may be compressed.
+func plain(t *testing.T, module string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(module)
+	require.NoError(t, err)
+	var r io.Reader = bytes.NewReader(content)
+	switch filepath.Ext(module) {
+	case ".xz":
+		r, err = xz.NewReader(r)
+	case ".gz":
+		r, err = gzip.NewReader(r)
+	}
+	require.NoError(t, err)
+	content, err = io.ReadAll(r)
+	require.NoError(t, err)
+	return content
+}
