@@ -13,6 +13,8 @@ REPOSITORY ?= calico
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
 
+SCRIPTS := .ci/run image/entrypoint image/install-emulators image/install-packages tests/install-tools tests/images/install-tools tests/kernels/install-tools
+
 # Registering takes root; sudo is used where that is missing.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -45,6 +47,16 @@ test: test-tools ## install what the tests need, and run them all, with Linux's 
 	$(GO) vet ./...
 	$(GO) test -count=1 ./...
 
+.PHONY: test-kernels
+test-kernels: ## try register on other kernels and hosts, in virtual machines (a few minutes)
+	@tests/kernels/install-tools
+	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
+
+.PHONY: test-images
+test-images: ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
+	@tests/images/install-tools
+	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images
+
 .PHONY: test-tools
 test-tools: emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
 	@tests/install-tools
@@ -68,7 +80,7 @@ lint: ## gofmt, go vet, staticcheck; shellcheck if it is there
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@$(GO) mod tidy -diff
-	@if command -v shellcheck >/dev/null; then shellcheck image/install-emulators tests/install-tools .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
 
 .PHONY: cross
 cross: ## build both commands for every host architecture, into dist/
