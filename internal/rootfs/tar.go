@@ -4,10 +4,12 @@ package rootfs
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -69,4 +71,17 @@ func writeFile(archive *tar.Writer, f File, when time.Time) error {
 	}
 	_, err = io.Copy(archive, source)
 	return err
+}
+
+// WriteFile writes the files into an archive of a name, whole or not at all.
+func WriteFile(name string, files []File, when time.Time) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".partial-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(Write(f, files, when), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
 }
