@@ -68,7 +68,11 @@ func (r *registrar) register(ctx context.Context, fs binfmt.FS, emulators []*emu
 	if err != nil {
 		return nil, err
 	}
-	return r.change(ctx, fs, emulators, desired)
+	change := func() (*report, error) { return r.change(ctx, fs, emulators, desired) }
+	if served := onFUSE(emulators); features.fixBinary && len(served) > 0 && !r.options.dryRun {
+		return r.inMemory(served, change)
+	}
+	return change()
 }
 
 // nativeError adds what to do about an error of host.Native, if there is one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -187,12 +188,12 @@ func (r *row) result(rep *report) string {
 		parts = append(parts, "runs")
 	}
 	switch {
-	case r.Holds == nil:
-	case r.Holds.Path != r.Emulator && !r.Holds.Deleted:
+	case r.Holds == nil, r.Holds.Current:
+	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
 		parts = append(parts, "run by "+r.Holds.Path)
-	case r.Version != "" && !r.Holds.Current:
+	case r.Version != "":
 		parts = append(parts, "not by the file that is there now")
-	case r.Holds.Deleted && !r.Holds.Current:
+	case r.Holds.Deleted:
 		parts = append(parts, "emulator deleted from disk")
 	}
 	if r.Error != "" {
