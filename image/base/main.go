@@ -57,7 +57,7 @@ func base(ctx context.Context, archName, suite, tag, dir string, stderr io.Write
 		return err
 	}
 	if len(arch.Debian) == 0 {
-		return fmt.Errorf("Debian has no port for %s", arch)
+		return fmt.Errorf("%s: there is no port of Debian for it", arch)
 	}
 	ref, err := name.NewTag(tag)
 	if err != nil {
