@@ -217,7 +217,7 @@ func run(t *testing.T, name string, args ...string) result {
 // docker runs a container, and removes it.
 func docker(t *testing.T, flags []string, image string, args ...string) result {
 	t.Helper()
-	return run(t, "docker", slices.Concat([]string{"run", "--rm"}, flags, []string{image}, args)...)
+	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--network", "none"}, flags, []string{image}, args)...)
 }
 
 // register registers from a container, and must succeed.
