@@ -22,24 +22,6 @@ import (
 	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
-// instance returns the private instance, without any entry before and after
-// the test.
-func instance(t *testing.T) binfmt.FS {
-	t.Helper()
-	kerneltest.Need(t)
-	fs := binfmt.New("")
-	clear := func() {
-		entries, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.NoError(t, fs.Remove(e.Name))
-		}
-	}
-	clear()
-	t.Cleanup(clear)
-	return fs
-}
-
 func names(t *testing.T, fs binfmt.FS) []string {
 	t.Helper()
 	entries, err := fs.List()
@@ -60,7 +42,7 @@ func hint(err error) string {
 }
 
 func TestKernelPrintsWhatWasRegistered(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
@@ -105,7 +87,7 @@ func TestKernelPrintsWhatWasRegistered(t *testing.T) {
 // What Validate refuses, the kernel refuses too, except for the two that
 // Validate's documentation names.
 func TestKernelRefusesWhatValidateRefuses(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for what, e := range invalid() {
 		err := fs.Register(e)
 		var failed *binfmt.Error
@@ -149,7 +131,7 @@ func TestKernelRefusesWhatValidateRefuses(t *testing.T) {
 }
 
 func TestErrorsKeepTheErrnoAndSayWhatToDo(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NoError(t, fs.Register(entry("there", "m", "/bin/true")))
 	notExecutable := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(notExecutable, []byte("x"), 0o644))
@@ -209,7 +191,7 @@ func TestWithoutPrivilegeTheCapabilityIsNamed(t *testing.T) {
 }
 
 func TestDisabledEntriesAreThereAndNotUsed(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	file := executable(t, "magic and more")
 	require.NoError(t, fs.Register(entry("a", "magic", "/bin/true")))
 	assert.NoError(t, exec.Command(file).Run())
@@ -236,7 +218,7 @@ func executable(t *testing.T, content string) string {
 }
 
 func TestNothingButEntriesIsEverWrittenTo(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NoError(t, fs.Register(entry("a", "magic", "/bin/true")))
 	for _, name := range []string{"status", "register", "", ".", "..", "a/../status", "/etc/passwd"} {
 		assert.ErrorContains(t, fs.Remove(name), "is not the name of an entry")
@@ -252,7 +234,7 @@ func TestNothingButEntriesIsEverWrittenTo(t *testing.T) {
 }
 
 func TestFlagsAreAskedOfTheKernel(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for letters, want := range map[string]bool{"F": true, "P": true, "POCF": true, "Z": false, "PZ": false} {
 		got, err := fs.Supports(flag(t, letters))
 		require.NoError(t, err)
@@ -264,7 +246,7 @@ func TestFlagsAreAskedOfTheKernel(t *testing.T) {
 // elfmagic.Pattern.Match and Entry.Matches say of any file what the kernel does
 // with it.
 func TestMatchIsTheKernels(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	dir := t.TempDir()
 	bytes := func(n int) []byte {
@@ -333,7 +315,7 @@ func TestWhatIsNotMountedIsSaidToBe(t *testing.T) {
 }
 
 func TestMountAndUnmount(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	fs := binfmt.New(t.TempDir())
 	mounted, err := fs.Mount()
 	require.NoError(t, err)
@@ -364,7 +346,7 @@ func TestMountingOnWhatIsNoDirectoryFails(t *testing.T) {
 }
 
 func TestLockKeepsOthersOut(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	unlock, err := fs.Lock(context.Background())
 	require.NoError(t, err)
 
@@ -414,7 +396,7 @@ func loop(file string) (stop func() (int, error)) {
 }
 
 func TestReplacingLeavesNoMomentWithout(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	file := executable(t, "magic and more")
 	versions := []binfmt.Entry{entry("a", "magic", "/bin/true"), entry("a", "magic", "/bin/echo")}
 	require.NoError(t, fs.Register(versions[1]))
@@ -433,7 +415,7 @@ func TestReplacingLeavesNoMomentWithout(t *testing.T) {
 }
 
 func TestApplyDoesWhatIsPlannedAndASecondPlanHasNothingToDo(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for _, e := range []binfmt.Entry{entry("keep", "k", "/bin/true"), entry("replace", "r", "/bin/false"), entry("remove", "x", "/bin/true"), entry("other", "o", "/bin/true"), entry("skip", "zzz", "/bin/true")} {
 		require.NoError(t, fs.Register(e))
 	}
@@ -467,7 +449,7 @@ func snapshot(t *testing.T, fs binfmt.FS) []binfmt.Entry {
 }
 
 func TestAFailingStepUndoesThoseBeforeIt(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
 	before := snapshot(t, fs)
 	desired := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true"), entry("c", "c", "/no/such/file")}
@@ -477,7 +459,7 @@ func TestAFailingStepUndoesThoseBeforeIt(t *testing.T) {
 }
 
 func TestStagedEntriesAreInUseAndCanBeTakenBack(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	file := executable(t, "b")
 	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
 	before := snapshot(t, fs)
@@ -493,7 +475,7 @@ func TestStagedEntriesAreInUseAndCanBeTakenBack(t *testing.T) {
 }
 
 func TestWhatWasUndoneIsNotCommitted(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NoError(t, fs.Register(entry("a", "a", "/bin/false")))
 	require.NoError(t, fs.Register(entry("b", "b", "/bin/false")))
 	desired := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true")}
@@ -521,7 +503,7 @@ func TestTemporaryEntriesOfKilledRunsAreTidied(t *testing.T) {
 		"twice":              {old, temporary, another},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := instance(t)
+			fs := kerneltest.Instance(t)
 			file := executable(t, "magic and more")
 			for _, e := range left {
 				require.NoError(t, fs.Register(e))
@@ -539,7 +521,7 @@ func TestTemporaryEntriesOfKilledRunsAreTidied(t *testing.T) {
 }
 
 func TestATemporaryEntryStaysIfWhatItStandsForFails(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	temporary := entry("a.new", "magic", "/bin/true")
 	require.NoError(t, fs.Register(temporary))
 	staged, err := fs.Stage(binfmt.Plan([]binfmt.Entry{entry("a", "magic", "/bin/false")}, snapshot(t, fs), binfmt.PlanOptions{}))
@@ -551,7 +533,7 @@ func TestATemporaryEntryStaysIfWhatItStandsForFails(t *testing.T) {
 
 // With F the kernel keeps the file, whatever happens to its path.
 func TestFixBinaryKeepsTheFile(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	source, err := os.ReadFile("/bin/true")
 	require.NoError(t, err)
 	interpreter := filepath.Join(t.TempDir(), "true")

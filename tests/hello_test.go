@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
 // goarchs are Go's linux ports that QEMU has an emulator for.
@@ -34,7 +35,7 @@ func goSaying(goarch string, args ...string) string {
 }
 
 func TestGoProgramsOfEveryArchitectureRunOnceRegistered(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	r := register(t)
 	require.Equal(t, 0, r.status, "%s\n%s", r.stdout, r.stderr)
 	require.NotEmpty(t, list(t, fs))
@@ -54,7 +55,7 @@ func TestGoProgramsOfEveryArchitectureRunOnceRegistered(t *testing.T) {
 }
 
 func TestGoProgramsOfEveryArchitectureRunThroughCrossrun(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for _, goarch := range goarchs {
 		t.Run(goarch, func(t *testing.T) {
 			if goarch != runtime.GOARCH && !(runtime.GOARCH == "amd64" && goarch == "386") {
@@ -147,7 +148,7 @@ func excused(t *testing.T, port cPort, link, hello string, args ...string) bool 
 }
 
 func TestStaticCProgramsRunBothWays(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	for _, port := range cPorts {
 		t.Run("crossrun/"+port.triplet, func(t *testing.T) {
 			hello := cHello(t, port, "static")
@@ -171,7 +172,7 @@ func TestStaticCProgramsRunBothWays(t *testing.T) {
 func TestDynamicCProgramsRunThroughCrossrun(t *testing.T) {
 	for _, registered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("registered=%t", registered), func(t *testing.T) {
-			instance(t)
+			kerneltest.Instance(t)
 			if registered {
 				r := register(t)
 				require.Equal(t, 0, r.status, r.stderr)
@@ -191,7 +192,7 @@ func TestDynamicCProgramsRunThroughCrossrun(t *testing.T) {
 // Both 32-bit Arm ABIs have programs of one architecture with loaders of
 // different names: the sysroot is found by the loader.
 func TestSysrootsAreFoundByTheLoader(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	for _, port := range []cPort{{"arm-linux-gnueabi", "arm"}, {"arm-linux-gnueabihf", "arm"}} {
 		hello := cHello(t, port, "dynamic")
 		r := crossrun(t, "--print", hello)
@@ -201,7 +202,7 @@ func TestSysrootsAreFoundByTheLoader(t *testing.T) {
 }
 
 func TestAMissingLoaderIsNamed(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	hello := cHello(t, cPort{"aarch64-linux-gnu", "aarch64"}, "dynamic")
 	root := t.TempDir()
 	r := crossrun(t, "--sysroot", root, hello)
@@ -212,7 +213,7 @@ func TestAMissingLoaderIsNamed(t *testing.T) {
 }
 
 func TestCrossrunLeavesTheProgramAlone(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	findEmulator(t, lookup(t, "arm64"))
 	dir := t.TempDir()
@@ -233,7 +234,7 @@ func TestCrossrunLeavesTheProgramAlone(t *testing.T) {
 
 // Go's own command finds crossrun under this name, and gives it no flags.
 func TestGoRunsForeignProgramsWithoutAFlag(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	findEmulator(t, lookup(t, "arm64"))
 	bin := t.TempDir()
 	require.NoError(t, os.Symlink(filepath.Join(os.Getenv(artifacts), "crossrun"), filepath.Join(bin, "go_linux_arm64_exec")))
@@ -245,7 +246,7 @@ func TestGoRunsForeignProgramsWithoutAFlag(t *testing.T) {
 }
 
 func TestCrossrunRunsNativeProgramsAndScripts(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	assert.Equal(t, result{status: 7, stderr: "e\n", stdout: "o\n"}, crossrun(t, "sh", "-c", "echo o; echo e >&2; exit 7"))
 	script := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho $0 $1\n"), 0o755))
@@ -253,7 +254,7 @@ func TestCrossrunRunsNativeProgramsAndScripts(t *testing.T) {
 }
 
 func TestCrossrunFailures(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	dir := t.TempDir()
 	write := func(name, content string, mode os.FileMode) string {
@@ -300,7 +301,7 @@ func TestCrossrunFailures(t *testing.T) {
 }
 
 func TestCrossrunWithoutAnEmulatorSaysWhereOneIsHad(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	require.NoError(t, unix.Mount(t.TempDir(), "/usr/bin", "", unix.MS_BIND, ""), "nobody else sees it: the mount namespace is the tests' own")
 	defer func() { require.NoError(t, unix.Unmount("/usr/bin", 0)) }()
@@ -314,7 +315,7 @@ func TestCrossrunWithoutAnEmulatorSaysWhereOneIsHad(t *testing.T) {
 }
 
 func TestPrintSaysWhatWouldBeRun(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	found := findEmulator(t, lookup(t, "arm64"))
 	r := crossrun(t, "--print", hello, "a b")

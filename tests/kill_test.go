@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
 // Before and after each write(2) that register does, wherever it goes, the
@@ -28,7 +29,7 @@ func TestKillingRegisterAtAnyPoint(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"--no-probe"}, {"--reset"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
-			fs := instance(t)
+			fs := kerneltest.Instance(t)
 			dirs, _ := twoVersions(t, lookup(t, "arm64"))
 			others, _ := twoVersions(t, lookup(t, "s390x"))
 			for i := range others {
@@ -91,7 +92,7 @@ func runUntilWrite(t testing.TB, cmd *exec.Cmd, number int) (killed bool) {
 
 // An interrupt is not a kill: what was staged is taken back.
 func TestAnInterruptedRegisterLeavesWhatWasThere(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	found := findEmulator(t, lookup(t, "arm64"))
 	require.Equal(t, 0, register(t, "arm64").status)
 	before := list(t, fs)

@@ -69,22 +69,6 @@ func machine() any {
 	return fmt.Sprintf("%+v, %v", entries, err)
 }
 
-// instance returns the private instance, without entries before and after the
-// test.
-func instance(t testing.TB) binfmt.FS {
-	t.Helper()
-	kerneltest.Need(t)
-	fs := binfmt.New("")
-	clear := func() {
-		for _, e := range list(t, fs) {
-			require.NoError(t, fs.Remove(e.Name))
-		}
-	}
-	clear()
-	t.Cleanup(clear)
-	return fs
-}
-
 func list(t testing.TB, fs binfmt.FS) []binfmt.Entry {
 	t.Helper()
 	entries, err := fs.List()

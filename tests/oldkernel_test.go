@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
 // uname26 is UNAME26 in linux/personality.h.
@@ -63,7 +64,7 @@ func personality(persona uintptr) (uintptr, error) {
 }
 
 func TestOnKernelsWithoutFOneRegistersWithoutIt(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	r := onOldKernel(t, command("register", "arm64", "s390x"))
 	require.Equal(t, 0, r.status, r.stderr)
 	for _, name := range []string{"qemu-aarch64", "qemu-s390x"} {
@@ -80,7 +81,7 @@ func TestOnKernelsWithoutFOneRegistersWithoutIt(t *testing.T) {
 }
 
 func TestOnKernelsWithoutFPersistenceCannotBeHad(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	r := onOldKernel(t, command("register", "-p", "yes", "arm64"))
 	assert.Equal(t, 1, r.status)
 	assert.Contains(t, r.stderr, "register: error: --persistent yes: Linux 2.6 does not have flag F: it came with 4.8")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
 // A report is what register --output json prints.
@@ -62,7 +63,7 @@ func reported(t testing.TB, args ...string) (report, result) {
 }
 
 func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	first, r := reported(t)
 	require.True(t, first.OK, r.stderr)
 	require.NotEmpty(t, first.Architectures)
@@ -99,7 +100,7 @@ func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
 // their emulator: no execution fails, and each report names the version that
 // the kernel then holds.
 func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	arch := lookup(t, "arm64")
 	hello := cHello(t, cPort{"aarch64-linux-gnu", "aarch64"}, "static")
 	dirs, versions := twoVersions(t, arch)
@@ -150,7 +151,7 @@ func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
 func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
 	for _, probing := range []bool{true, false} {
 		t.Run(fmt.Sprintf("probing=%t", probing), func(t *testing.T) {
-			instance(t)
+			kerneltest.Instance(t)
 			arch := lookup(t, "arm64")
 			dirs, versions := twoVersions(t, arch)
 			file := filepath.Join(dirs[0], "qemu-aarch64-static")
@@ -180,7 +181,7 @@ func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
 }
 
 func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	r := register(t, "--status")
 	assert.Equal(t, 0, r.status)
 	assert.Contains(t, r.stdout, "no entries")
@@ -212,7 +213,7 @@ func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
 }
 
 func TestDryRunDoesNothing(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	rep, _ := reported(t, "--dry-run")
 	assert.True(t, rep.OK)
 	require.NotEmpty(t, rep.Architectures)
@@ -223,7 +224,7 @@ func TestDryRunDoesNothing(t *testing.T) {
 }
 
 func TestUninstallRemovesWhatIsOurs(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	others := otherOwners(t, fs)
 	require.Equal(t, 0, register(t).status)
 	r := register(t, "--uninstall", "arm64", "s390x")
@@ -257,7 +258,7 @@ func otherOwners(t testing.TB, fs binfmt.FS) []binfmt.Entry {
 }
 
 func TestResetReplacesQemuEntriesAndOnlyThose(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	otherOwners(t, fs)
 	old := binfmt.Entry{Name: "qemu-aarch64", Pattern: lookup(t, "arm64").Pattern(), Interpreter: "/usr/libexec/old"}
 	require.NoError(t, fs.Register(old))
@@ -270,7 +271,7 @@ func TestResetReplacesQemuEntriesAndOnlyThose(t *testing.T) {
 }
 
 func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	arch := lookup(t, "arm64")
 	found := findEmulator(t, arch)
 	fex := binfmt.Entry{Name: "FEX-arm64", Pattern: arch.Pattern(), Interpreter: found.Path, Flags: binfmt.PreserveArgv0 | binfmt.FixBinary}
@@ -303,7 +304,7 @@ func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
 }
 
 func TestFlagsCanBeChosen(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for _, test := range []struct {
 		args  []string
 		flags string
@@ -323,7 +324,7 @@ func TestFlagsCanBeChosen(t *testing.T) {
 }
 
 func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	rep, _ := reported(t, "--dry-run")
 	for _, a := range rep.Architectures {
 		assert.NotContains(t, rep.Native, a.Platform)
@@ -343,7 +344,7 @@ func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
 // failures are ways to fail, each with a part of what is said. After each the
 // instance is as it was.
 func TestFailuresChangeNothing(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	arch := lookup(t, "arm64")
 	found := findEmulator(t, arch)
 	otherOwners(t, fs)
@@ -407,7 +408,7 @@ func TestFailuresChangeNothing(t *testing.T) {
 }
 
 func TestWithoutPrivilegeNothingIsRegistered(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	r := run(t, unprivileged(t, command("register")))
 	assert.Equal(t, 1, r.status)
 	assert.Contains(t, r.stderr, "permission denied")
@@ -421,7 +422,7 @@ func TestWithoutPrivilegeNothingIsRegistered(t *testing.T) {
 }
 
 func TestAReadOnlyProcSysIsExplained(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NoError(t, unix.Mount(fs.Dir(), fs.Dir(), "", unix.MS_BIND, ""))
 	defer func() { require.NoError(t, unix.Unmount(fs.Dir(), 0)) }()
 	require.NoError(t, unix.Mount("", fs.Dir(), "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
@@ -434,7 +435,7 @@ func TestAReadOnlyProcSysIsExplained(t *testing.T) {
 
 // Every name that register would use is taken, for other files.
 func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for _, arch := range elfmagic.Archs() {
 		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Extension: arch.Name, Interpreter: "/bin/false"}))
 	}
@@ -455,7 +456,7 @@ func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
 
 // Others' entries take every program, and do not run any.
 func TestATableFullOfOthersEntriesForTheSameProgramsIsLeftAsItIs(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	for _, arch := range elfmagic.Archs() {
 		if !native(arch) {
 			require.NoError(t, fs.Register(binfmt.Entry{Name: "other-" + arch.Name, Pattern: arch.Pattern(), Interpreter: "/bin/false"}))
@@ -470,7 +471,7 @@ func TestATableFullOfOthersEntriesForTheSameProgramsIsLeftAsItIs(t *testing.T) {
 }
 
 func TestAMountPointOfOnesOwn(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	dir := t.TempDir()
 	r := register(t, "--mount", dir, "arm64")
 	require.Equal(t, 0, r.status, r.stderr)
@@ -480,7 +481,7 @@ func TestAMountPointOfOnesOwn(t *testing.T) {
 }
 
 func TestWhatWasMountedInVainIsUnmounted(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	dir := t.TempDir()
 	r := register(t, "--mount", dir, "--qemu-path", t.TempDir(), "arm64")
 	require.Equal(t, 1, r.status)
@@ -490,7 +491,7 @@ func TestWhatWasMountedInVainIsUnmounted(t *testing.T) {
 }
 
 func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	results := make(chan result)
 	const runs = 6
 	for range runs {

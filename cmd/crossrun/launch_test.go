@@ -158,25 +158,8 @@ func foreign(t *testing.T) *elfmagic.Arch {
 	return lookup(t, "arm64")
 }
 
-// empty clears the private instance, before and after the test.
-func empty(t *testing.T) binfmt.FS {
-	t.Helper()
-	kerneltest.Need(t)
-	fs := binfmt.New("")
-	clear := func() {
-		entries, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.NoError(t, fs.Remove(e.Name))
-		}
-	}
-	clear()
-	t.Cleanup(clear)
-	return fs
-}
-
 func TestWhatIsPrintedFollowsFromTheOptionsAndTheProgram(t *testing.T) {
-	fs := empty(t)
+	fs := kerneltest.Instance(t)
 	arch := foreign(t)
 	loader := "/lib/no-such-loader.so.1"
 	dir := t.TempDir()
@@ -265,7 +248,7 @@ func TestAPathThatLooksLikeAFlagIsNone(t *testing.T) {
 }
 
 func TestANativeProgramIsPrintedAsItIs(t *testing.T) {
-	empty(t)
+	kerneltest.Instance(t)
 	status, stdout, stderr := called("--print", "sh", "-c", "exit 1")
 	path, err := exec.LookPath("sh")
 	require.NoError(t, err)
@@ -275,7 +258,7 @@ func TestANativeProgramIsPrintedAsItIs(t *testing.T) {
 }
 
 func TestKernelRunsSaysWhy(t *testing.T) {
-	fs := empty(t)
+	fs := kerneltest.Instance(t)
 	native := lookup(t, runtime.GOARCH)
 	arch := foreign(t)
 	dir := t.TempDir()

@@ -20,24 +20,6 @@ import (
 	"github.com/projectcalico/go-build/internal/probe"
 )
 
-// instance returns the private instance, without any entry before and after
-// the test.
-func instance(t *testing.T) binfmt.FS {
-	t.Helper()
-	kerneltest.Need(t)
-	fs := binfmt.New("")
-	clear := func() {
-		entries, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.NoError(t, fs.Remove(e.Name))
-		}
-	}
-	clear()
-	t.Cleanup(clear)
-	return fs
-}
-
 func lookup(t testing.TB, name string) *elfmagic.Arch {
 	t.Helper()
 	arch, err := elfmagic.Lookup(name)
@@ -54,7 +36,7 @@ func native(t *testing.T) []*elfmagic.Arch {
 
 // In an empty instance it is the kernel itself that runs what runs.
 func TestNativeIsWhatRunsWithNothingRegistered(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	native := native(t)
 	assert.Same(t, lookup(t, runtime.GOARCH), native[0], "this program's own comes first")
 	for _, arch := range elfmagic.Archs() {
@@ -73,7 +55,7 @@ func TestNativeIsWhatRunsWithNothingRegistered(t *testing.T) {
 // Entries for all architectures, the host's own among them, catch all programs
 // but those that ask the kernel.
 func TestNativeIsTheSameWhateverIsRegistered(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	before := native(t)
 	for _, arch := range elfmagic.Archs() {
 		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Pattern: arch.Pattern(), Interpreter: "/no/such/interpreter"}))
@@ -88,7 +70,7 @@ func TestNativeIsTheSameWhateverIsRegistered(t *testing.T) {
 
 // An entry that catches even the programs that ask is noticed.
 func TestWhatAnInterpreterRunsIsNotNative(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	require.NotEmpty(t, native(t))
 	interpreter := filepath.Join(t.TempDir(), "interpreter")
 	for name, lines := range map[string]string{
@@ -115,7 +97,7 @@ func TestWhatAnInterpreterRunsIsNotNative(t *testing.T) {
 
 // The same, for a relative of the host's architecture only.
 func TestARelativeThatAnInterpreterRunsIsNotNative(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	before := native(t)
 	relatives := host.Relatives(lookup(t, runtime.GOARCH))
 	if len(relatives) == 0 {

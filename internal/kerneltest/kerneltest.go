@@ -73,6 +73,27 @@ func Need(t testing.TB) {
 	}
 }
 
+// Instance returns the private instance, without any entry before and after the
+// test, or skips the test as Need does.
+func Instance(t testing.TB) binfmt.FS {
+	t.Helper()
+	Need(t)
+	fs := binfmt.New("")
+	clear := func() {
+		t.Helper()
+		entries, err := fs.List()
+		for _, e := range entries {
+			err = errors.Join(err, fs.Remove(e.Name))
+		}
+		if err != nil {
+			t.Fatal("cannot clear the private instance: ", err)
+		}
+	}
+	clear()
+	t.Cleanup(clear)
+	return fs
+}
+
 type runner interface{ Run() error }
 
 func run(r runner) int {

@@ -21,24 +21,6 @@ import (
 	"github.com/projectcalico/go-build/internal/probe"
 )
 
-// instance returns the private instance, without any entry before and after
-// the test.
-func instance(t *testing.T) binfmt.FS {
-	t.Helper()
-	kerneltest.Need(t)
-	fs := binfmt.New("")
-	clear := func() {
-		entries, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.NoError(t, fs.Remove(e.Name))
-		}
-	}
-	clear()
-	t.Cleanup(clear)
-	return fs
-}
-
 // foreign is an architecture that no kernel of this one runs.
 func foreign(t *testing.T) *elfmagic.Arch {
 	if runtime.GOARCH == "s390x" {
@@ -50,7 +32,7 @@ func foreign(t *testing.T) *elfmagic.Arch {
 func script(lines string) []byte { return []byte("#!/bin/sh\n" + lines + "\n") }
 
 func TestNativeProgramRuns(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	native, err := probe.NativeProgram(lookup(t, runtime.GOARCH))
 	require.NoError(t, err)
 	for _, program := range [][]byte{program(t, lookup(t, runtime.GOARCH)), native} {
@@ -70,7 +52,7 @@ func TestNativeProgramRuns(t *testing.T) {
 }
 
 func TestWhatTheKernelDoesNotTakeIsENOEXEC(t *testing.T) {
-	instance(t)
+	kerneltest.Instance(t)
 	for name, program := range map[string][]byte{"a foreign program": program(t, foreign(t)), "text": []byte("text\n")} {
 		err := probe.Run(t.Context(), program, func(probe.Process) { assert.Fail(t, "it does not run") })
 		assert.ErrorIs(t, err, syscall.ENOEXEC, name)
@@ -81,14 +63,14 @@ func TestWhatTheKernelDoesNotTakeIsENOEXEC(t *testing.T) {
 }
 
 func TestAnEntrysMissingInterpreterIsENOENT(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	arch := foreign(t)
 	require.NoError(t, fs.Register(binfmt.Entry{Name: "missing", Pattern: arch.Pattern(), Interpreter: "/no/such/interpreter"}))
 	assert.ErrorIs(t, probe.Run(t.Context(), program(t, arch), nil), syscall.ENOENT)
 }
 
 func TestAnEntrysInterpreterIsSeenWhileItRuns(t *testing.T) {
-	fs := instance(t)
+	fs := kerneltest.Instance(t)
 	arch := foreign(t)
 	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true, Native: []*elfmagic.Arch{lookup(t, runtime.GOARCH)}}
 	found, err := search.Locate(arch)
