@@ -8,12 +8,14 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # Images: for which architecture, and what their names begin with.
 ARCH       ?= $(shell $(GO) env GOHOSTARCH)
 REPOSITORY ?= calico
+# What base-image has made is used where it is there, else Debian's own image.
+BASE_IMAGE ?= $(shell docker image inspect --format '{{index .RepoTags 0}}' $(REPOSITORY)/base:latest-$(ARCH) 2>/dev/null || echo debian:stable-slim)
 
 # Static, and the same bytes wherever they are built from the same source.
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
 
-SCRIPTS := .ci/run image/entrypoint image/install-emulators image/install-packages tests/install-tools tests/images/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages tests/install-tools tests/images/install-tools tests/kernels/install-tools
 
 # Registering takes root; sudo is used where that is missing.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -64,6 +66,22 @@ test-tools: emulators ## install the compilers and tools that the tests need, as
 .PHONY: register-image
 register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
 	@$(GO) run ./image/registerimage -arch $(ARCH) -repository $(REPOSITORY)
+
+.PHONY: image
+image: ## build the go-build image for ARCH, from BASE_IMAGE (Docker)
+	@$(GO) run ./image/gobuild -arch $(ARCH) -base $(BASE_IMAGE) -repository $(REPOSITORY)
+
+.PHONY: base-image
+base-image: ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
+	@$(GO) run ./image/base -arch $(ARCH) -tag $(REPOSITORY)/base:latest-$(ARCH)
+
+.PHONY: tag
+tag: ## print the go-build image's tag for ARCH
+	@$(GO) run ./image/version tag $(ARCH)
+
+.PHONY: branch-name
+branch-name: ## print the name of the branch for the versions in image/versions.yaml
+	@$(GO) run ./image/version branch-name
 
 .PHONY: bench
 bench: build ## time parsing, register and crossrun, side by side with the tools that people know

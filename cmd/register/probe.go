@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/probe"
 )
@@ -67,6 +69,11 @@ func (r *row) holding(p probe.Process) *held {
 		return &h
 	}
 	defer f.Close()
+	// A file that was deleted below an overlay has no other sign of it.
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0 {
+		h.Deleted = true
+	}
 	h.Version = emulator.ReadVersion(r.arch, f)
 	// What cannot be compared is not known to be current.
 	h.Current, _ = emulator.SameContent(f, r.Emulator)

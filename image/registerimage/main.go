@@ -5,8 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,17 +13,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
-	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/artifacts"
+	"github.com/projectcalico/go-build/internal/docker"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/rootfs"
 )
@@ -40,11 +32,9 @@ func main() {
 type builder struct {
 	arch       *elfmagic.Arch
 	repository string // before the names of the images: calico
-	version    string
-	revision   string
-	when       time.Time // of everything in the images
-	dir        string    // for what is put together
-	emulators  string    // directory with emulators; empty: Debian's
+	revision   artifacts.Revision
+	dir        string // for what is put together
+	emulators  string // directory with emulators; empty: Debian's
 	stderr     io.Writer
 
 	qemuVersion, qemuPackage string
@@ -99,26 +89,8 @@ func (b *builder) configure(ctx context.Context, arch string) (err error) {
 	if b.dir, err = filepath.Abs(filepath.Join(b.dir, b.arch.GOARCH)); err != nil {
 		return err
 	}
-	// The same source gives the same images: all their times are the commit's.
-	git := func(args ...string) string {
-		out, _ := exec.CommandContext(ctx, "git", args...).Output()
-		return strings.TrimSpace(string(out))
-	}
-	b.version = or(git("describe", "--tags", "--always", "--dirty"), "unknown")
-	b.revision = or(git("rev-parse", "HEAD"), "unknown")
-	var seconds int64
-	if _, err := fmt.Sscan(or(os.Getenv("SOURCE_DATE_EPOCH"), git("log", "-1", "--format=%ct")), &seconds); err != nil {
-		seconds = 0
-	}
-	b.when = time.Unix(seconds, 0).UTC()
+	b.revision = artifacts.ReadRevision(ctx, ".")
 	return nil
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 // prepare puts the images' files together.
@@ -128,8 +100,8 @@ func (b *builder) prepare(ctx context.Context) error {
 	}
 	b.say("building register for linux/%s …", b.arch.GOARCH)
 	register := filepath.Join(b.dir, "register")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X github.com/projectcalico/go-build/internal/version.linked="+b.version, "-o", register, "./cmd/register")
+	args := append([]string{"build", "-o", register}, artifacts.CommandFlags(b.revision.Version)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/register")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch.GOARCH)
 	cmd.Stderr = b.stderr
 	if err := cmd.Run(); err != nil {
@@ -143,77 +115,30 @@ func (b *builder) prepare(ctx context.Context) error {
 		return err
 	}
 	if b.emulators == "" {
-		if err := b.fetch(ctx); err != nil {
+		dir, newest, err := artifacts.FetchEmulators(ctx, b.arch, filepath.Join(b.dir, "emulators"), b.say)
+		if err != nil {
 			return err
 		}
+		b.emulators, b.qemuPackage = dir, newest.Name+" "+newest.Version
 	}
-	// What is the host's own is not needed; i386 is, where a kernel lacks it.
-	search := emulator.Search{Dirs: []string{b.emulators}, Static: true, Native: []*elfmagic.Arch{b.arch}}
-	count := 0
-	for _, arch := range elfmagic.Archs() {
-		found, err := search.Find(arch)
-		switch {
-		case arch == b.arch:
-			continue
-		case errors.Is(err, emulator.ErrMissing):
-			b.say("no emulator for %s", arch)
-			continue
-		case err != nil:
-			return err
-		}
-		b.qemuVersion = found.Version
-		files = append(files, rootfs.File{Name: "usr/bin/qemu-" + arch.Name + "-static", Source: found.Path, Mode: 0o755})
-		count++
+	found, missing, err := artifacts.FindEmulators(b.arch, b.emulators)
+	if err != nil {
+		return err
 	}
-	if count == 0 {
-		return fmt.Errorf("no static emulator for linux/%s in %s", b.arch.GOARCH, b.emulators)
+	for _, arch := range missing {
+		b.say("no emulator for %s", arch)
 	}
-	b.say("%d emulators of QEMU %s", count, b.qemuVersion)
+	for _, e := range found {
+		b.qemuVersion = e.Version
+		files = append(files, artifacts.EmulatorFile(e))
+	}
+	b.say("%d emulators of QEMU %s", len(found), b.qemuVersion)
 	return b.write("emulators.tar", files)
 }
 
-// fetch gets Debian's newest static emulators for the host architecture.
-func (b *builder) fetch(ctx context.Context) error {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	port := b.arch.Debian[0].Name
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port)
-	if err != nil {
-		return err
-	}
-	b.say("looking for Debian's emulators for %s …", port)
-	if err := apt.Update(ctx); err != nil {
-		return err
-	}
-	newest, err := apt.StaticEmulators(ctx)
-	if err != nil {
-		return err
-	}
-	b.qemuPackage = newest.Name + " " + newest.Version
-	b.say("fetching %s …", b.qemuPackage)
-	deb, err := apt.Download(ctx, newest.Name, newest.Version)
-	if err != nil {
-		return err
-	}
-	unpacked := filepath.Join(b.dir, "emulators")
-	if err := os.RemoveAll(unpacked); err != nil {
-		return err
-	}
-	if err := debian.Unpack(ctx, deb, unpacked); err != nil {
-		return err
-	}
-	b.emulators = filepath.Join(unpacked, "usr/bin")
-	return nil
-}
-
 func (b *builder) write(name string, files []rootfs.File) error {
-	f, err := os.Create(filepath.Join(b.dir, name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(rootfs.Write(f, files, b.when), f.Close())
+	// The same source gives the same images: all their times are the commit's.
+	return rootfs.WriteFile(filepath.Join(b.dir, name), files, b.revision.Time)
 }
 
 // build has Docker build the targets, and prints the images' names.
@@ -228,79 +153,17 @@ func (b *builder) build(ctx context.Context, stdout io.Writer) error {
 	for _, i := range images {
 		tag := b.repository + "/" + i.image + "-" + b.arch.GOARCH
 		b.say("building %s …", tag)
-		args := []string{"build", "--quiet", "--platform", b.arch.Platform(), "--file", "image/Dockerfile", "--target", i.target, "--tag", tag}
-		for _, arg := range []string{
-			"VERSION=" + b.version, "REVISION=" + b.revision, "CREATED=" + b.when.Format(time.RFC3339),
-			"QEMU_VERSION=" + b.qemuVersion, "QEMU_PACKAGE=" + b.qemuPackage,
-		} {
-			args = append(args, "--build-arg", arg)
-		}
-		var said strings.Builder
-		cmd := exec.CommandContext(ctx, "docker", append(args, b.dir)...)
-		cmd.Stderr = &said
-		if err := cmd.Run(); err != nil {
-			return message.WithHint(fmt.Errorf("docker build of %s: %w: %s", tag, err, said.String()), "docker info says whether the daemon runs")
-		}
-		if err := b.setPlatform(ctx, tag); err != nil {
-			return fmt.Errorf("%s: cannot set its platform: %w", tag, err)
+		err := docker.Build{
+			Tag: tag, Platform: b.arch.Platform(), File: "image/Dockerfile", Target: i.target, Context: b.dir,
+			Args: []string{
+				"VERSION=" + b.revision.Version, "REVISION=" + b.revision.Commit, "CREATED=" + b.revision.Time.Format(time.RFC3339),
+				"QEMU_VERSION=" + b.qemuVersion, "QEMU_PACKAGE=" + b.qemuPackage,
+			},
+		}.Run(ctx)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintln(stdout, tag)
-	}
-	return nil
-}
-
-// setPlatform makes an image say that it is for the architecture: Docker's
-// classic builder says of each that it is for the daemon's.
-func (b *builder) setPlatform(ctx context.Context, tag string) error {
-	out, err := exec.CommandContext(ctx, "docker", "image", "inspect", tag).Output()
-	if err != nil {
-		return err
-	}
-	var inspected []struct{ Architecture, Variant string }
-	if err := json.Unmarshal(out, &inspected); err != nil {
-		return err
-	}
-	platform, err := v1.ParsePlatform(b.arch.Platform())
-	if err != nil {
-		return err
-	}
-	if len(inspected) == 1 && inspected[0].Architecture == platform.Architecture {
-		return nil
-	}
-	saved := filepath.Join(b.dir, "saved.tar")
-	defer os.Remove(saved)
-	if err := docker(ctx, "save", "--output", saved, tag); err != nil {
-		return err
-	}
-	ref, err := name.NewTag(tag)
-	if err != nil {
-		return err
-	}
-	image, err := tarball.ImageFromPath(saved, &ref)
-	if err != nil {
-		return err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	config = config.DeepCopy()
-	config.Architecture, config.Variant = platform.Architecture, platform.Variant
-	if image, err = mutate.ConfigFile(image, config); err != nil {
-		return err
-	}
-	fixed := filepath.Join(b.dir, "fixed.tar")
-	defer os.Remove(fixed)
-	if err := tarball.WriteToFile(fixed, ref, image); err != nil {
-		return err
-	}
-	return docker(ctx, "load", "--quiet", "--input", fixed)
-}
-
-func docker(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("docker %s: %w: %s", args[0], err, out)
 	}
 	return nil
 }

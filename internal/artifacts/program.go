@@ -1,0 +1,94 @@
+package artifacts
+
+import (
+	"crypto/sha256"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// A Program is a program in the image that was not made of Debian's packages
+// there.
+type Program struct {
+	Path    string   // in the image
+	Package string   // Go's import path, or Debian's package
+	Version string   // of the package
+	Debian  bool     // Package is one of Debian's
+	SHA256  string   // of its content
+	Modules []Module // which Go linked into it; of its library too, if Go built it
+}
+
+// A Module is a Go module.
+type Module struct {
+	Path, Version string
+}
+
+// describe reads a program that Go built, and sees that it is what was asked
+// for: static, of the toolchain's version, for the architecture.
+func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Program, error) {
+	p := Program{Path: path, Version: version}
+	fail := func(err error) (Program, error) { return p, fmt.Errorf("%s: %w", file, err) }
+	if err := static(file, arch); err != nil {
+		return fail(err)
+	}
+	info, err := buildinfo.ReadFile(file)
+	if err != nil {
+		return fail(err)
+	}
+	if info.GoVersion != "go"+t.Version {
+		return fail(fmt.Errorf("built by %s, not go%s", info.GoVersion, t.Version))
+	}
+	p.Package = info.Path
+	p.Modules = []Module{{"stdlib", t.Version}} // as vulnerability scanners call it
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		p.Modules = append(p.Modules, Module{info.Main.Path, v})
+	}
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		p.Modules = append(p.Modules, Module{m.Path, m.Version})
+	}
+	if p.SHA256, err = digest(file); err != nil {
+		return fail(err)
+	}
+	return p, nil
+}
+
+// static reports what is wrong with a program that is to run on the
+// architecture without a loader and libraries.
+func static(file string, arch *elfmagic.Arch) error {
+	f, err := elf.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if f.Class != arch.Class || f.Data != arch.Data || f.Machine != arch.Machine {
+		return fmt.Errorf("a program for %s %s %s, not for %s", f.Machine, f.Class, f.Data, arch)
+	}
+	for _, segment := range f.Progs {
+		if segment.Type == elf.PT_INTERP {
+			return errors.New("not static")
+		}
+	}
+	return nil
+}
+
+func digest(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
