@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/containerd/platforms"
 )
 
 // An UnknownArchError says that no architecture has the name that was asked
@@ -35,11 +33,13 @@ func (e *UnknownArchError) Hint() string {
 // *UnknownArchError.
 func Lookup(name string) (*Arch, error) {
 	key := strings.ToLower(strings.TrimSpace(name))
-	if a := names[key]; a != nil {
+	if a := named(key); a != nil {
 		return a, nil
 	}
 	if emulator, ok := strings.CutPrefix(key, "qemu-"); ok {
-		if a := byName[strings.TrimSuffix(emulator, "-static")]; a != nil {
+		// QEMU's names are the only ones that emulators have.
+		name := strings.TrimSuffix(emulator, "-static")
+		if a := named(name); a != nil && a.Name == name {
 			return a, nil
 		}
 	}
@@ -50,51 +50,80 @@ func Lookup(name string) (*Arch, error) {
 }
 
 // byPlatform finds the architecture of an OCI platform, whose operating system
-// may be left out if a variant is there.
+// may be left out if a variant is there. It takes what containerd/platforms
+// takes, and no more than that (a test compares the two): to link that package
+// costs each start of a program a third of a millisecond, most of it to compile
+// regular expressions of a dependency's that nothing here would use.
 func byPlatform(key string) *Arch {
-	first, _, ok := strings.Cut(key, "/")
-	if !ok {
+	parts := strings.Split(key, "/")
+	if named(parts[0]) == nil {
+		if !isLinux(parts[0]) {
+			return nil
+		}
+		parts = parts[1:]
+	} else if len(parts) == 1 {
 		return nil
 	}
-	if names[first] != nil {
-		key = "linux/" + key
+	switch {
+	case len(parts) == 1, len(parts) == 2 && isVariant(parts[1]):
+		return named(parts[0])
 	}
-	p, err := platforms.Parse(key)
-	if err != nil || p.OS != "linux" {
-		return nil
-	}
-	// The variant is looked at as it was written: of armhf/amd64 and i386/amd64
-	// Parse makes arm/v7 and 386.
-	if parts := strings.Split(key, "/"); len(parts) == 3 && !isVariant(parts[2]) {
-		return nil
-	}
-	return names[p.Architecture]
+	return nil
 }
+
+// isLinux reports whether a platform's first component is Linux, of whichever
+// version: linux, linux(6.1).
+func isLinux(s string) bool {
+	version, ok := strings.CutPrefix(s, "linux")
+	if version == "" {
+		return ok
+	}
+	version, opens := strings.CutPrefix(version, "(")
+	version, closes := strings.CutSuffix(version, ")")
+	return ok && opens && closes && strings.Trim(version, componentChars) == ""
+}
+
+// componentChars may stand in a component of a platform (as in containerd's).
+const componentChars = "abcdefghijklmnopqrstuvwxyz" + digits + "_.-"
+
+const digits = "0123456789"
 
 // isVariant reports whether a platform's third component can be a variant: a
 // letter and a number (v7, power9, rva22u64) or a digit (arm/7). Anything else
 // is a slip that must not pass for the first half of it: arm64/amd64, arm/linux,
 // arm/64.
 func isVariant(s string) bool {
-	const digits = "0123456789"
-	if names[s] != nil || !strings.ContainsAny(s, digits) {
+	if named(s) != nil || !strings.ContainsAny(s, digits) || strings.Trim(s, componentChars) != "" {
 		return false
 	}
 	return len(s) == 1 || !strings.ContainsAny(s[:1], digits)
 }
 
-// names has every name of every architecture; byName only QEMU's.
-var names, byName = index()
-
-func index() (all, own map[string]*Arch) {
-	all, own = make(map[string]*Arch), make(map[string]*Arch)
+// named returns the architecture that has the name, or nil. There is no index:
+// programs start that never ask, or once.
+func named(name string) *Arch {
 	for _, a := range rows {
-		own[a.Name] = a
-		for _, name := range a.Names() {
-			all[name] = a
+		if a.has(name) {
+			return a
 		}
 	}
-	return all, own
+	return nil
+}
+
+// has reports whether Names has the name.
+func (a *Arch) has(name string) bool {
+	switch name {
+	case "":
+		return false
+	case a.Name, a.GOARCH:
+		return true
+	}
+	for _, port := range a.Debian {
+		if name == port.Name || name == port.Triplet {
+			return true
+		}
+	}
+	return slices.Contains(a.Uname, name) || slices.Contains(a.Aliases, name)
 }
 
 // Names returns every name by which Lookup finds the architecture, its own

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/platforms"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -115,6 +116,35 @@ func TestUnknownArchErrorSaysWhatIsWrongAndWhatIsKnown(t *testing.T) {
 	assert.Equal(t, "did you mean arm64?", err.Hint())
 	err = &elfmagic.UnknownArchError{Name: "vax"}
 	assert.Equal(t, "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64", err.Hint())
+}
+
+// The platforms of Linux that containerd's library takes are found as what it
+// makes of them, and what it refuses is not found.
+func TestPlatformsAreReadAsContainerdReadsThem(t *testing.T) {
+	systems := []string{"linux", "LINUX", "Linux(6.1)", "linux()", "linux(6.1", "linux6.1)", "linux(6 1)", "linux(6.1)x", "linux-", "windows", "darwin", "freebsd", ""}
+	variants := []string{"", "/v8", "/V7", "/7", "/8", "/power9", "/rva22u64", "/v 8", "/v8!", "/é8", "/", "/v8/", "/v8/x"}
+	var known, archs []string
+	for _, a := range elfmagic.Archs() {
+		known = append(known, a.Names()...)
+	}
+	archs = append(known, "", "vax", "arm64!", "arm 64")
+	found := 0
+	for _, system := range systems {
+		for _, arch := range archs {
+			for _, variant := range variants {
+				platform := system + "/" + arch + variant
+				var want *elfmagic.Arch
+				if p, err := platforms.Parse(platform); err == nil && p.OS == "linux" && slices.Contains(known, arch) {
+					want, err = elfmagic.Lookup(p.Architecture)
+					require.NoError(t, err)
+					found++
+				}
+				got, _ := elfmagic.Lookup(platform)
+				assert.True(t, want == got, "%q is %s, not %s", platform, got, want)
+			}
+		}
+	}
+	assert.Greater(t, found, len(archs), "the library takes some")
 }
 
 // named reports whether a text is one of an architecture's names, or a

@@ -1,14 +1,21 @@
 package elfmagic
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
 
-// sortedNames are tried in this order, so that the way to a suggestion is the
-// same each time: a fuzzer that sees it change gets nowhere.
-var sortedNames = slices.Sorted(maps.Keys(names))
+// sortedNames returns all names of all architectures, always in this order, so
+// that the way to a suggestion is the same each time: a fuzzer that sees it
+// change gets nowhere.
+func sortedNames() []string {
+	var names []string
+	for _, a := range rows {
+		names = append(names, a.Names()...)
+	}
+	slices.Sort(names)
+	return names
+}
 
 // nearest returns the known name that is most like the given one, or like one
 // component of the given platform, if any is like it at all. Of equally near
@@ -16,6 +23,7 @@ var sortedNames = slices.Sorted(maps.Keys(names))
 // the first in alphabetical order.
 func nearest(key string) string {
 	key = strings.TrimSuffix(strings.TrimPrefix(key, "qemu-"), "-static")
+	names := sortedNames()
 	best, bestLikeness := "", 0.6
 	better := func(known string, like float64) bool {
 		switch {
@@ -24,14 +32,14 @@ func nearest(key string) string {
 		case best == "":
 			return false
 		}
-		ported, bestPorted := names[known].GOARCH != "", names[best].GOARCH != ""
+		ported, bestPorted := named(known).GOARCH != "", named(best).GOARCH != ""
 		return ported && !bestPorted || ported == bestPorted && known < best
 	}
 	for _, component := range strings.SplitN(key, "/", 4) {
-		if a := names[component]; a != nil {
+		if a := named(component); a != nil {
 			return a.Platform() // it is the rest of the name that is wrong
 		}
-		for _, known := range sortedNames {
+		for _, known := range names {
 			if l := likeness(component, known); better(known, l) {
 				best, bestLikeness = known, l
 			}

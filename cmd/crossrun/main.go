@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -71,9 +72,14 @@ func (o *options) flags() *pflag.FlagSet {
 
 func run(args []string, stdout, stderr io.Writer) int {
 	var o options
-	f := o.flags()
-	err := f.Parse(args)
-	o.args = f.Args()
+	var err error
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		o.args = args // no flags, most often: they need not be known
+	} else {
+		f := o.flags()
+		err = f.Parse(args)
+		o.args = f.Args()
+	}
 	switch {
 	case err != nil:
 	case o.help:

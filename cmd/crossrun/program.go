@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/message"
 )
 
@@ -68,15 +69,15 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 		return nil, cannot(message.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
 	}
 	p := &program{path: path, argv: argv}
-	file, err := os.Open(path)
+	f, err := file.Open(path)
 	if err != nil {
 		// A program may be executable and not readable: the kernel knows.
 		p.elfErr = err
 		return p, nil
 	}
-	defer file.Close()
+	defer f.Close()
 	head := make([]byte, elfmagic.KernelWindow)
-	n, err := file.ReadAt(head, 0)
+	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
 		return nil, cannot(err)
 	}
@@ -91,9 +92,9 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 	if p.elfErr != nil {
 		return p, nil
 	}
-	segments, err := p.header.Segments(file)
+	segments, err := p.header.Segments(f)
 	if err == nil {
-		p.interp, err = elfmagic.Interp(file, segments)
+		p.interp, err = elfmagic.Interp(f, segments)
 	}
 	if extent := elfmagic.Extent(segments); err == nil && extent > uint64(info.Size()) {
 		err = fmt.Errorf("%w: it has %d of %d bytes", elfmagic.ErrTruncated, info.Size(), extent)

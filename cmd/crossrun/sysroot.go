@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/message"
 )
 
@@ -41,7 +42,7 @@ func sysroot(p *program, named string) (string, error) {
 // hasLoader reports whether a program's loader is below root, and is of the
 // program's architecture: several have one of the same name.
 func hasLoader(root string, p *program) bool {
-	f, err := os.Open(filepath.Join(root, p.interp))
+	f, err := file.Open(filepath.Join(root, p.interp))
 	if err != nil {
 		return false
 	}

@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/platforms"
-
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/host"
@@ -303,17 +301,17 @@ func platformsOf(ctx context.Context, goarch string) ([]string, error) {
 	if !runs(probe.Program(arch)) {
 		return nil, nil
 	}
-	p := platforms.Platform{OS: "linux", Architecture: goarch}
+	platform := "linux/" + goarch
 	var list []string
 	variants := probe.Variants(arch)
 	if goarch == "arm" {
 		slices.Reverse(variants) // the best comes first there
 	} else {
-		list = append(list, platforms.Format(p))
+		list = append(list, platform)
 	}
 	for _, v := range variants {
-		if p.Variant = v; runs(probe.VariantProgram(arch, v)) {
-			list = append(list, platforms.Format(p))
+		if runs(probe.VariantProgram(arch, v)) {
+			list = append(list, platform+"/"+v)
 		}
 	}
 	return list, nil

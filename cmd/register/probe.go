@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/content"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/probe"
 )
@@ -76,9 +77,9 @@ func (r *row) holding(p probe.Process) *held {
 	}
 	h.Version = emulator.ReadVersion(r.arch, f)
 	// What cannot be compared is not known to be current.
-	h.Current, _ = emulator.SameContent(f, r.Emulator)
+	h.Current, _ = content.Same(f, r.Emulator)
 	if r.digests {
-		h.Digest, _ = emulator.Digest(f)
+		h.Digest, _ = content.Digest(f)
 	}
 	return &h
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // An Emulator is an executable that runs one architecture's programs.
@@ -91,7 +92,7 @@ func open(arch *elfmagic.Arch, path string) (*Emulator, *os.File, error) {
 	fail := func(err error, hint string) (*Emulator, *os.File, error) {
 		return nil, nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
-	f, err := os.Open(path)
+	f, err := file.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return fail(ErrMissing, "")
@@ -203,7 +204,7 @@ func readOnlyData(segments []elfmagic.Segment) int64 {
 // A file is read in pieces of chunk bytes and the beginning of the next, which
 // is longer than the line that is looked for.
 const (
-	chunk   = 64 << 10
+	chunk   = 16 << 10
 	overlap = 256
 )
 

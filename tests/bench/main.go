@@ -1,7 +1,7 @@
 // Bench times register and crossrun beside the tools that people know, in one
-// run and in turn, in a binfmt_misc of its own. It prints medians, and ratios of
-// runs that came right after one another: machines are noisy, and those are
-// what can be compared.
+// run and in turn, in a binfmt_misc of its own. It prints medians, and the ratio
+// and the difference of runs that came right after one another, against the
+// first: machines are noisy, and those are what can be compared.
 package main
 
 import (
@@ -219,13 +219,16 @@ func race(contestants []contestant, rounds int) error {
 		}
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "median\tfastest\tratio\t \t")
+	fmt.Fprintln(w, "median\tfastest\tratio\tdifference\t \t")
 	for i, c := range contestants {
 		var ratios []float64
+		var differences []time.Duration
 		for round := range took[i] {
 			ratios = append(ratios, float64(took[i][round])/float64(took[0][round]))
+			differences = append(differences, took[i][round]-took[0][round])
 		}
-		fmt.Fprintf(w, "%.2f ms\t%.2f ms\t%.2f\t  %s\n", milliseconds(median(took[i])), milliseconds(slices.Min(took[i])), median(ratios), c.name)
+		fmt.Fprintf(w, "%.2f ms\t%.2f ms\t%.2f\t%+.2f ms\t  %s\n",
+			milliseconds(median(took[i])), milliseconds(slices.Min(took[i])), median(ratios), milliseconds(median(differences)), c.name)
 	}
 	return w.Flush()
 }

@@ -1,4 +1,5 @@
-package emulator
+// Package content compares and digests what files hold.
+package content
 
 import (
 	"bytes"
@@ -9,9 +10,12 @@ import (
 	"os"
 )
 
-// SameContent reports whether an open file has the same content as the one at
+// chunk is how many bytes of each file are compared at once.
+const chunk = 64 << 10
+
+// Same reports whether an open file has the same content as the one at
 // path. Where they are one and the same nothing is read.
-func SameContent(f *os.File, path string) (bool, error) {
+func Same(f *os.File, path string) (bool, error) {
 	other, err := os.Open(path)
 	if err != nil {
 		return false, err

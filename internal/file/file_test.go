@@ -1,0 +1,64 @@
+package file_test
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+func TestOpenReadsAndDoesNotPoll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	f, err := file.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	assert.Equal(t, path, f.Name())
+	data, err := io.ReadAll(f)
+	require.NoError(t, err)
+	assert.Equal(t, "content", string(data))
+	_, err = f.Write([]byte("x"))
+	assert.ErrorIs(t, err, syscall.EBADF, "it is open for reading")
+
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	assert.Equal(t, unix.FD_CLOEXEC, flags, "no child gets it")
+	require.NoError(t, f.Close())
+	assert.ErrorIs(t, f.Close(), os.ErrClosed)
+}
+
+// os.Open leaves a pipe non-blocking, which is how it is seen to poll.
+func TestAPipeStaysBlocking(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, unix.Mkfifo(path, 0o600))
+	writer, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer writer.Close()
+	nonblocking := func(open func(string) (*os.File, error)) bool {
+		f, err := open(path)
+		require.NoError(t, err)
+		defer f.Close()
+		conn, err := f.SyscallConn()
+		require.NoError(t, err)
+		var flags int
+		require.NoError(t, conn.Control(func(fd uintptr) { flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0) }))
+		require.NoError(t, err)
+		return flags&unix.O_NONBLOCK != 0
+	}
+	assert.True(t, nonblocking(os.Open))
+	assert.False(t, nonblocking(file.Open))
+}
+
+func TestErrorsAreThoseOfOS(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing")
+	_, err := file.Open(path)
+	_, want := os.Open(path)
+	assert.Equal(t, want, err)
+}
