@@ -15,7 +15,7 @@ BASE_IMAGE ?= $(shell docker image inspect --format '{{index .RepoTags 0}}' $(RE
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
 
-SCRIPTS := .ci/run image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages tests/install-tools tests/images/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 
 # Registering takes root; sudo is used where that is missing.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -23,6 +23,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 FUZZTIME ?= 30s
 FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:FuzzEntry binfmt:FuzzFlags
 
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
@@ -56,8 +57,19 @@ test-kernels: ## try register on other kernels and hosts, in virtual machines (a
 
 .PHONY: test-images
 test-images: ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
-	@tests/images/install-tools
+	@image/base/install-tools
 	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images
+
+.PHONY: test-image
+test-image: image ## build the go-build image for ARCH and try all that is in it, in containers (Docker; the first time half an hour)
+	@tests/gobuild/install-tools
+	TEST_IMAGE=$(REPOSITORY)/go-build:latest-$(ARCH) $(GO) test -count=1 -v -timeout 60m ./tests/gobuild
+
+.PHONY: test-image-core
+test-image-core: base-image ## build the core of the go-build image for ARCH and try it: a few minutes (root, Docker)
+	@tests/gobuild/install-tools
+	@$(GO) run ./image/gobuild -core -arch $(ARCH) -base $(REPOSITORY)/base:latest-$(ARCH) -repository $(REPOSITORY)
+	TEST_IMAGE=$(REPOSITORY)/go-build:core-$(ARCH) $(GO) test -count=1 -v -timeout 20m ./tests/gobuild
 
 .PHONY: test-tools
 test-tools: emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
@@ -67,13 +79,33 @@ test-tools: emulators ## install the compilers and tools that the tests need, as
 register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
 	@$(GO) run ./image/registerimage -arch $(ARCH) -repository $(REPOSITORY)
 
+# Package scripts of a foreign ARCH run in its images: it is registered here.
+.PHONY: runnable
+runnable:
+	@[ $(ARCH) = "$$($(GO) env GOHOSTARCH)" ] || { $(MAKE) --no-print-directory build emulators && $(SUDO) $(BIN)/register $(ARCH); }
+
 .PHONY: image
-image: ## build the go-build image for ARCH, from BASE_IMAGE (Docker)
+image: runnable ## build the go-build image for ARCH, from BASE_IMAGE (Docker)
 	@$(GO) run ./image/gobuild -arch $(ARCH) -base $(BASE_IMAGE) -repository $(REPOSITORY)
 
+.PHONY: image-all
+image-all: ## build the go-build images for all architectures (Docker; an hour or two, the first time)
+	@set -e; for arch in $$($(GO) run ./image/version architectures); do \
+		$(MAKE) --no-print-directory $(if $(filter yes,$(BASE)),base-image) image ARCH=$$arch; \
+	done
+
 .PHONY: base-image
-base-image: ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
+base-image: runnable ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
+	@image/base/install-tools
 	@$(GO) run ./image/base -arch $(ARCH) -tag $(REPOSITORY)/base:latest-$(ARCH)
+
+.PHONY: push
+push: ## push the go-build image for ARCH to REGISTRY (Docker, and its credentials)
+	@$(GO) run ./image/publish -registry "$(REGISTRY)" -repository $(REPOSITORY) push $(ARCH)
+
+.PHONY: manifest
+manifest: ## join the images for ARCHS (default: all) that REGISTRY has into one image for all (no Docker)
+	@$(GO) run ./image/publish -registry "$(REGISTRY)" -repository $(REPOSITORY) manifest $(ARCHS)
 
 .PHONY: tag
 tag: ## print the go-build image's tag for ARCH
@@ -93,11 +125,12 @@ fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck; shellcheck if it is there
+lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@$(GO) mod tidy -diff
+	$(GO) run $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
 
 .PHONY: cross

@@ -30,7 +30,7 @@ func TestRegisteredProgramsRunEverywhere(t *testing.T) {
 	helloRuns(t, "s390x")
 
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		t.Skip("a Debian of another architecture is made with mmdebstrap: tests/images/install-tools: ", err)
+		t.Skip("a Debian of another architecture is made with mmdebstrap: image/base/install-tools: ", err)
 	}
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
