@@ -13,13 +13,16 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/internal/artifacts"
 	"github.com/projectcalico/go-build/internal/docker"
 	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/probe"
+	"github.com/projectcalico/go-build/internal/rootfs"
 )
 
 func main() {
@@ -29,80 +32,146 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	b := builder{stdout: stdout, stderr: stderr}
 	f := flag.NewFlagSet("gobuild", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the image")
-	base := f.String("base", "debian:stable-slim", "`image` that it is made from")
-	repository := f.String("repository", "calico", "`prefix` of the image's name: a registry, an organization")
+	f.StringVar(&b.base, "base", "debian:stable-slim", "`image` that it is made from")
+	f.StringVar(&b.repository, "repository", "calico", "`prefix` of the image's name: a registry, an organization")
+	f.BoolVar(&b.core, "core", false, "build core-ARCH only: Go, the emulators and this project's own commands, from the same Dockerfile. It takes a minute, and is for tests")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	if err := build(ctx, *arch, *base, *repository, stdout, stderr); err != nil {
+	err := b.configure(*arch, f.Args())
+	if err != nil {
+		message.Error(stderr, "gobuild", err)
+		return 2
+	}
+	if err := b.run(ctx); err != nil {
 		message.Error(stderr, "gobuild", err)
 		return 1
 	}
 	return 0
 }
 
-func build(ctx context.Context, archName, base, repository string, stdout, stderr io.Writer) error {
-	versions, err := image.Load(image.File)
-	if err != nil {
-		return err
-	}
-	arch, err := image.Architecture(archName)
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join("dist", "image", arch.GOARCH)
-	parts := artifacts.Builder{Root: ".", File: image.File, Versions: versions, Arch: arch, Dir: dir, Progress: stderr}
-	if err := parts.Build(ctx); err != nil {
-		return err
-	}
+// A builder builds the image for one architecture.
+type builder struct {
+	versions   *image.Versions
+	arch       *elfmagic.Arch
+	base       string
+	repository string
+	core       bool
+	dir        string // for the parts
 
-	// Only what the image has goes to the daemon: links, so that nothing is copied.
-	where := filepath.Join(dir, "context")
-	if err := errors.Join(os.RemoveAll(where), os.MkdirAll(where, 0o755)); err != nil {
+	stdout, stderr io.Writer
+}
+
+func (b *builder) configure(arch string, args []string) (err error) {
+	if len(args) > 0 {
+		return message.WithHint(fmt.Errorf("%q is no flag", args[0]), "gobuild -help lists them")
+	}
+	if b.arch, err = image.Architecture(arch); err != nil {
 		return err
 	}
-	for _, part := range artifacts.Parts() {
-		if err := os.Link(filepath.Join(dir, part+".tar"), filepath.Join(where, part+".tar")); err != nil {
-			return err
-		}
+	b.dir = filepath.Join("dist", "image", b.arch.GOARCH)
+	b.versions, err = image.Load(image.File)
+	return err
+}
+
+func (b *builder) run(ctx context.Context) error {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return message.WithHint(err, "install Docker; go run ./image/artifacts builds what goes into the image without it")
 	}
-	for _, file := range []string{image.File, "image/entrypoint", "image/install-packages", "image/gobuild/check-versions"} {
-		if err := os.Link(file, filepath.Join(where, filepath.Base(file))); err != nil {
-			return err
-		}
+	if err := b.runs(ctx); err != nil {
+		return err
 	}
-	git := func(args ...string) string {
-		out, _ := exec.CommandContext(ctx, "git", args...).Output()
-		return strings.TrimSpace(string(out))
+	var parts []string // all
+	if b.core {
+		parts = []string{"own", "emulators", "go"}
 	}
-	created := time.Unix(0, 0)
-	var seconds int64
-	if _, err := fmt.Sscan(git("log", "-1", "--format=%ct"), &seconds); err == nil {
-		created = time.Unix(seconds, 0)
+	artifact := artifacts.Builder{Root: ".", File: image.File, Versions: b.versions, Arch: b.arch, Dir: b.dir, Progress: b.stderr}
+	if err := artifact.Build(ctx, parts...); err != nil {
+		return err
 	}
-	llvm, err := versions.Get("llvm")
+	where, err := b.context(parts)
 	if err != nil {
 		return err
 	}
-	tag := repository + "/go-build:" + versions.Tag(arch)
-	fmt.Fprintf(stderr, "gobuild: building %s …\n", tag)
-	err = docker.Build{
-		Tag: tag, Platform: arch.Platform(), File: "image/gobuild/Dockerfile", Context: where, Progress: stderr,
+	return b.image(ctx, where)
+}
+
+// runs returns an error if the kernel does not run the architecture's
+// programs: packages' scripts are run in the image.
+func (b *builder) runs(ctx context.Context) error {
+	program, err := probe.Program(b.arch)
+	if err == nil {
+		err = probe.Run(ctx, program, nil)
+	}
+	if err != nil {
+		return message.WithHint(fmt.Errorf("%s programs do not run here: %w", b.arch.GOARCH, err), "as root: bin/register %s", b.arch.GOARCH)
+	}
+	return nil
+}
+
+// context puts together what goes to the daemon, and nothing else: links, so
+// that nothing is copied. Parts that are not wanted are there in name.
+func (b *builder) context(parts []string) (dir string, err error) {
+	dir = filepath.Join(b.dir, "context")
+	if b.core {
+		dir += "-core"
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return "", err
+	}
+	for _, part := range append(artifacts.Parts(), "manifest") {
+		archive := part + ".tar"
+		if len(parts) > 0 && !slices.Contains(parts, part) {
+			// Docker takes an archive without files for a file.
+			files := []rootfs.File{{Name: "usr/share/go-build/versions.yaml", Source: image.File, Mode: 0o644}}
+			err = rootfs.WriteFile(filepath.Join(dir, archive), files, time.Unix(0, 0))
+		} else {
+			err = os.Link(filepath.Join(b.dir, archive), filepath.Join(dir, archive))
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	for _, file := range []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions"} {
+		if err := os.Link(file, filepath.Join(dir, filepath.Base(file))); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// image has Docker build the image, and prints its names.
+func (b *builder) image(ctx context.Context, dir string) error {
+	tag, latest := b.versions.Tag(b.arch), image.Latest(b.arch)
+	llvm, kubernetes := b.versions.LLVM, b.versions.Kubernetes
+	if b.core {
+		tag, latest = "core-"+b.arch.GOARCH, ""
+		llvm, kubernetes = "", ""
+	}
+	name := b.repository + "/go-build:"
+	revision := artifacts.ReadRevision(ctx, ".")
+	fmt.Fprintf(b.stderr, "gobuild: building %s …\n", name+tag)
+	err := docker.Build{
+		Tag: name + tag, Platform: b.arch.Platform(), File: "image/gobuild/Dockerfile", Context: dir, Progress: b.stderr,
 		Args: []string{
-			"BASE_IMAGE=" + base, "GO_VERSION=" + versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + versions.Kubernetes,
-			"VERSION=" + versions.Tag(arch), "REVISION=" + git("rev-parse", "HEAD"), "CREATED=" + created.UTC().Format(time.RFC3339),
+			"BASE_IMAGE=" + b.base, "GO_VERSION=" + b.versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
+			"VERSION=" + tag, "REVISION=" + revision.Commit, "CREATED=" + revision.Time.UTC().Format(time.RFC3339),
 		},
 	}.Run(ctx)
 	if err != nil {
 		return err
 	}
-	latest := repository + "/go-build:" + image.Latest(arch)
-	if out, err := exec.CommandContext(ctx, "docker", "tag", tag, latest).CombinedOutput(); err != nil {
+	fmt.Fprintln(b.stdout, name+tag)
+	if latest == "" {
+		return nil
+	}
+	if out, err := exec.CommandContext(ctx, "docker", "tag", name+tag, name+latest).CombinedOutput(); err != nil {
 		return fmt.Errorf("docker tag: %w: %s", err, out)
 	}
-	fmt.Fprintf(stdout, "%s\n%s\n", tag, latest)
+	fmt.Fprintln(b.stdout, name+latest)
 	return nil
 }
