@@ -1,0 +1,116 @@
+// Package gobuild plays with the go-build image in containers without network
+// and, but for registering, without privilege. What it takes is an image:
+// `make test-image` builds the whole, `make test-image-core` a part of it.
+package gobuild
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image"
+)
+
+// whole skips a test of what is in the whole image only.
+func whole(t *testing.T) string {
+	t.Helper()
+	img := tested(t)
+	if strings.Contains(img, ":core-") {
+		t.Skip("the image's core does not have it: make test-image")
+	}
+	return img
+}
+
+// tested returns the image that is tested, or skips the test.
+func tested(t *testing.T) string {
+	t.Helper()
+	img := os.Getenv("TEST_IMAGE")
+	if img == "" {
+		t.Skip("runs the go-build image with Docker: make test-image, or make test-image-core")
+	}
+	return img
+}
+
+// goarch returns the architecture that the tested image is for.
+func goarch(t *testing.T) string {
+	t.Helper()
+	r := run(t, "docker", "image", "inspect", "--format", "{{.Architecture}}", tested(t))
+	require.Zero(t, r.status, r.stderr)
+	return strings.TrimSpace(r.stdout)
+}
+
+// native skips tests that only an image for the host's architecture can pass.
+func native(t *testing.T) {
+	t.Helper()
+	if goarch(t) != runtime.GOARCH {
+		t.Skip("the image is a foreign one: an emulator that it has would run under an emulator")
+	}
+}
+
+func versions(t *testing.T) *image.Versions {
+	t.Helper()
+	v, err := image.Load("../../" + image.File)
+	require.NoError(t, err)
+	return v
+}
+
+// result is what a command did.
+type result struct {
+	stdout, stderr string
+	status         int
+}
+
+func run(t *testing.T, name string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// container runs a command in a container of the tested image.
+func container(t *testing.T, flags []string, args ...string) result {
+	t.Helper()
+	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--network", "none"}, flags, []string{tested(t)}, args)...)
+}
+
+// prints runs a command in a container, and returns what it prints; it must
+// succeed.
+func prints(t *testing.T, flags []string, args ...string) string {
+	t.Helper()
+	r := container(t, flags, args...)
+	require.Zero(t, r.status, "%v: %s%s", args, r.stdout, r.stderr)
+	return strings.TrimSpace(r.stdout)
+}
+
+// source mounts a directory of testdata as /src, and the caches that all tests
+// share, as CI does between builds.
+func source(t *testing.T, name string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))))
+	require.NoError(t, os.Chmod(dir, 0o777)) // the container's user writes there
+	return append([]string{"--volume", dir + ":/src", "--workdir", "/src"}, caches(t)...)
+}
+
+func caches(t *testing.T) []string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	cache = filepath.Join(cache, "calico-go-build", "test-caches")
+	require.NoError(t, os.MkdirAll(cache, 0o755))
+	return []string{"--volume", cache + ":/caches"}
+}

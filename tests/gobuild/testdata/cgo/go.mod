@@ -1,0 +1,3 @@
+module example.test/cgo
+
+go 1.26
