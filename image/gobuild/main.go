@@ -126,8 +126,12 @@ func (b *builder) context(parts []string) (dir string, err error) {
 	for _, part := range append(artifacts.Parts(), "manifest") {
 		archive := part + ".tar"
 		if len(parts) > 0 && !slices.Contains(parts, part) {
-			// Docker takes an archive without files for a file.
-			files := []rootfs.File{{Name: "usr/share/go-build/versions.yaml", Source: image.File, Mode: 0o644}}
+			// Docker takes an archive without files for a file, and its
+			// classic builder loses one of two layers that are the same.
+			files := []rootfs.File{{Name: "usr/share/go-build/without-" + part, Target: "versions.yaml"}}
+			if part == "manifest" {
+				files = append(files, rootfs.File{Name: "usr/share/go-build/versions.yaml", Source: image.File, Mode: 0o644})
+			}
 			err = rootfs.WriteFile(filepath.Join(dir, archive), files, time.Unix(0, 0))
 		} else {
 			err = os.Link(filepath.Join(b.dir, archive), filepath.Join(dir, archive))

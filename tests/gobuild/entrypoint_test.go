@@ -51,7 +51,7 @@ func TestFilesBelongToTheCaller(t *testing.T) {
 }
 
 func TestUserHasAHomeAndCaches(t *testing.T) {
-	said := prints(t, environment("LOCAL_USER_ID=1234"), "sh", "-c", `echo "$HOME"; touch ~/file && stat -c %u ~/file; go env GOPATH GOTOOLCHAIN GOCACHE GOMODCACHE; touch /go/file /go/bin/file "$(go env GOCACHE)/.." && echo writable`)
+	said := prints(t, environment("LOCAL_USER_ID=1234"), "sh", "-c", `echo "$HOME"; touch ~/file && stat -c %u ~/file; go env GOPATH GOTOOLCHAIN GOCACHE GOMODCACHE; mkdir -p "$(go env GOCACHE)" && touch /go/file /go/bin/file "$(go env GOCACHE)/file" && echo writable`)
 	assert.Equal(t, "/home/user\n1234\n/go\nlocal\n/caches/go-build-cache/1234\n/caches/go-mod-cache\nwritable",
 		strings.Replace(said, "/caches/go-mod-cache/1234", "/caches/go-mod-cache", 1))
 	assert.Equal(t, "/root", prints(t, environment("RUN_AS_ROOT=true"), "sh", "-c", "echo ~"))

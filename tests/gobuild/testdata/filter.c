@@ -20,4 +20,4 @@ int count(struct xdp_md *context)
 	return XDP_PASS;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char _license[] SEC("license") = "Dual BSD/GPL";
