@@ -65,11 +65,13 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 	}
 	say("looking for Debian's emulators for %s …", port)
 	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: -emulators"
-	if err := apt.Update(ctx); err != nil {
-		return "", newest, message.WithHint(err, again)
-	}
+	// One list of several may be out of step on a mirror: apt keeps the others.
+	updateErr := apt.Update(ctx)
 	if newest, err = apt.StaticEmulators(ctx); err != nil {
-		return "", newest, err
+		return "", newest, message.WithHint(cmp.Or(updateErr, err), again)
+	}
+	if updateErr != nil {
+		say("warning: not all of Debian's lists could be read; there may be newer emulators than %s: %v", newest.Version, updateErr)
 	}
 	say("fetching %s %s …", newest.Name, newest.Version)
 	deb, err := apt.Download(ctx, newest.Name, newest.Version)
