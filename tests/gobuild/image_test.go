@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -39,6 +40,30 @@ func TestGoRunsAndTestsOtherArchitectures(t *testing.T) {
 		assert.Equal(t, 1, r.status, "a test that fails does so here, too")
 		assert.Contains(t, r.stdout, "it is "+arch+", not none")
 	}
+}
+
+// What is built in the image for its own architecture runs there.
+func TestGoBuildsForItsOwnArchitecture(t *testing.T) {
+	assert.Equal(t, "hello from "+goarch(t), prints(t, source(t, "module"), "sh", "-c", "go build -o hello . && ./hello"))
+}
+
+// In an image for another architecture the emulators are for that as a host:
+// one runs this host's programs, itself run by what is registered here.
+func TestAForeignImagesEmulatorRunsThisHostsPrograms(t *testing.T) {
+	if goarch(t) == runtime.GOARCH {
+		t.Skip("the image is for this host")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "hello"), ".")
+	build.Dir = "testdata/module"
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	host, err := elfmagic.Lookup(runtime.GOARCH)
+	require.NoError(t, err)
+	said := prints(t, []string{"--volume", dir + ":/src:ro"}, "crossrun", "--emulator", "/usr/bin/qemu-"+host.Name+"-static", "/src/hello")
+	assert.Equal(t, "hello from "+runtime.GOARCH, said)
 }
 
 // crossrun runs a program of each port.

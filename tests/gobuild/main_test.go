@@ -87,7 +87,7 @@ func run(t *testing.T, name string, args ...string) result {
 // container runs a command in a container of the tested image.
 func container(t *testing.T, flags []string, args ...string) result {
 	t.Helper()
-	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--network", "none"}, flags, []string{tested(t)}, args)...)
+	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--platform", "linux/" + goarch(t), "--network", "none"}, flags, []string{tested(t)}, args)...)
 }
 
 // prints runs a command in a container, and returns what it prints; it must
