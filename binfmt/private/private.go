@@ -61,6 +61,7 @@ type setup struct {
 	Entries [][]byte // registrations
 	Path    []byte   // of the command; empty: none, exit
 	Args    [][]byte
+	Hold    *hold // instead of becoming the command
 }
 
 // failure is what it says if it cannot.
@@ -267,7 +268,7 @@ func become(configFD, resultFD string) {
 		fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use\n", marker)
 		os.Exit(125)
 	}
-	err := enter(in)
+	holds, err := enter(in, out)
 	if err == nil {
 		os.Exit(0) // there was no command
 	}
@@ -277,7 +278,11 @@ func become(configFD, resultFD string) {
 	if errors.As(err, &hinter) {
 		f.Hint = hinter.Hint()
 	}
-	_ = json.NewEncoder(out).Encode(f)
+	if holds {
+		_ = json.NewEncoder(out).Encode(held{Failure: &f})
+	} else {
+		_ = json.NewEncoder(out).Encode(f)
+	}
 	os.Exit(125)
 }
 
@@ -294,11 +299,35 @@ func inherited(number string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), marker), nil
 }
 
-func enter(in io.Reader) error {
+// enter sets the instance up. It reports whether it is, or was to be, held for
+// the parent.
+func enter(in io.Reader, out io.Writer) (holds bool, err error) {
 	var config setup
 	if err := json.NewDecoder(in).Decode(&config); err != nil {
-		return fmt.Errorf("cannot read what to set up: %w", err)
+		return false, fmt.Errorf("cannot read what to set up: %w", err)
 	}
+	if config.Hold != nil {
+		if err := config.mount(); err != nil {
+			return true, err
+		}
+		return true, config.Hold.stay(in, out)
+	}
+	if err := config.mount(); err != nil {
+		return false, err
+	}
+	path := string(config.Path)
+	if path == "" {
+		return false, nil
+	}
+	var args []string
+	for _, arg := range config.Args {
+		args = append(args, string(arg))
+	}
+	return false, &os.PathError{Op: "exec", Path: path, Err: unix.Exec(path, args, os.Environ())}
+}
+
+// mount mounts the instance and registers the entries.
+func (config *setup) mount() error {
 	// What is mounted here stays here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make mounts private: %w", err)
@@ -324,13 +353,5 @@ func enter(in io.Reader) error {
 			return err
 		}
 	}
-	path := string(config.Path)
-	if path == "" {
-		return nil
-	}
-	var args []string
-	for _, arg := range config.Args {
-		args = append(args, string(arg))
-	}
-	return &os.PathError{Op: "exec", Path: path, Err: unix.Exec(path, args, os.Environ())}
+	return nil
 }
