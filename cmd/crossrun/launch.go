@@ -64,6 +64,11 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
+	if !o.print {
+		if err := o.start(); err != nil {
+			return err
+		}
+	}
 	path, err := find(o.args)
 	if err != nil {
 		return err
@@ -79,50 +84,93 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	binary := p.binary()
 	foreign := binary.elfErr == nil && binary.header.Arch != native
 
-	// Whoever names an emulator, or a CPU to emulate, wants emulation.
-	forced := o.emulator != "" || o.cpu != ""
+	mode, err := o.mode()
+	if err != nil {
+		return err
+	}
 	var root string
 	var rootErr error
-	if foreign || forced {
-		root, rootErr = sysroot(binary, o.sysroot)
-	}
-	if !forced {
-		l := launch{path: p.path, argv: p.argv, why: "the kernel runs it"}
-		if root != "" && foreign {
-			l.env = []string{"QEMU_LD_PREFIX=" + root}
-		}
-		if o.print || o.verbose {
-			// What execve finds out by itself is looked up to be shown.
-			if why, ok := kernelRuns(binary, native); ok {
-				l.why = why
-				if o.print {
-					return show(o, l, stdout)
-				}
-				say(stderr, o, p, l)
-			} else {
-				l.path = ""
+	if foreign || mode == byEmulator {
+		named := o.sysroot
+		if named == "" && binary.elfErr == nil {
+			if named, err = settings(binary.header.Arch).sysroot(); err != nil {
+				return err
 			}
 		}
-		if l.path != "" && rootErr == nil {
+		root, rootErr = sysroot(binary, named)
+	}
+	l := launch{path: p.path, argv: p.argv, why: "the kernel runs it"}
+	if foreign {
+		if root != "" {
+			l.env = []string{"QEMU_LD_PREFIX=" + root}
+		}
+		l.env = append(l.env, settings(binary.header.Arch).cpu()...)
+	}
+	l.env = append(l.env, o.variables()...)
+	tell := func(l launch) { say(stderr, o, p, l) }
+
+	if mode == firstWay || mode == byKernel {
+		runs := true
+		if o.print || o.verbose {
+			// What execve finds out by itself is looked up to be shown.
+			if l.why, runs = kernelRuns(binary, native); runs && o.print {
+				return show(l, stdout)
+			}
+		}
+		if runs && rootErr == nil {
+			if o.verbose {
+				tell(l)
+			}
 			if err := l.exec(); !fallsBack(err, foreign) {
 				return refused(p, err)
 			}
 		}
+		if mode == byKernel && rootErr == nil {
+			return cannot(message.WithHint(fmt.Errorf("%s: the kernel has no enabled entry for it", p.path), "as root: register; without --kernel it is run all the same"))
+		}
 	}
-	if binary.elfErr != nil {
+	if binary.elfErr != nil && mode != byInstance {
 		return unusable(p, binary)
 	}
 	if rootErr != nil {
 		return cannot(rootErr)
 	}
-	l, err := emulate(o, binary, root, native)
+	var privateErr error
+	if mode == byInstance || mode == firstWay {
+		arch := native
+		if binary.elfErr == nil {
+			arch = binary.header.Arch
+		}
+		if !foreign {
+			arch = nil // what it starts is foreign
+		}
+		if o.print {
+			var i *instance
+			if i, privateErr = prepare(arch, instanceOptions{}); privateErr == nil {
+				i.Close()
+				return show(l.privately(), stdout)
+			}
+		} else {
+			privateErr = l.private(arch, tell)
+		}
+		if mode == byInstance {
+			return cannot(fmt.Errorf("%s: %w", p.path, privateErr))
+		}
+	}
+	l, err = emulate(o, binary, root, native)
 	if err != nil {
 		return err
 	}
-	if o.print {
-		return show(o, l, stdout)
+	if privateErr != nil {
+		l.why += fmt.Sprintf("; only the program itself is emulated, not what it starts: %v", privateErr)
+		if hint := message.Hint(privateErr); hint != "" {
+			l.why += " (" + hint + ")"
+		}
 	}
-	say(stderr, o, p, l)
+	if o.print {
+		return show(l, stdout)
+	}
+	tell(l)
 	return cannot(fmt.Errorf("%s: %w", l.path, l.exec()))
 }
 
@@ -195,8 +243,15 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 		if o.cpu != "" {
 			argv = append(argv, "-cpu", o.cpu)
 		}
-	} else if o.cpu != "" {
-		return launch{}, fmt.Errorf("--cpu: %s does not look like one of QEMU's emulators", found.Path)
+		if o.gdb != "" {
+			argv = append(argv, "-g", o.gdb)
+		}
+	} else {
+		for flag, value := range map[string]string{"--cpu": o.cpu, "--gdb": o.gdb} {
+			if value != "" {
+				return launch{}, fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag, found.Path)
+			}
+		}
 	}
 	path := binary.path
 	if strings.HasPrefix(path, "-") {
@@ -208,8 +263,15 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 		why = "--emulator names it"
 	case o.cpu != "":
 		why = "--cpu asks for emulation"
+	case o.direct:
+		why = "--direct asks for it"
 	}
-	return launch{path: found.Path, argv: append(append(argv, path), binary.argv[1:]...), why: why}, nil
+	l := launch{path: found.Path, argv: append(append(argv, path), binary.argv[1:]...), why: why}
+	if o.cpu == "" {
+		l.env = settings(arch).cpu()
+	}
+	l.env = append(l.env, o.variables()...)
+	return l, nil
 }
 
 // findEmulator returns the emulator that the options name, or that is
@@ -221,6 +283,9 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 			return nil, message.WithHint(fmt.Errorf("--emulator %s: %w", o.emulator, errors.Unwrap(err)), "name a file, or a command in PATH")
 		}
 		return &emulator.Emulator{Arch: arch, Path: path}, nil
+	}
+	if path, err := settings(arch).emulator(); path != "" || err != nil {
+		return &emulator.Emulator{Arch: arch, Path: path}, err
 	}
 	search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)
@@ -236,7 +301,7 @@ func isQEMU(path string) bool {
 }
 
 // show prints a launch as --print has it.
-func show(o *options, l launch, stdout io.Writer) error {
+func show(l launch, stdout io.Writer) error {
 	_, err := fmt.Fprintln(stdout, l)
 	return err
 }

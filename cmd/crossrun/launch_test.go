@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -228,12 +229,21 @@ func TestWhatIsPrintedFollowsFromTheOptionsAndTheProgram(t *testing.T) {
 
 	// An entry that is disabled is for none.
 	require.NoError(t, fs.Disable("odd"))
-	status, stdout, _ := called("--print", "--sysroot", root, dynamic)
+	status, stdout, _ := called("--direct", "--print", "--sysroot", root, dynamic)
 	if status == 0 {
 		assert.Contains(t, stdout, "-L "+root, "an emulator is used")
 	} else {
 		assert.Equal(t, exitCannot, status, "there is none")
 	}
+	status, stdout, _ = called("--private", "--print", "--sysroot", root, dynamic)
+	if status == 0 {
+		assert.Regexp(t, `^QEMU_LD_PREFIX=`+regexp.QuoteMeta(root)+` \S+ --private `+regexp.QuoteMeta(dynamic)+"\n$", stdout)
+	} else {
+		assert.Equal(t, exitCannot, status, "there is no emulator, or no instance")
+	}
+	status, stdout, stderr := called("--kernel", "--print", static)
+	assert.Equal(t, exitCannot, status, "%s%s", stdout, stderr)
+	assert.Contains(t, stderr, "the kernel has no enabled entry for it")
 }
 
 func TestAPathThatLooksLikeAFlagIsNone(t *testing.T) {
@@ -304,5 +314,28 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 		out.Reset()
 		say(&out, &options{}, test.program, l)
 		assert.Empty(t, out.String())
+	}
+}
+
+func TestWaysExcludeOneAnother(t *testing.T) {
+	for _, args := range []string{"--kernel --private", "--private --direct", "--direct --kernel", "--private --cpu max", "--kernel --emulator qemu-arm", "--private -g 1234", "--rootfs / --direct", "--rootfs / --cpu max", "--rootfs / --sysroot /"} {
+		status, stdout, stderr := called(append(strings.Fields(args), "/bin/true")...)
+		assert.Equal(t, exitFailed, status, args)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, "ask for different things", args)
+		assert.Contains(t, stderr, "crossrun: hint: leave one out\n", args)
+	}
+	for _, test := range []struct {
+		args string
+		way  way
+	}{
+		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--direct", byEmulator},
+		{"--cpu max", byEmulator}, {"--direct --emulator x --cpu max -g 1", byEmulator},
+	} {
+		var o options
+		require.NoError(t, o.flags().Parse(strings.Fields(test.args)))
+		way, err := o.mode()
+		require.NoError(t, err)
+		assert.Equal(t, test.way, way, test.args)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -30,6 +31,13 @@ const (
 const name = "crossrun"
 
 func main() {
+	if os.Args[0] == watcher {
+		if err := watch(os.Args); err != nil {
+			fmt.Fprintf(os.Stdout, "%v", err)
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 }
 
@@ -47,6 +55,13 @@ type options struct {
 	emulator string
 	sysroot  string
 	cpu      string
+	kernel   bool
+	private  bool
+	direct   bool
+	rootfs   string
+	gdb      string
+	strace   bool
+	timeout  time.Duration
 	print    bool
 	verbose  bool
 	version  bool
@@ -63,6 +78,13 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
 	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
+	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
+	f.BoolVar(&o.kernel, "kernel", false, "run the program by what is registered with the kernel, or fail")
+	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
+	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
+	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
+	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
+	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
 	f.BoolVar(&o.version, "version", false, "print the version")
@@ -95,7 +117,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		message.Error(stderr, name, message.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
 		return exitFailed
 	}
-	if err := crossrun(&o, stdout, stderr); err != nil {
+	if o.timeout < 0 {
+		message.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
+		return exitFailed
+	}
+	do := crossrun
+	if o.rootfs != "" {
+		do = crossrunRoot
+	}
+	if err := do(&o, stdout, stderr); err != nil {
 		message.Error(stderr, name, err)
 		var status *statusError
 		if errors.As(err, &status) {
@@ -104,6 +134,55 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return 0 // --print; execve does not return
+}
+
+// variables returns what the options add to the program's environment.
+func (o *options) variables() []string {
+	if o.strace {
+		return []string{"QEMU_STRACE=1"}
+	}
+	return nil
+}
+
+// start is called right before this process becomes the program.
+func (o *options) start() error {
+	if o.timeout > 0 {
+		return limit(o.timeout)
+	}
+	return nil
+}
+
+// A way is how a program is run.
+type way int
+
+const (
+	firstWay   way = iota // the first of these that works
+	byKernel              // by an entry in the kernel
+	byInstance            // in a private instance, with all that it starts
+	byEmulator            // by the emulator, the first process only
+)
+
+// mode returns the way that is asked for.
+func (o *options) mode() (way, error) {
+	mode, asked := firstWay, ""
+	for _, flag := range []struct {
+		name string
+		set  bool
+		way  way
+	}{
+		{"--kernel", o.kernel, byKernel}, {"--private", o.private, byInstance}, {"--direct", o.direct, byEmulator},
+		// Whoever names an emulator, or a CPU to emulate, wants emulation.
+		{"--emulator", o.emulator != "", byEmulator}, {"--cpu", o.cpu != "", byEmulator}, {"--gdb", o.gdb != "", byEmulator},
+	} {
+		if !flag.set {
+			continue
+		}
+		if asked != "" && mode != flag.way {
+			return firstWay, message.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
+		}
+		mode, asked = flag.way, flag.name
+	}
+	return mode, nil
 }
 
 // A statusError is an error with the exit status that it means.
@@ -120,17 +199,30 @@ func notFound(err error) error { return &statusError{err, exitNotFound} }
 func usage() string {
 	var o options
 	return `Usage: crossrun [flags] BINARY [ARG…]
+       crossrun --rootfs DIR COMMAND [ARG…]
 
-Runs BINARY, whichever architecture it is for. A program of the host's own is
-just executed. One of another architecture is executed too if the kernel has an
-enabled entry for it (see register), and otherwise given to QEMU's emulator.
-It takes no privilege, and registers nothing.
+Runs BINARY, whichever architecture it is for, and what it starts. It takes no
+privilege, and registers nothing on the machine. A program of the host's own is
+just executed; one of another architecture in the first of these ways that works:
 
-The program takes crossrun's place: exit status, signals, terminal, working
-directory, standard streams and environment are its own.
+  --kernel   by an enabled entry in the kernel (see register)
+  --private  in a binfmt_misc of its own, in which every emulator is registered:
+             programs, scripts and tests that start others work (Linux 6.7, where
+             users may make user namespaces)
+  --direct   by QEMU's emulator, which runs the program itself; what that
+             executes is left to the kernel
+
+The program takes crossrun's place: process ID, exit status, signals, terminal,
+working directory, standard streams and environment are its own. In a binfmt_misc
+of its own it is in a user namespace, too: files of other users seem to belong to
+nobody, set-user-ID programs such as sudo do not change the user, and root has no
+power over the machine.
 
 Examples:
   crossrun ./hello                       a program of any architecture
+  crossrun ./run-tests.sh                a script, if its #! line names a foreign program
+  crossrun --private make check          a native program, for the foreign ones that it starts
+  crossrun --rootfs ./debian-arm64 sh    a system of any architecture, as its root user
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?
@@ -141,8 +233,15 @@ programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
 Flags:
 ` + o.flags().FlagUsagesWrapped(100) + `
 A dynamically linked program needs its loader and libraries: they are looked
-for in / and in Debian's /usr/TRIPLET (libc6-ARCH-cross). QEMU_LD_PREFIX and
-QEMU's other variables are honoured.
+for in / and in Debian's /usr/TRIPLET (libc6-ARCH-cross).
+
+Environment, for flags that cannot be given; ARCH is any name of an architecture
+in capitals, such as ARM64 or S390X:
+  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH
+  CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
+  CROSSRUN_CPU_ARCH       the CPU model, for all processes
+QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and those
+that its manual lists.
 
 Exit status: the program's; 125 if crossrun fails, 126 if BINARY cannot be run,
 127 if it is not found.

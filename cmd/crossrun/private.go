@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/host"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// entries returns the entries of a private instance: one for each architecture
+// that the host does not run and that there is a static emulator for. Every
+// emulator is named by the file that the kernel is to hold.
+func entries(ctx context.Context) ([]binfmt.Entry, error) {
+	archs := elfmagic.Archs()
+	var native []*elfmagic.Arch
+	var nativeErr error
+	var wait sync.WaitGroup
+	wait.Go(func() { native, nativeErr = host.Native(ctx) })
+	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
+	found := make([]*emulator.Emulator, len(archs))
+	next := make(chan int, len(archs))
+	for i := range archs {
+		next <- i
+	}
+	close(next)
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := range next {
+				if named, err := settings(archs[i]).emulator(); err == nil && named != "" {
+					found[i], _ = emulator.Open(archs[i], named)
+					continue
+				}
+				found[i], _ = search.Find(archs[i])
+			}
+		})
+	}
+	wait.Wait()
+	if nativeErr != nil {
+		return nil, nativeErr
+	}
+	var list []binfmt.Entry
+	for i, e := range found {
+		if e == nil || slices.Contains(native, archs[i]) || !slices.Contains(native, e.Host) || e.Host == archs[i] {
+			continue
+		}
+		entry := binfmt.Entry{Name: archs[i].EntryName(), Pattern: archs[i].Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
+		if e.PassesArgv0() {
+			entry.Flags |= binfmt.PreserveArgv0
+		}
+		list = append(list, entry)
+	}
+	if len(list) == 0 {
+		return nil, message.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+	}
+	return list, nil
+}
+
+// An instance is a private instance of binfmt_misc, ready to be entered.
+type instance struct {
+	*private.Instance
+	emulators int
+}
+
+type instanceOptions = private.InstanceOptions
+
+// prepare sets up the private instance for a program of the architecture. The
+// error says why there is none.
+func prepare(arch *elfmagic.Arch, o instanceOptions) (*instance, error) {
+	ctx := context.Background()
+	list, err := entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if arch != nil && !slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
+		search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
+		if _, err := search.Find(arch); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("no emulator for %s can be registered", arch)
+	}
+	o.Entries = list
+	i, err := private.NewInstance(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &instance{i, len(list)}, nil
+}
+
+// privately returns the launch as a command: no other runs in the instance.
+func (l launch) privately() launch {
+	self, err := os.Executable()
+	if err != nil {
+		self = name
+	}
+	return launch{path: self, argv: append([]string{name, "--private", l.path}, l.argv[1:]...), env: l.env}
+}
+
+// private runs the program in a private instance. It returns only if that
+// cannot be had, or if it is only to be shown.
+func (l launch) private(arch *elfmagic.Arch, say func(launch)) error {
+	i, err := prepare(arch, instanceOptions{})
+	if err != nil {
+		return err
+	}
+	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
+	say(l)
+	err = i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...))
+	i.Close()
+	return err
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// rootPath is PATH in a root file system: what Debian's login gives root.
+const rootPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// rootEnvironment returns the environment of a command in a root file system:
+// the caller's, but for what names files that are not there.
+func rootEnvironment(environment []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(environment), func(v string) bool {
+		key, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "LD_LIBRARY_PATH", "LD_PRELOAD", "QEMU_LD_PREFIX"}, key)
+	})
+	return append(kept, "PATH="+rootPath, "HOME=/root")
+}
+
+// crossrunRoot runs the command in the root file system that the options name.
+func crossrunRoot(o *options, stdout, stderr io.Writer) error {
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"--kernel", o.kernel}, {"--direct", o.direct}, {"--emulator", o.emulator != ""}, {"--cpu", o.cpu != ""}, {"--sysroot", o.sysroot != ""}, {"--gdb", o.gdb != ""}} {
+		if flag.set {
+			return message.WithHint(fmt.Errorf("--rootfs and %s ask for different things", flag.name), "leave one out")
+		}
+	}
+	if err := existingDirectory("--rootfs", o.rootfs); err != nil {
+		return err
+	}
+	root, err := filepath.EvalSymlinks(o.rootfs)
+	if err == nil {
+		root, err = filepath.Abs(root)
+	}
+	if err != nil {
+		return fmt.Errorf("--rootfs: %w", err)
+	}
+	i, err := prepare(nil, instanceOptions{Root: root, Command: o.args[0], Path: rootPath})
+	if errors.Is(err, fs.ErrNotExist) {
+		return notFound(message.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
+	}
+	if err != nil {
+		return fmt.Errorf("--rootfs: %w", err)
+	}
+	defer i.Close()
+	l := launch{path: i.Path, argv: o.args}
+	if o.print {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return show(launch{path: self, argv: append([]string{name, "--rootfs", root}, o.args...)}, stdout)
+	}
+	if o.verbose {
+		fmt.Fprintf(stderr, "%s: %s becomes the root file system, with a binfmt_misc of its own and %d emulators: %s\n", name, root, i.emulators, l)
+	}
+	if err := o.start(); err != nil {
+		return err
+	}
+	return cannot(i.Exec(name, i.Path, o.args, append(rootEnvironment(os.Environ()), o.variables()...)))
+}
