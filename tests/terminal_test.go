@@ -1,0 +1,166 @@
+package tests
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+// A terminal is a pseudo-terminal, with what was written to its screen.
+type terminal struct {
+	t      *testing.T
+	master *os.File
+	mu     sync.Mutex
+	screen bytes.Buffer
+	seen   int // up to where expect has looked
+	shell  int // its process group
+}
+
+// interactive starts an interactive shell, with job control, in a terminal.
+func interactive(t *testing.T) *terminal {
+	t.Helper()
+	shell, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("job control is a shell's: ", err)
+	}
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals: ", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals: ", err)
+	}
+	defer slave.Close()
+	cmd := exec.Command(shell, "--norc", "--noprofile", "--noediting", "-i")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "HISTFILE=", "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, cmd.Start())
+	term := &terminal{t: t, master: master, shell: cmd.Process.Pid}
+	go func() {
+		buffer := make([]byte, 4096)
+		for {
+			n, err := master.Read(buffer)
+			term.mu.Lock()
+			term.screen.Write(buffer[:n])
+			term.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	term.expect("$ ")
+	return term
+}
+
+func (t *terminal) send(keys string) {
+	t.t.Helper()
+	_, err := t.master.WriteString(keys)
+	require.NoError(t.t, err)
+}
+
+// expect waits until a text comes after what was expected before.
+func (t *terminal) expect(text string) {
+	t.t.Helper()
+	var rest string
+	found := func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		rest = t.screen.String()[t.seen:]
+		before, _, ok := strings.Cut(rest, text)
+		if ok {
+			t.seen += len(before) + len(text)
+		}
+		return ok
+	}
+	for deadline := time.Now().Add(time.Minute); !found(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			require.FailNow(t.t, "not seen on the terminal", "%q in %q", text, rest)
+		}
+	}
+}
+
+// handOver waits until the shell has given the terminal to another process
+// group, whose the signals of the terminal are from then on.
+func (t *terminal) handOver() {
+	t.t.Helper()
+	require.Eventually(t.t, func() bool {
+		group, err := unix.IoctlGetInt(int(t.master.Fd()), unix.TIOCGPGRP)
+		return err == nil && group != t.shell
+	}, time.Minute, 5*time.Millisecond)
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlZ = "\x1a"
+)
+
+// A foreign program in a terminal asks for a password, learns of the window's
+// size, is stopped, goes on, and is interrupted, whichever way it is run.
+func TestTerminals(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	foreigners(t)
+	program := goProgram(t, "terminal", "arm64")
+	for _, way := range []string{"--private", "--direct", "--kernel"} {
+		t.Run(way, func(t *testing.T) {
+			if way == "--kernel" {
+				require.Zero(t, register(t, "--no-probe", "arm64").status)
+				defer func() { require.NoError(t, fs.Remove("qemu-aarch64")) }()
+			}
+			term := interactive(t)
+			resize := func(columns, rows uint16) {
+				require.NoError(t, unix.IoctlSetWinsize(int(term.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
+			}
+			resize(80, 24)
+			term.send(fmt.Sprintf("%s %s %s\n", command("crossrun").Path, way, program))
+			term.expect("password: ")
+			term.send("secret word\n")
+			term.expect("arm64 got 11 bytes, <nil>")
+			term.expect("window 80 x 24")
+			resize(100, 30)
+			term.expect("window 100 x 30")
+
+			term.send(ctrlZ)
+			term.expect("Stopped")
+			term.expect("$ ")
+			term.send("echo the shell has the terminal\n")
+			term.expect("\r\nthe shell has the terminal")
+			term.send("jobs %1\n")
+			term.expect("Stopped")
+			term.send("fg\n")
+			term.expect("crossrun") // the shell repeats the command
+			term.handOver()
+			resize(90, 20)
+			term.expect("window 90 x 20")
+			term.send(ctrlC)
+			term.expect("$ ")
+			term.send("echo status=$?\n")
+			term.expect("\r\nstatus=130")
+			term.mu.Lock()
+			defer term.mu.Unlock()
+			assert.NotContains(t, term.screen.String(), "secret", "a password is not shown")
+		})
+	}
+}
