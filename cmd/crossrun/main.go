@@ -59,6 +59,8 @@ type options struct {
 	private  bool
 	direct   bool
 	rootfs   string
+	env      string
+	link     string
 	gdb      string
 	strace   bool
 	timeout  time.Duration
@@ -85,6 +87,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
+	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
+	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that the go command looks for in PATH")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
 	f.BoolVar(&o.version, "version", false, "print the version")
@@ -110,6 +114,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
+	case o.env != "" || o.link != "":
+		if len(o.args) > 0 {
+			err = fmt.Errorf("--env and --link run no program: %q is too much", o.args[0])
+		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
 	}
@@ -121,11 +129,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		message.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
 		return exitFailed
 	}
-	do := crossrun
-	if o.rootfs != "" {
-		do = crossrunRoot
+	switch {
+	case o.env != "" || o.link != "":
+		if o.link != "" {
+			err = makeLinks(&o, stdout)
+		}
+		if err == nil && o.env != "" {
+			err = printEnvironment(&o, stdout)
+		}
+	case o.rootfs != "":
+		err = crossrunRoot(&o, stdout, stderr)
+	default:
+		err = crossrun(&o, stdout, stderr)
 	}
-	if err := do(&o, stdout, stderr); err != nil {
+	if err != nil {
 		message.Error(stderr, name, err)
 		var status *statusError
 		if errors.As(err, &status) {
@@ -200,6 +217,7 @@ func usage() string {
 	var o options
 	return `Usage: crossrun [flags] BINARY [ARG…]
        crossrun --rootfs DIR COMMAND [ARG…]
+       crossrun --env ARCH
 
 Runs BINARY, whichever architecture it is for, and what it starts. It takes no
 privilege, and registers nothing on the machine. A program of the host's own is
@@ -227,6 +245,9 @@ Examples:
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?
 
+To build and test for another architecture with Go, C and C++, CMake, Meson,
+pkg-config and Cargo:
+  eval "$(crossrun --env arm64)"
 Under the name go_linux_GOARCH_exec, in PATH, it is what the go command runs
 programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -209,4 +210,67 @@ func TestADirectoryThatIsNamedMustBeOne(t *testing.T) {
 	status, _, stderr := called("--sysroot", file, "/bin/true")
 	assert.Equal(t, exitFailed, status)
 	assert.Contains(t, stderr, "is not a directory")
+}
+
+// reachable skips a test of links to this program where its user may not go to
+// where the go command has put it.
+func reachable(t *testing.T) (self string) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	if _, err := os.Stat(self); err != nil {
+		t.Skip("the program that links would be to: ", err)
+	}
+	return self
+}
+
+func TestEnvIsForAShell(t *testing.T) {
+	self := reachable(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	status, stdout, stderr := called("--env", "linux/arm/v7")
+	require.Equal(t, 0, status, stderr)
+	out, err := exec.Command("/bin/sh", "-uec", stdout+`
+		echo $GOOS $GOARCH $GOARM; [ -f "$CMAKE_TOOLCHAIN_FILE" ]; [ -f "$CROSSRUN_MESON_CROSS_FILE" ]; echo $CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER; readlink "$(command -v go_linux_arm_exec)"`).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "linux arm 7\n"+self+"\n"+self+"\n", string(out))
+
+	root := t.TempDir()
+	t.Setenv("CROSSRUN_SYSROOT_S390X", root)
+	status, stdout, stderr = called("--env", "s390x")
+	require.Equal(t, 0, status, stderr)
+	assert.Contains(t, stdout, "export QEMU_LD_PREFIX="+root+"\n")
+
+	for _, test := range []struct {
+		args     []string
+		contains string
+	}{
+		{[]string{"--env", "amr64"}, "did you mean arm64?"},
+		{[]string{"--env", "arm64", "--sysroot", "/no/such"}, "--sysroot: stat /no/such"},
+		{[]string{"--env", "arm64", "./program"}, `run no program: "./program" is too much`},
+		{[]string{"--env", "hexagon"}, "crossrun: hint: "},
+	} {
+		status, stdout, stderr := called(test.args...)
+		assert.Equal(t, exitFailed, status, test.args)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, test.contains, test.args)
+	}
+}
+
+func TestLinkMakesTheGoCommandsHooks(t *testing.T) {
+	self := reachable(t)
+	dir := filepath.Join(t.TempDir(), "hooks")
+	status, stdout, stderr := called("--link", dir)
+	require.Equal(t, 0, status, stderr)
+	for line := range strings.Lines(stdout) {
+		to, err := os.Readlink(strings.TrimSpace(line))
+		require.NoError(t, err)
+		assert.Equal(t, self, to)
+	}
+	assert.Contains(t, stdout, filepath.Join(dir, "go_linux_s390x_exec")+"\n")
+	require.NoError(t, os.Remove(filepath.Join(dir, "go_linux_s390x_exec")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go_linux_s390x_exec"), nil, 0o644))
+	status, stdout, stderr = called("--link", dir)
+	assert.Equal(t, exitFailed, status)
+	assert.Empty(t, stdout)
+	assert.Contains(t, stderr, "go_linux_s390x_exec: is there, and is no link")
 }

@@ -1,0 +1,119 @@
+package crossenv
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// What WriteFiles makes, below its directory.
+const (
+	cmakeFile = "toolchain.cmake"
+	mesonFile = "cross.ini"
+	linkDir   = "bin" // in it the link that the go command looks for
+)
+
+// Dir returns the directory for the files of a target: one below crossrun/ in
+// the user's cache directory. Another sysroot has another directory, for builds
+// read the files again whenever they are configured.
+func Dir(arch *elfmagic.Arch, o Options) (string, error) {
+	t, err := prepare(arch, o)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", message.WithHint(fmt.Errorf("no directory for the toolchain files: %w", err), "set HOME or XDG_CACHE_HOME")
+	}
+	id := t.id()
+	if o.Sysroot != "" {
+		id += fmt.Sprintf("-%x", sha256.Sum256([]byte(filepath.Clean(o.Sysroot))))[:9]
+	}
+	return filepath.Join(cache, "crossrun", id), nil
+}
+
+// WriteFiles writes the CMake toolchain file and the Meson cross file into a
+// directory, which is made if it is missing, and the link for the go command.
+// Each appears as a whole or not at all, and stays as it is if it would not
+// change.
+func WriteFiles(dir string, arch *elfmagic.Arch, o Options) error {
+	cmake, err := CMakeToolchain(arch, o)
+	if err != nil {
+		return err
+	}
+	meson, err := MesonCrossFile(arch, o)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dir, cmakeFile), cmake); err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dir, mesonFile), meson); err != nil {
+		return err
+	}
+	if arch.GOARCH == "" || arch.GOARCH == runtime.GOARCH {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Join(dir, linkDir), 0o755); err != nil {
+		return err
+	}
+	return replaceLink(filepath.Join(dir, linkDir, linkName(arch)), o.Runner)
+}
+
+// replaceFile writes a file beside its place and renames it.
+func replaceFile(path string, content []byte) (err error) {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// replaceLink makes a symbolic link beside its place and renames it. What is no
+// link stays.
+func replaceLink(path, target string) error {
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	case info.Mode()&os.ModeSymlink == 0:
+		return message.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", quote(path))
+	default:
+		if old, err := os.Readlink(path); err == nil && old == target {
+			return nil
+		}
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".link-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	made := filepath.Join(dir, filepath.Base(path))
+	if err := os.Symlink(target, made); err != nil {
+		return err
+	}
+	return os.Rename(made, path)
+}

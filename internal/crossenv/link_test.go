@@ -1,0 +1,152 @@
+package crossenv
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// aRunner returns the path of a program that is not to be run.
+func aRunner(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "crossrun")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	return path
+}
+
+func TestLinksAreMadeForAllOfGosPorts(t *testing.T) {
+	runner := aRunner(t)
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	got, err := Link(dir, runner)
+	require.NoError(t, err)
+	assert.Contains(t, got, "go_linux_"+foreignGOARCH()+"_exec")
+	assert.NotContains(t, got, "go_linux_"+runtime.GOARCH+"_exec")
+	assert.True(t, slices.IsSorted(got))
+	assert.Equal(t, got, names(t, dir))
+	for _, name := range got {
+		to, err := os.Readlink(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, runner, to)
+	}
+
+	out, err := exec.Command("go", "tool", "dist", "list").Output()
+	require.NoError(t, err)
+	var want []string
+	for _, port := range strings.Fields(string(out)) {
+		if goarch, ok := strings.CutPrefix(port, "linux/"); ok && goarch != runtime.GOARCH {
+			want = append(want, "go_linux_"+goarch+"_exec")
+		}
+	}
+	assert.ElementsMatch(t, want, got, "go tool dist list")
+}
+
+func TestLinksThatAreThereAreKept(t *testing.T) {
+	runner := aRunner(t)
+	dir := t.TempDir()
+	first, err := Link(dir, runner)
+	require.NoError(t, err)
+
+	// One is gone, and one is relative.
+	require.NoError(t, os.Remove(filepath.Join(dir, first[0])))
+	relative, err := filepath.Rel(dir, runner)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, first[1])))
+	require.NoError(t, os.Symlink(relative, filepath.Join(dir, first[1])))
+	kept, err := os.Lstat(filepath.Join(dir, first[2]))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), nil, 0o644))
+
+	second, err := Link(dir, runner)
+	require.NoError(t, err)
+	assert.Equal(t, first, second)
+	assert.Equal(t, append(slices.Clone(first), "other"), names(t, dir))
+	to, err := os.Readlink(filepath.Join(dir, first[1]))
+	require.NoError(t, err)
+	assert.Equal(t, relative, to)
+	now, err := os.Lstat(filepath.Join(dir, first[2]))
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(kept, now))
+}
+
+func TestWhatSomebodyElseHasIsLeftAlone(t *testing.T) {
+	runner, other := aRunner(t), aRunner(t)
+	name := "go_linux_" + foreignGOARCH() + "_exec"
+	for what, test := range map[string]struct {
+		make func(path string) error
+		want string
+	}{
+		"a file":          {func(path string) error { return os.WriteFile(path, nil, 0o755) }, "is there, and is no link"},
+		"a directory":     {func(path string) error { return os.Mkdir(path, 0o755) }, "is there, and is no link"},
+		"another link":    {func(path string) error { return os.Symlink(other, path) }, "is a link to " + other},
+		"a dangling link": {func(path string) error { return os.Symlink("nowhere", path) }, "is a link to nowhere"},
+		"the same file":   {func(path string) error { return os.Link(runner, path) }, "is there, and is no link"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, name)
+			require.NoError(t, test.make(path))
+			got, err := Link(dir, runner)
+			assert.EqualError(t, err, path+": "+test.want)
+			assert.Contains(t, message.Hint(err), "nothing was changed")
+			assert.Empty(t, got)
+			assert.Equal(t, []string{name}, names(t, dir))
+		})
+	}
+}
+
+func TestEachForeignFileIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	for _, goarch := range []string{"mips", "riscv64"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "go_linux_"+goarch+"_exec"), nil, 0o644))
+	}
+	_, err := Link(dir, aRunner(t))
+	assert.ErrorContains(t, err, "go_linux_mips_exec")
+	assert.ErrorContains(t, err, "go_linux_riscv64_exec")
+}
+
+func TestLinksThatCannotBeMade(t *testing.T) {
+	runner := aRunner(t)
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	require.NoError(t, os.WriteFile(text, nil, 0o644))
+	before := names(t, dir)
+	for _, test := range []struct{ dir, runner, want, hint string }{
+		{dir, "crossrun", `runner: "crossrun" is not an absolute path`, "from / on"},
+		{dir, "/no/such/crossrun", "runner: stat /no/such/crossrun: no such file or directory", "crossrun's own file"},
+		{dir, text, "runner: " + text + " is no program", "crossrun's own file"},
+		{dir, dir, "runner: " + dir + " is no program", "crossrun's own file"},
+		{text, runner, text + ": is not a directory", "name a directory"},
+		{text + "/x", runner, "not a directory", ""},
+	} {
+		got, err := Link(test.dir, test.runner)
+		assert.ErrorContains(t, err, test.want)
+		assert.Contains(t, message.Hint(err), test.hint)
+		assert.Empty(t, got)
+		assert.Equal(t, before, names(t, dir))
+	}
+}
+
+// A link that fails takes those before it away again.
+func TestAllLinksOrNone(t *testing.T) {
+	runner := aRunner(t)
+	dir := filepath.Join(t.TempDir(), "new")
+	err := makeLinks(dir, runner, []string{"a", "b", "no/such/c"})
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	assert.NotEmpty(t, message.Hint(err))
+	assert.NoDirExists(t, dir)
+
+	dir = t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b"), nil, 0o644))
+	err = makeLinks(dir, runner, []string{"a", "b"})
+	assert.ErrorIs(t, err, os.ErrExist)
+	assert.Equal(t, []string{"b"}, names(t, dir))
+}
