@@ -96,7 +96,7 @@ func bench(bin string, rounds int) error {
 		return err
 	}
 
-	fmt.Println("\nrunning one arm64 program, nothing registered:")
+	fmt.Println("\nrunning one arm64 program, in each of the ways that there are:")
 	if err := clear(); err != nil {
 		return err
 	}
@@ -117,9 +117,15 @@ func bench(bin string, rounds int) error {
 	if err != nil {
 		return err
 	}
+	if out, err := exec.Command(register, "--no-probe", "arm64").CombinedOutput(); err != nil {
+		return fmt.Errorf("register: %w: %s", err, out)
+	}
 	return race([]contestant{
-		{name: "crossrun hello", argv: []string{crossrun, hello}},
+		{name: "crossrun --direct hello", argv: []string{crossrun, "--direct", hello}},
+		{name: "crossrun --private hello", argv: []string{crossrun, "--private", hello}},
+		{name: "crossrun --kernel hello", argv: []string{crossrun, "--kernel", hello}},
 		{name: filepath.Base(qemu.Path) + " hello", argv: []string{qemu.Path, hello}},
+		{name: "hello, registered", argv: []string{hello}},
 	}, rounds)
 }
 
