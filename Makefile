@@ -55,6 +55,11 @@ test-kernels: ## try register on other kernels and hosts, in virtual machines (a
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
 
+.PHONY: test-rootfs
+test-rootfs: emulators ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
+	@image/base/install-tools
+	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
+
 .PHONY: test-images
 test-images: ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	@image/base/install-tools
