@@ -195,7 +195,7 @@ func TestSysrootsAreFoundByTheLoader(t *testing.T) {
 	kerneltest.Instance(t)
 	for _, port := range []cPort{{"arm-linux-gnueabi", "arm"}, {"arm-linux-gnueabihf", "arm"}} {
 		hello := cHello(t, port, "dynamic")
-		r := crossrun(t, "--print", hello)
+		r := crossrun(t, "--direct", "--print", hello)
 		assert.Contains(t, r.stdout, "-L /usr/"+port.triplet+" ")
 		assert.Equal(t, 0, r.status)
 	}
@@ -318,13 +318,18 @@ func TestPrintSaysWhatWouldBeRun(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	found := findEmulator(t, lookup(t, "arm64"))
-	r := crossrun(t, "--print", hello, "a b")
+	r := crossrun(t, "--direct", "--print", hello, "a b")
 	assert.Equal(t, result{stdout: fmt.Sprintf("%s -0 %s %s 'a b'\n", found.Path, hello, hello)}, r)
+	r = crossrun(t, "--print", hello, "a b")
+	assert.Equal(t, result{stdout: fmt.Sprintf("%s --private %s 'a b'\n", command("crossrun").Path, hello)}, r)
 
 	r = crossrun(t, "-v", hello)
 	assert.Equal(t, goSaying("arm64", hello), r.stdout)
 	assert.Contains(t, r.stderr, "linux/arm64, static")
-	assert.Contains(t, r.stderr, "no entry in the kernel is for it")
+	assert.Regexp(t, `a private instance of binfmt_misc with \d+ emulators runs it`, r.stderr)
+	r = crossrun(t, "--direct", "-v", hello)
+	assert.Equal(t, goSaying("arm64", hello), r.stdout)
+	assert.Contains(t, r.stderr, "--direct asks for it: "+found.Path)
 
 	require.Equal(t, 0, register(t, "arm64").status)
 	r = crossrun(t, "--print", hello, "a b")
