@@ -2,9 +2,9 @@ package crossenv
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,7 +34,10 @@ func Dir(arch *elfmagic.Arch, o Options) (string, error) {
 	}
 	id := t.id()
 	if o.Sysroot != "" {
-		id += fmt.Sprintf("-%x", sha256.Sum256([]byte(filepath.Clean(o.Sysroot))))[:9]
+		// To tell sysroots apart no more is needed, and no start is slower for it.
+		hash := fnv.New64a()
+		hash.Write([]byte(filepath.Clean(o.Sysroot)))
+		id += fmt.Sprintf("-%016x", hash.Sum64())
 	}
 	return filepath.Join(cache, "crossrun", id), nil
 }

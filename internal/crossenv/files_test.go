@@ -143,7 +143,7 @@ func TestEveryTargetHasADirectoryOfItsOwn(t *testing.T) {
 	assert.Equal(t, "/cache/crossrun/armhf", dir("linux/arm/v7", ""))
 	assert.Equal(t, "/cache/crossrun/armel", dir("linux/arm/v5", ""))
 	assert.Equal(t, "/cache/crossrun/armel-v6", dir("linux/arm/v6", ""))
-	assert.Regexp(t, "^/cache/crossrun/arm64-[0-9a-f]{8}$", dir("arm64", "/srv/a"))
+	assert.Regexp(t, "^/cache/crossrun/arm64-[0-9a-f]{16}$", dir("arm64", "/srv/a"))
 	assert.Equal(t, dir("arm64", "/srv/a"), dir("arm64", "/srv/a/"))
 	assert.NotEqual(t, dir("arm64", "/srv/a"), dir("arm64", "/srv/b"))
 

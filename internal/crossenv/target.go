@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/message"
@@ -75,20 +76,22 @@ type goVariable struct {
 //
 // MIPS is hard-float, as Debian's C is. Softfloat is for CPUs without an FPU:
 // QEMU's have one. It is said although it is Go's default, because go env -w or
-// the shell may have it otherwise.
-var goVariables = map[string]goVariable{
-	"386":      {"GO386", "", same("sse2")},
-	"amd64":    {"GOAMD64", "", same("v1", "v2", "v3", "v4")},
-	"arm":      {"GOARM", "", map[string]string{"v5": "5", "v6": "6", "v7": "7", "v8": "7"}},
-	"arm64":    {"GOARM64", "", arm64Values()},
-	"mips":     {"GOMIPS", "hardfloat", nil},
-	"mipsle":   {"GOMIPS", "hardfloat", nil},
-	"mips64":   {"GOMIPS64", "hardfloat", nil},
-	"mips64le": {"GOMIPS64", "hardfloat", nil},
-	"ppc64":    {"GOPPC64", "", same("power8", "power9", "power10")},
-	"ppc64le":  {"GOPPC64", "", same("power8", "power9", "power10")},
-	"riscv64":  {"GORISCV64", "", same("rva20u64", "rva22u64", "rva23u64")},
-}
+// the shell may have it otherwise. They are not made at each start.
+var goVariables = sync.OnceValue(func() map[string]goVariable {
+	return map[string]goVariable{
+		"386":      {"GO386", "", same("sse2")},
+		"amd64":    {"GOAMD64", "", same("v1", "v2", "v3", "v4")},
+		"arm":      {"GOARM", "", map[string]string{"v5": "5", "v6": "6", "v7": "7", "v8": "7"}},
+		"arm64":    {"GOARM64", "", arm64Values()},
+		"mips":     {"GOMIPS", "hardfloat", nil},
+		"mipsle":   {"GOMIPS", "hardfloat", nil},
+		"mips64":   {"GOMIPS64", "hardfloat", nil},
+		"mips64le": {"GOMIPS64", "hardfloat", nil},
+		"ppc64":    {"GOPPC64", "", same("power8", "power9", "power10")},
+		"ppc64le":  {"GOPPC64", "", same("power8", "power9", "power10")},
+		"riscv64":  {"GORISCV64", "", same("rva20u64", "rva22u64", "rva23u64")},
+	}
+})
 
 // same returns variants that Go's values are called like.
 func same(names ...string) map[string]string {
@@ -164,7 +167,7 @@ func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
 
 // setGo sets Go's variable for a variant, which may be empty.
 func (t *target) setGo(variant string) error {
-	v := goVariables[t.arch.GOARCH]
+	v := goVariables()[t.arch.GOARCH]
 	t.goName, t.goValue = v.name, v.standard
 	if variant != "" {
 		t.goValue = v.values[variant]
@@ -244,7 +247,7 @@ func (t *target) machine() string {
 // id returns a name for files that are for the target.
 func (t *target) id() string {
 	id := t.port
-	if t.goValue != "" && t.arch.GOARCH != "arm" && t.goValue != goVariables[t.arch.GOARCH].standard {
+	if t.goValue != "" && t.arch.GOARCH != "arm" && t.goValue != goVariables()[t.arch.GOARCH].standard {
 		return id + "-" + t.goValue
 	}
 	for _, r := range rows {

@@ -160,7 +160,7 @@ func TestGoTakesItsVariables(t *testing.T) {
 		require.NoError(t, err, "%s %s: %s", goarch, variable, out)
 		return strings.Fields(strings.Trim(string(out), "[]\n"))
 	}
-	for goarch, v := range goVariables {
+	for goarch, v := range goVariables() {
 		values := slices.Collect(maps.Values(v.values))
 		if v.standard != "" {
 			values = append(values, v.standard)

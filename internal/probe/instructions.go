@@ -1,6 +1,9 @@
 package probe
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 // ExitCode is the exit status of a program that ran to its end.
 const ExitCode = 42
@@ -52,41 +55,43 @@ const (
 // architecture, by llvm-mc for hexagon, and by hand from the instruction set's
 // manual for loongarch64 and microblaze. System call numbers and conventions:
 // syscall(2), and arch/*/kernel/syscalls/syscall.tbl in Linux.
-var recipes = map[string]recipe{
-	"aarch64":      {unit: 4, littleCode: true, instructions: aarch64},
-	"aarch64_be":   {unit: 4, littleCode: true, instructions: aarch64},
-	"alpha":        {unit: 4, instructions: alpha},
-	"arm":          {unit: 4, flags: efARMEABI5, instructions: arm},
-	"armeb":        {unit: 4, flags: efARMEABI5, instructions: arm},
-	"hexagon":      {unit: 4, flags: efHexagonV67, instructions: hexagon},
-	"hppa":         {unit: 4, instructions: hppa},
-	"i386":         {unit: 1, instructions: i386},
-	"loongarch64":  {unit: 4, flags: efLoongArchLP64, instructions: loongarch64},
-	"m68k":         {unit: 2, instructions: m68k},
-	"microblaze":   {unit: 4, instructions: microblaze},
-	"microblazeel": {unit: 4, instructions: microblaze},
-	"mips":         {unit: 4, flags: efMIPSO32, instructions: mips(4003, 4001)},
-	"mips64":       {unit: 4, instructions: mips(5000, 5058)},
-	"mips64el":     {unit: 4, instructions: mips(5000, 5058)},
-	"mipsel":       {unit: 4, flags: efMIPSO32, instructions: mips(4003, 4001)},
-	"mipsn32":      {unit: 4, flags: efMIPSN32, instructions: mips(6000, 6058)},
-	"mipsn32el":    {unit: 4, flags: efMIPSN32, instructions: mips(6000, 6058)},
-	"or1k":         {unit: 4, instructions: or1k},
-	"ppc":          {unit: 4, instructions: ppc},
-	"ppc64":        {unit: 4, flags: efPPC64ELFv2, instructions: ppc},
-	"ppc64le":      {unit: 4, flags: efPPC64ELFv2, instructions: ppc},
-	"riscv32":      {unit: 4, instructions: riscv},
-	"riscv64":      {unit: 4, instructions: riscv},
-	"s390x":        {unit: 2, instructions: s390x},
-	"sh4":          {unit: 2, flags: efSH4, instructions: sh4},
-	"sh4eb":        {unit: 2, flags: efSH4, instructions: sh4},
-	"sparc":        {unit: 4, instructions: sparc},
-	"sparc32plus":  {unit: 4, flags: efSPARC32PLUS, instructions: sparc},
-	"sparc64":      {unit: 4, instructions: sparc64},
-	"x86_64":       {unit: 1, instructions: x86_64},
-	"xtensa":       {unit: 1, instructions: xtensa},
-	"xtensaeb":     {unit: 1, instructions: xtensaeb},
-}
+var recipes = sync.OnceValue(func() map[string]recipe {
+	return map[string]recipe{
+		"aarch64":      {unit: 4, littleCode: true, instructions: aarch64},
+		"aarch64_be":   {unit: 4, littleCode: true, instructions: aarch64},
+		"alpha":        {unit: 4, instructions: alpha},
+		"arm":          {unit: 4, flags: efARMEABI5, instructions: arm},
+		"armeb":        {unit: 4, flags: efARMEABI5, instructions: arm},
+		"hexagon":      {unit: 4, flags: efHexagonV67, instructions: hexagon},
+		"hppa":         {unit: 4, instructions: hppa},
+		"i386":         {unit: 1, instructions: i386},
+		"loongarch64":  {unit: 4, flags: efLoongArchLP64, instructions: loongarch64},
+		"m68k":         {unit: 2, instructions: m68k},
+		"microblaze":   {unit: 4, instructions: microblaze},
+		"microblazeel": {unit: 4, instructions: microblaze},
+		"mips":         {unit: 4, flags: efMIPSO32, instructions: mips(4003, 4001)},
+		"mips64":       {unit: 4, instructions: mips(5000, 5058)},
+		"mips64el":     {unit: 4, instructions: mips(5000, 5058)},
+		"mipsel":       {unit: 4, flags: efMIPSO32, instructions: mips(4003, 4001)},
+		"mipsn32":      {unit: 4, flags: efMIPSN32, instructions: mips(6000, 6058)},
+		"mipsn32el":    {unit: 4, flags: efMIPSN32, instructions: mips(6000, 6058)},
+		"or1k":         {unit: 4, instructions: or1k},
+		"ppc":          {unit: 4, instructions: ppc},
+		"ppc64":        {unit: 4, flags: efPPC64ELFv2, instructions: ppc},
+		"ppc64le":      {unit: 4, flags: efPPC64ELFv2, instructions: ppc},
+		"riscv32":      {unit: 4, instructions: riscv},
+		"riscv64":      {unit: 4, instructions: riscv},
+		"s390x":        {unit: 2, instructions: s390x},
+		"sh4":          {unit: 2, flags: efSH4, instructions: sh4},
+		"sh4eb":        {unit: 2, flags: efSH4, instructions: sh4},
+		"sparc":        {unit: 4, instructions: sparc},
+		"sparc32plus":  {unit: 4, flags: efSPARC32PLUS, instructions: sparc},
+		"sparc64":      {unit: 4, instructions: sparc64},
+		"x86_64":       {unit: 1, instructions: x86_64},
+		"xtensa":       {unit: 1, instructions: xtensa},
+		"xtensaeb":     {unit: 1, instructions: xtensaeb},
+	}
+})
 
 var aarch64 = []uint32{
 	0xd2800000, // mov x0, #0

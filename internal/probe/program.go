@@ -21,7 +21,7 @@ func NativeProgram(arch *elfmagic.Arch) ([]byte, error) { return program(arch, e
 
 // program returns an executable whose instructions come after the given ones.
 func program(arch *elfmagic.Arch, version byte, first ...uint32) ([]byte, error) {
-	recipe, ok := recipes[arch.Name]
+	recipe, ok := recipes()[arch.Name]
 	if !ok {
 		return nil, fmt.Errorf("no program is known for %s", arch)
 	}
