@@ -36,7 +36,10 @@ type Instance struct {
 
 // InstanceOptions say what an instance has.
 type InstanceOptions struct {
-	Entries []binfmt.Entry // registered in this order: the last is tried first
+	// Entries returns what is registered, in this order: the last is tried
+	// first. It is called when the namespaces are there, while another process
+	// prepares them, and not if they are denied.
+	Entries func() ([]binfmt.Entry, error)
 
 	// Root, if it is set, is the directory that becomes the root file system,
 	// with this one's /proc, /sys and /dev, and resolv.conf in the place of its
@@ -61,7 +64,7 @@ type held struct {
 	Holder  int    // process that has the second namespace; 0: none
 }
 
-// NewInstance sets an instance up. Errors are *Error.
+// NewInstance sets an instance up. Errors are *Error, or those of Entries.
 //
 // Unless there is a Root, a program has in it the users and groups that it has
 // outside: root has all of its namespace's, anybody else their own user and
@@ -78,17 +81,6 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	config := setup{Hold: &hold{Root: []byte(o.Root), Command: []byte(o.Command), PATH: []byte(o.Path), UID: -1, GID: -1}}
 	if o.Root == "" && os.Geteuid() != 0 {
 		config.Hold.UID, config.Hold.GID = os.Geteuid(), os.Getegid()
-	}
-	for _, e := range o.Entries {
-		line, err := e.MarshalText()
-		if err != nil {
-			return nil, &Error{Err: err}
-		}
-		config.Entries = append(config.Entries, line)
-	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return nil, &Error{Err: err}
 	}
 
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
@@ -118,6 +110,12 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	}
 	configIn.Close()
 	resultOut.Close()
+	text, err := config.text(o.Entries)
+	if err != nil {
+		configOut.Close()
+		_ = cmd.Wait()
+		return nil, err
+	}
 	_, writeErr := configOut.Write(text)
 	var answer held
 	readErr := json.NewDecoder(resultIn).Decode(&answer)
@@ -130,7 +128,7 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	_ = cmd.Wait()
 	switch {
 	case answer.Failure != nil:
-		return nil, &Error{Err: &remoteError{answer.Failure.Message, answer.Failure.Errno}, hint: answer.Failure.Hint}
+		return nil, answer.Failure.error()
 	case writeErr != nil || readErr != nil:
 		return nil, &Error{Err: errors.Join(errors.New("the process that sets it up ended"), writeErr, readErr)}
 	case err != nil:
@@ -138,6 +136,26 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 		return nil, &Error{Err: err}
 	}
 	return instance, nil
+}
+
+// text returns what the second process reads.
+func (config *setup) text(entries func() ([]binfmt.Entry, error)) ([]byte, error) {
+	list, err := entries()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		line, err := e.MarshalText()
+		if err != nil {
+			return nil, &Error{Err: err}
+		}
+		config.Entries = append(config.Entries, line)
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, &Error{Err: err}
+	}
+	return text, nil
 }
 
 // open opens the namespaces and the working directory of the processes.

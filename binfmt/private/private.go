@@ -71,6 +71,10 @@ type failure struct {
 	Errno   syscall.Errno
 }
 
+func (f *failure) error() error {
+	return &Error{Err: &remoteError{f.Message, f.Errno}, hint: f.Hint}
+}
+
 // An Error says why a command did not come to run in an instance of its own.
 // It wraps an errno where there is one.
 type Error struct {
@@ -144,11 +148,11 @@ func (c *Cmd) Start() error {
 		return nil
 	}
 	_ = c.Cmd.Wait()
-	var f failure
-	if json.Unmarshal(result, &f) != nil {
+	var answer held
+	if json.Unmarshal(result, &answer) != nil || answer.Failure == nil {
 		return &Error{Err: errors.Join(errors.New("the process that sets it up ended"), writeErr, readErr)}
 	}
-	return &Error{Err: &remoteError{f.Message, f.Errno}, hint: f.Hint}
+	return answer.Failure.error()
 }
 
 // Run starts the command and waits for it, as exec.Cmd.Run does.
@@ -268,7 +272,7 @@ func become(configFD, resultFD string) {
 		fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use\n", marker)
 		os.Exit(125)
 	}
-	holds, err := enter(in, out)
+	err := enter(in, out)
 	if err == nil {
 		os.Exit(0) // there was no command
 	}
@@ -278,11 +282,7 @@ func become(configFD, resultFD string) {
 	if errors.As(err, &hinter) {
 		f.Hint = hinter.Hint()
 	}
-	if holds {
-		_ = json.NewEncoder(out).Encode(held{Failure: &f})
-	} else {
-		_ = json.NewEncoder(out).Encode(f)
-	}
+	_ = json.NewEncoder(out).Encode(held{Failure: &f})
 	os.Exit(125)
 }
 
@@ -299,35 +299,42 @@ func inherited(number string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), marker), nil
 }
 
-// enter sets the instance up. It reports whether it is, or was to be, held for
-// the parent.
-func enter(in io.Reader, out io.Writer) (holds bool, err error) {
+// enter sets the instance up, and becomes the command or holds the instance for
+// the parent. What takes no configuration is done while that is made.
+func enter(in io.Reader, out io.Writer) error {
+	if err := mount(); err != nil {
+		return err
+	}
 	var config setup
 	if err := json.NewDecoder(in).Decode(&config); err != nil {
-		return false, fmt.Errorf("cannot read what to set up: %w", err)
+		return fmt.Errorf("cannot read what to set up: %w", err)
+	}
+	fs := binfmt.New("")
+	for _, line := range config.Entries {
+		var e binfmt.Entry
+		if err := e.UnmarshalText(line); err != nil {
+			return err
+		}
+		if err := fs.Register(e); err != nil {
+			return err
+		}
 	}
 	if config.Hold != nil {
-		if err := config.mount(); err != nil {
-			return true, err
-		}
-		return true, config.Hold.stay(in, out)
-	}
-	if err := config.mount(); err != nil {
-		return false, err
+		return config.Hold.stay(in, out)
 	}
 	path := string(config.Path)
 	if path == "" {
-		return false, nil
+		return nil
 	}
 	var args []string
 	for _, arg := range config.Args {
 		args = append(args, string(arg))
 	}
-	return false, &os.PathError{Op: "exec", Path: path, Err: unix.Exec(path, args, os.Environ())}
+	return &os.PathError{Op: "exec", Path: path, Err: unix.Exec(path, args, os.Environ())}
 }
 
-// mount mounts the instance and registers the entries.
-func (config *setup) mount() error {
+// mount mounts the instance.
+func mount() error {
 	// What is mounted here stays here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make mounts private: %w", err)
@@ -342,16 +349,6 @@ func (config *setup) mount() error {
 			}
 		}
 		return &Error{Err: err, hint: "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"}
-	}
-	fs := binfmt.New("")
-	for _, line := range config.Entries {
-		var e binfmt.Entry
-		if err := e.UnmarshalText(line); err != nil {
-			return err
-		}
-		if err := fs.Register(e); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -18,11 +18,10 @@ import (
 )
 
 // entries returns the entries of a private instance: one for each architecture
-// that the host does not run and that there is a static emulator for. Every
-// emulator is named by the file that the kernel is to hold.
-func entries(ctx context.Context) ([]binfmt.Entry, error) {
+// that the host does not run and that there is a static emulator for. It also
+// returns those that the host runs.
+func entries(ctx context.Context) (list []binfmt.Entry, native []*elfmagic.Arch, err error) {
 	archs := elfmagic.Archs()
-	var native []*elfmagic.Arch
 	var nativeErr error
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
@@ -46,9 +45,8 @@ func entries(ctx context.Context) ([]binfmt.Entry, error) {
 	}
 	wait.Wait()
 	if nativeErr != nil {
-		return nil, nativeErr
+		return nil, nil, nativeErr
 	}
-	var list []binfmt.Entry
 	for i, e := range found {
 		if e == nil || slices.Contains(native, archs[i]) || !slices.Contains(native, e.Host) || e.Host == archs[i] {
 			continue
@@ -60,9 +58,9 @@ func entries(ctx context.Context) ([]binfmt.Entry, error) {
 		list = append(list, entry)
 	}
 	if len(list) == 0 {
-		return nil, message.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+		return nil, nil, message.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
 	}
-	return list, nil
+	return list, native, nil
 }
 
 // An instance is a private instance of binfmt_misc, ready to be entered.
@@ -77,23 +75,27 @@ type instanceOptions = private.InstanceOptions
 // error says why there is none.
 func prepare(arch *elfmagic.Arch, o instanceOptions) (*instance, error) {
 	ctx := context.Background()
-	list, err := entries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if arch != nil && !slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
+	emulators := 0
+	o.Entries = func() ([]binfmt.Entry, error) {
+		list, native, err := entries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		emulators = len(list)
+		if arch == nil || slices.Contains(native, arch) || slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
+			return list, nil
+		}
 		search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
 		if _, err := search.Find(arch); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("no emulator for %s can be registered", arch)
 	}
-	o.Entries = list
 	i, err := private.NewInstance(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return &instance{i, len(list)}, nil
+	return &instance{i, emulators}, nil
 }
 
 // privately returns the launch as a command: no other runs in the instance.

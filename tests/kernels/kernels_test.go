@@ -170,10 +170,16 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 		plan.Step{Name: "entries", Entries: true},
 	)
 	for _, goarch := range g.programs(t) {
-		steps = append(steps, plan.Step{Name: "crossrun " + goarch, Argv: []string{crossrun, hello(goarch), "x"}})
+		steps = append(steps,
+			plan.Step{Name: "crossrun " + goarch, Argv: []string{crossrun, hello(goarch), "x"}},
+			plan.Step{Name: "private " + goarch, Argv: []string{crossrun, "--private", "-v", hello(goarch), "x"}})
 	}
 	return steps
 }
+
+// private reports whether the guest's kernel lets user namespaces have a
+// binfmt_misc of their own: Linux 6.7, of which Debian 12 is not.
+func (g guest) private() bool { return g.suite != "bookworm" }
 
 // programs are the GOARCHs of the programs that are run.
 func (g guest) programs(t *testing.T) []string {
@@ -260,6 +266,14 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 		for _, way := range []string{"run ", "chroot ", "crossrun "} {
 			assert.Equal(t, said, succeeded(way+goarch).Stdout, way+goarch)
 		}
+		if g.private() {
+			assert.Equal(t, said, succeeded("private "+goarch).Stdout, goarch)
+			continue
+		}
+		o := outcomes["private "+goarch]
+		assert.Equal(t, 126, o.Status, "%+v", o)
+		assert.Contains(t, o.Stderr, "private instance of binfmt_misc: ")
+		assert.Contains(t, o.Stderr, "6.7", "which kernel has them")
 	}
 	for _, a := range reported("again").Architectures {
 		assert.Equal(t, "keep", a.Action, a.Platform)
