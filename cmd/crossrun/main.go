@@ -254,7 +254,8 @@ programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
 Flags:
 ` + o.flags().FlagUsagesWrapped(100) + `
 A dynamically linked program needs its loader and libraries: they are looked
-for in / and in Debian's /usr/TRIPLET (libc6-ARCH-cross).
+for in / and where Debian's, Fedora's, openSUSE's and Gentoo's cross packages have
+them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
 
 Environment, for flags that cannot be given; ARCH is any name of an architecture
 in capitals, such as ARM64 or S390X:

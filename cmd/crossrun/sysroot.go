@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -31,12 +32,42 @@ func sysroot(p *program, named string) (string, error) {
 	if hasLoader("/", p) {
 		return "", nil
 	}
-	for _, port := range p.header.Arch.Debian {
-		if dir := "/usr/" + port.Triplet; hasLoader(dir, p) {
+	for _, dir := range systemRoots("/usr", p.header.Arch) {
+		if hasLoader(dir, p) {
 			return dir, nil
 		}
 	}
 	return "", missingLoader(p, "/")
+}
+
+// systemRoots returns the directories in which distributions have other
+// architectures' libraries, as far as they are there:
+//
+//	TRIPLET                          Debian, Ubuntu (libc6-ARCH-cross), Arch Linux
+//	TRIPLET/sys-root                 cross compilers that are built by hand
+//	ARCH-redhat-linux/sys-root/fcNN  Fedora (sysroot-ARCH-fcNN-glibc)
+//	ARCH-suse-linux/sys-root         openSUSE (cross-ARCH-glibc-devel)
+//	ARCH-unknown-linux-*             Gentoo (crossdev)
+//	ARCH-linux-musl*                 musl's cross compilers
+//
+// Nix needs none: its programs name their loader in the store.
+func systemRoots(usr string, arch *elfmagic.Arch) []string {
+	var patterns []string
+	for _, port := range arch.Debian {
+		patterns = append(patterns, port.Triplet, port.Triplet+"/sys-root")
+	}
+	names := append([]string{arch.Name}, arch.Uname...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		patterns = append(patterns, name+"-redhat-linux/sys-root/*", name+"-suse-linux/sys-root", name+"-unknown-linux-*", name+"-linux-musl*")
+	}
+	var dirs []string
+	for _, pattern := range patterns {
+		found, _ := filepath.Glob(filepath.Join(usr, pattern)) // an error is a bad pattern
+		slices.Reverse(found)                                  // the newest release comes first
+		dirs = append(dirs, found...)
+	}
+	return dirs
 }
 
 // hasLoader reports whether a program's loader is below root, and is of the

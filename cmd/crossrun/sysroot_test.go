@@ -130,3 +130,28 @@ func TestAMissingLoadersHintSaysWhereItIsHad(t *testing.T) {
 		}
 	}
 }
+
+func TestSystemRootsAreThoseThatDistributionsHave(t *testing.T) {
+	usr := t.TempDir()
+	for _, dir := range []string{
+		"aarch64-linux-gnu/lib", "aarch64-redhat-linux/sys-root/fc40", "aarch64-redhat-linux/sys-root/fc41", "aarch64-suse-linux/sys-root",
+		"aarch64-unknown-linux-gnu", "aarch64-linux-musl", "s390x-linux-gnu", "s390x-redhat-linux/sys-root/fc41", "arm-linux-gnueabihf",
+		"arm-linux-gnueabi", "armv7l-unknown-linux-gnueabihf", "aarch64-none-elf", "aarch64_be-linux-gnu",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Join(usr, dir), 0o755))
+	}
+	for arch, want := range map[string]string{
+		"arm64": "aarch64-linux-gnu aarch64-redhat-linux/sys-root/fc41 aarch64-redhat-linux/sys-root/fc40 aarch64-suse-linux/sys-root aarch64-unknown-linux-gnu aarch64-linux-musl",
+		"s390x": "s390x-linux-gnu s390x-redhat-linux/sys-root/fc41",
+		"arm":   "arm-linux-gnueabihf arm-linux-gnueabi armv7l-unknown-linux-gnueabihf",
+		"sparc": "",
+	} {
+		var got []string
+		for _, dir := range systemRoots(usr, lookup(t, arch)) {
+			relative, err := filepath.Rel(usr, dir)
+			require.NoError(t, err)
+			got = append(got, relative)
+		}
+		assert.Equal(t, strings.Fields(want), append([]string{}, got...), arch)
+	}
+}
