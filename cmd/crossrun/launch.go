@@ -15,6 +15,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/shell"
 )
 
 // A launch is what execve is called with, and why.
@@ -31,25 +32,13 @@ func (l launch) String() string {
 	var words []string
 	for _, v := range l.env {
 		key, value, _ := strings.Cut(v, "=")
-		words = append(words, key+"="+quote(value))
+		words = append(words, key+"="+shell.Quote(value))
 	}
-	words = append(words, quote(l.path))
+	words = append(words, shell.Quote(l.path))
 	for _, arg := range l.argv[1:] {
-		words = append(words, quote(arg))
+		words = append(words, shell.Quote(arg))
 	}
 	return strings.Join(words, " ")
-}
-
-// quote returns s as a shell reads it back, wherever in a command it stands: a
-// word with an equals sign would be an assignment in front.
-func quote(s string) string {
-	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("+,-./:@_", c)
-	}
-	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !plain(c) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // exec replaces this process. It returns only if the kernel refuses.
@@ -146,12 +135,12 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 		}
 		if o.print {
 			var i *instance
-			if i, privateErr = prepare(arch, instanceOptions{}); privateErr == nil {
+			if i, privateErr = prepare(arch, root, instanceOptions{}); privateErr == nil {
 				i.Close()
 				return show(l.privately(), stdout)
 			}
 		} else {
-			privateErr = l.private(arch, tell)
+			privateErr = l.private(arch, root, tell)
 		}
 		if mode == byInstance {
 			return cannot(fmt.Errorf("%s: %w", p.path, privateErr))

@@ -23,28 +23,6 @@ import (
 	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
-func TestWordsAreQuotedIfTheyMustBe(t *testing.T) {
-	for s, want := range map[string]string{
-		"":                          "''",
-		"plain":                     "plain",
-		"/usr/bin/qemu-arm_eb":      "/usr/bin/qemu-arm_eb",
-		"-test.run":                 "-test.run",
-		"user@host:/a,b+c":          "user@host:/a,b+c",
-		"two words":                 "'two words'",
-		"a=b":                       "'a=b'",
-		"~":                         "'~'",
-		"#":                         "'#'",
-		"%1":                        "'%1'",
-		"it's":                      `'it'\''s'`,
-		"$HOME `ls` \"x\" \\ !* &;": "'$HOME `ls` \"x\" \\ !* &;'",
-		"line\nfeed":                "'line\nfeed'",
-		"ü":                         "'ü'",
-		"\xff":                      "'\xff'",
-	} {
-		assert.Equal(t, want, quote(s))
-	}
-}
-
 func TestALaunchIsWrittenAsACommand(t *testing.T) {
 	for _, test := range []struct {
 		launch launch

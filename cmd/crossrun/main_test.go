@@ -5,8 +5,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/golden"
 	"github.com/projectcalico/go-build/internal/kerneltest"
 	"github.com/projectcalico/go-build/internal/message"
 )
@@ -24,8 +23,6 @@ import (
 // echo, in the environment, makes this program print what it was executed
 // with: a JSON array of its arguments, and below it the variable that echo names.
 const echo = "CROSSRUN_TEST_ECHO"
-
-var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
 
 func TestMain(m *testing.M) {
 	if variable := os.Getenv(echo); variable != "" {
@@ -42,21 +39,6 @@ func TestMain(m *testing.M) {
 	}
 	// What the machine has registered is not there in a private instance.
 	os.Exit(kerneltest.Main(m))
-}
-
-// golden compares text with a file of testdata.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		// The run as an ordinary user comes second, and may not write.
-		if err := os.WriteFile(path, []byte(text), 0o644); !errors.Is(err, os.ErrPermission) {
-			require.NoError(t, err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), text, "go test ./cmd/crossrun -update writes it")
 }
 
 func lookup(t testing.TB, name string) *elfmagic.Arch {
@@ -117,7 +99,7 @@ func TestHelpIsOnStandardOutput(t *testing.T) {
 		status, stdout, stderr := called(args...)
 		assert.Equal(t, 0, status)
 		assert.Empty(t, stderr)
-		golden(t, "help.txt", stdout)
+		golden.Equal(t, "help.txt", stdout)
 	}
 }
 

@@ -71,9 +71,11 @@ type instance struct {
 
 type instanceOptions = private.InstanceOptions
 
-// prepare sets up the private instance for a program of the architecture. The
-// error says why there is none.
-func prepare(arch *elfmagic.Arch, o instanceOptions) (*instance, error) {
+// prepare sets up the private instance for a program of the architecture, or for
+// what a native one starts (nil). The error says why there is none. A program
+// whose libraries are in a sysroot is run by an emulator, though the kernel may
+// run its architecture's: it would not find the loader.
+func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions) (*instance, error) {
 	ctx := context.Background()
 	emulators := 0
 	o.Entries = func() ([]binfmt.Entry, error) {
@@ -82,14 +84,14 @@ func prepare(arch *elfmagic.Arch, o instanceOptions) (*instance, error) {
 			return nil, err
 		}
 		emulators = len(list)
-		if arch == nil || slices.Contains(native, arch) || slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
+		if arch == nil || sysroot == "" && slices.Contains(native, arch) || slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
 			return list, nil
 		}
 		search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
 		if _, err := search.Find(arch); err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("no emulator for %s can be registered", arch)
+		return nil, fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
 	}
 	i, err := private.NewInstance(ctx, o)
 	if err != nil {
@@ -109,8 +111,8 @@ func (l launch) privately() launch {
 
 // private runs the program in a private instance. It returns only if that
 // cannot be had, or if it is only to be shown.
-func (l launch) private(arch *elfmagic.Arch, say func(launch)) error {
-	i, err := prepare(arch, instanceOptions{})
+func (l launch) private(arch *elfmagic.Arch, sysroot string, say func(launch)) error {
+	i, err := prepare(arch, sysroot, instanceOptions{})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
-	i, err := prepare(nil, instanceOptions{Root: root, Command: o.args[0], Path: rootPath})
+	i, err := prepare(nil, "", instanceOptions{Root: root, Command: o.args[0], Path: rootPath})
 	if errors.Is(err, fs.ErrNotExist) {
 		return notFound(message.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/golden"
 	"github.com/projectcalico/go-build/internal/kerneltest"
 )
 
@@ -37,7 +38,7 @@ func TestBinfmtHelpsOnStandardError(t *testing.T) {
 		status, stdout, stderr := calledBinfmt(t, arg)
 		assert.Equal(t, exitOK, status)
 		assert.Empty(t, stdout)
-		golden(t, "binfmt-help.txt", stderr)
+		golden.Equal(t, "binfmt-help.txt", stderr)
 	}
 }
 

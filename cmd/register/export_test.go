@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/golden"
 	"github.com/projectcalico/go-build/internal/message"
 )
 
@@ -38,7 +39,7 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	systemd, err := r.file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/binfmt.d/qemu-aarch64.conf", systemd.path)
-	golden(t, "systemd.txt", string(systemd.content))
+	golden.Equal(t, "systemd.txt", string(systemd.content))
 	var again binfmt.Entry
 	require.NoError(t, again.UnmarshalText(systemd.content))
 	assert.True(t, e.Equal(again))
@@ -47,7 +48,7 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	debian, err := registrarFor(t, "--debian").file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/usr/share/binfmts/qemu-aarch64", debian.path)
-	golden(t, "debian.txt", string(debian.content))
+	golden.Equal(t, "debian.txt", string(debian.content))
 
 	for _, args := range [][]string{{"-s", "ALL", "-e", "/x"}, {"-d", "-e", "/x"}} {
 		f, err := registrarFor(t, args...).file(e)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,29 +14,13 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/golden"
 	"github.com/projectcalico/go-build/internal/kerneltest"
 )
-
-var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
 
 // A command that does what it should not does it to a private instance, not to
 // the machine's.
 func TestMain(m *testing.M) { os.Exit(kerneltest.Main(m)) }
-
-// golden compares text with a file of testdata.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		// The run as an ordinary user comes second, and may not write.
-		if err := os.WriteFile(path, []byte(text), 0o644); !errors.Is(err, os.ErrPermission) {
-			require.NoError(t, err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), text, "go test ./cmd/register -update writes it")
-}
 
 func lookup(t testing.TB, name string) *elfmagic.Arch {
 	t.Helper()
@@ -71,7 +53,7 @@ func TestHelpIsOnStandardOutput(t *testing.T) {
 		status, stdout, stderr := called(t, args...)
 		assert.Equal(t, exitOK, status)
 		assert.Empty(t, stderr)
-		golden(t, "help.txt", stdout)
+		golden.Equal(t, "help.txt", stdout)
 	}
 }
 

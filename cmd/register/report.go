@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -236,8 +235,3 @@ func or(s, fallback string) string {
 }
 
 func joinDirs(dirs []string) string { return strings.Join(dirs, ":") }
-
-// sortRows puts the rows in the order of their architectures' names.
-func (r *report) sortRows() {
-	slices.SortFunc(r.Rows, func(a, b *row) int { return strings.Compare(a.Arch, b.Arch) })
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/shell"
 )
 
 // What WriteFiles makes, below its directory.
@@ -103,7 +104,7 @@ func replaceLink(path, target string) error {
 	case err != nil:
 		return err
 	case info.Mode()&os.ModeSymlink == 0:
-		return message.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", quote(path))
+		return message.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", shell.Quote(path))
 	default:
 		if old, err := os.Readlink(path); err == nil && old == target {
 			return nil

@@ -3,6 +3,8 @@ package crossenv
 import (
 	"io"
 	"strings"
+
+	"github.com/projectcalico/go-build/internal/shell"
 )
 
 // A Variable is one line for a POSIX shell.
@@ -30,9 +32,9 @@ func (v Variable) String() string {
 	case v.Unset:
 		return "unset " + v.Name
 	case v.Prepend:
-		return "export " + v.Name + "=" + quote(v.Value) + `"${` + v.Name + ":+:$" + v.Name + `}"`
+		return "export " + v.Name + "=" + shell.Quote(v.Value) + `"${` + v.Name + ":+:$" + v.Name + `}"`
 	}
-	return "export " + v.Name + "=" + quote(v.Value)
+	return "export " + v.Name + "=" + shell.Quote(v.Value)
 }
 
 // Print writes the variables as a POSIX shell reads them, one a line.
@@ -44,15 +46,4 @@ func Print(w io.Writer, variables []Variable) error {
 	}
 	_, err := io.WriteString(w, s.String())
 	return err
-}
-
-// quote returns s as a shell reads it back: one word, nothing of it expanded.
-func quote(s string) string {
-	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("+,-./:@_", c)
-	}
-	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !plain(c) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
