@@ -99,17 +99,18 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	tell := func(l launch) { say(stderr, o, p, l) }
 
 	if mode == firstWay || mode == byKernel {
-		runs := true
 		if o.print || o.verbose {
 			// What execve finds out by itself is looked up to be shown.
-			if l.why, runs = kernelRuns(binary, native); runs && o.print {
+			why, runs := kernelRuns(binary, native)
+			if l.why = why; runs && o.print {
 				return show(l, stdout)
 			}
-		}
-		if runs && rootErr == nil {
-			if o.verbose {
+			if runs && rootErr == nil {
 				tell(l)
 			}
+		}
+		// Entries need not be visible here: in a container they are not.
+		if rootErr == nil && !o.print {
 			if err := l.exec(); !fallsBack(err, foreign) {
 				return refused(p, err)
 			}
@@ -126,12 +127,9 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	}
 	var privateErr error
 	if mode == byInstance || mode == firstWay {
-		arch := native
-		if binary.elfErr == nil {
+		var arch *elfmagic.Arch // that an emulator must be there for
+		if foreign {
 			arch = binary.header.Arch
-		}
-		if !foreign {
-			arch = nil // what it starts is foreign
 		}
 		if o.print {
 			var i *instance
