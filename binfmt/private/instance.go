@@ -18,6 +18,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/probe"
 	"github.com/projectcalico/go-build/internal/stub"
 )
@@ -110,11 +111,17 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	}
 	configIn.Close()
 	resultOut.Close()
-	text, err := config.text(o.Entries)
+	entries, err := o.Entries()
 	if err != nil {
 		configOut.Close()
 		_ = cmd.Wait()
 		return nil, err
+	}
+	text, err := config.text(entries)
+	if err != nil {
+		configOut.Close()
+		_ = cmd.Wait()
+		return nil, &Error{Err: err}
 	}
 	_, writeErr := configOut.Write(text)
 	var answer held
@@ -139,23 +146,15 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 }
 
 // text returns what the second process reads.
-func (config *setup) text(entries func() ([]binfmt.Entry, error)) ([]byte, error) {
-	list, err := entries()
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range list {
+func (config *setup) text(entries []binfmt.Entry) ([]byte, error) {
+	for _, e := range entries {
 		line, err := e.MarshalText()
 		if err != nil {
-			return nil, &Error{Err: err}
+			return nil, err
 		}
 		config.Entries = append(config.Entries, line)
 	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return nil, &Error{Err: err}
-	}
-	return text, nil
+	return json.Marshal(config)
 }
 
 // open opens the namespaces and the working directory of the processes.
@@ -219,21 +218,18 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 	if err != nil {
 		return &Error{Err: err}
 	}
-	memory, err := unix.MemfdCreate("stub", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	memory, err := file.Memory("stub", program)
 	if err != nil {
-		return &Error{Err: fmt.Errorf("memfd_create: %w", err)}
-	}
-	defer unix.Close(memory)
-	if _, err := unix.Write(memory, program); err != nil {
 		return &Error{Err: err}
 	}
+	defer memory.Close()
 	for _, f := range files {
 		// The stub needs them open, and closes them itself.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
 			return &Error{Err: err}
 		}
 	}
-	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(memory), append([]string{name, path}, argv...), env)
+	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(memory.Fd())), append([]string{name, path}, argv...), env)
 	for _, f := range files {
 		unix.CloseOnExec(int(f.Fd()))
 	}
@@ -286,17 +282,13 @@ func (h *hold) identity() (*exec.Cmd, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	memory, err := unix.MemfdCreate("hold", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	memory, err := file.Memory("hold", program)
 	if err != nil {
 		return nil, nil, err
 	}
-	file := os.NewFile(uintptr(memory), "hold")
-	defer file.Close()
-	if _, err := file.Write(program); err != nil {
-		return nil, nil, err
-	}
+	defer memory.Close()
 	cmd := exec.Command("/proc/self/fd/3")
-	cmd.ExtraFiles = []*os.File{file}
+	cmd.ExtraFiles = []*os.File{memory}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: h.UID, HostID: 0, Size: 1}},

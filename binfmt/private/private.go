@@ -99,14 +99,7 @@ func (c *Cmd) Start() error {
 	for _, arg := range c.Args {
 		config.Args = append(config.Args, []byte(arg))
 	}
-	for _, e := range c.Entries {
-		line, err := e.MarshalText()
-		if err != nil {
-			return &Error{Err: err}
-		}
-		config.Entries = append(config.Entries, line)
-	}
-	text, err := json.Marshal(config)
+	text, err := config.text(c.Entries)
 	if err != nil {
 		return &Error{Err: err}
 	}

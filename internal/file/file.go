@@ -1,7 +1,9 @@
-// Package file opens files that are read once, in a program that is over soon.
+// Package file opens files that are read once, in a program that is over soon,
+// and makes programs in memory.
 package file
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,4 +23,25 @@ func Open(path string) (*os.File, error) {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
 	}
+}
+
+// Memory makes an executable file in memory that has no name: nothing is left
+// of it when the last who has it open ends. Kernels before 3.17 have no
+// memfd_create, and vm.memfd_noexec=2 (6.3) forbids to execute what is in one.
+func Memory(name string, program []byte) (*os.File, error) {
+	// Linux 6.3 and newer want to be told that it will be executed
+	// (105ff5339f49); older ones do not know the flag.
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if _, err := file.Write(program); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }

@@ -3,6 +3,7 @@ package file_test
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -61,4 +62,23 @@ func TestErrorsAreThoseOfOS(t *testing.T) {
 	_, err := file.Open(path)
 	_, want := os.Open(path)
 	assert.Equal(t, want, err)
+}
+
+func TestMemoryHoldsAProgramThatNobodyInherits(t *testing.T) {
+	script := "#!/bin/sh\necho \"$1\"\n"
+	f, err := file.Memory("a name", []byte(script))
+	require.NoError(t, err)
+	defer f.Close()
+	data := make([]byte, len(script)+1)
+	n, err := f.ReadAt(data, 0)
+	assert.ErrorIs(t, err, io.EOF)
+	assert.Equal(t, script, string(data[:n]))
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	assert.Equal(t, unix.FD_CLOEXEC, flags)
+	cmd := exec.Command("/proc/self/fd/3", "it runs")
+	cmd.ExtraFiles = []*os.File{f}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "it runs\n", string(out))
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Timeout bounds one probe. An emulator needs some milliseconds; one that
@@ -147,13 +149,11 @@ func awaitExec(pid int) {
 // materialize puts the program where execve finds it: in memory that has no
 // name, so that nothing is left behind however the caller ends, else in the
 // directory for temporary files.
-func materialize(program []byte) (file *os.File, path string, cleanup func(), err error) {
-	if file, err := memfd(program); err == nil {
+func materialize(program []byte) (memory *os.File, path string, cleanup func(), err error) {
+	if memory, err := file.Memory("probe", program); err == nil {
 		// The child finds it as its first descriptor after the standard ones.
-		return file, "/proc/self/fd/3", func() { file.Close() }, nil
+		return memory, "/proc/self/fd/3", func() { memory.Close() }, nil
 	}
-	// Kernels before 3.17 have no memfd_create, and vm.memfd_noexec=2 (6.3)
-	// forbids to execute what is in one.
 	dir, err := os.MkdirTemp("", "probe-")
 	if err != nil {
 		return nil, "", nil, err
@@ -164,24 +164,6 @@ func materialize(program []byte) (file *os.File, path string, cleanup func(), er
 		return nil, "", nil, err
 	}
 	return nil, path, func() { os.RemoveAll(dir) }, nil
-}
-
-func memfd(program []byte) (*os.File, error) {
-	// Linux 6.3 and newer want to be told that it will be executed
-	// (105ff5339f49); older ones do not know the flag.
-	fd, err := unix.MemfdCreate("probe", unix.MFD_CLOEXEC|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) {
-		fd, err = unix.MemfdCreate("probe", unix.MFD_CLOEXEC)
-	}
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), "probe")
-	if _, err := file.Write(program); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
 }
 
 func lastLine(s string) string {
