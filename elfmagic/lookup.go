@@ -112,36 +112,41 @@ func named(name string) *Arch {
 
 // has reports whether Names has the name.
 func (a *Arch) has(name string) bool {
-	switch name {
-	case "":
-		return false
-	case a.Name, a.GOARCH:
-		return true
-	}
-	for _, port := range a.Debian {
-		if name == port.Name || name == port.Triplet {
+	for n := range a.each {
+		if n == name {
 			return true
 		}
 	}
-	return slices.Contains(a.Uname, name) || slices.Contains(a.Aliases, name)
+	return false
 }
 
 // Names returns every name by which Lookup finds the architecture, its own
 // first; platforms and the qemu- names come on top of them.
 func (a *Arch) Names() []string {
-	list := []string{a.Name}
-	add := func(names ...string) {
-		for _, name := range names {
-			if name != "" && !slices.Contains(list, name) {
-				list = append(list, name)
+	var list []string
+	for name := range a.each {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// each yields the names, some of them twice.
+func (a *Arch) each(yield func(string) bool) {
+	if !yield(a.Name) || a.GOARCH != "" && !yield(a.GOARCH) {
+		return
+	}
+	for _, port := range a.Debian {
+		if port.Name != "" && !yield(port.Name) || port.Triplet != "" && !yield(port.Triplet) {
+			return
+		}
+	}
+	for _, list := range [][]string{a.Uname, a.Aliases} {
+		for _, name := range list {
+			if !yield(name) {
+				return
 			}
 		}
 	}
-	add(a.GOARCH)
-	for _, port := range a.Debian {
-		add(port.Name, port.Triplet)
-	}
-	add(a.Uname...)
-	add(a.Aliases...)
-	return list
 }
