@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -264,15 +263,18 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 // findEmulator returns the emulator that the options name, or that is
 // installed for the architecture.
 func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
+	var named string
+	var err error
 	if o.emulator != "" {
-		path, err := exec.LookPath(o.emulator)
-		if err != nil {
-			return nil, message.WithHint(fmt.Errorf("--emulator %s: %w", o.emulator, errors.Unwrap(err)), "name a file, or a command in PATH")
-		}
-		return &emulator.Emulator{Arch: arch, Path: path}, nil
+		named, err = namedEmulator("--emulator "+o.emulator, o.emulator)
+	} else {
+		named, err = settings(arch).emulator()
 	}
-	if path, err := settings(arch).emulator(); path != "" || err != nil {
-		return &emulator.Emulator{Arch: arch, Path: path}, err
+	switch {
+	case err != nil:
+		return nil, err
+	case named != "":
+		return &emulator.Emulator{Arch: arch, Path: named}, nil
 	}
 	search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)

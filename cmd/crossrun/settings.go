@@ -37,9 +37,14 @@ func (s setting) emulator() (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	path, err := exec.LookPath(value)
+	return namedEmulator(name+"="+value, value)
+}
+
+// namedEmulator looks up an emulator that is named: as what, for messages.
+func namedEmulator(what, emulator string) (string, error) {
+	path, err := exec.LookPath(emulator)
 	if err != nil {
-		return "", message.WithHint(fmt.Errorf("%s=%s: %w", name, value, errors.Unwrap(err)), "name a file, or a command in PATH")
+		return "", message.WithHint(fmt.Errorf("%s: %w", what, errors.Unwrap(err)), "name a file, or a command in PATH")
 	}
 	return path, nil
 }
