@@ -42,6 +42,11 @@ type InstanceOptions struct {
 	// prepares them, and not if they are denied.
 	Entries func() ([]binfmt.Entry, error)
 
+	// Files are open while entries are registered, which can name them as
+	// /proc/self/fd/5, /proc/self/fd/6 and so on: with the F flag the kernel
+	// keeps them. /proc/self/exe is the calling program.
+	Files []*os.File
+
 	// Root, if it is set, is the directory that becomes the root file system,
 	// with this one's /proc, /sys and /dev, and resolv.conf in the place of its
 	// own. The caller is root in it; everybody else is nobody.
@@ -101,7 +106,7 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	defer resultIn.Close()
 	defer resultOut.Close()
 	cmd.Args = []string{marker, "3", "4"}
-	cmd.ExtraFiles = []*os.File{configIn, resultOut}
+	cmd.ExtraFiles = append([]*os.File{configIn, resultOut}, o.Files...)
 	cmd.Stderr = os.Stderr // only a panic would be seen there
 	// The parent's death is that of the thread which started the process.
 	runtime.LockOSThread()

@@ -12,7 +12,9 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/shell"
 )
@@ -23,6 +25,11 @@ type launch struct {
 	argv []string
 	env  []string // additions to the caller's environment
 	why  string
+
+	// image is the emulator that is executed in path's place, if one is carried,
+	// and carried says which.
+	image   *carry.Image
+	carried string
 }
 
 // String returns the launch as a command that a shell would run. It has the
@@ -37,12 +44,20 @@ func (l launch) String() string {
 	for _, arg := range l.argv[1:] {
 		words = append(words, shell.Quote(arg))
 	}
-	return strings.Join(words, " ")
+	line := strings.Join(words, " ")
+	if l.carried != "" {
+		line += " # " + l.carried
+	}
+	return line
 }
 
 // exec replaces this process. It returns only if the kernel refuses.
 func (l launch) exec() error {
-	return syscall.Exec(l.path, l.argv, append(os.Environ(), l.env...))
+	env := append(os.Environ(), l.env...)
+	if l.image != nil {
+		return file.Exec(l.image.File, l.argv, env)
+	}
+	return syscall.Exec(l.path, l.argv, env)
 }
 
 // crossrun runs the program that the options name, or prints how.
@@ -132,9 +147,11 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 		}
 		if o.print {
 			var i *instance
-			if i, privateErr = prepare(arch, root, instanceOptions{}); privateErr == nil {
+			if i, privateErr = prepare(arch, root, instanceOptions{}, nil); privateErr == nil {
 				i.Close()
-				return show(l.privately(), stdout)
+				l = l.privately()
+				l.carried = describe(arch)
+				return show(l, stdout)
 			}
 		} else {
 			privateErr = l.private(arch, root, tell)
@@ -220,8 +237,12 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 	if err != nil {
 		return launch{}, err
 	}
-	argv := []string{found.Path}
-	if isQEMU(found.Path) {
+	path := found.Path
+	if found.Carried != nil {
+		path = arch.EntryName()
+	}
+	argv := []string{path}
+	if isQEMU(path) {
 		argv = append(argv, "-0", binary.argv[0])
 		if root != "" {
 			argv = append(argv, "-L", root)
@@ -235,13 +256,13 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 	} else {
 		for flag, value := range map[string]string{"--cpu": o.cpu, "--gdb": o.gdb} {
 			if value != "" {
-				return launch{}, fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag, found.Path)
+				return launch{}, fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag, path)
 			}
 		}
 	}
-	path := binary.path
-	if strings.HasPrefix(path, "-") {
-		path = "./" + path
+	program := binary.path
+	if strings.HasPrefix(program, "-") {
+		program = "./" + program
 	}
 	why := "no entry in the kernel is for it"
 	switch {
@@ -252,7 +273,17 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 	case o.direct:
 		why = "--direct asks for it"
 	}
-	l := launch{path: found.Path, argv: append(append(argv, path), binary.argv[1:]...), why: why}
+	l := launch{path: path, argv: append(append(argv, program), binary.argv[1:]...), why: why}
+	if found.Carried != nil {
+		l.carried = found.Carried.Describe()
+		if o.print {
+			return l.directly(o, program, binary.argv[1:])
+		}
+		if l.image, err = found.Carried.Open(carry.UserCache()); err != nil {
+			return launch{}, cannot(err)
+		}
+		l.carried += ", in " + l.image.Where
+	}
 	if o.cpu == "" {
 		l.env = settings(arch).cpu()
 	}
@@ -276,7 +307,7 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 	case named != "":
 		return &emulator.Emulator{Arch: arch, Path: named}, nil
 	}
-	search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)
 	if err != nil {
 		return nil, cannot(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/version"
 )
@@ -37,6 +38,9 @@ func main() {
 			os.Exit(exitFailed)
 		}
 		return
+	}
+	if os.Args[0] == interpreter && carry.Embedded() != nil {
+		os.Exit(interpret(os.Args[1:], os.Stderr))
 	}
 	os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 }
@@ -113,6 +117,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return 0
 	case o.env != "" || o.link != "":
 		if len(o.args) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/host"
 	"github.com/projectcalico/go-build/internal/message"
@@ -19,13 +21,15 @@ import (
 
 // entries returns the entries of a private instance: one for each architecture
 // that the host does not run and that there is a static emulator for. It also
-// returns those that the host runs.
-func entries(ctx context.Context) (list []binfmt.Entry, native []*elfmagic.Arch, err error) {
+// returns those that the host runs. Of the emulators that are carried, the one in
+// hand is the instance's first file; the others are unpacked when a program is
+// for them.
+func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, native []*elfmagic.Arch, err error) {
 	archs := elfmagic.Archs()
 	var nativeErr error
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
-	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
 	found := make([]*emulator.Emulator, len(archs))
 	next := make(chan int, len(archs))
 	for i := range archs {
@@ -52,7 +56,14 @@ func entries(ctx context.Context) (list []binfmt.Entry, native []*elfmagic.Arch,
 			continue
 		}
 		entry := binfmt.Entry{Name: archs[i].EntryName(), Pattern: archs[i].Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
-		if e.PassesArgv0() {
+		switch {
+		case e.Carried == nil:
+		case archs[i] == inHand:
+			entry.Interpreter = "/proc/self/fd/5"
+		default:
+			entry.Interpreter = interpreter
+		}
+		if e.PassesArgv0() || entry.Interpreter == interpreter {
 			entry.Flags |= binfmt.PreserveArgv0
 		}
 		list = append(list, entry)
@@ -67,6 +78,7 @@ func entries(ctx context.Context) (list []binfmt.Entry, native []*elfmagic.Arch,
 type instance struct {
 	*private.Instance
 	emulators int
+	carried   string // what is known of the emulator in hand
 }
 
 type instanceOptions = private.InstanceOptions
@@ -74,20 +86,46 @@ type instanceOptions = private.InstanceOptions
 // prepare sets up the private instance for a program of the architecture, or for
 // what a native one starts (nil). The error says why there is none. A program
 // whose libraries are in a sysroot is run by an emulator, though the kernel may
-// run its architecture's: it would not find the loader.
-func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions) (*instance, error) {
+// run its architecture's: it would not find the loader. An emulator that is
+// carried for the architecture in hand is unpacked if it is not nil.
+func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *carry.Emulator) (*instance, error) {
+	for {
+		i, err := prepareOnce(arch, sysroot, o, inHand)
+		if !errors.Is(err, carry.ErrAgain) {
+			return i, err
+		}
+	}
+}
+
+func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *carry.Emulator) (*instance, error) {
 	ctx := context.Background()
 	emulators := 0
+	var handy *elfmagic.Arch
+	var image *carry.Image
+	if inHand != nil {
+		var err error
+		if image, err = inHand.Prepare(carry.UserCache()); err != nil {
+			return nil, err
+		}
+		defer image.Close()
+		handy, o.Files = inHand.Arch, []*os.File{image.File}
+	}
 	o.Entries = func() ([]binfmt.Entry, error) {
-		list, native, err := entries(ctx)
-		if err != nil {
+		var wait sync.WaitGroup
+		var finishErr error
+		if image != nil {
+			wait.Go(func() { finishErr = image.Finish() })
+		}
+		list, native, err := entries(ctx, handy)
+		wait.Wait()
+		if err = cmp.Or(finishErr, err); err != nil {
 			return nil, err
 		}
 		emulators = len(list)
 		if arch == nil || sysroot == "" && slices.Contains(native, arch) || slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
 			return list, nil
 		}
-		search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true}
+		search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
 		if _, err := search.Find(arch); err != nil {
 			return nil, err
 		}
@@ -97,7 +135,11 @@ func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions) (*instance,
 	if err != nil {
 		return nil, err
 	}
-	return &instance{i, emulators}, nil
+	ready := &instance{Instance: i, emulators: emulators}
+	if image != nil {
+		ready.carried = inHand.Describe() + ", in " + image.Where
+	}
+	return ready, nil
 }
 
 // privately returns the launch as a command: no other runs in the instance.
@@ -112,11 +154,16 @@ func (l launch) privately() launch {
 // private runs the program in a private instance. It returns only if that
 // cannot be had, or if it is only to be shown.
 func (l launch) private(arch *elfmagic.Arch, sysroot string, say func(launch)) error {
-	i, err := prepare(arch, sysroot, instanceOptions{})
+	inHand, err := carried(arch)
+	if err != nil {
+		return err
+	}
+	i, err := prepare(arch, sysroot, instanceOptions{}, inHand)
 	if err != nil {
 		return err
 	}
 	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
+	l.carried = i.carried
 	say(l)
 	err = i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...))
 	i.Close()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/message"
 )
 
@@ -23,7 +24,11 @@ func rootEnvironment(environment []string) []string {
 		key, _, _ := strings.Cut(v, "=")
 		return slices.Contains([]string{"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "LD_LIBRARY_PATH", "LD_PRELOAD", "QEMU_LD_PREFIX"}, key)
 	})
-	return append(kept, "PATH="+rootPath, "HOME=/root")
+	kept = append(kept, "PATH="+rootPath, "HOME=/root")
+	if carry.Embedded() != nil {
+		kept = append(kept, "CROSSRUN_CACHE=off") // nothing is put into the system
+	}
+	return kept
 }
 
 // crossrunRoot runs the command in the root file system that the options name.
@@ -46,7 +51,13 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
-	i, err := prepare(nil, "", instanceOptions{Root: root, Command: o.args[0], Path: rootPath})
+	var inHand *carry.Emulator
+	if !o.print {
+		if inHand, err = carried(architectureIn(root, o.args[0], rootPath)); err != nil {
+			return err
+		}
+	}
+	i, err := prepare(nil, "", instanceOptions{Root: root, Command: o.args[0], Path: rootPath}, inHand)
 	if errors.Is(err, fs.ErrNotExist) {
 		return notFound(message.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
 	}
@@ -54,7 +65,7 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
 	defer i.Close()
-	l := launch{path: i.Path, argv: o.args}
+	l := launch{path: i.Path, argv: o.args, carried: i.carried}
 	if o.print {
 		self, err := os.Executable()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
 )
@@ -29,11 +30,20 @@ type Module struct {
 	Path, Version string
 }
 
-// describe reads a program that Go built, and sees that it is what was asked
-// for: static, of the toolchain's version, for the architecture.
+// describe is Describe, and sees that a program was built by the toolchain.
 func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Program, error) {
-	p := Program{Path: path, Version: version}
-	fail := func(err error) (Program, error) { return p, fmt.Errorf("%s: %w", file, err) }
+	p, built, err := Describe(arch, file, path, version)
+	if err == nil && built != "go"+t.Version {
+		err = fmt.Errorf("%s: built by %s, not go%s", file, built, t.Version)
+	}
+	return p, err
+}
+
+// Describe reads a program that Go built, and sees that it is what was asked
+// for: static, for the architecture. It also returns which Go built it.
+func Describe(arch *elfmagic.Arch, file, path, version string) (p Program, built string, err error) {
+	p = Program{Path: path, Version: version}
+	fail := func(err error) (Program, string, error) { return p, built, fmt.Errorf("%s: %w", file, err) }
 	if err := static(file, arch); err != nil {
 		return fail(err)
 	}
@@ -41,11 +51,9 @@ func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Pr
 	if err != nil {
 		return fail(err)
 	}
-	if info.GoVersion != "go"+t.Version {
-		return fail(fmt.Errorf("built by %s, not go%s", info.GoVersion, t.Version))
-	}
+	built = info.GoVersion
 	p.Package = info.Path
-	p.Modules = []Module{{"stdlib", t.Version}} // as vulnerability scanners call it
+	p.Modules = []Module{{"stdlib", strings.TrimPrefix(built, "go")}} // as vulnerability scanners call it
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		p.Modules = append(p.Modules, Module{info.Main.Path, v})
 	}
@@ -58,7 +66,7 @@ func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Pr
 	if p.SHA256, err = digest(file); err != nil {
 		return fail(err)
 	}
-	return p, nil
+	return p, built, nil
 }
 
 // static reports what is wrong with a program that is to run on the

@@ -2,16 +2,19 @@ package artifacts
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// The document is SPDX 2.3, as far as it has something to say: the image holds
-// programs, and Go linked modules into them.
+// The document is SPDX 2.3, as far as it has something to say: an image, or a
+// command that carries others, holds programs, and Go linked modules into them.
 type spdxDocument struct {
 	SPDXVersion       string             `json:"spdxVersion"`
 	DataLicense       string             `json:"dataLicense"`
@@ -63,18 +66,39 @@ func purl(kind, name, version, qualifiers string) []spdxRef {
 	return []spdxRef{{"PACKAGE-MANAGER", "purl", locator}}
 }
 
-// document returns the SPDX document of the programs. Unique tells it from
-// those of other programs.
+// A Whole is what holds programs.
+type Whole struct {
+	Name, Version string
+	Purpose       string // SPDX's word for what it is
+	Arch          *elfmagic.Arch
+	Tool          string    // that put it together
+	Created       time.Time // as old as all files: the same programs have the same document
+	Root          string    // before the programs' paths
+}
+
+// Document returns the SPDX document of the programs that it holds. Unique
+// tells it from those of other programs.
+func (w Whole) Document(programs []Program, unique string) ([]byte, error) {
+	document, err := json.MarshalIndent(w.document(programs, unique), "", "\t")
+	return append(document, '\n'), err
+}
+
+// document returns the image's document.
 func (b *Builder) document(programs []Program, unique string) spdxDocument {
-	const image = "SPDXRef-image"
-	tag := b.Versions.Tag(b.Arch)
+	return Whole{
+		Name: "go-build", Version: b.Versions.Tag(b.Arch), Purpose: "CONTAINER", Arch: b.Arch,
+		Tool: "go-build-artifacts", Created: b.toolchain.Released, Root: "/",
+	}.document(programs, unique)
+}
+
+func (w Whole) document(programs []Program, unique string) spdxDocument {
+	const whole = "SPDXRef-image"
 	d := spdxDocument{
-		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", Name: "go-build " + tag,
-		DocumentNamespace: "https://github.com/projectcalico/go-build/spdx/" + tag + "-" + unique,
-		// As old as all files: the same programs have the same document.
-		CreationInfo:  spdxCreation{b.toolchain.Released.UTC().Format(time.RFC3339), []string{"Tool: go-build-artifacts"}},
-		Packages:      []spdxPackage{{Name: "go-build", SPDXID: image, VersionInfo: tag, DownloadLocation: "NOASSERTION", Purpose: "CONTAINER"}},
-		Relationships: []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", image}},
+		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", Name: w.Name + " " + w.Version,
+		DocumentNamespace: "https://github.com/projectcalico/go-build/spdx/" + w.Version + "-" + unique,
+		CreationInfo:      spdxCreation{w.Created.UTC().Format(time.RFC3339), []string{"Tool: " + w.Tool}},
+		Packages:          []spdxPackage{{Name: w.Name, SPDXID: whole, VersionInfo: w.Version, DownloadLocation: "NOASSERTION", Purpose: w.Purpose}},
+		Relationships:     []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", whole}},
 	}
 	var modules []Module
 	for _, p := range programs {
@@ -91,14 +115,14 @@ func (b *Builder) document(programs []Program, unique string) spdxDocument {
 	for i, p := range programs {
 		id := fmt.Sprintf("SPDXRef-program-%d", i+1)
 		s := spdxPackage{
-			Name: path.Base(p.Path), SPDXID: id, VersionInfo: p.Version, PackageFileName: "/" + p.Path,
+			Name: path.Base(p.Path), SPDXID: id, VersionInfo: p.Version, PackageFileName: w.Root + p.Path,
 			DownloadLocation: "NOASSERTION", Checksums: []spdxChecksum{{"SHA256", p.SHA256}}, Purpose: "APPLICATION",
 		}
 		if p.Debian {
-			s.ExternalRefs = purl("deb/debian", p.Package, p.Version, "?arch="+b.Arch.Debian[0].Name)
+			s.ExternalRefs = purl("deb/debian", p.Package, p.Version, "?arch="+w.Arch.Debian[0].Name)
 		}
 		d.Packages = append(d.Packages, s)
-		d.Relationships = append(d.Relationships, spdxRelationship{image, "CONTAINS", id})
+		d.Relationships = append(d.Relationships, spdxRelationship{whole, "CONTAINS", id})
 		for _, m := range p.Modules {
 			d.Relationships = append(d.Relationships, spdxRelationship{id, "STATIC_LINK", ids[m]})
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -26,7 +27,10 @@ import (
 type Emulator struct {
 	Arch *elfmagic.Arch // whose programs it runs
 	Host *elfmagic.Arch // on which it runs itself
-	Path string
+	Path string         // empty if it is carried
+
+	// Carried is the emulator if this command carries it.
+	Carried *carry.Emulator
 
 	// Interp is the loader that it needs, or empty if it is static.
 	Interp string
@@ -44,6 +48,15 @@ type Emulator struct {
 // Static reports whether the emulator runs without a loader and libraries: in
 // any container and chroot.
 func (e *Emulator) Static() bool { return e.Interp == "" }
+
+// Name says which emulator it is: its path, or the beginning of the digest of
+// what is carried.
+func (e *Emulator) Name() string {
+	if e.Carried != nil {
+		return "carried (" + e.Carried.SHA256[:12] + ")"
+	}
+	return e.Path
+}
 
 // Problems that make a file unfit to be an emulator.
 var (

@@ -7,12 +7,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 )
 
 // A Search says where emulators are looked for, and which will do.
 type Search struct {
+	// Carry is asked first: what a command carries is what it was made with.
+	Carry *carry.Archive
+
 	// Dirs are looked through in order.
 	Dirs []string
 
@@ -64,6 +71,9 @@ func (s *Search) names(a *elfmagic.Arch) []string {
 // is none it says what is wrong with the first that was found, or that none
 // was, as an *Error.
 func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
+	if e, err := s.carried(a); e != nil || err != nil {
+		return e, err
+	}
 	e, f, err := s.find(a)
 	if err != nil {
 		return nil, err
@@ -75,11 +85,28 @@ func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
 
 // Locate is Find without reading the version.
 func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) {
+	if e, err := s.carried(a); e != nil || err != nil {
+		return e, err
+	}
 	e, f, err := s.find(a)
 	if err != nil {
 		return nil, err
 	}
 	f.Close()
+	return e, nil
+}
+
+// carried returns the emulator that is carried, if one is.
+func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
+	c, err := s.Carry.Find(a)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	e := &Emulator{Arch: a, Host: c.Host, Carried: c, Version: c.Version}
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/exe", &st) == nil {
+		e.Changed = time.Unix(st.Ctim.Unix()) // with the command
+	}
 	return e, nil
 }
 

@@ -1,10 +1,13 @@
 // Package file opens files that are read once, in a program that is over soon,
-// and makes programs in memory.
+// makes programs in memory, and executes open files.
 package file
 
 import (
 	"errors"
 	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,19 +32,63 @@ func Open(path string) (*os.File, error) {
 // of it when the last who has it open ends. Kernels before 3.17 have no
 // memfd_create, and vm.memfd_noexec=2 (6.3) forbids to execute what is in one.
 func Memory(name string, program []byte) (*os.File, error) {
-	// Linux 6.3 and newer want to be told that it will be executed
-	// (105ff5339f49); older ones do not know the flag.
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) {
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	}
+	file, err := memory(name, unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), name)
 	if _, err := file.Write(program); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
+}
+
+// Sealable is Memory without the program, which is to be written; Seal then
+// keeps everybody from changing it.
+func Sealable(name string) (*os.File, error) {
+	return memory(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+}
+
+// Seal forbids all changes of a file that Sealable made.
+func Seal(f *os.File) error {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
+}
+
+func memory(name string, flags int) (*os.File, error) {
+	// Linux 6.3 and newer want to be told that it will be executed
+	// (105ff5339f49); older ones do not know the flag.
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// Exec executes an open file in this process's place. It takes no /proc, and
+// nothing that is put into the place of the file's name meanwhile is executed.
+// It returns only if the kernel refuses.
+func Exec(f *os.File, argv, env []string) error {
+	// Go has raised the limit of open files, and syscall.Exec puts it back, also
+	// if, as here, there is nothing that it could execute.
+	_ = syscall.Exec("", nil, nil)
+	argvp, err := syscall.SlicePtrFromStrings(argv)
+	if err != nil {
+		return err
+	}
+	envp, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return err
+	}
+	empty := []byte{0}
+	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, f.Fd(), uintptr(unsafe.Pointer(&empty[0])),
+		uintptr(unsafe.Pointer(&argvp[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
+	if errno == unix.ENOSYS || errno == unix.EPERM {
+		// Before 3.19, or denied: by what it is denied by need not be meant for it.
+		return syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), argv, env)
+	}
+	return os.NewSyscallError("execveat", errno)
 }
