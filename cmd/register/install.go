@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/host"
 	"github.com/projectcalico/go-build/internal/message"
@@ -64,6 +65,9 @@ func (r *registrar) register(ctx context.Context, fs binfmt.FS, emulators []*emu
 	if err != nil {
 		return nil, err
 	}
+	if !features.fixBinary && slices.ContainsFunc(emulators, func(e *emulator.Emulator) bool { return e.Carried != nil }) {
+		return nil, message.WithHint(errors.New("emulators that are carried take the flag F: Linux 4.8"), "--qemu-path names a directory with others")
+	}
 	desired, err := r.entries(emulators, features)
 	if err != nil {
 		return nil, err
@@ -93,6 +97,9 @@ func (r *registrar) search() emulator.Search {
 	}
 	if r.options.qemuPath != "" {
 		search.Dirs = []string{r.options.qemuPath}
+	}
+	if r.options.qemuPath == "" && r.options.qemuSuffix == nil && r.options.qemuPrefix == "" && search.Static {
+		search.Carry = carry.Embedded() // no file is named in any way
 	}
 	return search
 }
@@ -254,6 +261,9 @@ func (r *registrar) entries(emulators []*emulator.Emulator, f features) ([]binfm
 			Interpreter: e.Path,
 			Flags:       flags,
 		}
+		if e.Carried != nil {
+			entry.Interpreter = descriptors + "3" // or another, which is known once it is open
+		}
 		if err := entry.Validate(); err != nil {
 			errs = append(errs, err)
 		}
@@ -286,6 +296,10 @@ func (r *registrar) change(ctx context.Context, fs binfmt.FS, emulators []*emula
 	byName := make(map[string]*row)
 	for i, e := range emulators {
 		row := rep.row(e.Arch)
+		if e.Carried != nil {
+			row.carry(e.Carried)
+			desired[i] = asHeld(desired[i], current)
+		}
 		row.Entry, row.Flags = desired[i].Name, desired[i].Flags.Effective().String()
 		row.Emulator, row.Version = e.Path, e.Version
 		row.elsewhere = e.Host == nil
@@ -318,6 +332,9 @@ func (r *registrar) change(ctx context.Context, fs binfmt.FS, emulators []*emula
 			continue
 		}
 		row.Action, row.Reason = step.Action.String(), step.Reason
+		if row.carried != nil && step.Action == binfmt.Keep {
+			row.Emulator = step.Current.Interpreter
+		}
 		if step.Action == binfmt.Skip {
 			row.fail(fmt.Errorf("not registered: %s", step.Reason), "--force replaces the entry")
 		}
@@ -326,6 +343,11 @@ func (r *registrar) change(ctx context.Context, fs binfmt.FS, emulators []*emula
 		return rep, nil
 	}
 
+	unpacked, err := unpack(steps, byName)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(unpacked)
 	staged, err := fs.Stage(steps)
 	if err != nil {
 		return nil, err
@@ -390,7 +412,7 @@ func (r *registrar) stale(ctx context.Context, rep *report, byName map[string]*r
 		if row.held != nil && !row.held.Current {
 			mu.Lock()
 			defer mu.Unlock()
-			stale[row.Entry] = fmt.Sprintf("it holds another file than %s: version %s", e.Path, or(row.held.Version, "unknown"))
+			stale[row.Entry] = fmt.Sprintf("it holds another file than %s: version %s", e.Name(), or(row.held.Version, "unknown"))
 		}
 	})
 	return stale

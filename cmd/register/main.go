@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/host"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/version"
@@ -53,6 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if opts.version {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
 	archs, err := opts.architectures()

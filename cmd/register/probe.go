@@ -77,7 +77,12 @@ func (r *row) holding(p probe.Process) *held {
 	}
 	h.Version = emulator.ReadVersion(r.arch, f)
 	// What cannot be compared is not known to be current.
-	h.Current, _ = content.Same(f, r.Emulator)
+	switch {
+	case r.carried != nil:
+		h.Current = r.carried.Is(f) == nil
+	case !inMemory(r.Emulator):
+		h.Current, _ = content.Same(f, r.Emulator)
+	}
 	if r.digests {
 		h.Digest, _ = content.Digest(f)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/message"
 )
 
@@ -36,7 +37,8 @@ type row struct {
 	Entry    string `json:"entry,omitempty"`    // name of the entry
 	Flags    string `json:"flags,omitempty"`    // as the kernel prints them
 	Emulator string `json:"emulator,omitempty"` // the entry's interpreter
-	Version  string `json:"version,omitempty"`  // of the file at that path
+	Version  string `json:"version,omitempty"`  // of the file at that path, or of what is carried
+	Carried  string `json:"carried,omitempty"`  // digest of the emulator that register carries for it
 	Holds    *held  `json:"holds,omitempty"`    // the file that the kernel runs
 	Action   string `json:"action,omitempty"`   // keep, add, replace, remove, skip
 	Reason   string `json:"reason,omitempty"`   // for the action
@@ -44,6 +46,7 @@ type row struct {
 	Error    string `json:"error,omitempty"`    // why it did not, or why it is not registered
 
 	arch      *elfmagic.Arch
+	carried   *carry.Emulator
 	elsewhere bool   // the emulator is not here, but in the containers
 	digests   bool   // are wanted
 	leftTo    string // name of another owner's entry that is left to do the work
@@ -138,7 +141,7 @@ func (r *report) write(w io.Writer, output choice) error {
 	}
 	for _, row := range r.Rows {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Platform, or(row.Entry, "-"), or(row.Flags, "-"),
-			or(row.Emulator, "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
+			or(row.emulator(), "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
 	}
 	for _, x := range r.Removed {
 		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
@@ -188,6 +191,9 @@ func (r *row) result(rep *report) string {
 	}
 	switch {
 	case r.Holds == nil, r.Holds.Current:
+	case r.Carried != "":
+		parts = append(parts, "not by the emulator that is carried now")
+	case inMemory(r.Emulator):
 	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
 		parts = append(parts, "run by "+r.Holds.Path)
 	case r.Version != "":

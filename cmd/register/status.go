@@ -49,7 +49,11 @@ func (r *registrar) status(ctx context.Context) (rep *report, err error) {
 		if own >= 0 {
 			e := current[own]
 			row.Entry, row.Flags, row.Emulator = e.Name, e.Flags.String(), e.Interpreter
-			if found, err := emulator.Open(arch, e.Interpreter); err == nil {
+			if inMemory(e.Interpreter) {
+				if c, err := r.search().Carry.Find(arch); c != nil && err == nil {
+					row.carry(c)
+				}
+			} else if found, err := emulator.Open(arch, e.Interpreter); err == nil {
 				row.Version = found.Version
 			} else if !e.Flags.Has(binfmt.FixBinary) && errors.Is(err, emulator.ErrMissing) {
 				row.elsewhere = true

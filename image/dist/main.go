@@ -164,12 +164,8 @@ func (b *builder) build(ctx context.Context) error {
 
 // archive packs emulators, and returns what is to be said of them.
 func (b *builder) archive(found []*emulator.Emulator, path string) ([]artifacts.Program, error) {
-	encode, err := codec.Encoder()
-	if err != nil {
-		return nil, err
-	}
 	b.say("packing %d emulators of %s …", len(found), b.from)
-	packer := carry.NewPacker(b.host, encode)
+	packer := carry.NewPacker(b.host, codec.Encode)
 	var programs []artifacts.Program
 	size := 0
 	for _, e := range found {
@@ -177,7 +173,9 @@ func (b *builder) archive(found []*emulator.Emulator, path string) ([]artifacts.
 		if err != nil {
 			return nil, err
 		}
-		packer.Add(e.Arch, e.Version, program)
+		if err := packer.Add(e.Arch, e.Version, program); err != nil {
+			return nil, err
+		}
 		size += len(program)
 		sum := sha256.Sum256(program)
 		programs = append(programs, artifacts.Program{

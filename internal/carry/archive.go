@@ -27,7 +27,7 @@ import (
 const archiveVersion = "emulators-1"
 
 // chunkSize is small enough for buffers to stay in a CPU's cache.
-const chunkSize = 512 << 10
+const chunkSize = 256 << 10
 
 // castagnoli is the polynomial that CPUs have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -41,9 +41,8 @@ type Archive struct {
 	decode Decoder
 }
 
-// A Decoder makes decoders, one for each goroutine. What they return is
-// appended to dst.
-type Decoder func() func(dst, src []byte) ([]byte, error)
+// A Decoder unpacks src into dst, which is as long as what was packed.
+type Decoder func(dst, src []byte) error
 
 // An Emulator is one of an archive.
 type Emulator struct {
@@ -160,29 +159,32 @@ func (a *Archive) parse(arch *elfmagic.Arch, line string) (*Emulator, error) {
 // A Packer puts an archive together.
 type Packer struct {
 	host   *elfmagic.Arch
-	encode func(src []byte) []byte
+	encode func(src []byte) ([]byte, error)
 	lines  bytes.Buffer
 	data   bytes.Buffer
 }
 
 // NewPacker returns a packer of emulators that run on the host.
-func NewPacker(host *elfmagic.Arch, encode func(src []byte) []byte) *Packer {
+func NewPacker(host *elfmagic.Arch, encode func(src []byte) ([]byte, error)) *Packer {
 	return &Packer{host: host, encode: encode}
 }
 
 // Add adds an emulator for an architecture. Its chunks are compressed at once,
 // by as many goroutines as there are CPUs.
-func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) {
+func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) error {
 	sum := sha256.Sum256(program)
 	fmt.Fprintf(&p.lines, "%s %d %s %d ", arch.Name, len(program), hex.EncodeToString(sum[:]), p.data.Len())
 	packed := make([][]byte, (len(program)+chunkSize-1)/chunkSize)
 	part := func(i int) []byte { return program[i*chunkSize : min((i+1)*chunkSize, len(program))] }
-	_ = inParallel(len(packed), func() func(int) error {
-		return func(i int) error {
-			packed[i] = p.encode(part(i))
-			return nil
+	err := inParallel(len(packed), func() func(int) error {
+		return func(i int) (err error) {
+			packed[i], err = p.encode(part(i))
+			return err
 		}
 	})
+	if err != nil {
+		return err
+	}
 	for i, c := range packed {
 		if i > 0 {
 			p.lines.WriteByte(',')
@@ -191,6 +193,7 @@ func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) {
 		p.data.Write(c)
 	}
 	fmt.Fprintf(&p.lines, " %s\n", strings.ReplaceAll(version, "\n", " "))
+	return nil
 }
 
 // WriteTo writes the archive.

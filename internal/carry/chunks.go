@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -21,16 +20,13 @@ func (e *Emulator) unpack(to *os.File) error {
 		starts[i+1] = starts[i] + c.length
 	}
 	return inParallel(len(e.chunks), func() func(int) error {
-		decode, buffer := e.decode(), make([]byte, 0, chunkSize)
+		buffer := make([]byte, chunkSize)
 		return func(i int) error {
-			content, err := decode(buffer, e.data[starts[i]:starts[i+1]])
-			if err == nil && len(content) != e.length(i) {
-				err = io.ErrUnexpectedEOF
-			}
-			if err != nil {
+			content := buffer[:e.length(i)]
+			if err := e.decode(content, e.data[starts[i]:starts[i+1]]); err != nil {
 				return fmt.Errorf("this command is damaged: cannot unpack the emulator for %s: %w", e.Arch, err)
 			}
-			_, err = to.WriteAt(content, int64(i)*chunkSize)
+			_, err := to.WriteAt(content, int64(i)*chunkSize)
 			return err
 		}
 	})

@@ -18,7 +18,7 @@ var archive []byte
 // Embedded returns the archive that this command carries, or nil. It was seen to
 // be one when it was made.
 var Embedded = sync.OnceValue(func() *Archive {
-	a, err := Open(archive, codec.Decoder)
+	a, err := Open(archive, codec.Decode)
 	if err != nil {
 		panic("carried emulators: " + err.Error())
 	}

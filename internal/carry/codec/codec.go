@@ -1,27 +1,33 @@
 // Package codec compresses emulators that a command carries, and unpacks them.
+//
+// It is LZ4: a start waits for an emulator's first unpacking, and where there is
+// no cache for each. LZ4 does 4 GB/s where zstd does 1, for files that are a
+// third larger.
 package codec
 
 import (
-	"github.com/klauspost/compress/zstd"
+	"errors"
+	"fmt"
+
+	"github.com/pierrec/lz4/v4"
 )
 
-// Decoder returns a function that appends what was packed to dst. It is for one
-// goroutine.
-func Decoder() func(dst, src []byte) ([]byte, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return func([]byte, []byte) ([]byte, error) { return nil, err }
+// Decode unpacks src into dst, which is as long as what was packed.
+func Decode(dst, src []byte) error {
+	n, err := lz4.UncompressBlock(src, dst)
+	if err == nil && n != len(dst) {
+		err = fmt.Errorf("lz4: %d of %d bytes", n, len(dst))
 	}
-	return func(dst, src []byte) ([]byte, error) { return d.DecodeAll(src, dst) }
+	return err
 }
 
-// Encoder returns a function that packs, as small as it can. The same content is
-// packed into the same bytes.
-func Encoder() (func(src []byte) []byte, error) {
-	// A checksum would be of what the archive has one of, too.
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
+// Encode packs src as small as it can. The same content is packed into the same
+// bytes.
+func Encode(src []byte) ([]byte, error) {
+	dst := make([]byte, lz4.CompressBlockBound(len(src)))
+	n, err := lz4.CompressBlockHC(src, dst, lz4.Level9, nil, nil)
+	if err == nil && n == 0 && len(src) > 0 {
+		err = errors.New("lz4: nothing was packed")
 	}
-	return func(src []byte) []byte { return e.EncodeAll(src, nil) }, nil
+	return dst[:n], err
 }
