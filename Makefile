@@ -138,6 +138,14 @@ lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	$(GO) run $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
 
+# For which hosts, with which emulators: built, debian, or a directory (default: built if they are there).
+DIST_HOSTS ?= amd64 arm64
+EMULATORS  ?=
+
+.PHONY: dist
+dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/
+	@set -e; for arch in $(DIST_HOSTS); do $(GO) run ./image/dist -arch $$arch -emulators "$(EMULATORS)"; done
+
 .PHONY: cross
 cross: ## build both commands for every host architecture, into dist/
 	@set -e; for arch in $(HOSTS); do \

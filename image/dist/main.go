@@ -41,7 +41,7 @@ func main() {
 type builder struct {
 	host     *elfmagic.Arch
 	targets  []*elfmagic.Arch // whose emulators are carried; none: all
-	from     string           // directory of emulators
+	from     string           // directory of emulators, or what chooses one
 	pack     debian.Package   // that they are from, if they are Debian's
 	dir      string           // for the commands
 	commands []string
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(stderr)
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the hosts that the commands are for")
 	targets := f.String("targets", "all", "`architectures` whose emulators are carried: a list with commas")
-	f.StringVar(&b.from, "emulators", "", "`directory` of static emulators (default: bin/emulators/ARCH, else /usr/bin for this host, else Debian's package)")
+	f.StringVar(&b.from, "emulators", "", "`which` static emulators: built (those in bin/emulators/ARCH), debian (those in /usr/bin for this host, else Debian's package), or a directory, of which ARCH/ is taken if it is there (default: built if they are there, else debian)")
 	f.StringVar(&b.dir, "dir", "dist", "`directory` for the commands")
 	commands := f.String("commands", "crossrun,register", "which `commands`: a list with commas")
 	if err := f.Parse(args); err != nil {
@@ -99,20 +99,28 @@ func (b *builder) configure(ctx context.Context, arch, targets string) (err erro
 		return err
 	}
 	b.revision = artifacts.ReadRevision(ctx, ".")
-	if b.from != "" {
-		return nil
+	return b.choose(ctx)
+}
+
+// choose decides where the emulators are taken from.
+func (b *builder) choose(ctx context.Context) (err error) {
+	built := filepath.Join("bin/emulators", b.host.GOARCH)
+	there := func(dir string) bool {
+		_, _, err := artifacts.FindEmulators(b.host, dir)
+		return err == nil
 	}
-	candidates := []string{filepath.Join("bin/emulators", b.host.GOARCH), filepath.Join("bin/emulators", b.host.Name)}
-	if b.host.GOARCH == runtime.GOARCH {
-		candidates = append(candidates, "/usr/bin")
-	}
-	for _, dir := range candidates {
-		if _, _, err := artifacts.FindEmulators(b.host, dir); err == nil {
+	switch {
+	case b.from == "built", b.from == "" && there(built):
+		b.from = built
+	case b.from != "" && b.from != "debian":
+		if dir := filepath.Join(b.from, b.host.GOARCH); there(dir) {
 			b.from = dir
-			return nil
 		}
+	case b.host.GOARCH == runtime.GOARCH && there("/usr/bin"):
+		b.from = "/usr/bin"
+	default:
+		b.from, b.pack, err = artifacts.FetchEmulators(ctx, b.host, b.work("debian"), b.say)
 	}
-	b.from, b.pack, err = artifacts.FetchEmulators(ctx, b.host, b.work("debian"), b.say)
 	return err
 }
 
