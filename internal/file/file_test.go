@@ -82,3 +82,41 @@ func TestMemoryHoldsAProgramThatNobodyInherits(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "it runs\n", string(out))
 }
+
+func TestSealedMemoryStaysAsItIs(t *testing.T) {
+	f, err := file.Sealable("a name")
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = f.WriteString("content")
+	require.NoError(t, err)
+	require.NoError(t, file.Seal(f))
+	_, err = f.WriteString("more")
+	assert.ErrorIs(t, err, unix.EPERM)
+	assert.ErrorIs(t, f.Truncate(0), unix.EPERM)
+}
+
+// executed is the environment variable by which this test's program executes
+// another.
+const executed = "GO_BUILD_FILE_EXEC"
+
+func TestExecTakesThisProcessesPlace(t *testing.T) {
+	if path := os.Getenv(executed); path != "" {
+		f, err := file.Open(path)
+		require.NoError(t, err)
+		require.NoError(t, file.Exec(f, []string{"a name", "-c", `echo "$0 $X $(ulimit -n)"; exit 3`, "argument"}, []string{"X=variable"}))
+	}
+	limit, err := exec.Command("/bin/sh", "-c", "ulimit -n").Output()
+	require.NoError(t, err)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), executed+"=/bin/sh")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "%s", out)
+	assert.Equal(t, 3, exit.ExitCode())
+	assert.Equal(t, "argument variable "+string(limit), string(out), "the limit of open files, too")
+
+	f, err := file.Open("/etc/passwd")
+	require.NoError(t, err)
+	defer f.Close()
+	assert.ErrorIs(t, file.Exec(f, []string{"x"}, nil), unix.EACCES)
+}

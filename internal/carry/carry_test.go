@@ -1,0 +1,341 @@
+package carry_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/carry/codec"
+)
+
+func lookup(t testing.TB, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
+// program returns bytes that can be packed in part.
+func program(seed uint64, size int) []byte {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	b := make([]byte, size)
+	for i := 0; i < len(b); {
+		run, c := rng.IntN(200), byte(rng.Uint32())
+		for ; run >= 0 && i < len(b); run-- {
+			b[i] = c
+			if rng.IntN(3) == 0 {
+				c = byte(rng.Uint32())
+			}
+			i++
+		}
+	}
+	return b
+}
+
+var programs = map[string][]byte{
+	"aarch64": program(1, 3<<20+17), "arm": program(2, 1), "s390x": program(3, 256<<10), "riscv64": random(4, 300<<10),
+}
+
+// random cannot be packed.
+func random(seed uint64, size int) []byte {
+	b := make([]byte, size)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+func pack(t testing.TB) []byte {
+	t.Helper()
+	p := carry.NewPacker(lookup(t, "amd64"), codec.Encode)
+	for _, name := range []string{"aarch64", "arm", "riscv64", "s390x"} {
+		require.NoError(t, p.Add(lookup(t, name), "7.2.22 (Debian 1:7.2)", programs[name]))
+	}
+	var b bytes.Buffer
+	_, err := p.WriteTo(&b)
+	require.NoError(t, err)
+	return b.Bytes()
+}
+
+var packed []byte // once: that takes the most time
+
+func find(t testing.TB, name string) *carry.Emulator {
+	t.Helper()
+	if packed == nil {
+		packed = pack(t)
+	}
+	a, err := carry.Open(packed, codec.Decode)
+	require.NoError(t, err)
+	e, err := a.Find(lookup(t, name))
+	require.NoError(t, err)
+	require.NotNil(t, e)
+	return e
+}
+
+// content opens the emulator, and returns what the file holds.
+func content(t testing.TB, e *carry.Emulator, cache carry.Cache) (content []byte, where string) {
+	t.Helper()
+	i, err := e.Open(cache)
+	require.NoError(t, err)
+	defer i.Close()
+	content, err = os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", i.File.Fd()))
+	require.NoError(t, err)
+	assert.NoError(t, e.Is(i.File))
+	return content, i.Where
+}
+
+func TestWhatIsPackedIsUnpacked(t *testing.T) {
+	a, err := carry.Open(pack(t), codec.Decode)
+	require.NoError(t, err)
+	assert.Equal(t, "x86_64", a.Host.Name)
+	list, err := a.Emulators()
+	require.NoError(t, err)
+	require.Len(t, list, len(programs))
+	for _, e := range list {
+		got, where := content(t, e, "")
+		assert.True(t, bytes.Equal(programs[e.Arch.Name], got), e.Arch)
+		assert.Contains(t, where, "memory: ")
+		assert.Equal(t, "7.2.22 (Debian 1:7.2)", e.Version)
+		assert.Equal(t, "carried, QEMU 7.2.22, "+e.Digest(), e.Describe())
+	}
+	e, err := a.Find(lookup(t, "sparc"))
+	assert.NoError(t, err)
+	assert.Nil(t, e)
+	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x\n", a.Summary())
+	assert.Equal(t, pack(t), pack(t), "the same is packed into the same bytes")
+}
+
+func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
+	none := carry.Embedded()
+	if none != nil {
+		t.Skip("built with the tag carry")
+	}
+	e, err := none.Find(lookup(t, "arm64"))
+	assert.NoError(t, err)
+	assert.Nil(t, e)
+	assert.Empty(t, none.Summary())
+
+	out, err := exec.Command("go", "list", "-deps", "../../cmd/...").Output()
+	if err != nil {
+		t.Skip("asks the go command: ", err)
+	}
+	assert.Contains(t, string(out), "go-build/internal/carry\n")
+	for _, name := range []string{"carry/codec", "lz4", "klauspost"} {
+		assert.NotContains(t, string(out), name, "costs nothing")
+	}
+}
+
+func TestDamagedArchivesAreErrors(t *testing.T) {
+	whole := pack(t)
+	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-1 amd64\n"), []byte("emulators-1 pdp11\n\n")} {
+		_, err := carry.Open(test, codec.Decode)
+		assert.Error(t, err, "%q", test)
+	}
+	a, err := carry.Open(whole[:len(whole)-1], codec.Decode)
+	require.NoError(t, err)
+	_, err = a.Find(lookup(t, "s390x"))
+	assert.ErrorContains(t, err, "cut off")
+	for _, line := range []string{"", "1", "1 2 3 4:5", "x a 0 1:1 v", "1 a x 1:1 v", "1 a 0 x:1 v", "1 a 0 1:x v", "1 a -1 1:1 v", "9999999 a 0 1:1 v", "1 a 0 -5:1 v"} {
+		a, err := carry.Open([]byte("emulators-1 amd64\narm "+line+"\n\nxx"), codec.Decode)
+		require.NoError(t, err)
+		_, err = a.Find(lookup(t, "arm"))
+		assert.Error(t, err, line)
+	}
+	damaged := bytes.Clone(whole)
+	for i := len(damaged) - 1000; i < len(damaged); i++ {
+		damaged[i] = 0xff
+	}
+	a, err = carry.Open(damaged, codec.Decode)
+	require.NoError(t, err)
+	e, err := a.Find(lookup(t, "s390x"))
+	require.NoError(t, err)
+	_, err = e.Open("")
+	assert.ErrorContains(t, err, "this command is damaged")
+}
+
+func files(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	}))
+	return names
+}
+
+func TestTheCacheIsWrittenOnceAndChecked(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	want := programs["aarch64"]
+	use := func() {
+		t.Helper()
+		got, where := content(t, find(t, "aarch64"), carry.Cache(dir))
+		assert.True(t, bytes.Equal(want, got))
+		assert.Equal(t, []string{where}, files(t, dir), "nothing else is left")
+	}
+	use()
+	path := files(t, dir)[0]
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o500), info.Mode())
+	use()
+	again, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(info, again))
+
+	for what, damage := range map[string]func([]byte) []byte{
+		"a bit":  func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
+		"end":    func(b []byte) []byte { b[len(b)-1]++; return b },
+		"short":  func(b []byte) []byte { return b[:len(b)-1] },
+		"long":   func(b []byte) []byte { return append(b, 0) },
+		"empty":  func([]byte) []byte { return nil },
+		"zeroes": func(b []byte) []byte { return make([]byte, len(b)) },
+	} {
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.WriteFile(path, damage(bytes.Clone(want)), 0o700), what)
+		use()
+	}
+}
+
+// Whoever else could put something there could have it executed.
+func TestWhatOthersMayWriteIsNotUsed(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "cache")
+	want := programs["aarch64"]
+	use := func(cache, reason string) {
+		t.Helper()
+		got, where := content(t, find(t, "aarch64"), carry.Cache(cache))
+		assert.True(t, bytes.Equal(want, got))
+		if reason == "" {
+			assert.True(t, strings.HasPrefix(where, cache), where)
+			return
+		}
+		assert.Regexp(t, "^memory: .*"+reason, where)
+	}
+	use(dir, "")
+	path := files(t, dir)[0]
+	for _, mode := range []fs.FileMode{0o777, 0o720, 0o702} {
+		require.NoError(t, os.Chmod(dir, mode))
+		use(dir, "others may write to it")
+	}
+	require.NoError(t, os.Chmod(dir, 0o755))
+	use(dir, "")
+	for _, mode := range []fs.FileMode{0o777, 0o520} {
+		require.NoError(t, os.Chmod(path, mode))
+		use(dir, "others may write to it")
+	}
+	require.NoError(t, os.Chmod(path, 0o400))
+	use(dir, "not executable")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Symlink("/bin/true", path))
+	use(dir, "too many levels of symbolic links")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	use(dir, "not a regular file")
+
+	link := filepath.Join(base, "link")
+	require.NoError(t, os.Symlink(dir, link))
+	use(link, "not a directory")
+	use(filepath.Join(base, "link", "cache"), "") // what is above is as the user has it
+	use("/proc/self/emulators", "no such file or directory")
+	if os.Getuid() == 0 {
+		require.NoError(t, os.RemoveAll(dir))
+		use(dir, "")
+		require.NoError(t, os.Chown(files(t, dir)[0], 1, 1))
+		use(dir, "belongs to user 1, not to 0")
+		require.NoError(t, os.Chown(dir, 1, 1))
+		use(dir, "belongs to user 1, not to 0")
+	} else {
+		require.NoError(t, os.Chmod(base, 0o500))
+		use(filepath.Join(base, "new"), "permission denied")
+		require.NoError(t, os.Chmod(base, 0o700))
+	}
+}
+
+func TestManyMayUnpackAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+	find(t, "aarch64")
+	var wait sync.WaitGroup
+	for range 16 {
+		wait.Go(func() {
+			got, _ := content(t, find(t, "aarch64"), carry.Cache(dir))
+			assert.True(t, bytes.Equal(programs["aarch64"], got))
+		})
+	}
+	wait.Wait()
+	assert.Len(t, files(t, dir), 1)
+}
+
+func TestWhatIsNotFinishedLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	i, err := find(t, "aarch64").Prepare(carry.Cache(dir))
+	require.NoError(t, err)
+	assert.Len(t, files(t, dir), 1)
+	i.Close()
+	assert.Empty(t, files(t, dir))
+}
+
+// What is old goes when something is written.
+func TestTheCacheDoesNotGrowForEver(t *testing.T) {
+	dir := t.TempDir()
+	hour, year := time.Now().Add(-2*time.Hour), time.Now().AddDate(-1, 0, 0)
+	for name, age := range map[string]time.Time{
+		"unpacking-1": hour, "unpacking-2": time.Now(),
+		"qemu-aarch64-old": year, "qemu-aarch64-recent": hour, "qemu-s390x-old": year, "notes": year,
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chtimes(path, age, age))
+	}
+	_, where := content(t, find(t, "aarch64"), carry.Cache(dir))
+	var want []string
+	for _, name := range []string{"notes", filepath.Base(where), "qemu-aarch64-recent", "qemu-s390x-old", "unpacking-2"} {
+		want = append(want, filepath.Join(dir, name))
+	}
+	assert.ElementsMatch(t, want, files(t, dir))
+}
+
+func TestWhereTheCacheIs(t *testing.T) {
+	t.Setenv("HOME", "/home/me")
+	t.Setenv("XDG_CACHE_HOME", "")
+	assert.Equal(t, carry.Cache("/home/me/.cache/crossrun/emulators"), carry.UserCache())
+	t.Setenv("XDG_CACHE_HOME", "/var/cache/me")
+	assert.Equal(t, carry.Cache("/var/cache/me/crossrun/emulators"), carry.UserCache())
+	t.Setenv("CROSSRUN_CACHE", "/srv/emulators")
+	assert.Equal(t, carry.Cache("/srv/emulators"), carry.UserCache())
+	t.Setenv("CROSSRUN_CACHE", "off")
+	assert.Empty(t, carry.UserCache())
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "CROSSRUN_CACHE"} {
+		os.Unsetenv(name)
+	}
+	assert.Empty(t, carry.UserCache())
+}
+
+func BenchmarkOpen(b *testing.B) {
+	e := find(b, "aarch64")
+	for name, cache := range map[string]carry.Cache{"cached": carry.Cache(b.TempDir()), "memory": ""} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(e.Size)
+			for range b.N {
+				i, err := e.Open(cache)
+				require.NoError(b, err)
+				i.Close()
+			}
+		})
+	}
+}

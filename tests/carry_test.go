@@ -1,0 +1,339 @@
+package tests
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/internal/kerneltest"
+)
+
+// dist makes single files that carry two emulators, and returns their directory.
+func dist(t testing.TB) string {
+	t.Helper()
+	for _, goarch := range []string{"arm64", "s390x"} {
+		if native(lookup(t, goarch)) {
+			t.Skip(goarch, " is native here")
+		}
+	}
+	from := filepath.Dir(findEmulator(t, lookup(t, "arm64")).Path)
+	if filepath.Dir(findEmulator(t, lookup(t, "s390x")).Path) != from {
+		t.Skip("emulators of two directories")
+	}
+	return built(t, "dist", func(path string) *exec.Cmd { return makeDist(t, from, path) })
+}
+
+func makeDist(t testing.TB, from, path string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("go", "run", "./image/dist", "-targets", "arm64,s390x", "-emulators", from, "-dir", path)
+	cmd.Dir = ".."
+	return cmd
+}
+
+// single returns one of the single files.
+func single(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(dist(t), name+"-linux-"+runtime.GOARCH)
+}
+
+// carrying runs a single file with a directory for its cache.
+func carrying(t testing.TB, name, cache string, args ...string) result {
+	t.Helper()
+	cmd := exec.Command(single(t, name), args...)
+	cmd.Env = append(os.Environ(), "CROSSRUN_CACHE="+cache)
+	return run(t, cmd)
+}
+
+// bare makes a root file system that has nothing in it but crossrun and two
+// programs.
+func bare(t testing.TB) string {
+	t.Helper()
+	root := t.TempDir()
+	require.NoError(t, os.Chmod(root, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(root), 0o755))
+	copyFile(t, single(t, "crossrun"), filepath.Join(root, "crossrun"))
+	copyFile(t, goHello(t, "arm64"), filepath.Join(root, "hello"))
+	copyFile(t, goProgram(t, "false", "s390x"), filepath.Join(root, "false"))
+	return root
+}
+
+func TestACarriedEmulatorRunsInAnEmptyRoot(t *testing.T) {
+	kerneltest.Need(t)
+	root := bare(t)
+	in := func(cmd *exec.Cmd, env ...string) result {
+		t.Helper()
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.Chroot, cmd.Dir, cmd.Env = root, "/", append([]string{}, env...)
+		return run(t, cmd)
+	}
+	try := func(who func(*exec.Cmd) *exec.Cmd, env ...string) {
+		t.Helper()
+		for range 2 {
+			assert.Equal(t, result{stdout: goSaying("arm64", "./hello", "an argument")}, in(who(exec.Command("/crossrun", "./hello", "an argument")), env...))
+			assert.Equal(t, result{status: 1}, in(who(exec.Command("/crossrun", "/false")), env...))
+		}
+	}
+	self := func(cmd *exec.Cmd) *exec.Cmd { return cmd }
+	try(self)
+	entries, err := os.ReadDir(root)
+	require.NoError(t, err)
+	assert.Len(t, entries, 3, "nothing is left")
+	try(self, "HOME=/home")
+	kept, err := filepath.Glob(filepath.Join(root, "home/.cache/crossrun/emulators/*"))
+	require.NoError(t, err)
+	assert.Len(t, kept, 2)
+	r := in(self(exec.Command("/crossrun", "-v", "./hello")), "HOME=/home")
+	assert.Contains(t, r.stderr, ": qemu-aarch64 -0 ./hello ./hello # carried, QEMU ")
+	assert.Contains(t, r.stderr, ", in /home/.cache/crossrun/emulators/qemu-aarch64-")
+
+	if os.Getuid() == 0 && !singleUser(t) {
+		user := func(cmd *exec.Cmd) *exec.Cmd { return unprivileged(t, cmd) }
+		try(user)
+		try(user, "HOME=/home") // another's
+		r := in(user(exec.Command("/crossrun", "-v", "./hello")), "HOME=/home")
+		assert.Contains(t, r.stderr, ", in memory: ")
+	}
+}
+
+func TestACarriedEmulatorIsChecked(t *testing.T) {
+	kerneltest.Need(t)
+	hello, want := goHello(t, "arm64"), findEmulator(t, lookup(t, "arm64"))
+	for _, way := range []string{"--direct", "--private"} {
+		cache := filepath.Join(t.TempDir(), "cache")
+		use := func(where string) {
+			t.Helper()
+			r := carrying(t, "crossrun", cache, "-v", way, hello, "x")
+			assert.Equal(t, 0, r.status, r.stderr)
+			assert.Equal(t, goSaying("arm64", hello, "x"), r.stdout)
+			assert.Contains(t, r.stderr, where)
+		}
+		use(", in " + cache)
+		kept, err := filepath.Glob(filepath.Join(cache, "*"))
+		require.NoError(t, err)
+		require.Len(t, kept, 1, way)
+		before, err := os.Stat(kept[0])
+		require.NoError(t, err)
+		use(", in " + cache)
+		after, err := os.Stat(kept[0])
+		require.NoError(t, err)
+		assert.True(t, os.SameFile(before, after), "it was there")
+
+		damaged, err := os.ReadFile(kept[0])
+		require.NoError(t, err)
+		damaged[len(damaged)/2] ^= 1
+		require.NoError(t, os.Chmod(kept[0], 0o700))
+		require.NoError(t, os.WriteFile(kept[0], damaged, 0o700))
+		use(", in " + cache)
+		assert.Equal(t, read(t, want.Path), read(t, kept[0]), "replaced")
+
+		require.NoError(t, os.Chmod(cache, 0o777))
+		use(", in memory: " + cache + ": others may write to it (mode 0777)")
+	}
+	if os.Getuid() == 0 && !singleUser(t) {
+		cache := t.TempDir()
+		require.NoError(t, os.Chown(cache, 65534, 65534))
+		r := carrying(t, "crossrun", cache, "-v", "--direct", hello)
+		assert.Contains(t, r.stderr, ", in memory: "+cache+": belongs to user 65534, not to 0")
+		assert.Equal(t, goSaying("arm64", hello), r.stdout)
+	} else {
+		home := t.TempDir()
+		require.NoError(t, os.Chmod(home, 0o500))
+		r := carrying(t, "crossrun", filepath.Join(home, "cache"), "-v", "--direct", hello)
+		if os.Geteuid() != 0 {
+			assert.Contains(t, r.stderr, ", in memory: ")
+		}
+		assert.Equal(t, goSaying("arm64", hello), r.stdout)
+	}
+}
+
+// Only what is in hand is unpacked; crossrun itself stands for the others.
+func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, s390x := foreigners(t)
+	hello := goHello(t, "arm64")
+	cache := filepath.Join(t.TempDir(), "cache")
+	list := func() (names []string) {
+		kept, err := filepath.Glob(filepath.Join(cache, "*"))
+		require.NoError(t, err)
+		for _, path := range kept {
+			name, _, _ := strings.Cut(filepath.Base(path), "-"+filepath.Base(path)[len(filepath.Base(path))-32:])
+			names = append(names, name)
+		}
+		return names
+	}
+	r := carrying(t, "crossrun", cache, arm64, "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-s390x /proc/sys/fs/binfmt_misc/qemu-aarch64")
+	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Contains(t, r.stdout, "interpreter /proc/self/exe\n")
+	assert.Contains(t, r.stdout, "interpreter /proc/self/fd/5\n")
+	assert.Equal(t, []string{"qemu-aarch64"}, list())
+
+	for range 2 {
+		r = carrying(t, "crossrun", cache, arm64, s390x, "/bin/sh", "-c", hello+` "an argument" | cat; `+s390x+` `+arm64+` sh -c "exit 37"`)
+		assert.Equal(t, result{
+			stdout: "started by arm64\nstarted by s390x\n" + goSaying("arm64", hello, "an argument") + "started by s390x\nstarted by arm64\n",
+			status: 37,
+		}, r)
+		assert.Equal(t, []string{"qemu-aarch64", "qemu-s390x"}, list())
+	}
+	r = carrying(t, "crossrun", "off", "--private", "/bin/sh", "-c", s390x+" "+hello+" x")
+	assert.Equal(t, result{stdout: "started by s390x\n" + goSaying("arm64", hello, "x")}, r, "nothing is in hand, nor kept")
+
+	// In a root file system, of which nothing becomes part.
+	root := t.TempDir()
+	require.NoError(t, os.Chmod(root, 0o755))
+	for _, dir := range []string{"proc", "sys", "dev", "root", "usr/bin"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	require.NoError(t, os.Symlink("/usr/bin", filepath.Join(root, "bin")))
+	copyFile(t, arm64, filepath.Join(root, "usr/bin/starter"))
+	copyFile(t, goHello(t, "s390x"), filepath.Join(root, "usr/bin/hello"))
+	r = carrying(t, "crossrun", cache, "-v", "--rootfs", root, "starter", "/bin/hello", "x")
+	assert.Equal(t, "started by arm64\n"+goSaying("s390x", "/bin/hello", "x"), r.stdout, r.stderr)
+	assert.Contains(t, r.stderr, "# carried, QEMU ")
+	entries, err := os.ReadDir(filepath.Join(root, "root"))
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestWhichEmulatorIsUsed(t *testing.T) {
+	kerneltest.Instance(t)
+	foreigners(t)
+	hello := goHello(t, "arm64")
+	installed := findEmulator(t, lookup(t, "arm64")).Path
+	show := func(env []string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(single(t, "crossrun"), args...)
+		cmd.Env = append(append(os.Environ(), "CROSSRUN_CACHE=/no/such/directory"), env...)
+		r := run(t, cmd)
+		assert.Equal(t, 0, r.status, r.stderr)
+		return r.stdout
+	}
+	carried := "# carried, QEMU " + strings.Split(findEmulator(t, lookup(t, "arm64")).Version, " ")[0] + ", sha256:"
+	assert.Contains(t, show(nil, "--print", "--direct", hello, "x y"), single(t, "crossrun")+" --direct "+hello+" 'x y' "+carried)
+	assert.Contains(t, show(nil, "--print", "--cpu", "max", hello), " --direct --cpu max "+hello+" "+carried)
+	assert.Contains(t, show(nil, "--print", hello), " --private "+hello+" "+carried)
+	named := installed + " -0 " + hello + " " + hello + "\n"
+	assert.Equal(t, named, show([]string{"CROSSRUN_EMULATOR_ARM64=" + installed}, "--print", "--direct", hello))
+	assert.Equal(t, named, show(nil, "--print", "--emulator", installed, hello))
+	assert.Contains(t, show([]string{"CROSSRUN_EMULATOR_ARM64=" + installed}, "--private", "cat", "/proc/sys/fs/binfmt_misc/qemu-aarch64"), "interpreter "+installed+"\n")
+
+	// What is printed is what a shell runs.
+	line := show(nil, "--print", "--direct", hello, "x y")
+	assert.Equal(t, result{stdout: goSaying("arm64", hello, "x y")}, run(t, exec.Command("/bin/sh", "-c", line)))
+
+	// What is not carried is looked for.
+	if riscv64 := goHello(t, "riscv64"); !native(lookup(t, "riscv64")) {
+		assert.Contains(t, show(nil, "--print", "--direct", riscv64), findEmulator(t, lookup(t, "riscv64")).Path+" -0 ")
+	}
+	for _, name := range []string{"crossrun", "register"} {
+		r := run(t, exec.Command(single(t, name), "--version"))
+		assert.Contains(t, r.stdout, "\n2 emulators carried, QEMU ")
+		assert.True(t, strings.HasSuffix(r.stdout, ": aarch64 s390x\n"), r.stdout)
+		assert.NotContains(t, run(t, command(name, "--version")).stdout, "carried")
+	}
+}
+
+func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	hello := goHello(t, "arm64")
+	installed := findEmulator(t, lookup(t, "arm64"))
+	single := single(t, "register")
+	register := func(args ...string) result { t.Helper(); return run(t, exec.Command(single, args...)) }
+
+	r := register("--dry-run", "arm64", "s390x")
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*would add`, r.stdout)
+	require.Empty(t, list(t, fs))
+	r = register("arm64", "s390x")
+	require.Equal(t, 0, r.status, r.stderr)
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*added, runs`, r.stdout)
+	assert.Equal(t, result{stdout: goSaying("arm64", hello, "x")}, run(t, exec.Command(hello, "x")))
+	entry, err := fs.Get("qemu-aarch64")
+	require.NoError(t, err)
+	r = register("arm64", "s390x")
+	assert.Regexp(t, `qemu-s390x +PF +carried \([0-9a-f]{12}\) .*kept, runs`, r.stdout)
+	again, err := fs.Get("qemu-aarch64")
+	require.NoError(t, err)
+	assert.Equal(t, entry.Registered, again.Registered)
+
+	r = register("--status")
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*runs\n`, r.stdout)
+	r = register("--status", "--output", "json")
+	var report struct {
+		Architectures []struct {
+			Carried string
+			Holds   struct {
+				Current bool
+				Digest  string
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report))
+	require.Len(t, report.Architectures, 2)
+	for _, a := range report.Architectures {
+		assert.True(t, a.Holds.Current)
+		assert.Equal(t, a.Carried, a.Holds.Digest)
+	}
+	r = run(t, command("register", "--status"))
+	assert.Regexp(t, `qemu-aarch64 +PF +in memory .* runs\n`, r.stdout, "to a register that carries nothing")
+
+	// Another emulator in memory is replaced, and so is one on disk; a directory
+	// that is named comes first.
+	dirs, _ := twoVersions(t, lookup(t, "arm64"))
+	r = register("--qemu-path", dirs[0], "arm64")
+	assert.Contains(t, r.stdout, "replaced (interpreter "+dirs[0])
+	r = register("arm64")
+	assert.Regexp(t, `qemu-aarch64 +PF +carried .*replaced \(.*\), runs`, r.stdout)
+	r = register("-p", "no", "arm64")
+	assert.Regexp(t, `qemu-aarch64 +P +`+installed.Path, r.stdout, "without F only a path will do")
+	r = register("arm64")
+	assert.Regexp(t, `carried .*replaced \(.*\), runs`, r.stdout)
+	assert.Zero(t, register("--uninstall").status)
+	assert.Empty(t, list(t, fs))
+}
+
+// The same emulators and source give the same files, and what is said of them is
+// so.
+func TestSingleFilesAreReproducible(t *testing.T) {
+	kerneltest.Need(t)
+	if singleUser(t) {
+		t.Skip("builds again, which takes a cache: the run as root does")
+	}
+	one := dist(t)
+	from := filepath.Dir(findEmulator(t, lookup(t, "arm64")).Path)
+	other := filepath.Join(t.TempDir(), "elsewhere")
+	out, err := makeDist(t, from, other).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, read(t, filepath.Join(one, "SHA256SUMS")), read(t, filepath.Join(other, "SHA256SUMS")))
+	check := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
+	check.Dir = other
+	r := run(t, check)
+	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 4, strings.Count(r.stdout, ": OK\n"), r.stdout)
+
+	var document struct {
+		Packages []struct {
+			Name      string
+			Checksums []struct{ ChecksumValue string }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(read(t, single(t, "crossrun")+".spdx.json")), &document))
+	said := make(map[string]string)
+	for _, p := range document.Packages {
+		for _, c := range p.Checksums {
+			said[p.Name] = c.ChecksumValue
+		}
+	}
+	assert.Contains(t, said, filepath.Base(single(t, "crossrun")))
+	assert.Contains(t, said, "qemu-aarch64")
+	assert.Contains(t, said, "qemu-s390x")
+}
