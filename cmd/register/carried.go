@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -48,25 +49,30 @@ func asHeld(desired binfmt.Entry, current []binfmt.Entry) binfmt.Entry {
 // unpack puts the carried emulators of those entries into memory that will be
 // registered. They are to be open until then.
 func unpack(steps []binfmt.Step, byName map[string]*row) (images []*carry.Image, err error) {
-	for i, step := range steps {
+	images = make([]*carry.Image, len(steps))
+	errs := make([]error, len(steps))
+	inParallel(len(steps), func(i int) {
+		step := &steps[i]
 		row := byName[step.Name]
 		if row == nil || row.carried == nil || step.Action != binfmt.Add && step.Action != binfmt.Replace {
-			continue
+			return
 		}
-		image, err := row.carried.Open("")
-		if err != nil {
-			closeAll(images)
-			return nil, err
+		if images[i], errs[i] = row.carried.Open(""); errs[i] == nil {
+			step.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
+			row.Emulator = step.Desired.Interpreter
 		}
-		images = append(images, image)
-		steps[i].Desired.Interpreter = descriptors + strconv.Itoa(int(image.File.Fd()))
-		row.Emulator = steps[i].Desired.Interpreter
+	})
+	if err := errors.Join(errs...); err != nil {
+		closeAll(images)
+		return nil, err
 	}
 	return images, nil
 }
 
 func closeAll(images []*carry.Image) {
 	for _, i := range images {
-		i.Close()
+		if i != nil {
+			i.Close()
+		}
 	}
 }

@@ -30,6 +30,7 @@ const inside = "GO_BUILD_BENCH_INSIDE"
 
 func main() {
 	bin := flag.String("bin", "bin", "`directory` of register and crossrun")
+	dist := flag.String("dist", "dist", "`directory` of the single files")
 	rounds := flag.Int("rounds", 40, "how `often` each command is run")
 	flag.Parse()
 	var err error
@@ -39,7 +40,7 @@ func main() {
 		cmd.Env = append(os.Environ(), inside+"=1")
 		err = cmd.Run()
 	} else {
-		err = bench(*bin, *rounds)
+		err = bench(*bin, *dist, *rounds)
 	}
 	if err != nil {
 		message.Error(os.Stderr, "bench", err)
@@ -53,9 +54,11 @@ type contestant struct {
 	argv  []string
 	empty bool   // it starts with no entry registered
 	stdin []byte // what it reads
+	env   []string
+	gone  string // what is removed before it starts
 }
 
-func bench(bin string, rounds int) error {
+func bench(bin, dist string, rounds int) error {
 	work, err := os.MkdirTemp("", "go-build-bench-")
 	if err != nil {
 		return err
@@ -120,12 +123,57 @@ func bench(bin string, rounds int) error {
 	if out, err := exec.Command(register, "--no-probe", "arm64").CombinedOutput(); err != nil {
 		return fmt.Errorf("register: %w: %s", err, out)
 	}
-	return race([]contestant{
+	err = race([]contestant{
 		{name: "crossrun --direct hello", argv: []string{crossrun, "--direct", hello}},
 		{name: "crossrun --private hello", argv: []string{crossrun, "--private", hello}},
 		{name: "crossrun --kernel hello", argv: []string{crossrun, "--kernel", hello}},
 		{name: filepath.Base(qemu.Path) + " hello", argv: []string{qemu.Path, hello}},
 		{name: "hello, registered", argv: []string{hello}},
+	}, rounds)
+	if err != nil {
+		return err
+	}
+	return singleFiles(register, dist, hello, work, rounds)
+}
+
+// singleFiles shows what it costs to carry emulators: bytes, and time. The plain
+// commands have them on disk.
+func singleFiles(register, dist, hello, work string, rounds int) error {
+	fmt.Println("\nsingle files (make dist) beside plain commands:")
+	single := func(name string) string { return filepath.Join(dist, name+"-linux-"+runtime.GOARCH) }
+	if _, err := os.Stat(single("register")); err != nil {
+		fmt.Printf("  (make dist has made none: %v)\n", err)
+		return nil
+	}
+	crossrun := filepath.Join(filepath.Dir(register), "crossrun")
+	for _, path := range []string{crossrun, single("crossrun"), register, single("register")} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%9.1f MB  %s\n", float64(info.Size())/1e6, path)
+	}
+	cache := filepath.Join(work, "cache")
+	kept, off := []string{"CROSSRUN_CACHE=" + cache}, []string{"CROSSRUN_CACHE=off"}
+	for _, way := range []string{"--direct", "--private"} {
+		argv := []string{single("crossrun"), way, hello}
+		if err := clear(); err != nil {
+			return err
+		}
+		err := race([]contestant{
+			{name: "crossrun " + way + " hello", argv: []string{crossrun, way, hello}},
+			{name: "single file, for the first time", argv: argv, env: kept, gone: cache},
+			{name: "single file, afterwards", argv: argv, env: kept},
+			{name: "single file, nowhere to keep anything", argv: argv, env: off},
+		}, rounds)
+		if err != nil {
+			return err
+		}
+	}
+	return race([]contestant{
+		{name: "register", argv: []string{register}, empty: true},
+		{name: "single file", argv: []string{single("register")}, empty: true},
+		{name: "single file, nothing to do", argv: []string{single("register")}},
 	}, rounds)
 }
 
@@ -211,7 +259,13 @@ func race(contestants []contestant, rounds int) error {
 					return err
 				}
 			}
+			if c.gone != "" {
+				if err := os.RemoveAll(c.gone); err != nil {
+					return err
+				}
+			}
 			cmd := exec.Command(c.argv[0], c.argv[1:]...)
+			cmd.Env = append(os.Environ(), c.env...)
 			cmd.Stdin = bytes.NewReader(c.stdin)
 			var said bytes.Buffer
 			cmd.Stderr = &said
