@@ -267,6 +267,10 @@ in capitals, such as ARM64 or S390X:
   CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH
   CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
   CROSSRUN_CPU_ARCH       the CPU model, for all processes
+  CROSSRUN_CACHE          where a crossrun that carries emulators (--version lists
+                          them) keeps what it has unpacked: a directory of your own,
+                          which nobody else may write to, or off (default:
+                          crossrun/emulators in XDG_CACHE_HOME or ~/.cache)
 QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and those
 that its manual lists.
 
