@@ -52,10 +52,10 @@ type Emulator struct {
 	Size    int64
 	SHA256  string // of its content, in hexadecimal
 
-	chunks  []chunk
-	data    []byte
-	decode  Decoder
-	unkempt bool // the cache failed: it is not tried again
+	chunks   []chunk
+	data     []byte
+	decode   Decoder
+	uncached bool // the cache failed: it is not tried again
 }
 
 type chunk struct {

@@ -60,7 +60,7 @@ func (e *Emulator) Open(cache Cache) (*Image, error) {
 // Prepare opens the emulator's file in the cache, or makes it there, or, where
 // that cannot be had, in memory.
 func (e *Emulator) Prepare(cache Cache) (*Image, error) {
-	if e.unkempt {
+	if e.uncached {
 		return e.memory(errors.New("the cache cannot be written"))
 	}
 	dir, err := cache.open()
@@ -75,7 +75,7 @@ func (e *Emulator) Prepare(cache Cache) (*Image, error) {
 			if err := e.Is(f); err != nil {
 				// Another run may have put a good one there meanwhile: that one is
 				// made again, too.
-				e.unkempt = os.Remove(path) != nil
+				e.uncached = os.Remove(path) != nil
 				return fmt.Errorf("%s: %w: %w", path, err, ErrAgain)
 			}
 			return nil
@@ -142,7 +142,7 @@ func (e *Emulator) write(dir int, path string) (*Image, error) {
 		open = false
 		if err != nil {
 			os.Remove(out.Name())
-			e.unkempt = true
+			e.uncached = true
 			return fmt.Errorf("%w: %w", err, ErrAgain)
 		}
 		return nil

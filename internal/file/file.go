@@ -87,8 +87,15 @@ func Exec(f *os.File, argv, env []string) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, f.Fd(), uintptr(unsafe.Pointer(&empty[0])),
 		uintptr(unsafe.Pointer(&argvp[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
 	if errno == unix.ENOSYS || errno == unix.EPERM {
-		// Before 3.19, or denied: by what it is denied by need not be meant for it.
-		return syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), argv, env)
+		// Before 3.19, in an old QEMU, or denied by what does not know it. An
+		// emulator that runs this program's architecture opens the file by that name
+		// when it has been executed: it stays open.
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
+			return err
+		}
+		err := syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), argv, env)
+		unix.CloseOnExec(int(f.Fd()))
+		return err
 	}
 	return os.NewSyscallError("execveat", errno)
 }
