@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/kerneltest"
 )
@@ -153,6 +154,31 @@ func TestACarriedEmulatorIsChecked(t *testing.T) {
 			assert.Contains(t, r.stderr, ", in memory: ")
 		}
 		assert.Equal(t, goSaying("arm64", hello), r.stdout)
+	}
+}
+
+// A full disk and one on which nothing can be executed are passed over.
+func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
+	kerneltest.Need(t)
+	hello := goHello(t, "arm64")
+	for _, test := range []struct {
+		flags     uintptr
+		size, why string
+	}{{0, "size=1m", "the cache cannot be written"}, {unix.MS_NOEXEC, "size=100m", "nothing can be executed there (noexec)"}} {
+		cache := t.TempDir()
+		if err := unix.Mount("cache", cache, "tmpfs", test.flags, "mode=0700,"+test.size); err != nil {
+			t.Skip("mounts a tmpfs: ", err)
+		}
+		defer unix.Unmount(cache, unix.MNT_DETACH)
+		for _, way := range []string{"--direct", "--private"} {
+			r := carrying(t, "crossrun", cache, "-v", way, hello)
+			assert.Equal(t, goSaying("arm64", hello), r.stdout)
+			assert.Contains(t, r.stderr, ", in memory: ")
+			assert.Contains(t, r.stderr, test.why)
+			left, err := os.ReadDir(cache)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		}
 	}
 }
 
