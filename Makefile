@@ -121,6 +121,7 @@ branch-name: ## print the name of the branch for the versions in image/versions.
 	@$(GO) run ./image/version branch-name
 
 .PHONY: bench
+bench: DIST_HOSTS = $(shell $(GO) env GOHOSTARCH)
 bench: build dist ## time parsing, register and crossrun, side by side with the tools that people know
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench

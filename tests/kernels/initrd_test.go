@@ -30,6 +30,9 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 	files["init"] = build(t, ctx, dir, g.arch, "./init")
 	files["usr/bin/register"] = build(t, ctx, dir, g.arch, "../../cmd/register")
 	files["usr/bin/crossrun"] = build(t, ctx, dir, g.arch, "../../cmd/crossrun")
+	if g.single() {
+		files[strings.TrimPrefix(singleRegister, "/")], files["root"+singleCrossrun] = g.dist(t, ctx, dir)
+	}
 	for _, goarch := range g.programs(t) {
 		files[strings.TrimPrefix(hello(goarch), "/")] = build(t, ctx, dir, goarch, "../testdata/hello")
 		files["root"+hello(goarch)] = files[strings.TrimPrefix(hello(goarch), "/")]
@@ -68,6 +71,19 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 	}
 	require.NoError(t, archive.Close())
 	return initrd.Name()
+}
+
+// dist makes the single files that carry the emulators of the guest's foreign
+// programs.
+func (g guest) dist(t *testing.T, ctx context.Context, dir string) (register, crossrun string) {
+	t.Helper()
+	out := filepath.Join(dir, "dist")
+	cmd := exec.CommandContext(ctx, "go", "run", "./image/dist", "-arch", g.arch, "-targets", strings.Join(g.foreign, ","),
+		"-emulators", filepath.Join(dir, "emulators/usr/bin"), "-dir", out)
+	cmd.Dir = "../.."
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	return filepath.Join(out, "register-linux-"+g.arch), filepath.Join(out, "crossrun-linux-"+g.arch)
 }
 
 // build builds a command for a GOARCH.

@@ -140,6 +140,13 @@ func others() []binfmt.Entry {
 
 const register, crossrun = "/usr/bin/register", "/usr/bin/crossrun"
 
+// The single files; crossrun's is in the root file system /root, in which there
+// is nothing else but the programs.
+const singleRegister, singleCrossrun = "/single-register", "/single-crossrun"
+
+// single reports whether single files are made for the guest's host.
+func (g guest) single() bool { return g.arch == "amd64" || g.arch == "arm64" }
+
 func hello(goarch string) string { return "/hello-" + goarch }
 
 // steps returns what is done in the guest.
@@ -174,7 +181,17 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 			plan.Step{Name: "crossrun " + goarch, Argv: []string{crossrun, hello(goarch), "x"}},
 			plan.Step{Name: "private " + goarch, Argv: []string{crossrun, "--private", "-v", hello(goarch), "x"}})
 	}
-	return steps
+	if !g.single() {
+		return steps
+	}
+	for _, goarch := range g.foreign {
+		steps = append(steps, plan.Step{Name: "single file " + goarch, Argv: []string{singleCrossrun, hello(goarch), "x"}, Root: "/root"})
+	}
+	steps = append(steps, plan.Step{Name: "carried", Argv: append([]string{singleRegister}, g.foreign...)})
+	for _, goarch := range g.foreign {
+		steps = append(steps, plan.Step{Name: "carried " + goarch, Argv: []string{hello(goarch), "x"}, Root: "/root"})
+	}
+	return append(steps, plan.Step{Name: "carried again", Argv: append([]string{singleRegister}, g.foreign...)})
 }
 
 // private reports whether the guest's kernel lets user namespaces have a
@@ -274,6 +291,15 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 		assert.Equal(t, 126, o.Status, "%+v", o)
 		assert.Contains(t, o.Stderr, "private instance of binfmt_misc: ")
 		assert.Contains(t, o.Stderr, "6.7", "which kernel has them")
+	}
+	if g.single() {
+		for _, goarch := range g.foreign {
+			said := fmt.Sprintf("hello from %s 1.414\n%q\n\"x\"\n", goarch, hello(goarch))
+			assert.Equal(t, said, succeeded("single file "+goarch).Stdout)
+			assert.Equal(t, said, succeeded("carried "+goarch).Stdout)
+		}
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried").Stdout, "added, runs\n"), said("carried").Stdout)
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried again").Stdout, "kept, runs\n"), said("carried again").Stdout)
 	}
 	for _, a := range reported("again").Architectures {
 		assert.Equal(t, "keep", a.Action, a.Platform)
