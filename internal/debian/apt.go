@@ -19,7 +19,7 @@ import (
 // An Apt is a state of apt's in a directory.
 type Apt struct {
 	dir     string
-	arch    string
+	arch    string // empty: of sources
 	sources string // file; empty: the machine's
 }
 
@@ -30,10 +30,19 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // a directory, where it is kept for the next time. The machine's own sources
 // are used, or, where suites are named (trixie, sid), these from its mirror.
 func Open(dir, arch string, suites ...string) (*Apt, error) {
+	return open(filepath.Join(dir, strings.Join(append([]string{arch}, suites...), "-")), arch, "deb", suites)
+}
+
+// OpenSources is Open for the sources of packages in the named suites.
+func OpenSources(dir string, suites ...string) (*Apt, error) {
+	return open(filepath.Join(dir, strings.Join(append([]string{"source"}, suites...), "-")), "", "deb-src", suites)
+}
+
+func open(dir, arch, kind string, suites []string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, message.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
 	}
-	dir, err := filepath.Abs(filepath.Join(dir, strings.Join(append([]string{arch}, suites...), "-")))
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +59,7 @@ func Open(dir, arch string, suites ...string) (*Apt, error) {
 		}
 		var sources strings.Builder
 		for _, suite := range suites {
-			fmt.Fprintf(&sources, "deb [signed-by=%s] %s %s main\n", keyring, mirror, suite)
+			fmt.Fprintf(&sources, "%s [signed-by=%s] %s %s main\n", kind, keyring, mirror, suite)
 		}
 		a.sources = a.path("sources.list")
 		if err := os.WriteFile(a.sources, []byte(sources.String()), 0o644); err != nil {
@@ -64,15 +73,19 @@ func (a *Apt) path(name string) string { return filepath.Join(a.dir, name) }
 
 // conf is apt.conf(5). Keys that are empty in it end a list.
 func (a *Apt) conf() []byte {
-	conf := fmt.Appendf(nil, `APT::Architecture %[2]q;
+	var conf []byte
+	if a.arch != "" {
+		conf = fmt.Appendf(conf, `APT::Architecture %[1]q;
 #clear APT::Architectures;
-APT::Architectures { %[2]q; };
-APT::Sandbox::User "root";
+APT::Architectures { %[1]q; };
+`, a.arch)
+	}
+	conf = fmt.Appendf(conf, `APT::Sandbox::User "root";
 Acquire::Languages "none";
-Dir::State::Lists %[1]q;
-Dir::State::status %[3]q;
-Dir::Cache %[4]q;
-`, a.path("lists"), a.arch, a.path("status"), a.path("cache"))
+Dir::State::Lists %q;
+Dir::State::status %q;
+Dir::Cache %q;
+`, a.path("lists"), a.path("status"), a.path("cache"))
 	if a.sources != "" {
 		conf = fmt.Appendf(conf, "Dir::Etc::SourceList %q;\nDir::Etc::SourceParts \"/dev/null\";\n", a.sources)
 	}
