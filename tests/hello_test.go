@@ -309,7 +309,7 @@ func TestCrossrunWithoutAnEmulatorSaysWhereOneIsHad(t *testing.T) {
 	cmd.Env = []string{"PATH=/usr/bin"}
 	r := run(t, cmd)
 	assert.Equal(t, 126, r.status)
-	assert.Contains(t, r.stderr, "crossrun: error: aarch64: no emulator found: no qemu-aarch64-static or qemu-aarch64 in /usr/bin:")
+	assert.Contains(t, r.stderr, "crossrun: error: aarch64: no emulator found: no qemu-aarch64-static or qemu-aarch64 in "+filepath.Dir(command("crossrun").Path)+":/usr/bin")
 	assert.Contains(t, r.stderr, "crossrun: hint: apt-get install qemu-user-static")
 	assert.Empty(t, r.stdout)
 }
@@ -327,9 +327,11 @@ func TestPrintSaysWhatWouldBeRun(t *testing.T) {
 	assert.Equal(t, goSaying("arm64", hello), r.stdout)
 	assert.Contains(t, r.stderr, "linux/arm64, static")
 	assert.Regexp(t, `a private instance of binfmt_misc with \d+ emulators runs it`, r.stderr)
+	assert.Contains(t, r.stderr, found.Path+": QEMU "+found.Version)
 	r = crossrun(t, "--direct", "-v", hello)
 	assert.Equal(t, goSaying("arm64", hello), r.stdout)
 	assert.Contains(t, r.stderr, "--direct asks for it: "+found.Path)
+	assert.Contains(t, r.stderr, found.Path+": QEMU "+found.Version)
 
 	require.Equal(t, 0, register(t, "arm64").status)
 	r = crossrun(t, "--print", hello, "a b")

@@ -30,6 +30,8 @@ type launch struct {
 	// and carried says which.
 	image   *carry.Image
 	carried string
+
+	emulator *emulator.Emulator // if it is known which one runs the program
 }
 
 // String returns the launch as a command that a shell would run. It has the
@@ -273,7 +275,7 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 	case o.direct:
 		why = "--direct asks for it"
 	}
-	l := launch{path: path, argv: append(append(argv, program), binary.argv[1:]...), why: why}
+	l := launch{path: path, argv: append(append(argv, program), binary.argv[1:]...), why: why, emulator: found}
 	if found.Carried != nil {
 		l.carried = found.Carried.Describe()
 		if o.print {
@@ -346,4 +348,11 @@ func say(stderr io.Writer, o *options, p *program, l launch) {
 	}
 	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
 	fmt.Fprintf(stderr, "%s: %s: %s\n", name, l.why, l)
+	if l.emulator == nil || l.carried != "" {
+		return
+	}
+	// Opened again: which version it is costs time, and is for this line only.
+	if e, err := emulator.Open(l.emulator.Arch, l.emulator.Path); err == nil && e.Version != "" {
+		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
+	}
 }

@@ -78,7 +78,8 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 type instance struct {
 	*private.Instance
 	emulators int
-	carried   string // what is known of the emulator in hand
+	carried   string             // what is known of the emulator in hand
+	emulator  *emulator.Emulator // that of the program's architecture
 }
 
 type instanceOptions = private.InstanceOptions
@@ -100,6 +101,7 @@ func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *car
 func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *carry.Emulator) (*instance, error) {
 	ctx := context.Background()
 	emulators := 0
+	var own *emulator.Emulator
 	var handy *elfmagic.Arch
 	var image *carry.Image
 	if inHand != nil {
@@ -122,7 +124,11 @@ func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand 
 			return nil, err
 		}
 		emulators = len(list)
-		if arch == nil || sysroot == "" && slices.Contains(native, arch) || slices.ContainsFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }) {
+		if arch == nil || sysroot == "" && slices.Contains(native, arch) {
+			return list, nil
+		}
+		if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }); i >= 0 {
+			own = &emulator.Emulator{Arch: arch, Path: list[i].Interpreter}
 			return list, nil
 		}
 		search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
@@ -135,7 +141,7 @@ func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand 
 	if err != nil {
 		return nil, err
 	}
-	ready := &instance{Instance: i, emulators: emulators}
+	ready := &instance{Instance: i, emulators: emulators, emulator: own}
 	if image != nil {
 		ready.carried = inHand.Describe() + ", in " + image.Where
 	}
@@ -164,6 +170,7 @@ func (l launch) private(arch *elfmagic.Arch, sysroot string, say func(launch)) e
 	}
 	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
 	l.carried = i.carried
+	l.emulator = i.emulator
 	say(l)
 	err = i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...))
 	i.Close()

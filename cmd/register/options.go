@@ -77,7 +77,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
 	f.VarP(&o.preserveArgv0, "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
 	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: take nothing but this command's own architecture for native, not i386 on amd64, nor 32-bit Arm on arm64")
-	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else what this command carries, see --version, /usr/bin, its directory, PATH)")
+	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else what this command carries, see --version, its directory and emulators/ARCH in it, /usr/bin, PATH)")
 	f.StringP("qemu-suffix", "F", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
 	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
 	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")

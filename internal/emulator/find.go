@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -36,13 +37,23 @@ type Search struct {
 	Native []*elfmagic.Arch
 }
 
+// BesideDir is where, beside a command, there are emulators for hosts of its
+// own architecture: emulators/amd64.
+func BesideDir(goarch string) string { return filepath.Join("emulators", goarch) }
+
 // DefaultDirs returns where emulators are looked for unless told otherwise:
-// /usr/bin, the directory of the running command, and PATH.
+// beside the running command, whose emulators are those that it was shipped
+// with, then /usr/bin and PATH.
 func DefaultDirs() []string {
-	dirs := []string{"/usr/bin"}
+	var dirs []string
 	if self, err := os.Executable(); err == nil {
-		dirs = append(dirs, filepath.Dir(self))
+		dir := filepath.Dir(self)
+		if beside := filepath.Join(dir, BesideDir(runtime.GOARCH)); isDir(beside) {
+			dirs = append(dirs, beside) // else each search would look there in vain
+		}
+		dirs = append(dirs, dir)
 	}
+	dirs = append(dirs, "/usr/bin")
 	dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 	var list []string
 	for _, dir := range dirs {
@@ -52,6 +63,11 @@ func DefaultDirs() []string {
 		}
 	}
 	return list
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // names returns the file names of an architecture's emulator, the preferred

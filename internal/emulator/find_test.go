@@ -205,7 +205,25 @@ func TestDefaultDirsAreAbsoluteAndNamedOnce(t *testing.T) {
 	require.NoError(t, err)
 	own := filepath.Dir(self)
 	t.Setenv("PATH", strings.Join([]string{"/a", "", ".", "relative", "./b", "/b", "/a", own, "/usr/bin", "../c", "/c"}, ":"))
-	assert.Equal(t, []string{"/usr/bin", own, "/a", "/b", "/c"}, emulator.DefaultDirs())
+	assert.Equal(t, []string{own, "/usr/bin", "/a", "/b", "/c"}, emulator.DefaultDirs())
 	t.Setenv("PATH", "")
-	assert.Equal(t, []string{"/usr/bin", own}, emulator.DefaultDirs())
+	assert.Equal(t, []string{own, "/usr/bin"}, emulator.DefaultDirs())
+}
+
+// A command is made, and shipped, with the emulators beside it.
+func TestEmulatorsBesideTheCommandComeFirst(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	own := filepath.Dir(self)
+	beside := filepath.Join(own, emulator.BesideDir(runtime.GOARCH))
+	require.NoError(t, os.MkdirAll(beside, 0o755))
+	defer func() { require.NoError(t, os.RemoveAll(filepath.Join(own, "emulators"))) }()
+	write(t, filepath.Join(beside, "qemu-aarch64-static"), versioned(t, "x86_64", "11.0"))
+	t.Setenv("PATH", "")
+	assert.Equal(t, []string{beside, own, "/usr/bin"}, emulator.DefaultDirs())
+	search := emulator.Search{Dirs: emulator.DefaultDirs()}
+	e, err := search.Find(lookup(t, "aarch64"))
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(beside, "qemu-aarch64-static"), e.Path)
+	assert.Equal(t, "11.0", e.Version)
 }

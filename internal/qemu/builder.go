@@ -1,0 +1,257 @@
+package qemu
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/internal/message"
+)
+
+// A Builder builds emulators for one host.
+type Builder struct {
+	Root     string // the repository
+	Host     *elfmagic.Arch
+	Targets  []*elfmagic.Arch
+	Out      string // directory for the emulators
+	Update   bool   // ask Debian for newer sources and packages than those of before
+	Keep     bool   // leave what was built on the way: unstripped emulators
+	Progress io.Writer
+
+	cache    string
+	native   *elfmagic.Arch
+	compiler Compiler
+	patches  []Patch
+	source   Source
+	passed   []Passed
+	libs     []debian.File       // for the host
+	sysroots map[string]string   // directories, by the host's name
+	guests   map[string]inputs   // by trainer
+	roots    map[string][]string // of Debian's guests, by trainer
+	work     string              // directory of the guests' inputs
+	updated  map[string]bool
+}
+
+func (b *Builder) say(format string, args ...any) {
+	fmt.Fprintf(b.Progress, "emulators: "+format+"\n", args...)
+}
+
+// path returns one below the cache.
+func (b *Builder) path(elements ...string) string {
+	return filepath.Join(append([]string{b.cache}, elements...)...)
+}
+
+// count says how many of something there are.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Build builds the emulators that are missing, and puts all of them, and the
+// manifest, into Out.
+func (b *Builder) Build(ctx context.Context) (err error) {
+	start := time.Now()
+	b.sysroots, b.updated = make(map[string]string), make(map[string]bool)
+	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
+		return err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	b.cache = filepath.Join(cache, "calico-go-build", "qemu")
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return err
+	}
+	if b.compiler, err = FindCompiler(ctx); err != nil {
+		return err
+	}
+	if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
+		return err
+	}
+	unlock, err := b.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := b.prepareSource(ctx); err != nil {
+		return err
+	}
+	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
+		return err
+	}
+	if err := b.prepareGuests(ctx); err != nil {
+		return err
+	}
+	profiles := make(map[string]inputs)
+	for _, t := range trainers(b.Targets) {
+		native := b.libs
+		if b.Host != b.native {
+			if native, err = b.libraries(ctx, b.native); err != nil {
+				return err
+			}
+		}
+		profiles[t] = trainingInputs(b.source, b.patches, b.compiler, b.native, native, b.guests[t])
+	}
+	finished := make(map[string]string) // directories
+	var missing []*elfmagic.Arch
+	for _, t := range b.Targets {
+		in := emulatorInputs(t.Name, b.source, b.patches, b.compiler, b.Host, b.libs, profiles[trainer(t)])
+		dir := b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
+		finished[t.Name] = dir
+		if _, err := os.Stat(filepath.Join(dir, "built.json")); err != nil {
+			missing = append(missing, t)
+		}
+	}
+	b.say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
+		b.source.Version, b.compiler.Version, len(b.Targets)-len(missing), len(missing))
+	var failures error
+	if len(missing) > 0 {
+		profile, trained, err := b.train(ctx, missing, profiles)
+		if err != nil {
+			return err
+		}
+		failures = b.optimise(ctx, missing, profile, trained, finished)
+		if ctx.Err() != nil {
+			return failures
+		}
+	}
+	built, err := b.install(finished)
+	if err != nil {
+		return errors.Join(failures, err)
+	}
+	if failures != nil {
+		return failures
+	}
+	var total int64
+	for _, e := range built {
+		total += e.Size
+	}
+	b.say("%s in %s, %.1f MB, %s", count(len(built), "emulator", "emulators"), b.Out, float64(total)/1e6, time.Since(start).Round(time.Second))
+	return nil
+}
+
+// lock keeps two runs from building the same.
+func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(b.path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for waiting := false; ; waiting = true {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		if !waiting {
+			b.say("waiting for another run …")
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// install puts the finished emulators into Out, with what there is of others
+// made of the same.
+func (b *Builder) install(finished map[string]string) ([]Built, error) {
+	if err := os.MkdirAll(b.Out, 0o755); err != nil {
+		return nil, err
+	}
+	m := &Manifest{
+		Host: b.Host.GOARCH, Version: b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")", Debian: b.source.Version,
+		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: recipeOf(optimised),
+	}
+	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
+		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
+	}
+	for _, f := range b.libs {
+		m.Libraries = append(m.Libraries, f.Name)
+	}
+	var built []Built
+	for _, t := range b.Targets {
+		dir := finished[t.Name]
+		data, err := os.ReadFile(filepath.Join(dir, "built.json"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it failed
+		}
+		if err != nil {
+			return nil, err
+		}
+		var e Built
+		if err := json.Unmarshal(data, &e); err != nil {
+			return nil, err
+		}
+		content, err := os.ReadFile(filepath.Join(dir, e.File))
+		if err != nil {
+			return nil, err
+		}
+		if digest(content) != e.SHA256 {
+			return nil, message.WithHint(fmt.Errorf("%s is not what was built", filepath.Join(dir, e.File)), "remove its directory, and run this again")
+		}
+		file := filepath.Join(b.Out, e.File)
+		if there, err := os.ReadFile(file); err != nil || digest(there) != e.SHA256 {
+			if err := replace(file, content, 0o755); err != nil {
+				return nil, err
+			}
+		}
+		built = append(built, e)
+	}
+	m.Emulators = b.others(m, built)
+	return built, m.write(b.Out)
+}
+
+// others adds the emulators of an earlier run that are there and of the same
+// sources. What is of others is removed: a directory has one manifest.
+func (b *Builder) others(m *Manifest, built []Built) []Built {
+	all := slices.Clone(built)
+	old, err := ReadManifest(b.Out)
+	if err != nil {
+		return all
+	}
+	for _, e := range old.Emulators {
+		if slices.ContainsFunc(built, func(n Built) bool { return n.Target == e.Target }) {
+			continue
+		}
+		file := filepath.Join(b.Out, filepath.Base(e.File))
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if old.Version != m.Version || old.Compiler != m.Compiler || !slices.Equal(old.Recipe, m.Recipe) || digest(content) != e.SHA256 {
+			os.Remove(file)
+			b.say("%s is of other sources: removed", e.File)
+			continue
+		}
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b Built) int { return strings.Compare(a.Target, b.Target) })
+	return all
+}
+
+func digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}

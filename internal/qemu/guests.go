@@ -1,0 +1,159 @@
+package qemu
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// ports are Debian's architectures whose programs are guests in training: the
+// newest release that has one, or sid.
+var ports = []struct {
+	target, name, suite string
+}{
+	{"aarch64", "arm64", "trixie"},
+	{"arm", "armhf", "trixie"},
+	{"arm", "armel", "trixie"},
+	{"i386", "i386", "trixie"},
+	{"loongarch64", "loong64", "sid"},
+	{"mips64el", "mips64el", "bookworm"},
+	{"mipsel", "mipsel", "bookworm"},
+	{"ppc64le", "ppc64el", "trixie"},
+	{"riscv64", "riscv64", "trixie"},
+	{"s390x", "s390x", "trixie"},
+	{"x86_64", "amd64", "trixie"},
+}
+
+// portPackages are the packages that a port's guests come from.
+var portPackages = []string{"coreutils", "cpp", "dash", "perl-base", "python3"}
+
+// standIns train for targets that have no guests: those with which they share
+// most code. A profile of a few instructions would be worse than none: all that
+// it does not show is taken for code that never runs.
+var standIns = map[string]string{
+	"aarch64_be": "aarch64",
+	"armeb":      "arm",
+	"mipsn32":    "mips64",
+	"mipsn32el":  "mips64el",
+	"ppc":        "ppc64",
+	"riscv32":    "riscv64",
+}
+
+// anyStandIn is for those that share no more than what all do.
+const anyStandIn = "aarch64"
+
+// trainer returns the target whose guests a target is trained with.
+func trainer(target *elfmagic.Arch) string {
+	if target.GOARCH != "" {
+		return target.Name
+	}
+	if t, ok := standIns[target.Name]; ok {
+		return t
+	}
+	return anyStandIn
+}
+
+// trainers returns those of several targets, sorted and once each.
+func trainers(targets []*elfmagic.Arch) []string {
+	var list []string
+	for _, t := range targets {
+		list = append(list, trainer(t))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// A guest is a program that an instrumented emulator runs, and how often.
+type guest struct {
+	name  string
+	args  []string // of the emulator
+	times int
+}
+
+// goGuests are those that Go builds for a GOARCH into a directory. Starting is
+// most of what short programs cost, and Go starts threads.
+func goGuests(dir, goarch string) []guest {
+	file := func(name string) []string { return []string{filepath.Join(dir, name+"."+goarch)} }
+	return []guest{{"go hello", file("hello"), 3}, {"go work", file("work"), 1}}
+}
+
+// portGuests are those of a port, unpacked into root. Work is the directory
+// of our inputs, out one for what they write; glob finds what has a version in its path.
+func portGuests(root, work, out string, glob func(pattern string) string) []guest {
+	in := func(name string) string { return filepath.Join(work, name) }
+	run := func(program string, args ...string) []string {
+		return append([]string{"-L", root, filepath.Join(root, program)}, args...)
+	}
+	guests := []guest{
+		{"sh", run("usr/bin/dash", in("loop.sh")), 1},
+		{"true", run("usr/bin/true"), 1},
+		{"sort", run("usr/bin/sort", in("text")), 1},
+		{"sha256sum", run("usr/bin/sha256sum", in("text")), 1},
+		{"perl", run("usr/bin/perl", in("work.pl")), 1},
+		{"python", append([]string{"-E", "PYTHONHOME=" + root + "/usr", "-E", "PYTHONDONTWRITEBYTECODE=1"}, run("usr/bin/python3", in("work.py"))...), 1},
+	}
+	for _, pattern := range []string{"usr/libexec/gcc/*/*/cc1", "usr/lib/gcc/*/*/cc1"} {
+		if cc1 := glob(filepath.Join(root, pattern)); cc1 != "" {
+			if name, err := filepath.Rel(root, cc1); err == nil {
+				guests = append(guests, guest{"cc1", run(name, "-quiet", "-O1", in("work.i"), "-o", filepath.Join(out, "work.s")), 1})
+				break
+			}
+		}
+	}
+	return guests
+}
+
+// textInput returns lines of words for guests that read text.
+func textInput() string {
+	words := strings.Fields("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa")
+	var text strings.Builder
+	n := uint32(2463534242)
+	for range 2500 {
+		n ^= n << 13
+		n ^= n >> 17
+		n ^= n << 5
+		fmt.Fprintf(&text, "%08x %s %s %d\n", n, words[n%16], words[n>>4%16], n%977)
+	}
+	return text.String()
+}
+
+// cInput returns C, as it is after the preprocessor, for a compiler: functions
+// with what such have, each a little different.
+func cInput() string {
+	var text strings.Builder
+	text.WriteString("typedef unsigned long size; struct item { struct item *next; int key; unsigned char name[24]; double weight; };\n" +
+		"extern void *allocate(size); extern int compare(const void *, const void *); static int total;\n")
+	for i := range 60 {
+		fmt.Fprintf(&text, `static int hash_%[1]d(const unsigned char *text, size length) {
+  unsigned value = %[2]du;
+  for (size i = 0; i < length; i++) { value = (value << %[3]d) ^ (value >> %[4]d) ^ text[i]; if (value %% %[5]d == 0) value += i; }
+  return (int)(value & 0x7fffffff);
+}
+static struct item *insert_%[1]d(struct item **table, const unsigned char *name, int key, double weight) {
+  int at = hash_%[1]d(name, 24) %% %[5]d;
+  for (struct item *p = table[at]; p; p = p->next) if (p->key == key) { p->weight += weight; return p; }
+  struct item *p = allocate(sizeof *p);
+  if (!p) return 0;
+  for (int i = 0; i < 24; i++) p->name[i] = name[i];
+  p->key = key; p->weight = weight * %[3]d.5; p->next = table[at]; table[at] = p; total++;
+  return p;
+}
+int visit_%[1]d(struct item **table, int kind) {
+  long sum = 0;
+  for (int i = 0; i < %[5]d; i++) for (struct item *p = table[i]; p; p = p->next) switch (kind) {
+    case 0: sum += p->key; break;
+    case 1: sum ^= p->key * %[2]dL; break;
+    case 2: sum -= (long)p->weight; break;
+    case 3: if (p->weight > %[3]d.0) sum++; break;
+    case 4: sum = sum * 31 + p->name[%[3]d]; break;
+    default: insert_%[1]d(table, p->name, p->key + kind, p->weight / 2); return total;
+  }
+  return (int)sum;
+}
+`, i, 5381+i*97, 3+i%5, 7+i%11, 61+i*2)
+	}
+	return text.String()
+}
