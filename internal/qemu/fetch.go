@@ -104,7 +104,7 @@ func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 	}
 	for _, name := range series(string(list)) {
 		if err := b.patch(ctx, temporary, filepath.Join("debian/patches", name)); err != nil {
-			return fmt.Errorf("Debian's patch %s does not apply: %w", name, err) //nolint:staticcheck // a name
+			return fmt.Errorf("patch %s of Debian's does not apply: %w", name, err)
 		}
 	}
 	for _, p := range b.patches {
@@ -124,6 +124,7 @@ func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 	for _, other := range slices.DeleteFunc(old, func(o string) bool { return o == temporary }) {
 		os.RemoveAll(other)
 	}
+	os.RemoveAll(b.path("build")) // of these, and interrupted
 	return os.Rename(temporary, dir)
 }
 

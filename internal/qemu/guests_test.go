@@ -1,0 +1,67 @@
+package qemu
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+func TestEachTargetIsTrainedWithGuestsThatThereAre(t *testing.T) {
+	for _, a := range elfmagic.Archs() {
+		by := arch(t, trainer(a))
+		assert.NotEmpty(t, by.GOARCH, "%s by %s", a, by)
+	}
+	assert.Equal(t, []string{"aarch64", "arm", "s390x"}, trainers([]*elfmagic.Arch{arch(t, "s390x"), arch(t, "alpha"), arch(t, "armeb"), arch(t, "arm")}))
+}
+
+func TestPortsAreDebiansNamesOfTheirTargets(t *testing.T) {
+	for _, p := range ports {
+		assert.Equal(t, p.target, arch(t, p.name).Name, p.name)
+	}
+}
+
+func TestGuestsAreRunWithTheirOwnLibraries(t *testing.T) {
+	guests := portGuests("/root", "/work", "/out", func(pattern string) string {
+		if strings.Contains(pattern, "libexec") {
+			return "/root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1"
+		}
+		return ""
+	})
+	found := make(map[string]string)
+	for _, g := range guests {
+		assert.Positive(t, g.times)
+		found[g.name] = strings.Join(g.args, " ")
+	}
+	assert.Equal(t, "-L /root /root/usr/bin/dash /work/loop.sh", found["sh"])
+	assert.Equal(t, "-L /root /root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1 -quiet -O1 /work/work.i -o /out/work.s", found["cc1"])
+	assert.Equal(t, "-E PYTHONHOME=/root/usr -E PYTHONDONTWRITEBYTECODE=1 -L /root /root/usr/bin/python3 /work/work.py", found["python"])
+	without := portGuests("/root", "/work", "/out", func(string) string { return "" })
+	assert.Len(t, without, len(guests)-1)
+}
+
+func TestInputsAreTheSameEachTime(t *testing.T) {
+	assert.Equal(t, textInput(), textInput())
+	assert.Equal(t, cInput(), cInput())
+	assert.Equal(t, 2500, strings.Count(textInput(), "\n"))
+	assert.NotContains(t, cInput(), "%!")
+}
+
+func TestLinksStayInATree(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "usr/lib64"), 0o755))
+	require.NoError(t, os.Symlink("usr/lib64", filepath.Join(dir, "lib64")))
+	require.NoError(t, os.Symlink("/usr/lib/ld.so.1", filepath.Join(dir, "usr/lib64/ld.so.1")))
+	require.NoError(t, relative(dir))
+	target, err := os.Readlink(filepath.Join(dir, "usr/lib64/ld.so.1"))
+	require.NoError(t, err)
+	assert.Equal(t, "../lib/ld.so.1", target)
+	target, err = os.Readlink(filepath.Join(dir, "lib64"))
+	require.NoError(t, err)
+	assert.Equal(t, "usr/lib64", target)
+}
