@@ -11,11 +11,19 @@ REPOSITORY ?= calico
 # What base-image has made is used where it is there, else Debian's own image.
 BASE_IMAGE ?= $(shell docker image inspect --format '{{index .RepoTags 0}}' $(REPOSITORY)/base:latest-$(ARCH) 2>/dev/null || echo debian:stable-slim)
 
+# Which emulators are registered and go into images: Debian's, or those that
+# emulators has built, which are used where they are there.
+EMULATORS ?=
+BUILT := $(BIN)/emulators
+ifneq ($(filter-out debian built,$(EMULATORS))$(word 2,$(EMULATORS)),)
+$(error EMULATORS=$(EMULATORS): there are debian and built. Hint: make emulators builds them, make debian-emulators installs Debian's)
+endif
+
 # Static, and the same bytes wherever they are built from the same source.
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
 
-SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages image/qemu/install-tools tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 
 # Registering takes root; sudo is used where that is missing.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -30,7 +38,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
 .PHONY: build
 build: ## build register and crossrun for this machine, into bin/
@@ -38,12 +46,34 @@ build: ## build register and crossrun for this machine, into bin/
 	@ls $(BIN)/register $(BIN)/crossrun
 
 .PHONY: register
-register: build emulators ## build, get emulators if there are none, register, show what runs (root)
-	@$(SUDO) $(BIN)/register
+register: build present-emulators ## build, get emulators if there are none, register, show what runs (root)
+	@$(SUDO) $(BIN)/register $(USE)
 
 .PHONY: emulators
-emulators: ## install Debian's static emulators, if there are none (root)
+emulators: ## build QEMU's static emulators for hosts of ARCH, all or TARGETS="aarch64 s390x" (root, for clang; half an hour for all)
+	@image/qemu/install-tools
+	@$(GO) run ./image/emulators -host $(ARCH) $(if $(filter yes,$(UPDATE)),-update) $(TARGETS)
+
+.PHONY: debian-emulators
+debian-emulators: ## install Debian's static emulators, if there are none (root)
 	@image/install-emulators
+
+# What register is told, and what has to be there before: those that were built
+# lie beside the command, which looks there first.
+HOSTARCH = $(shell $(GO) env GOHOSTARCH)
+ifeq ($(EMULATORS),debian)
+USE = --qemu-path /usr/bin
+else ifeq ($(EMULATORS),built)
+USE = --qemu-path $(CURDIR)/$(BUILT)/$(HOSTARCH)
+endif
+.PHONY: present-emulators
+present-emulators:
+	@case "$(EMULATORS):$$(ls $(BUILT)/$(HOSTARCH)/manifest.json 2>/dev/null)" in \
+	built:?*) ;; \
+	built:) echo "make: error: EMULATORS=built, and no emulators in $(BUILT)/$(HOSTARCH)" >&2; echo "make: hint: make emulators builds them" >&2; exit 1 ;; \
+	:?*) ;; \
+	*) image/install-emulators ;; \
+	esac
 
 .PHONY: test
 test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
@@ -56,7 +86,7 @@ test-kernels: ## try register on other kernels and hosts, in virtual machines (a
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
 
 .PHONY: test-rootfs
-test-rootfs: emulators ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
+test-rootfs: debian-emulators ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
 	@image/base/install-tools
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 
@@ -73,25 +103,25 @@ test-image: image ## build the go-build image for ARCH and try all that is in it
 .PHONY: test-image-core
 test-image-core: base-image ## build the core of the go-build image for ARCH and try it: a few minutes (root, Docker)
 	@tests/gobuild/install-tools
-	@$(GO) run ./image/gobuild -core -arch $(ARCH) -base $(REPOSITORY)/base:latest-$(ARCH) -repository $(REPOSITORY)
+	@$(GO) run ./image/gobuild -emulators '$(EMULATORS)' -core -arch $(ARCH) -base $(REPOSITORY)/base:latest-$(ARCH) -repository $(REPOSITORY)
 	TEST_IMAGE=$(REPOSITORY)/go-build:core-$(ARCH) $(GO) test -count=1 -v -timeout 20m ./tests/gobuild
 
 .PHONY: test-tools
-test-tools: emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
+test-tools: debian-emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
 	@tests/install-tools
 
 .PHONY: register-image
 register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
-	@$(GO) run ./image/registerimage -arch $(ARCH) -repository $(REPOSITORY)
+	@$(GO) run ./image/registerimage -emulators '$(EMULATORS)' -arch $(ARCH) -repository $(REPOSITORY)
 
 # Package scripts of a foreign ARCH run in its images: it is registered here.
 .PHONY: runnable
 runnable:
-	@[ $(ARCH) = "$$($(GO) env GOHOSTARCH)" ] || { $(MAKE) --no-print-directory build emulators && $(SUDO) $(BIN)/register $(ARCH); }
+	@[ $(ARCH) = "$$($(GO) env GOHOSTARCH)" ] || { $(MAKE) --no-print-directory build present-emulators && $(SUDO) $(BIN)/register $(USE) $(ARCH); }
 
 .PHONY: image
 image: runnable ## build the go-build image for ARCH, from BASE_IMAGE (Docker)
-	@$(GO) run ./image/gobuild -arch $(ARCH) -base $(BASE_IMAGE) -repository $(REPOSITORY)
+	@$(GO) run ./image/gobuild -emulators '$(EMULATORS)' -arch $(ARCH) -base $(BASE_IMAGE) -repository $(REPOSITORY)
 
 .PHONY: image-all
 image-all: ## build the go-build images for all architectures (Docker; an hour or two, the first time)

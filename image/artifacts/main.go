@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	only := f.String("only", "", "`parts` to build, with commas between them: "+strings.Join(artifacts.Parts(), ", "))
 	f.StringVar(&b.File, "file", image.File, "versions `file`")
 	f.StringVar(&b.Dir, "dir", "", "`directory` for the archives (default dist/image/ARCH)")
-	f.StringVar(&b.Emulators, "emulators", "", "`directory` of emulators, instead of Debian's package")
+	emulators := f.String("emulators", "", "debian, built, or a `directory` of them (default: those that were built, if all are there, else Debian's)")
 	f.BoolVar(&b.Update, "update", false, "ask Debian for newer emulators than those fetched before")
 	pin := f.Bool("pin", false, "write image/kubernetes/go.mod for the version of Kubernetes in the versions file, and build nothing")
 	if err := f.Parse(args); err != nil {
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if *only != "" {
 		names = strings.Split(*only, ",")
 	}
-	err := build(ctx, &b, *arch, *pin, names)
+	err := build(ctx, &b, *arch, *emulators, *pin, names)
 	if err != nil && ctx.Err() != nil {
 		err = message.WithHint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "what was built is kept: run it again")
 	}
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	return 0
 }
 
-func build(ctx context.Context, b *artifacts.Builder, arch string, pin bool, names []string) (err error) {
+func build(ctx context.Context, b *artifacts.Builder, arch, emulators string, pin bool, names []string) (err error) {
 	if b.Versions, err = image.Load(b.File); err != nil {
 		return err
 	}
@@ -68,6 +68,9 @@ func build(ctx context.Context, b *artifacts.Builder, arch string, pin bool, nam
 	}
 	if pin {
 		return b.Pin(ctx)
+	}
+	if b.Emulators, err = artifacts.ChooseEmulators(emulators, b.Root, b.Arch); err != nil {
+		return err
 	}
 	if b.Dir == "" {
 		b.Dir = filepath.Join("dist", "image", b.Arch.GOARCH)

@@ -38,11 +38,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the image")
 	f.StringVar(&b.base, "base", "debian:stable-slim", "`image` that it is made from")
 	f.StringVar(&b.repository, "repository", "calico", "`prefix` of the image's name: a registry, an organization")
+	emulators := f.String("emulators", "", "debian, built, or a `directory` of them (default: those that were built, if all are there, else Debian's)")
 	f.BoolVar(&b.core, "core", false, "build core-ARCH only: Go, the emulators and this project's own commands, from the same Dockerfile. It takes a minute, and is for tests")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	err := b.configure(*arch, f.Args())
+	err := b.configure(*arch, *emulators, f.Args())
 	if err != nil {
 		message.Error(stderr, "gobuild", err)
 		return 2
@@ -61,16 +62,20 @@ type builder struct {
 	base       string
 	repository string
 	core       bool
+	emulators  string // directory; empty: Debian's
 	dir        string // for the parts
 
 	stdout, stderr io.Writer
 }
 
-func (b *builder) configure(arch string, args []string) (err error) {
+func (b *builder) configure(arch, emulators string, args []string) (err error) {
 	if len(args) > 0 {
 		return message.WithHint(fmt.Errorf("%q is no flag", args[0]), "gobuild -help lists them")
 	}
 	if b.arch, err = image.Architecture(arch); err != nil {
+		return err
+	}
+	if b.emulators, err = artifacts.ChooseEmulators(emulators, ".", b.arch); err != nil {
 		return err
 	}
 	b.dir = filepath.Join("dist", "image", b.arch.GOARCH)
@@ -89,7 +94,7 @@ func (b *builder) run(ctx context.Context) error {
 	if b.core {
 		parts = []string{"own", "emulators", "go"}
 	}
-	artifact := artifacts.Builder{Root: ".", File: image.File, Versions: b.versions, Arch: b.arch, Dir: b.dir, Progress: b.stderr}
+	artifact := artifacts.Builder{Root: ".", File: image.File, Versions: b.versions, Arch: b.arch, Dir: b.dir, Emulators: b.emulators, Progress: b.stderr}
 	if err := artifact.Build(ctx, parts...); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/internal/artifacts"
 	"github.com/projectcalico/go-build/internal/docker"
 	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/qemu"
 	"github.com/projectcalico/go-build/internal/rootfs"
 )
 
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(stderr)
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the images: that of the hosts which they are for")
 	f.StringVar(&b.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
-	f.StringVar(&b.emulators, "emulators", "", "`directory` of emulators, instead of Debian's package")
+	f.StringVar(&b.emulators, "emulators", "", "debian, built, or a `directory` of them (default: those that were built, if all are there, else Debian's)")
 	f.StringVar(&b.dir, "dir", "dist/register-image", "`directory` for what goes into the images")
 	contextOnly := f.Bool("context-only", false, "put together what goes into the images, and build none")
 	if err := f.Parse(args); err != nil {
@@ -89,6 +90,9 @@ func (b *builder) configure(ctx context.Context, arch string) (err error) {
 	if b.dir, err = filepath.Abs(filepath.Join(b.dir, b.arch.GOARCH)); err != nil {
 		return err
 	}
+	if b.emulators, err = artifacts.ChooseEmulators(b.emulators, ".", b.arch); err != nil {
+		return err
+	}
 	b.revision = artifacts.ReadRevision(ctx, ".")
 	return nil
 }
@@ -120,6 +124,14 @@ func (b *builder) prepare(ctx context.Context) error {
 			return err
 		}
 		b.emulators, b.qemuPackage = dir, newest.Name+" "+newest.Version
+	}
+	if file, built := artifacts.EmulatorManifest(b.emulators); built {
+		m, err := qemu.ReadManifest(b.emulators)
+		if err != nil {
+			return err
+		}
+		b.qemuPackage = "qemu " + m.Debian + " (source)"
+		files = append(files, file)
 	}
 	found, missing, err := artifacts.FindEmulators(b.arch, b.emulators)
 	if err != nil {

@@ -8,13 +8,65 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/debian"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/qemu"
 	"github.com/projectcalico/go-build/internal/rootfs"
 )
+
+// BuiltEmulators is where make emulators puts those that it builds, each host's
+// in a directory.
+const BuiltEmulators = "bin/emulators"
+
+// ChooseEmulators returns the directory of the emulators for a host that a word
+// stands for: those that were built, or Debian's, for which it is empty. Without
+// a word it is those that were built, if all are there. Anything else has to be a
+// directory.
+func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
+	built := filepath.Join(root, BuiltEmulators, host.GOARCH)
+	switch word {
+	case "debian":
+		return "", nil
+	case "built", "":
+		err := wholeSet(built, host)
+		if err != nil && word == "" {
+			return "", nil
+		}
+		return built, err
+	}
+	if info, err := os.Stat(word); err != nil || !info.IsDir() {
+		return "", message.WithHint(fmt.Errorf("emulators %q are neither debian nor built, nor a directory", word),
+			"make emulators builds them, those of Debian are fetched")
+	}
+	return word, nil
+}
+
+// wholeSet reports what is missing in a directory of built emulators.
+func wholeSet(dir string, host *elfmagic.Arch) error {
+	hint := "make emulators ARCH=" + host.GOARCH + " builds them"
+	m, err := qemu.ReadManifest(dir)
+	if err != nil {
+		return message.WithHint(err, "%s", hint)
+	}
+	there := make(map[string]bool)
+	for _, e := range m.Emulators {
+		there[e.Target] = true
+	}
+	var missing []string
+	for _, arch := range elfmagic.Archs() {
+		if !there[arch.Name] {
+			missing = append(missing, arch.Name)
+		}
+	}
+	if len(missing) > 0 {
+		return message.WithHint(fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", ")), "%s", hint)
+	}
+	return nil
+}
 
 // FindEmulators returns the static emulators in a directory that run on a host,
 // and the architectures that have none. The host's own is not looked for; i386's
@@ -116,7 +168,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 }
 
 func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
-	in := inputs{"recipe 1", "go " + b.Versions.Go + " for the time"}
+	in := inputs{"recipe 2", "go " + b.Versions.Go + " for the time"}
 	f, err := b.fetched(ctx)
 	if err != nil {
 		return in, err
@@ -131,7 +183,38 @@ func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
 			return in, err
 		}
 	}
+	if _, err := os.Stat(filepath.Join(f.Dir, qemu.ManifestFile)); err == nil {
+		if err := in.addFile("manifest", filepath.Join(f.Dir, qemu.ManifestFile)); err != nil {
+			return in, err
+		}
+	}
 	return in, nil
+}
+
+// builtProgram returns what there is to say of an emulator that was built, and
+// sees that it is the one that the manifest is of.
+func builtProgram(m *qemu.Manifest, e *emulator.Emulator, file rootfs.File, sum string) (Program, error) {
+	p := Program{Path: file.Name, Package: "qemu", Version: e.Version, SHA256: sum, Source: &ProgramSource{Package: "qemu", Version: m.Debian}}
+	for _, s := range m.Source {
+		p.Source.Files = append(p.Source.Files, SourceFile{s.Name, s.SHA256})
+	}
+	for _, patch := range m.Patches {
+		p.Source.Patches = append(p.Source.Patches, SourceFile{patch.Name, patch.SHA256})
+	}
+	for _, built := range m.Emulators {
+		if built.Target == e.Arch.Name && built.SHA256 == sum {
+			return p, nil
+		}
+	}
+	return p, message.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
+}
+
+// EmulatorManifest returns the manifest of emulators that were built as a file of
+// an image, if there is one in their directory.
+func EmulatorManifest(dir string) (file rootfs.File, found bool) {
+	source := filepath.Join(dir, qemu.ManifestFile)
+	_, err := os.Stat(source)
+	return rootfs.File{Name: manifestDir + "emulators.json", Source: source, Mode: 0o644}, err == nil
 }
 
 func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
@@ -146,12 +229,24 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	for _, arch := range missing {
 		b.say("no emulator for %s", arch)
 	}
+	var m *qemu.Manifest
+	if file, built := EmulatorManifest(f.Dir); built {
+		c.files = append(c.files, file)
+		if m, err = qemu.ReadManifest(f.Dir); err != nil {
+			return c, err
+		}
+	}
 	for _, e := range found {
 		file := EmulatorFile(e)
 		c.files = append(c.files, file)
 		p := Program{Path: file.Name, Package: cmp.Or(f.Package.Name, "qemu"), Version: cmp.Or(f.Package.Version, e.Version), Debian: f.Package.Name != ""}
 		if p.SHA256, err = digest(e.Path); err != nil {
 			return c, err
+		}
+		if m != nil {
+			if p, err = builtProgram(m, e, file, p.SHA256); err != nil {
+				return c, err
+			}
 		}
 		c.programs = append(c.programs, p)
 	}

@@ -23,6 +23,19 @@ type Program struct {
 	Debian  bool     // Package is one of Debian's
 	SHA256  string   // of its content
 	Modules []Module // which Go linked into it; of its library too, if Go built it
+
+	Source *ProgramSource `json:",omitempty"` // if it was built from a source of Debian's
+}
+
+// A ProgramSource is a source of Debian's, and what was changed in it.
+type ProgramSource struct {
+	Package, Version string
+	Files, Patches   []SourceFile
+}
+
+// A SourceFile is an archive, or a patch.
+type SourceFile struct {
+	Name, SHA256 string
 }
 
 // A Module is a Go module.

@@ -41,6 +41,7 @@ type spdxPackage struct {
 	Checksums        []spdxChecksum `json:"checksums,omitempty"`
 	ExternalRefs     []spdxRef      `json:"externalRefs,omitempty"`
 	Purpose          string         `json:"primaryPackagePurpose,omitempty"`
+	SourceInfo       string         `json:"sourceInfo,omitempty"`
 }
 
 type spdxChecksum struct {
@@ -64,6 +65,18 @@ type spdxRelationship struct {
 func purl(kind, name, version, qualifiers string) []spdxRef {
 	locator := "pkg:" + kind + "/" + name + "@" + url.QueryEscape(version) + qualifiers
 	return []spdxRef{{"PACKAGE-MANAGER", "purl", locator}}
+}
+
+// text says what a program was built from.
+func (s *ProgramSource) text() string {
+	list := func(files []SourceFile) string {
+		var parts []string
+		for _, f := range files {
+			parts = append(parts, f.Name+" (sha256 "+f.SHA256+")")
+		}
+		return strings.Join(parts, ", ")
+	}
+	return "built from Debian's source " + s.Package + " " + s.Version + ": " + list(s.Files) + "; patches: " + list(s.Patches)
 }
 
 // A Whole is what holds programs.
@@ -120,6 +133,10 @@ func (w Whole) document(programs []Program, unique string) spdxDocument {
 		}
 		if p.Debian {
 			s.ExternalRefs = purl("deb/debian", p.Package, p.Version, "?arch="+w.Arch.Debian[0].Name)
+		}
+		if p.Source != nil {
+			s.ExternalRefs = purl("deb/debian", p.Source.Package, p.Source.Version, "?arch=source")
+			s.SourceInfo = p.Source.text()
 		}
 		d.Packages = append(d.Packages, s)
 		d.Relationships = append(d.Relationships, spdxRelationship{whole, "CONTAINS", id})
