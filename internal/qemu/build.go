@@ -69,7 +69,7 @@ func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	progress := func(line string) {
 		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
 			linked++
-			b.say("linking %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
+			b.say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
 		}
 	}
 	ninja := []string{"-k", "0"}

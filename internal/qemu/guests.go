@@ -9,22 +9,32 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// ports are Debian's architectures whose programs are guests in training: the
-// newest release that has one, or sid.
-var ports = []struct {
-	target, name, suite string
-}{
-	{"aarch64", "arm64", "trixie"},
-	{"arm", "armhf", "trixie"},
-	{"arm", "armel", "trixie"},
-	{"i386", "i386", "trixie"},
-	{"loongarch64", "loong64", "sid"},
-	{"mips64el", "mips64el", "bookworm"},
-	{"mipsel", "mipsel", "bookworm"},
-	{"ppc64le", "ppc64el", "trixie"},
-	{"riscv64", "riscv64", "trixie"},
-	{"s390x", "s390x", "trixie"},
-	{"x86_64", "amd64", "trixie"},
+// A port is one of Debian's architectures whose programs are guests in training,
+// of the first of the suites that can be had: a mirror may not have all of them
+// whole at all times.
+type port struct {
+	target, name string
+	suites       []string
+}
+
+var (
+	released = []string{"trixie", "bookworm"}
+	last     = []string{"bookworm"} // that had the port
+	unstable = []string{"sid"}      // no release has it yet
+)
+
+var ports = []port{
+	{"aarch64", "arm64", released},
+	{"arm", "armhf", released},
+	{"arm", "armel", released},
+	{"i386", "i386", released},
+	{"loongarch64", "loong64", unstable},
+	{"mips64el", "mips64el", last},
+	{"mipsel", "mipsel", last},
+	{"ppc64le", "ppc64el", released},
+	{"riscv64", "riscv64", []string{"trixie", "sid"}},
+	{"s390x", "s390x", released},
+	{"x86_64", "amd64", released},
 }
 
 // portPackages are the packages that a port's guests come from.

@@ -71,7 +71,7 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 			if p.target != t {
 				continue
 			}
-			root, err := b.tree(ctx, wishPort(p.name, p.suite))
+			root, err := b.portTree(ctx, p)
 			if err != nil {
 				if ctx.Err() != nil {
 					return err
@@ -85,6 +85,16 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 		b.guests[t] = in
 	}
 	return nil
+}
+
+// portTree makes the tree of a port's guests, of the first suite that has them.
+func (b *Builder) portTree(ctx context.Context, p port) (t tree, err error) {
+	for _, suite := range p.suites {
+		if t, err = b.tree(ctx, wishPort(p.name, suite)); err == nil || ctx.Err() != nil {
+			return t, err
+		}
+	}
+	return t, err
 }
 
 // buildGuests has Go build its guests for an architecture, unless they are there.

@@ -45,7 +45,7 @@ func wishMeson(native *elfmagic.Arch) wish {
 }
 
 func wishPort(name, suite string) wish {
-	return wish{"guests-" + name, name, []string{suite}, true, portPackages}
+	return wish{"guests-" + name + "-" + suite, name, []string{suite}, true, portPackages}
 }
 
 // tree makes a tree, unless it is there. Which packages it was made of is
