@@ -47,8 +47,15 @@ func parseFiles(text string) []File {
 	return files
 }
 
+// files has apt name files, where there are none: it leaves out those that it
+// sees are there.
 func (a *Apt) files(ctx context.Context, args ...string) ([]File, error) {
-	out, err := run(a.command(ctx, "apt-get", args...))
+	cmd := a.command(ctx, "apt-get", args...)
+	cmd.Dir = a.path("none")
+	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	out, err := run(cmd)
 	if err != nil {
 		return nil, err
 	}

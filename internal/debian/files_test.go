@@ -47,7 +47,7 @@ EOT`})
 }
 
 func TestASourceIsWhatTheListSays(t *testing.T) {
-	tools(t, map[string]string{"apt-get": "case $* in\n" + strings.Replace(mirror, "indextargets", "indextargets*", 1) + `*print-uris*) echo "NOTICE: it has a repository"; echo "'http://mirror.example/q_1.orig.tar.xz' q_1.orig.tar.xz 3 SHA256:abc" ;;
+	tools(t, map[string]string{"apt-get": "case $* in\n" + strings.Replace(mirror, "indextargets", "indextargets*", 1) + `*print-uris*) echo "NOTICE: it has a repository"; [ -e q_1.orig.tar.xz ] || echo "'http://mirror.example/q_1.orig.tar.xz' q_1.orig.tar.xz 3 SHA256:abc" ;;
 *q=2*) exit 100 ;;
 source*) printf "$CONTENT" >q_1.orig.tar.xz ;;
 esac`})
@@ -57,6 +57,9 @@ esac`})
 	require.NoError(t, err)
 	assert.Equal(t, []debian.File{{Name: "q_1.orig.tar.xz", Size: 3, SHA256: "abc"}}, files)
 	assert.Equal(t, filepath.Join(dir, "debs"), where)
+	again, _, err := apt.GetSource(t.Context(), "q", "1")
+	require.NoError(t, err)
+	assert.Equal(t, files, again, "though apt names none that it sees")
 	t.Setenv("CONTENT", "abcd")
 	_, _, err = apt.GetSource(t.Context(), "q", "1")
 	assert.EqualError(t, err, "q_1.orig.tar.xz: not what apt's list says")
