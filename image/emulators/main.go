@@ -40,6 +40,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	host := f.String("host", runtime.GOARCH, "`architecture` that they run on: "+strings.Join(qemu.Hosts(), ", "))
 	f.StringVar(&b.Out, "out", "", "`directory` for them (default bin/emulators/HOST)")
 	f.BoolVar(&b.Update, "update", false, "ask Debian for newer sources and packages than those of the last time")
+	f.BoolVar(&b.Plain, "plain", false, "without our patches and optimisation, to compare with (default directory bin/emulators-plain/HOST)")
 	f.BoolVar(&b.Keep, "keep", false, "leave the directories that they are built in, with unstripped programs")
 	if err := f.Parse(args); err != nil {
 		return 2
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	}
 	if b.Out == "" {
 		b.Out = filepath.Join("bin", "emulators", b.Host.GOARCH)
+		if b.Plain {
+			b.Out = filepath.Join("bin", "emulators-plain", b.Host.GOARCH)
+		}
 	}
 	err = b.Build(ctx)
 	if err != nil && ctx.Err() != nil {

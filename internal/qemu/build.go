@@ -40,16 +40,34 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 // returns. One that was interrupted is gone on with. If some targets fail, the
 // others are built all the same.
 func (b *Builder) build(ctx context.Context, s setup) (string, error) {
-	what := "optimised"
-	if s.mode == instrumented {
-		what = "instrumented"
+	dir, err := b.configure(ctx, s)
+	if err != nil {
+		return dir, err
 	}
+	b.say("compiling %s, %s …", count(len(s.targets), "target", "targets"), s.mode)
+	start, linked := time.Now(), 0
+	progress := func(line string) {
+		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
+			linked++
+			b.say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
+		}
+	}
+	ninja := []string{"-k", "0"}
+	for _, t := range s.targets {
+		ninja = append(ninja, "qemu-"+t)
+	}
+	return dir, b.logged(ctx, s, dir, "ninja.log", progress, "ninja", ninja...)
+}
+
+// configure configures the targets, unless that is done, in a directory that it
+// returns.
+func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
 	args := s.arguments()
 	in := append(inputs{b.sourceDir()}, args...)
-	dir := b.path("build", fmt.Sprintf("%s-%s-%s", s.host.GOARCH, what, in.key()))
+	dir := b.path("build", fmt.Sprintf("%s-%s-%s", s.host.GOARCH, s.mode, in.key()))
 	configured := filepath.Join(dir, "configured")
 	if _, err := os.Stat(configured); err != nil {
-		b.say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), what)
+		b.say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 			return dir, err
 		}
@@ -64,19 +82,7 @@ func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 			return dir, err
 		}
 	}
-	b.say("compiling %s, %s …", count(len(s.targets), "target", "targets"), what)
-	start, linked := time.Now(), 0
-	progress := func(line string) {
-		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
-			linked++
-			b.say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
-		}
-	}
-	ninja := []string{"-k", "0"}
-	for _, t := range s.targets {
-		ninja = append(ninja, "qemu-"+t)
-	}
-	return dir, b.logged(ctx, s, dir, "ninja.log", progress, "ninja", ninja...)
+	return dir, nil
 }
 
 // logged runs a command in a build's environment, with what it says in a file.
@@ -147,13 +153,16 @@ func (l *lines) Write(p []byte) (int, error) {
 
 // optimise builds the targets with a profile, proves each, and keeps it.
 func (b *Builder) optimise(ctx context.Context, targets []*elfmagic.Arch, profile string, trained []string, finished map[string]string) error {
-	s, err := b.setup(ctx, optimised, b.Host, names(targets))
+	s, err := b.setup(ctx, b.mode(), b.Host, names(targets))
 	if err != nil {
 		return err
 	}
-	s.profile, s.cache = profile, b.path("thinlto")
-	if err := os.MkdirAll(s.cache, 0o755); err != nil {
-		return err
+	s.profile = profile
+	if s.mode == optimised {
+		s.cache = b.path("thinlto")
+		if err := os.MkdirAll(s.cache, 0o755); err != nil {
+			return err
+		}
 	}
 	dir, buildErr := b.build(ctx, s)
 	if ctx.Err() != nil {

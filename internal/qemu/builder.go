@@ -29,6 +29,7 @@ type Builder struct {
 	Targets  []*elfmagic.Arch
 	Out      string // directory for the emulators
 	Update   bool   // ask Debian for newer sources and packages than those of before
+	Plain    bool   // without patches and profiles: to compare the others with
 	Keep     bool   // leave what was built on the way: unstripped emulators
 	Progress io.Writer
 
@@ -63,44 +64,72 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// mode is what for it builds.
+func (b *Builder) mode() mode {
+	if b.Plain {
+		return plain
+	}
+	return optimised
+}
+
+// prepare makes what each build takes: compiler, sources, libraries. No other run
+// does anything until unlock is called.
+func (b *Builder) prepare(ctx context.Context) (unlock func(), err error) {
+	b.sysroots, b.updated = make(map[string]string), make(map[string]bool)
+	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	b.cache = filepath.Join(cache, "calico-go-build", "qemu")
+	if b.Plain {
+		b.cache += "-plain" // trees of sources are kept of one kind each
+	}
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return nil, err
+	}
+	if b.compiler, err = FindCompiler(ctx); err != nil {
+		return nil, err
+	}
+	if !b.Plain {
+		if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
+			return nil, err
+		}
+	}
+	if unlock, err = b.lock(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.prepareSource(ctx); err != nil {
+		unlock()
+		return nil, err
+	}
+	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
 // Build builds the emulators that are missing, and puts all of them, and the
 // manifest, into Out.
 func (b *Builder) Build(ctx context.Context) (err error) {
 	start := time.Now()
-	b.sysroots, b.updated = make(map[string]string), make(map[string]bool)
-	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
-		return err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	b.cache = filepath.Join(cache, "calico-go-build", "qemu")
-	if err := os.MkdirAll(b.cache, 0o755); err != nil {
-		return err
-	}
-	if b.compiler, err = FindCompiler(ctx); err != nil {
-		return err
-	}
-	if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
-		return err
-	}
-	unlock, err := b.lock(ctx)
+	unlock, err := b.prepare(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := b.prepareSource(ctx); err != nil {
-		return err
-	}
-	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
-		return err
-	}
-	if err := b.prepareGuests(ctx); err != nil {
-		return err
+	var trained []string
+	if !b.Plain {
+		if err := b.prepareGuests(ctx); err != nil {
+			return err
+		}
+		trained = trainers(b.Targets)
 	}
 	profiles := make(map[string]inputs)
-	for _, t := range trainers(b.Targets) {
+	for _, t := range trained {
 		native := b.libs
 		if b.Host != b.native {
 			if native, err = b.libraries(ctx, b.native); err != nil {
@@ -112,7 +141,7 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	finished := make(map[string]string) // directories
 	var missing []*elfmagic.Arch
 	for _, t := range b.Targets {
-		in := emulatorInputs(t.Name, b.source, b.patches, b.compiler, b.Host, b.libs, profiles[trainer(t)])
+		in := emulatorInputs(t.Name, b.mode(), b.source, b.patches, b.compiler, b.Host, b.libs, profiles[trainer(t)])
 		dir := b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
 		finished[t.Name] = dir
 		if _, err := os.Stat(filepath.Join(dir, "built.json")); err != nil {
@@ -123,9 +152,12 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		b.source.Version, b.compiler.Version, len(b.Targets)-len(missing), len(missing))
 	var failures error
 	if len(missing) > 0 {
-		profile, trained, err := b.train(ctx, missing, profiles)
-		if err != nil {
-			return err
+		var profile string
+		var trained []string
+		if !b.Plain {
+			if profile, trained, err = b.train(ctx, missing, profiles); err != nil {
+				return err
+			}
 		}
 		failures = b.optimise(ctx, missing, profile, trained, finished)
 		if ctx.Err() != nil {
@@ -182,7 +214,7 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 	}
 	m := &Manifest{
 		Host: b.Host.GOARCH, Version: b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")", Debian: b.source.Version,
-		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: recipeOf(optimised),
+		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: recipeOf(b.mode()),
 	}
 	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})

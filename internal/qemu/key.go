@@ -48,11 +48,11 @@ func trainingInputs(s Source, patches []Patch, c Compiler, native *elfmagic.Arch
 }
 
 // emulatorInputs are what an emulator is made of.
-func emulatorInputs(target string, s Source, patches []Patch, c Compiler, host *elfmagic.Arch, sysroot []debian.File, profile inputs) inputs {
+func emulatorInputs(target string, m mode, s Source, patches []Patch, c Compiler, host *elfmagic.Arch, sysroot []debian.File, profile inputs) inputs {
 	in := sourceInputs(s, patches)
 	in.add("target %s for %s", target, host)
 	in.add("compiler %s", c.Version)
-	in.add("recipe %s", strings.Join(recipeOf(optimised), " "))
+	in.add("recipe %s", strings.Join(recipeOf(m), " "))
 	in.files("sysroot", sysroot)
 	in.add("profile %s", profile.key())
 	return in

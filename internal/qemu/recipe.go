@@ -13,7 +13,8 @@ type mode uint8
 const (
 	instrumented mode = 1 << iota // counts what its guests make it do
 	optimised                     // is what is used
-	all          = instrumented | optimised
+	plain                         // is what the others are compared with
+	all          = instrumented | optimised | plain
 )
 
 // where an option goes.
@@ -45,6 +46,7 @@ var recipe = []option{
 	{all, configure, "--disable-install-blobs", "likewise: firmware"},
 	{all, configure, "--disable-capstone", "a disassembler, for -d in_asm only: a third of the file"},
 	{all, configure, "--disable-plugins", "keeps all symbols, and a test in each translation"},
+	{optimised | plain, configure, "--disable-hexagon-idef-parser", "generates from C what helpers do as well, and wants libraries of the building machine"},
 	{all, compile, "-DPROVIDE_STUBS_FOR_STATIC", "Debian's patch: glib asks for users' names, which a static program cannot"},
 	{all, compile, "-ffile-prefix-map=../../src/=", "messages do not name the directory that it was built in"},
 
@@ -80,6 +82,16 @@ func recipeOf(m mode) []string {
 		}
 	}
 	return lines
+}
+
+func (m mode) String() string {
+	switch m {
+	case instrumented:
+		return "instrumented"
+	case plain:
+		return "plain"
+	}
+	return "optimised"
 }
 
 // options returns the recipe's lines for a place.

@@ -59,6 +59,14 @@ func TestAnInstrumentedBuildHasNoProfileAndNoLTO(t *testing.T) {
 	}
 }
 
+func TestAPlainBuildIsWhatQEMUMakesOfIt(t *testing.T) {
+	args := strings.Join(aSetup(t, plain).arguments(), " ")
+	assert.Contains(t, args, "--static")
+	for _, not := range []string{"-fprofile", "b_lto", "thinlto", "icf"} {
+		assert.NotContains(t, args, not)
+	}
+}
+
 func TestLibrariesAreTheSysroots(t *testing.T) {
 	env := aSetup(t, optimised).environment()
 	for _, want := range []string{

@@ -95,8 +95,8 @@ func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	c, host := Compiler{19, "clang 19.1.7"}, arch(t, "amd64")
 	libs := []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "l"}}
 	profile := trainingInputs(aSource, []Patch{p}, c, host, libs, inputs{"go 1"})
-	base := emulatorInputs("arm", aSource, []Patch{p}, c, host, libs, profile).key()
-	assert.Equal(t, base, emulatorInputs("arm", aSource, []Patch{p}, c, host, libs, profile).key())
+	base := emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, profile).key()
+	assert.Equal(t, base, emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, profile).key())
 	assert.Len(t, base, 16)
 
 	otherPatch, otherSource := p, aSource
@@ -104,13 +104,14 @@ func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	otherSource.Version = "1:10.2.3+ds-1"
 	otherLibs := []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "m"}}
 	for what, in := range map[string]inputs{
-		"target":   emulatorInputs("s390x", aSource, []Patch{p}, c, host, libs, profile),
-		"source":   emulatorInputs("arm", otherSource, []Patch{p}, c, host, libs, profile),
-		"patch":    emulatorInputs("arm", aSource, []Patch{otherPatch}, c, host, libs, profile),
-		"compiler": emulatorInputs("arm", aSource, []Patch{p}, Compiler{19, "clang 19.1.8"}, host, libs, profile),
-		"host":     emulatorInputs("arm", aSource, []Patch{p}, c, arch(t, "arm64"), libs, profile),
-		"library":  emulatorInputs("arm", aSource, []Patch{p}, c, host, otherLibs, profile),
-		"guests":   emulatorInputs("arm", aSource, []Patch{p}, c, host, libs, trainingInputs(aSource, []Patch{p}, c, host, libs, inputs{"go 2"})),
+		"target":   emulatorInputs("s390x", optimised, aSource, []Patch{p}, c, host, libs, profile),
+		"source":   emulatorInputs("arm", optimised, otherSource, []Patch{p}, c, host, libs, profile),
+		"patch":    emulatorInputs("arm", optimised, aSource, []Patch{otherPatch}, c, host, libs, profile),
+		"compiler": emulatorInputs("arm", optimised, aSource, []Patch{p}, Compiler{19, "clang 19.1.8"}, host, libs, profile),
+		"host":     emulatorInputs("arm", optimised, aSource, []Patch{p}, c, arch(t, "arm64"), libs, profile),
+		"library":  emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, otherLibs, profile),
+		"recipe":   emulatorInputs("arm", plain, aSource, []Patch{p}, c, host, libs, profile),
+		"guests":   emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, trainingInputs(aSource, []Patch{p}, c, host, libs, inputs{"go 2"})),
 	} {
 		assert.NotEqual(t, base, in.key(), what)
 	}
