@@ -156,6 +156,13 @@ bench: build dist ## time parsing, register and crossrun, side by side with the 
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench
 
+# Emulators to be judged beside Debian's: a directory of qemu-TARGET-static.
+PROVE ?= $(BIN)/emulators/$(shell $(GO) env GOHOSTARCH)
+.PHONY: bench-emulators
+bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
+	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
+	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg
+
 .PHONY: fuzz
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
@@ -164,6 +171,7 @@ fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
 	$(GO) vet ./...
+	cd tests/emulatorbench/plot && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@$(GO) mod tidy -diff
 	$(GO) run $(ACTIONLINT)

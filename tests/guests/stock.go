@@ -1,0 +1,110 @@
+package guests
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// A Set is a directory of emulators, or the file of one.
+type Set struct{ Name, Path string }
+
+// Find returns the set's emulator for an architecture.
+func (s Set) Find(arch *elfmagic.Arch) (*emulator.Emulator, error) {
+	if info, err := os.Stat(s.Path); err == nil && !info.IsDir() {
+		return emulator.Open(arch, s.Path)
+	}
+	path, err := filepath.Abs(s.Path)
+	if err != nil {
+		return nil, err
+	}
+	self, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	search := emulator.Search{Dirs: []string{path}, Native: []*elfmagic.Arch{self}}
+	return search.Find(arch)
+}
+
+// version returns a name for the set, by the first version that is found.
+func (s Set) version() string {
+	for _, arch := range elfmagic.Archs() {
+		if e, err := s.Find(arch); err == nil && e.Version != "" {
+			version, _, _ := strings.Cut(e.Version, " ")
+			return version
+		}
+	}
+	return ""
+}
+
+// stockSuites have emulators that are newer than those of bookworm.
+var stockSuites = []string{"trixie", "sid"}
+
+// StockEmulators returns Debian's static emulators: those that are installed,
+// and those of newer releases, which are fetched into a directory, once.
+func StockEmulators(ctx context.Context, dir string) ([]Set, error) {
+	var sets []Set
+	known := make(map[string]bool)
+	add := func(path string) {
+		s := Set{Path: path}
+		if s.Name = s.version(); s.Name != "" && !known[s.Name] {
+			known[s.Name] = true
+			sets = append(sets, s)
+		}
+	}
+	add("/usr/bin")
+	self, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	if len(self.Debian) == 0 {
+		return sets, nil
+	}
+	for _, suite := range stockSuites {
+		bin := filepath.Join(dir, suite, "usr/bin")
+		if _, err := os.Stat(bin); err != nil {
+			if err := fetch(ctx, self.Debian[0].Name, suite, filepath.Join(dir, suite)); err != nil {
+				return nil, fmt.Errorf("emulators of Debian %s: %w", suite, err)
+			}
+		}
+		add(bin)
+	}
+	return sets, nil
+}
+
+func fetch(ctx context.Context, port, suite, dir string) error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, suite)
+	if err != nil {
+		return err
+	}
+	if err := apt.Update(ctx); err != nil {
+		return err
+	}
+	p, err := apt.StaticEmulators(ctx)
+	if err != nil {
+		return err
+	}
+	deb, err := apt.Download(ctx, p.Name, p.Version)
+	if err != nil {
+		return err
+	}
+	partial := dir + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return err
+	}
+	if err := debian.Unpack(ctx, deb, partial); err != nil {
+		return err
+	}
+	return os.Rename(partial, dir)
+}
