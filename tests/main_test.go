@@ -27,6 +27,10 @@ import (
 // tests build. The first of several runs builds, the others find it there.
 const artifacts = "GO_BUILD_ARTIFACTS"
 
+// judged is the environment variable that names a directory of emulators which
+// the tests use before those that are installed.
+const judged = "GO_BUILD_EMULATORS"
+
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
@@ -55,7 +59,28 @@ func buildCommands(dir string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+"/", "../cmd/register", "../cmd/crossrun")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	return errors.Join(cmd.Run(), linkJudged(dir))
+}
+
+// linkJudged puts the emulators that are to be used beside the commands, which
+// look there first.
+func linkJudged(dir string) error {
+	from := os.Getenv(judged)
+	if from == "" {
+		return nil
+	}
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(from, "qemu-*"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s=%s: no emulators there", judged, from)
+	}
+	for _, file := range files {
+		err = errors.Join(err, os.Symlink(file, filepath.Join(dir, filepath.Base(file))))
+	}
+	return err
 }
 
 // machine is what the machine's own instance holds, if it is mounted.
@@ -145,10 +170,12 @@ func goHello(t testing.TB, goarch string) string {
 	})
 }
 
-// findEmulator returns the installed emulator of an architecture, or skips.
+// findEmulator returns the emulator of an architecture that the commands would
+// use, or skips.
 func findEmulator(t testing.TB, arch *elfmagic.Arch) *emulator.Emulator {
 	t.Helper()
-	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true, Native: []*elfmagic.Arch{lookup(t, runtime.GOARCH)}}
+	dirs := append([]string{os.Getenv(artifacts)}, emulator.DefaultDirs()...)
+	search := emulator.Search{Dirs: dirs, Static: true, Native: []*elfmagic.Arch{lookup(t, runtime.GOARCH)}}
 	found, err := search.Find(arch)
 	if errors.Is(err, emulator.ErrMissing) {
 		t.Skip(err)
