@@ -37,7 +37,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 }
 
 // build configures and builds the targets, in a directory of its own that it
-// returns. One that was interrupted is gone on with. If some targets fail, the
+// returns, unless it could not be configured. One that was interrupted is gone on with. If some targets fail, the
 // others are built all the same.
 func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	dir, err := b.configure(ctx, s)
@@ -76,7 +76,7 @@ func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
 			return dir, err
 		}
 		if err := b.logged(ctx, s, dir, "configure.log", nil, relative, args...); err != nil {
-			return dir, err
+			return "", err
 		}
 		if err := os.WriteFile(configured, nil, 0o644); err != nil {
 			return dir, err
@@ -165,7 +165,7 @@ func (b *Builder) optimise(ctx context.Context, targets []*elfmagic.Arch, profil
 		}
 	}
 	dir, buildErr := b.build(ctx, s)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || dir == "" {
 		return buildErr
 	}
 	var failures []error

@@ -251,6 +251,9 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 		}
 		built = append(built, e)
 	}
+	if len(built) == 0 {
+		return nil, nil // all failed: what is there stays
+	}
 	m.Emulators = b.others(m, built)
 	return built, m.write(b.Out)
 }
