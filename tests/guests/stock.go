@@ -33,8 +33,8 @@ func (s Set) Find(arch *elfmagic.Arch) (*emulator.Emulator, error) {
 	return search.Find(arch)
 }
 
-// version returns a name for the set, by the first version that is found.
-func (s Set) version() string {
+// Version returns the number of the first version that is found.
+func (s Set) Version() string {
 	for _, arch := range elfmagic.Archs() {
 		if e, err := s.Find(arch); err == nil && e.Version != "" {
 			version, _, _ := strings.Cut(e.Version, " ")
@@ -54,7 +54,7 @@ func StockEmulators(ctx context.Context, dir string) ([]Set, error) {
 	known := make(map[string]bool)
 	add := func(path string) {
 		s := Set{Path: path}
-		if s.Name = s.version(); s.Name != "" && !known[s.Name] {
+		if s.Name = s.Version(); s.Name != "" && !known[s.Name] {
 			known[s.Name] = true
 			sets = append(sets, s)
 		}

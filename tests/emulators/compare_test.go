@@ -1,0 +1,229 @@
+package emulators
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// An outcome is what came of a program: how it ended, and what it said. Two that
+// are equal are the same.
+type outcome struct{ end, stdout, stderr string }
+
+func (o outcome) String() string {
+	return fmt.Sprintf("%s\nstdout: %s\nstderr: %s", o.end, shorten(o.stdout), shorten(o.stderr))
+}
+
+func shorten(s string) string {
+	const limit = 1500
+	if len(s) > limit {
+		return s[:limit] + "…"
+	}
+	return s
+}
+
+// execute runs a command to its end, or for so long.
+func execute(ctx context.Context, limit time.Duration, dir string, env []string, argv ...string) outcome {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := command(ctx, dir, env, argv...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	o := outcome{"exit status 0", stdout.String(), stderr.String()}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		// How far it came is a matter of time.
+		return outcome{end: "did not end"}
+	case errors.As(err, &exit):
+		o.end = exit.Error()
+		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() {
+			o.end = "signal: " + status.Signal().String()
+		}
+	case err != nil:
+		o.end = err.Error()
+	}
+	return o
+}
+
+// normal are what legitimately differs from one run, or one emulator, to the
+// next, and what stands for it.
+var normal = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	// Where the kernel and QEMU put programs, stacks and mappings is chosen at
+	// random; a fixed and a position-independent emulator leave other places free.
+	{regexp.MustCompile(`\b0x[0-9a-f]{5,16}\b`), "ADDRESS"},
+	{regexp.MustCompile(`\b[0-9a-f]{8,16}\b`), "ADDRESS"},
+	// Process and thread IDs.
+	{regexp.MustCompile(`(?i)\b([pt]id)([ =:]+)\d+`), "${1}${2}ID"},
+	// How long something took.
+	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ns|us|µs|ms|s|seconds|secs)\b`), "TIME"},
+}
+
+// normalized is the outcome without the emulator's path, and by the table.
+func (o outcome) normalized(c contestant) outcome {
+	for _, s := range []*string{&o.stdout, &o.stderr} {
+		*s = strings.ReplaceAll(*s, c.path, "EMULATOR")
+		for _, n := range normal {
+			*s = n.what.ReplaceAllString(*s, n.by)
+		}
+	}
+	return o
+}
+
+// A verdict is what was found out about a test under the emulator to judge.
+type verdict string
+
+const (
+	same    verdict = "same"
+	byAge   verdict = "by version" // stock ones differ, and it is like one of them
+	flaky   verdict = "flaky"      // on a stock one, too, one run is not like another
+	differs verdict = "differs"
+)
+
+// again is how often a test is run on either side when it seems to differ.
+const again = 6
+
+// A comparison is of one test, under all contestants.
+type comparison struct {
+	name    string
+	verdict verdict
+	passed  bool            // by the emulator to judge: it ended well
+	like    map[string]bool // for each stock contestant: did it do the same?
+	detail  string
+}
+
+// compare runs a test under each contestant. Stock emulators of the version of
+// the one to judge are what it must be like; if there are none, those of any
+// version.
+func compare(t *testing.T, name string, contestants []contestant, run func(c contestant) outcome) comparison {
+	t.Helper()
+	judged := contestants[len(contestants)-1]
+	stock := contestants[:len(contestants)-1]
+	result := comparison{name: name, like: map[string]bool{}}
+	first := make(map[string][]outcome)
+	do := func(c contestant) { first[c.name] = append(first[c.name], run(c).normalized(c)) }
+	do(judged)
+	result.passed = first[judged.name][0].end == "exit status 0"
+	alike := func(c contestant) bool {
+		return slices.ContainsFunc(first[c.name], func(o outcome) bool { return slices.Contains(first[judged.name], o) })
+	}
+	must := stock
+	if equal := slices.DeleteFunc(slices.Clone(stock), func(c contestant) bool { return c.version != judged.version }); len(equal) > 0 {
+		must = equal
+	}
+	for _, c := range stock {
+		do(c)
+		result.like[c.name] = alike(c)
+	}
+	likeMust := func() (any, all bool) {
+		all = true
+		for _, c := range must {
+			like := result.like[c.name]
+			any, all = any || like, all && like
+		}
+		return any, all
+	}
+	switch any, all := likeMust(); {
+	case all:
+		result.verdict = same
+		return result
+	case any:
+		result.verdict = byAge
+		return result
+	}
+	for range again {
+		do(judged)
+		for _, c := range must {
+			do(c)
+		}
+	}
+	varies := false
+	for _, c := range must {
+		result.like[c.name] = alike(c)
+		for _, o := range first[c.name] {
+			varies = varies || o != first[c.name][0]
+		}
+	}
+	switch any, _ := likeMust(); {
+	case any && varies:
+		result.verdict = flaky
+	case any:
+		result.verdict = flaky // the one to judge varies, and stock ones were lucky
+		result.detail = "only under the emulator to judge does one run differ from another"
+	default:
+		result.verdict = differs
+	}
+	var detail strings.Builder
+	for _, c := range append(slices.Clone(must), judged) {
+		seen := map[outcome]int{}
+		for _, o := range first[c.name] {
+			seen[o]++
+		}
+		for o, n := range seen {
+			fmt.Fprintf(&detail, "\n%s (%s), %d of %d: %s", c.name, c.version, n, len(first[c.name]), o)
+		}
+	}
+	result.detail += detail.String()
+	return result
+}
+
+// report adds a target's line to a table, and fails for what differs.
+func report(t *testing.T, table, target string, contestants []contestant, results []comparison, note string) {
+	t.Helper()
+	counts := map[verdict]int{}
+	names := map[verdict][]string{}
+	likes := map[string]int{}
+	passed := 0
+	for _, r := range results {
+		counts[r.verdict]++
+		names[r.verdict] = append(names[r.verdict], r.name)
+		if r.passed {
+			passed++
+		}
+		for name, like := range r.like {
+			if like {
+				likes[name]++
+			}
+		}
+		switch r.verdict {
+		case differs:
+			t.Errorf("%s differs:%s", r.name, r.detail)
+		case flaky:
+			t.Logf("%s is flaky:%s", r.name, r.detail)
+		}
+	}
+	head := []string{"target", "tests", "passed", string(same), string(byAge), string(flaky), string(differs)}
+	row := []string{target, fmt.Sprint(len(results)), fmt.Sprint(passed)}
+	for _, v := range []verdict{same, byAge, flaky, differs} {
+		row = append(row, fmt.Sprint(counts[v]))
+	}
+	var alike []string
+	for _, c := range contestants[:len(contestants)-1] {
+		alike = append(alike, fmt.Sprintf("%s: %d", c.name, likes[c.name]))
+	}
+	head = append(head, "like stock", "which, and what was left out")
+	var which []string
+	for _, v := range []verdict{byAge, flaky, differs} {
+		if len(names[v]) > 0 {
+			which = append(which, string(v)+": "+strings.Join(names[v], " "))
+		}
+	}
+	if note != "" {
+		which = append(which, note)
+	}
+	row = append(row, strings.Join(alike, ", "), strings.Join(which, "; "))
+	tables.add(table, strings.Join(head, "\t"), strings.Join(row, "\t"))
+	t.Logf("%s: %s", target, strings.Join(row[1:], " | "))
+}

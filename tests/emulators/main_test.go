@@ -1,0 +1,185 @@
+package emulators
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/tests/guests"
+)
+
+// nobody is the ordinary user that programs run as where root runs the tests:
+// some of QEMU's own do what only a user may try.
+const nobody = 65534
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(recordDir); dir != "" {
+		os.Exit(record(dir))
+	}
+	// An emulator that ends as its program did would leave a core file each time.
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	status := m.Run()
+	tables.print()
+	os.Exit(status)
+}
+
+// settings are what the environment asks for.
+type settings struct {
+	judged guests.Set
+	stock  []guests.Set
+	work   string // directory that is kept, and belongs to who runs programs
+}
+
+var prepare = sync.OnceValues(func() (s settings, err error) {
+	s.judged = guests.Set{Name: "judged", Path: os.Getenv("TEST_EMULATORS")}
+	for _, dir := range filepath.SplitList(os.Getenv("STOCK")) {
+		s.stock = append(s.stock, guests.Set{Path: dir})
+	}
+	if len(s.stock) == 0 {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return s, err
+		}
+		if s.stock, err = guests.StockEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock")); err != nil {
+			return s, err
+		}
+	}
+	for i := range s.stock {
+		s.stock[i].Name = s.stock[i].Version()
+	}
+	// Not in a cache directory: an ordinary user may not look into root's.
+	s.work = filepath.Join(os.TempDir(), fmt.Sprint("go-build-emulators-", os.Getuid()))
+	if err := os.MkdirAll(s.work, 0o755); err != nil {
+		return s, err
+	}
+	info, err := os.Lstat(s.work)
+	if err != nil {
+		return s, err
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if !info.IsDir() || owner != uint32(os.Getuid()) && owner != nobody {
+		return s, fmt.Errorf("%s belongs to somebody else", s.work)
+	}
+	return s, own(s.work)
+})
+
+func setup(t *testing.T) settings {
+	t.Helper()
+	if os.Getenv("TEST_EMULATORS") == "" {
+		t.Skip("TEST_EMULATORS names no directory of emulators to prove: make test-emulators")
+	}
+	s, err := prepare()
+	require.NoError(t, err)
+	return s
+}
+
+// own gives a file to the user that programs run as.
+func own(path string) error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return os.Chown(path, nobody, nobody)
+}
+
+// A contestant is one emulator of a target.
+type contestant struct {
+	name    string
+	version string // the number alone
+	path    string
+	judged  bool
+}
+
+// contestants are the target's stock emulators, and the one to judge at last.
+func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
+	t.Helper()
+	var list []contestant
+	for _, set := range append(slices.Clone(s.stock), s.judged) {
+		found, err := set.Find(arch)
+		if errors.Is(err, emulator.ErrMissing) {
+			if set == s.judged {
+				t.Skip(err)
+			}
+			continue
+		}
+		require.NoError(t, err)
+		version, _, _ := strings.Cut(found.Version, " ")
+		list = append(list, contestant{set.Name, version, found.Path, set == s.judged})
+	}
+	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
+	return list
+}
+
+// native reports whether the machine itself runs an architecture's programs.
+func native(arch *elfmagic.Arch) bool { return arch.GOARCH == runtime.GOARCH }
+
+// command is one that runs as an ordinary user, in a process group of its own:
+// what it leaves behind is ended with it.
+func command(ctx context.Context, dir string, env []string, argv ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "HOME=" + dir, "TMPDIR=" + os.TempDir()}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// tables are what is printed at the end.
+var tables tableList
+
+type tableList struct {
+	sync.Mutex
+	rows map[string][]string // of each table, lines of cells with tabs
+	head map[string]string
+}
+
+func (l *tableList) add(table, head, row string) {
+	l.Lock()
+	defer l.Unlock()
+	if l.rows == nil {
+		l.rows, l.head = map[string][]string{}, map[string]string{}
+	}
+	l.head[table] = head
+	l.rows[table] = append(l.rows[table], row)
+}
+
+func (l *tableList) print() {
+	l.Lock()
+	defer l.Unlock()
+	var names []string
+	for name := range l.rows {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Printf("\n%s:\n", name)
+		w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, l.head[name])
+		slices.Sort(l.rows[name])
+		for _, row := range l.rows[name] {
+			fmt.Fprintln(w, row)
+		}
+		w.Flush()
+	}
+}
