@@ -11,12 +11,15 @@ REPOSITORY ?= calico
 # What base-image has made is used where it is there, else Debian's own image.
 BASE_IMAGE ?= $(shell docker image inspect --format '{{index .RepoTags 0}}' $(REPOSITORY)/base:latest-$(ARCH) 2>/dev/null || echo debian:stable-slim)
 
-# Which emulators are registered and go into images: Debian's, or those that
-# emulators has built, which are used where they are there.
+# Which emulators are registered, and go into images and single files: debian,
+# built (by emulators), or a directory. Those that were built are used where they
+# are there.
 EMULATORS ?=
 BUILT := $(BIN)/emulators
-ifneq ($(filter-out debian built,$(EMULATORS))$(word 2,$(EMULATORS)),)
-$(error EMULATORS=$(EMULATORS): there are debian and built. Hint: make emulators builds them, make debian-emulators installs Debian's)
+ifneq ($(EMULATORS),)
+ifeq ($(filter debian built,$(EMULATORS))$(wildcard $(EMULATORS)/.),)
+$(error EMULATORS=$(EMULATORS): there are debian, built, and directories. Hint: make emulators builds them, make debian-emulators installs Debian's)
+endif
 endif
 
 # Static, and the same bytes wherever they are built from the same source.
@@ -65,13 +68,15 @@ ifeq ($(EMULATORS),debian)
 USE = --qemu-path /usr/bin
 else ifeq ($(EMULATORS),built)
 USE = --qemu-path $(CURDIR)/$(BUILT)/$(HOSTARCH)
+else ifneq ($(EMULATORS),)
+USE = --qemu-path $(abspath $(EMULATORS))
 endif
 .PHONY: present-emulators
 present-emulators:
 	@case "$(EMULATORS):$$(ls $(BUILT)/$(HOSTARCH)/manifest.json 2>/dev/null)" in \
 	built:?*) ;; \
 	built:) echo "make: error: EMULATORS=built, and no emulators in $(BUILT)/$(HOSTARCH)" >&2; echo "make: hint: make emulators builds them" >&2; exit 1 ;; \
-	:?*) ;; \
+	:?*|/*:*|.*:*|?*/*:*) ;; \
 	*) image/install-emulators ;; \
 	esac
 
@@ -177,9 +182,7 @@ lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	$(GO) run $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
 
-# For which hosts, with which emulators: built, debian, or a directory (default: built if they are there).
 DIST_HOSTS ?= amd64 arm64
-EMULATORS  ?=
 
 .PHONY: dist
 dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/

@@ -5,10 +5,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -56,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(stderr)
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the hosts that the commands are for")
 	targets := f.String("targets", "all", "`architectures` whose emulators are carried: a list with commas")
-	f.StringVar(&b.from, "emulators", "", "`which` static emulators: built (those in bin/emulators/ARCH), debian (those in /usr/bin for this host, else Debian's package), or a directory, of which ARCH/ is taken if it is there (default: built if they are there, else debian)")
+	f.StringVar(&b.from, "emulators", "", "`which` static emulators: built (those in bin/emulators/ARCH), debian (those in /usr/bin for this host, else Debian's package), or a directory, of which ARCH/ is taken if it is there (default: built if all are there, else debian)")
 	f.StringVar(&b.dir, "dir", "dist", "`directory` for the commands")
 	commands := f.String("commands", "crossrun,register", "which `commands`: a list with commas")
 	if err := f.Parse(args); err != nil {
@@ -104,13 +102,18 @@ func (b *builder) configure(ctx context.Context, arch, targets string) (err erro
 
 // choose decides where the emulators are taken from.
 func (b *builder) choose(ctx context.Context) (err error) {
-	built := filepath.Join("bin/emulators", b.host.GOARCH)
+	built := filepath.Join(artifacts.BuiltEmulators, b.host.GOARCH)
+	if b.from == "" { // all of them, or Debian's
+		if b.from, err = artifacts.ChooseEmulators("", ".", b.host); err != nil {
+			return err
+		}
+	}
 	there := func(dir string) bool {
 		_, _, err := artifacts.FindEmulators(b.host, dir)
 		return err == nil
 	}
 	switch {
-	case b.from == "built", b.from == "" && there(built):
+	case b.from == "built":
 		b.from = built
 	case b.from != "" && b.from != "debian":
 		if dir := filepath.Join(b.from, b.host.GOARCH); there(dir) {
@@ -174,7 +177,10 @@ func (b *builder) build(ctx context.Context) error {
 func (b *builder) archive(found []*emulator.Emulator, path string) ([]artifacts.Program, error) {
 	b.say("packing %d emulators of %s …", len(found), b.from)
 	packer := carry.NewPacker(b.host, codec.Encode)
-	var programs []artifacts.Program
+	programs, err := artifacts.EmulatorPrograms(found, b.from, b.pack, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
+	if err != nil {
+		return nil, err
+	}
 	size := 0
 	for _, e := range found {
 		program, err := os.ReadFile(e.Path)
@@ -185,11 +191,6 @@ func (b *builder) archive(found []*emulator.Emulator, path string) ([]artifacts.
 			return nil, err
 		}
 		size += len(program)
-		sum := sha256.Sum256(program)
-		programs = append(programs, artifacts.Program{
-			Path: "qemu-" + e.Arch.Name, Package: cmp.Or(b.pack.Name, "qemu"), Version: cmp.Or(b.pack.Version, e.Version),
-			Debian: b.pack.Name != "", SHA256: hex.EncodeToString(sum[:]),
-		})
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err

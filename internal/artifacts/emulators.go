@@ -191,10 +191,42 @@ func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
 	return in, nil
 }
 
-// builtProgram returns what there is to say of an emulator that was built, and
-// sees that it is the one that the manifest is of.
-func builtProgram(m *qemu.Manifest, e *emulator.Emulator, file rootfs.File, sum string) (Program, error) {
-	p := Program{Path: file.Name, Package: "qemu", Version: e.Version, SHA256: sum, Source: &ProgramSource{Package: "qemu", Version: m.Debian}}
+// EmulatorPrograms returns what there is to say of emulators of one directory,
+// which are of a package of Debian's, or were built, or are of unknown origin.
+// They get names of their own.
+func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
+	m, err := builtManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	var programs []Program
+	for _, e := range found {
+		p, err := emulatorProgram(e, name(e), pack, m)
+		if err != nil {
+			return nil, err
+		}
+		programs = append(programs, p)
+	}
+	return programs, nil
+}
+
+// builtManifest returns the manifest of emulators that were built, or nil.
+func builtManifest(dir string) (*qemu.Manifest, error) {
+	if _, built := EmulatorManifest(dir); !built {
+		return nil, nil
+	}
+	return qemu.ReadManifest(dir)
+}
+
+// emulatorProgram returns what there is to say of an emulator, and sees that one
+// that was built is the one that the manifest is of.
+func emulatorProgram(e *emulator.Emulator, name string, pack debian.Package, m *qemu.Manifest) (Program, error) {
+	p := Program{Path: name, Package: cmp.Or(pack.Name, "qemu"), Version: cmp.Or(pack.Version, e.Version), Debian: pack.Name != ""}
+	var err error
+	if p.SHA256, err = digest(e.Path); err != nil || m == nil {
+		return p, err
+	}
+	p.Source = &ProgramSource{Package: "qemu", Version: m.Debian}
 	for _, s := range m.Source {
 		p.Source.Files = append(p.Source.Files, SourceFile{s.Name, s.SHA256})
 	}
@@ -202,7 +234,7 @@ func builtProgram(m *qemu.Manifest, e *emulator.Emulator, file rootfs.File, sum 
 		p.Source.Patches = append(p.Source.Patches, SourceFile{patch.Name, patch.SHA256})
 	}
 	for _, built := range m.Emulators {
-		if built.Target == e.Arch.Name && built.SHA256 == sum {
+		if built.Target == e.Arch.Name && built.SHA256 == p.SHA256 {
 			return p, nil
 		}
 	}
@@ -229,24 +261,19 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	for _, arch := range missing {
 		b.say("no emulator for %s", arch)
 	}
-	var m *qemu.Manifest
+	m, err := builtManifest(f.Dir)
+	if err != nil {
+		return c, err
+	}
 	if file, built := EmulatorManifest(f.Dir); built {
 		c.files = append(c.files, file)
-		if m, err = qemu.ReadManifest(f.Dir); err != nil {
-			return c, err
-		}
 	}
 	for _, e := range found {
 		file := EmulatorFile(e)
 		c.files = append(c.files, file)
-		p := Program{Path: file.Name, Package: cmp.Or(f.Package.Name, "qemu"), Version: cmp.Or(f.Package.Version, e.Version), Debian: f.Package.Name != ""}
-		if p.SHA256, err = digest(e.Path); err != nil {
+		p, err := emulatorProgram(e, file.Name, f.Package, m)
+		if err != nil {
 			return c, err
-		}
-		if m != nil {
-			if p, err = builtProgram(m, e, file, p.SHA256); err != nil {
-				return c, err
-			}
 		}
 		c.programs = append(c.programs, p)
 	}

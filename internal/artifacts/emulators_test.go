@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/debian"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/qemu"
-	"github.com/projectcalico/go-build/internal/rootfs"
 )
 
 // built writes a manifest of emulators for some targets.
@@ -66,16 +66,27 @@ func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
 
 func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 	arm := lookup(t, "arm")
-	m := built(t, t.TempDir(), arm)
-	e := &emulator.Emulator{Arch: arm, Path: "/x/qemu-arm-static", Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
-	file := rootfs.File{Name: "usr/bin/qemu-arm-static"}
-	p, err := builtProgram(m, e, file, "cc-arm")
+	dir := t.TempDir()
+	m := built(t, dir, arm)
+	path := filepath.Join(dir, "qemu-arm-static")
+	require.NoError(t, os.WriteFile(path, []byte("an emulator"), 0o755))
+	e := &emulator.Emulator{Arch: arm, Path: path, Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
+	_, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
+	assert.EqualError(t, err, path+" is not what manifest.json beside it says")
+
+	sum, err := digest(path)
+	require.NoError(t, err)
+	m.Emulators[0].SHA256 = sum
+	p, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
 	require.NoError(t, err)
 	assert.Equal(t, e.Version, p.Version)
+	assert.Equal(t, sum, p.SHA256)
 	assert.False(t, p.Debian, "it is none of Debian's packages")
 	assert.Equal(t, "built from Debian's source qemu 1:10.2.2+ds-1: qemu.orig.tar.xz (sha256 aa); patches: 00-profile.patch (sha256 bb)", p.Source.text())
-	_, err = builtProgram(m, e, file, "dd")
-	assert.EqualError(t, err, "/x/qemu-arm-static is not what manifest.json beside it says")
+
+	unknown, err := EmulatorPrograms([]*emulator.Emulator{e}, t.TempDir(), debian.Package{}, func(*emulator.Emulator) string { return "it" })
+	require.NoError(t, err)
+	assert.Equal(t, []Program{{Path: "it", Package: "qemu", Version: e.Version, SHA256: sum}}, unknown)
 
 	b, _ := newBuilder(t, "amd64")
 	b.toolchain = new(Toolchain)
