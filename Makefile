@@ -95,6 +95,22 @@ test-rootfs: debian-emulators ## try crossrun with Debian systems of other archi
 	@image/base/install-tools
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 
+# Emulators to be judged beside stock ones: a directory of qemu-TARGET-static.
+# STOCK are directories of those, with colons between them, or Debian's.
+PROVE ?= $(BUILT)/$(HOSTARCH)
+PLAIN := $(BIN)/emulators-plain
+STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/$(HOSTARCH)):/usr/bin)
+
+.PHONY: plain-emulators
+plain-emulators: ## build emulators of the same source without our patches and optimisation, to compare with (a quarter of an hour)
+	@image/qemu/install-tools
+	@$(GO) run ./image/emulators -plain -host $(HOSTARCH) $(TARGETS)
+
+.PHONY: test-emulators
+test-emulators: test-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
+	TEST_EMULATORS=$(abspath $(PROVE)) STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 180m ./tests/emulators
+	GO_BUILD_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 ./tests
+
 .PHONY: test-images
 test-images: ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	@image/base/install-tools
@@ -161,8 +177,6 @@ bench: build dist ## time parsing, register and crossrun, side by side with the 
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench
 
-# Emulators to be judged beside Debian's: a directory of qemu-TARGET-static.
-PROVE ?= $(BIN)/emulators/$(shell $(GO) env GOHOSTARCH)
 .PHONY: bench-emulators
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
 	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
