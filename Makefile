@@ -108,7 +108,8 @@ plain-emulators: ## build emulators of the same source without our patches and o
 
 .PHONY: test-emulators
 test-emulators: test-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
-	TEST_EMULATORS=$(abspath $(PROVE)) STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 180m ./tests/emulators
+	@image/base/install-tools
+	TEST_EMULATORS=$(abspath $(PROVE)) STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
 	GO_BUILD_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 ./tests
 
 .PHONY: test-images

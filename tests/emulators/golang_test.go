@@ -157,6 +157,8 @@ func TestGosStandardLibrary(t *testing.T) {
 								o.end = "it did not end"
 							case strings.HasSuffix(lastLine(how, name), " fail"):
 								o.end = "it failed"
+							case strings.HasSuffix(lastLine(how, name), " skip"):
+								o.end = "it was skipped"
 							}
 							return o
 						}))

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -126,9 +125,6 @@ func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
 	return list
 }
-
-// native reports whether the machine itself runs an architecture's programs.
-func native(arch *elfmagic.Arch) bool { return arch.GOARCH == runtime.GOARCH }
 
 // command is one that runs as an ordinary user, in a process group of its own:
 // what it leaves behind is ended with it.
