@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,6 +81,9 @@ var libraries = map[string]string{
 // sourceSuites are where the source is looked for.
 var sourceSuites = []string{"sid", "testing", "trixie-backports", "trixie", "bookworm"}
 
+// sources is held by the one target of several that fetches for all.
+var sources sync.Mutex
+
 // source returns the directory of QEMU's source: QEMU_SOURCE, or Debian's of the
 // version that is nearest to the emulator's, which is fetched.
 func source(t *testing.T, s settings, version string) string {
@@ -87,6 +91,8 @@ func source(t *testing.T, s settings, version string) string {
 	if dir := os.Getenv("QEMU_SOURCE"); dir != "" {
 		return dir
 	}
+	sources.Lock()
+	defer sources.Unlock()
 	dir := filepath.Join(s.work, "qemu-"+version)
 	if _, err := os.Stat(dir); err == nil {
 		return dir
