@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -81,6 +82,7 @@ func (o outcome) normalized(test string, c contestant) outcome {
 	m, masked := masks[test]
 	for _, s := range []*string{&o.stdout, &o.stderr} {
 		*s = strings.ReplaceAll(*s, c.path, "EMULATOR")
+		*s = strings.ReplaceAll(*s, filepath.Base(c.path)+":", "EMULATOR:") // as it begins its messages
 		if masked {
 			*s = m.what.ReplaceAllString(*s, "MASKED")
 		}

@@ -55,6 +55,7 @@ func TestPrograms(t *testing.T) {
 			var not []string
 			for _, m := range missing {
 				not = append(not, m.Name)
+				t.Logf("no %s: %v", m.Name, m.Err)
 			}
 			note := ""
 			if slices.Sort(not); len(not) > 0 {

@@ -61,8 +61,9 @@ type Missing struct {
 //go:embed testdata
 var testdata embed.FS
 
-// suites are those that have a port whole; others are in bookworm.
-var suites = map[string]string{"riscv64": "trixie", "loong64": "sid"}
+// suites are those that have a port, of which the first that is whole on the
+// mirror is used; others are in bookworm.
+var suites = map[string][]string{"riscv64": {"trixie", "sid"}, "loong64": {"sid"}}
 
 // packages are those that the guests come from. Python's, perl's and the
 // compiler's names in the path have versions.
@@ -204,12 +205,24 @@ func (m *maker) unpack(ctx context.Context) (string, error) {
 	if len(m.arch.Debian) == 0 {
 		return "", errors.New("no port of Debian for it")
 	}
-	port, root, done := m.arch.Debian[0].Name, m.path("root"), m.path("root/.whole")
-	suite := suites[port]
-	if suite == "" {
-		suite = "bookworm"
+	list := suites[m.arch.Debian[0].Name]
+	if list == nil {
+		list = []string{"bookworm"}
 	}
-	want := suite + ": " + strings.Join(packages, " ")
+	var failed error
+	for _, suite := range list {
+		root, err := m.unpackFrom(ctx, suite)
+		if err == nil {
+			return root, nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", suite, err))
+	}
+	return "", failed
+}
+
+func (m *maker) unpackFrom(ctx context.Context, suite string) (string, error) {
+	root, done := m.path("root-"+suite), m.path("root-"+suite+"/.whole")
+	want := "links below the root: " + strings.Join(packages, " ")
 	if have, err := os.ReadFile(done); err == nil && string(have) == want {
 		return root, nil
 	}
@@ -217,7 +230,7 @@ func (m *maker) unpack(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, suite)
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), m.arch.Debian[0].Name, suite)
 	if err != nil {
 		return "", err
 	}
@@ -240,7 +253,31 @@ func (m *maker) unpack(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	if err := relink(root); err != nil {
+		return "", err
+	}
 	return root, os.WriteFile(done, []byte(want), 0o644)
+}
+
+// relink has absolute links, such as some ports' loaders are, point below the
+// root.
+func relink(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() != fs.ModeSymlink {
+			return err
+		}
+		to, err := os.Readlink(path)
+		if err != nil || !filepath.IsAbs(to) {
+			return err
+		}
+		if to, err = filepath.Rel(filepath.Dir(path), filepath.Join(root, to)); err != nil {
+			return err
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		return os.Symlink(to, path)
+	})
 }
 
 // debian adds the programs of Debian's packages.
