@@ -232,6 +232,7 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 }
 
 func TestWhichEmulatorIsUsed(t *testing.T) {
+	needInstalled(t)
 	kerneltest.Instance(t)
 	foreigners(t)
 	hello := goHello(t, "arm64")
@@ -270,6 +271,7 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 }
 
 func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
+	needInstalled(t)
 	fs := kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	installed := findEmulator(t, lookup(t, "arm64"))

@@ -301,6 +301,7 @@ func TestCrossrunFailures(t *testing.T) {
 }
 
 func TestCrossrunWithoutAnEmulatorSaysWhereOneIsHad(t *testing.T) {
+	needInstalled(t)
 	kerneltest.Instance(t)
 	hello := goHello(t, "arm64")
 	require.NoError(t, unix.Mount(t.TempDir(), "/usr/bin", "", unix.MS_BIND, ""), "nobody else sees it: the mount namespace is the tests' own")
