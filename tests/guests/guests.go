@@ -222,7 +222,7 @@ func (m *maker) unpack(ctx context.Context) (string, error) {
 
 func (m *maker) unpackFrom(ctx context.Context, suite string) (string, error) {
 	root, done := m.path("root-"+suite), m.path("root-"+suite+"/.whole")
-	want := "links below the root: " + strings.Join(packages, " ")
+	want := "links below the root, merged: " + strings.Join(packages, " ")
 	if have, err := os.ReadFile(done); err == nil && string(have) == want {
 		return root, nil
 	}
@@ -250,6 +250,13 @@ func (m *maker) unpackFrom(ctx context.Context, suite string) (string, error) {
 	}
 	for _, deb := range debs {
 		if err := debian.Unpack(ctx, deb, root); err != nil {
+			return "", err
+		}
+	}
+	// Since Debian 13 libc6 has its loader in /usr/lib alone; base-files, which
+	// nothing here depends on, has the links.
+	for _, name := range []string{"lib", "lib64"} {
+		if err := os.Symlink("usr/"+name, filepath.Join(root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", err
 		}
 	}
