@@ -77,6 +77,14 @@ var prepare = sync.OnceValues(func() (s settings, err error) {
 	if !info.IsDir() || owner != uint32(os.Getuid()) && owner != nobody {
 		return s, fmt.Errorf("%s belongs to somebody else", s.work)
 	}
+	// One run at a time: another would build anew what this one runs.
+	lock, err := unix.Open(s.work, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return s, err
+	}
+	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return s, fmt.Errorf("%s is used by another run: %w", s.work, err)
+	}
 	return s, own(s.work)
 })
 

@@ -150,6 +150,7 @@ func calls(t *testing.T, s settings, arch *elfmagic.Arch, source string) (run []
 	if text, err := os.ReadFile(list); err == nil && json.Unmarshal(text, &have) == nil && have.Source == source {
 		return have.Run, have.Not
 	}
+	have = kept{Source: source} // not what was read of another source's
 	require.NoError(t, os.RemoveAll(dir))
 	require.NoError(t, os.MkdirAll(records, 0o755))
 	self, err := os.Executable()
@@ -204,7 +205,6 @@ func calls(t *testing.T, s settings, arch *elfmagic.Arch, source string) (run []
 			have.Not = append(have.Not, name)
 		}
 	}
-	have.Source = source
 	text, err := json.Marshal(have)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(list, text, 0o644))
