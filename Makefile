@@ -177,6 +177,7 @@ bench: DIST_HOSTS = $(shell $(GO) env GOHOSTARCH)
 bench: build dist ## time parsing, register and crossrun, side by side with the tools that people know
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench
+	@[ ! -e $(PROVE)/manifest.json ] || $(GO) run ./tests/emulatorbench -emulators built=$(PROVE) $(BENCHFLAGS)
 
 .PHONY: bench-emulators
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
