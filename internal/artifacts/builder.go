@@ -12,10 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/message"
 	"github.com/projectcalico/go-build/internal/rootfs"
 )
@@ -118,29 +117,7 @@ func (b *Builder) work(elements ...string) string {
 
 // lock keeps two runs from building in the same directory.
 func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(b.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for waiting := false; ; waiting = true {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("%s: %w", f.Name(), err)
-		}
-		if !waiting {
-			b.say("waiting for another run in %s …", b.Dir)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.say("waiting for another run in %s …", b.Dir) })
 }
 
 // part builds one part, unless its archive was made of the same.

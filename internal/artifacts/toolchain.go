@@ -40,7 +40,7 @@ func FindToolchain(ctx context.Context, version string) (*Toolchain, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, message.WithHint(fmt.Errorf("go %s cannot be had: %w%s", version, err, quoted(said.String())),
+		return nil, message.WithHint(fmt.Errorf("go %s cannot be had: %w%s", version, err, message.Quoted(said.String())),
 			"install it, or name the one that go version prints in the versions file")
 	}
 	settings := make(map[string]string)
@@ -119,7 +119,7 @@ func run(cmd *exec.Cmd) (string, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", message.WithHint(fmt.Errorf("%s: %w%s", strings.Join(cmd.Args[1:], " "), err, quoted(said.String())), "%s", hint(said.String()))
+		return "", message.WithHint(fmt.Errorf("%s: %w%s", strings.Join(cmd.Args[1:], " "), err, message.Quoted(said.String())), "%s", hint(said.String()))
 	}
 	return string(out), nil
 }
@@ -139,17 +139,4 @@ func hint(said string) string {
 		return "go run ./image/artifacts -pin"
 	}
 	return "run this again when it is put right: what was built is kept"
-}
-
-// quoted returns the last lines of what a command said, to follow its error.
-func quoted(said string) string {
-	const most = 20
-	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if len(lines) > most {
-		lines = lines[len(lines)-most:]
-	}
-	if text := strings.Join(lines, "\n\t"); text != "" {
-		return "\n\t" + text
-	}
-	return ""
 }

@@ -90,10 +90,10 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 		assert.ErrorContains(t, err, strings.Split(said, "\n")[0])
 		assert.Contains(t, message.Hint(err), want, said)
 	}
-	lines := quoted(strings.Repeat("line\n", 100) + "last\n")
+	lines := message.Quoted(strings.Repeat("line\n", 100) + "last\n")
 	assert.Equal(t, 20, strings.Count(lines, "\n"))
 	assert.True(t, strings.HasSuffix(lines, "\n\tlast"))
-	assert.Empty(t, quoted("\n"))
+	assert.Empty(t, message.Quoted("\n"))
 }
 
 func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {

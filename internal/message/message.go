@@ -99,3 +99,16 @@ func Line(w io.Writer, name string, err error) {
 		}
 	}
 }
+
+// Quoted returns the last lines of what a command said, to follow its error.
+func Quoted(said string) string {
+	const most = 20
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if len(lines) > most {
+		lines = lines[len(lines)-most:]
+	}
+	if text := strings.Join(lines, "\n\t"); text != "" {
+		return "\n\t" + text
+	}
+	return ""
+}

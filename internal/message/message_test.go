@@ -89,3 +89,10 @@ func TestAHintedErrorIsStillWhatItWas(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	assert.EqualError(t, err, "e: file does not exist")
 }
+
+func TestTheLastLinesOfWhatWasSaidAreQuoted(t *testing.T) {
+	assert.Empty(t, message.Quoted(" \n"))
+	assert.Equal(t, "\n\tone\n\ttwo", message.Quoted("one\ntwo\n"))
+	long := strings.Repeat("line\n", 30)
+	assert.Equal(t, strings.Repeat("\n\tline", 20), message.Quoted(long))
+}

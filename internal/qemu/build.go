@@ -109,7 +109,7 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 			return ctx.Err()
 		}
 		said, _ := os.ReadFile(path)
-		return message.WithHint(fmt.Errorf("%s: %w%s", filepath.Base(command), err, quoted(failed(string(said)))), "all that it said is in %s", path)
+		return message.WithHint(fmt.Errorf("%s: %w%s", filepath.Base(command), err, message.Quoted(failed(string(said)))), "all that it said is in %s", path)
 	}
 	return nil
 }
@@ -261,5 +261,5 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 	if errors.As(err, &exit) && exit.ExitCode() == probe.ExitCode {
 		return nil
 	}
-	return fmt.Errorf("a program of %s does not run in it: %w%s", target, err, quoted(string(out)))
+	return fmt.Errorf("a program of %s does not run in it: %w%s", target, err, message.Quoted(string(out)))
 }

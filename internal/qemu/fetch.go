@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/projectcalico/go-build/internal/debian"
 	"github.com/projectcalico/go-build/internal/message"
@@ -141,20 +140,7 @@ func (b *Builder) command(ctx context.Context, dir, name string, args ...string)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w%s", name, err, quoted(string(out)))
+		return "", fmt.Errorf("%s: %w%s", name, err, message.Quoted(string(out)))
 	}
 	return string(out), nil
-}
-
-// quoted returns the last lines of what a command said, to follow its error.
-func quoted(said string) string {
-	const most = 20
-	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if len(lines) > most {
-		lines = lines[len(lines)-most:]
-	}
-	if text := strings.Join(lines, "\n\t"); text != "" {
-		return "\n\t" + text
-	}
-	return ""
 }

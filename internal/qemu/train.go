@@ -108,7 +108,7 @@ func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
 		cmd.Dir = b.Root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch, "GOARM=", "GOFLAGS=")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s for %s: %w%s", name, goarch, err, quoted(string(out)))
+			return fmt.Errorf("go build %s for %s: %w%s", name, goarch, err, message.Quoted(string(out)))
 		}
 	}
 	return nil
@@ -217,7 +217,7 @@ func (b *Builder) runGuest(ctx context.Context, emulator, dir string, g guest) e
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin", "LLVM_PROFILE_FILE=" + filepath.Join(dir, "%m.profraw")}
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w%s", err, quoted(string(out)))
+		return fmt.Errorf("%w%s", err, message.Quoted(string(out)))
 	}
 	return nil
 }
