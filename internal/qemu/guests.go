@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -90,28 +91,45 @@ func goGuests(dir, goarch string) []guest {
 	return []guest{{"go hello", file("hello"), 3}, {"go work", file("work"), 1}}
 }
 
+// guestsRecipe is part of the key of a profile: it is changed when what guests
+// are run, or how, is.
+const guestsRecipe = "guests 2"
+
 // portGuests are those of a port, unpacked into root. Work is the directory
-// of our inputs, out one for what they write; glob finds what has a version in its path.
+// of our inputs, out one for what they write; glob finds what is not in the same
+// place in all releases: they have versions and triplets in their paths, and
+// programs of Debian 12 and older that are in /bin.
 func portGuests(root, work, out string, glob func(pattern string) string) []guest {
 	in := func(name string) string { return filepath.Join(work, name) }
 	run := func(program string, args ...string) []string {
 		return append([]string{"-L", root, filepath.Join(root, program)}, args...)
 	}
-	guests := []guest{
-		{"sh", run("usr/bin/dash", in("loop.sh")), 1},
-		{"true", run("usr/bin/true"), 1},
-		{"sort", run("usr/bin/sort", in("text")), 1},
-		{"sha256sum", run("usr/bin/sha256sum", in("text")), 1},
-		{"perl", run("usr/bin/perl", in("work.pl")), 1},
-		{"python", append([]string{"-E", "PYTHONHOME=" + root + "/usr", "-E", "PYTHONDONTWRITEBYTECODE=1"}, run("usr/bin/python3", in("work.py"))...), 1},
-	}
-	for _, pattern := range []string{"usr/libexec/gcc/*/*/cc1", "usr/lib/gcc/*/*/cc1"} {
-		if cc1 := glob(filepath.Join(root, pattern)); cc1 != "" {
-			if name, err := filepath.Rel(root, cc1); err == nil {
-				guests = append(guests, guest{"cc1", run(name, "-quiet", "-O1", in("work.i"), "-o", filepath.Join(out, "work.s")), 1})
-				break
+	first := func(patterns ...string) string {
+		for _, pattern := range patterns {
+			if match := glob(filepath.Join(root, pattern)); match != "" {
+				if name, err := filepath.Rel(root, match); err == nil {
+					return name
+				}
 			}
 		}
+		return ""
+	}
+	program := func(name string) string { return cmp.Or(first("usr/bin/"+name, "bin/"+name), "usr/bin/"+name) }
+	perl := run("usr/bin/perl", in("work.pl"))
+	if lib := first("usr/lib/*/perl-base"); lib != "" {
+		// It is looked for with statx on the newest ports, which -L does not reach.
+		perl = append([]string{"-E", "PERL5LIB=" + filepath.Join(root, lib)}, perl...)
+	}
+	guests := []guest{
+		{"sh", run(program("dash"), in("loop.sh")), 1},
+		{"true", run(program("true")), 1},
+		{"sort", run("usr/bin/sort", in("text")), 1},
+		{"sha256sum", run("usr/bin/sha256sum", in("text")), 1},
+		{"perl", perl, 1},
+		{"python", append([]string{"-E", "PYTHONHOME=" + root + "/usr", "-E", "PYTHONDONTWRITEBYTECODE=1"}, run("usr/bin/python3", in("work.py"))...), 1},
+	}
+	if cc1 := first("usr/libexec/gcc/*/*/cc1", "usr/lib/gcc/*/*/cc1"); cc1 != "" {
+		guests = append(guests, guest{"cc1", run(cc1, "-quiet", "-O1", in("work.i"), "-o", filepath.Join(out, "work.s")), 1})
 	}
 	return guests
 }

@@ -28,8 +28,13 @@ func TestPortsAreDebiansNamesOfTheirTargets(t *testing.T) {
 
 func TestGuestsAreRunWithTheirOwnLibraries(t *testing.T) {
 	guests := portGuests("/root", "/work", "/out", func(pattern string) string {
-		if strings.Contains(pattern, "libexec") {
+		switch pattern {
+		case "/root/usr/libexec/gcc/*/*/cc1":
 			return "/root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1"
+		case "/root/bin/dash":
+			return pattern // Debian 12
+		case "/root/usr/lib/*/perl-base":
+			return "/root/usr/lib/aarch64-linux-gnu/perl-base"
 		}
 		return ""
 	})
@@ -38,9 +43,10 @@ func TestGuestsAreRunWithTheirOwnLibraries(t *testing.T) {
 		assert.Positive(t, g.times)
 		found[g.name] = strings.Join(g.args, " ")
 	}
-	assert.Equal(t, "-L /root /root/usr/bin/dash /work/loop.sh", found["sh"])
+	assert.Equal(t, "-L /root /root/bin/dash /work/loop.sh", found["sh"])
 	assert.Equal(t, "-L /root /root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1 -quiet -O1 /work/work.i -o /out/work.s", found["cc1"])
 	assert.Equal(t, "-E PYTHONHOME=/root/usr -E PYTHONDONTWRITEBYTECODE=1 -L /root /root/usr/bin/python3 /work/work.py", found["python"])
+	assert.Equal(t, "-E PERL5LIB=/root/usr/lib/aarch64-linux-gnu/perl-base -L /root /root/usr/bin/perl /work/work.pl", found["perl"])
 	without := portGuests("/root", "/work", "/out", func(string) string { return "" })
 	assert.Len(t, without, len(guests)-1)
 }

@@ -34,6 +34,7 @@ func (b *Builder) workInputs(ctx context.Context) (in inputs, files map[string][
 	if err != nil {
 		return nil, nil, message.WithHint(err, "it takes Go")
 	}
+	in.add(guestsRecipe)
 	in.add("go %s", strings.TrimSpace(version))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		in.add("%s %s", name, digest(files[name]))
