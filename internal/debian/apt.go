@@ -119,6 +119,12 @@ func (a *Apt) Update(ctx context.Context) error {
 //
 // A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
 func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
+	return a.madison(ctx, name, " "+a.arch+" Packages") // not of all architectures, nor sources
+}
+
+// madison returns the versions in the lines of apt-cache madison that end so,
+// once each.
+func (a *Apt) madison(ctx context.Context, name, end string) ([]string, error) {
 	out, err := run(a.command(ctx, "apt-cache", "madison", name))
 	if err != nil {
 		return nil, err
@@ -126,8 +132,8 @@ func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
 	var versions []string
 	for line := range strings.Lines(out) {
 		fields := strings.Split(line, "|")
-		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), " "+a.arch+" Packages") {
-			continue // of all architectures, or sources
+		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), end) {
+			continue
 		}
 		if v := strings.TrimSpace(fields[1]); !slices.Contains(versions, v) {
 			versions = append(versions, v)

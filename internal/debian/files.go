@@ -105,19 +105,9 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 //
 // A line of apt-cache madison: " qemu | 1:10.2.2+ds-1 | URL sid/main Sources".
 func (a *Apt) SourceVersions(ctx context.Context, name string) ([]string, error) {
-	out, err := run(a.command(ctx, "apt-cache", "madison", name))
+	versions, err := a.madison(ctx, name, " Sources")
 	if err != nil {
 		return nil, err
-	}
-	var versions []string
-	for line := range strings.Lines(out) {
-		fields := strings.Split(line, "|")
-		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), " Sources") {
-			continue
-		}
-		if v := strings.TrimSpace(fields[1]); !slices.Contains(versions, v) {
-			versions = append(versions, v)
-		}
 	}
 	slices.SortFunc(versions, func(v, w string) int {
 		if AtLeast(ctx, v, w) {

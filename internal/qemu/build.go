@@ -37,8 +37,8 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 }
 
 // build configures and builds the targets, in a directory of its own that it
-// returns, unless it could not be configured. One that was interrupted is gone on with. If some targets fail, the
-// others are built all the same.
+// returns, unless it could not be configured. One that was interrupted is gone
+// on with. If some targets fail, the others are built all the same.
 func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	dir, err := b.configure(ctx, s)
 	if err != nil {

@@ -72,9 +72,7 @@ var recipe = []option{
 	{optimised, link, "-Wl,--icf=safe", "one of each that are the same, unless addresses are compared"},
 }
 
-// Recipe returns the recipe, a line each: part of the key.
-func Recipe() []string { return recipeOf(all) }
-
+// recipeOf returns the recipe for a mode, a line each: part of the key.
 func recipeOf(m mode) []string {
 	var lines []string
 	for _, o := range recipe {
