@@ -127,7 +127,7 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		}
 		trained = trainers(b.Targets)
 	}
-	profiles := make(map[string]inputs)
+	profiles := make(map[string]inputs) // by trainer
 	for _, t := range trained {
 		native := b.libs
 		if b.Host != b.native {
@@ -137,28 +137,42 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		}
 		profiles[t] = trainingInputs(b.source, b.patches, b.compiler, b.native, native, b.guests[t])
 	}
+	groups := together(b.Targets)
+	if b.Plain {
+		groups = []group{{targets: b.Targets}}
+	}
 	finished := make(map[string]string) // directories
-	var missing []*elfmagic.Arch
-	for _, t := range b.Targets {
-		in := emulatorInputs(t.Name, b.mode(), b.source, b.patches, b.compiler, b.Host, b.libs, profiles[trainer(t)])
-		dir := b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
-		finished[t.Name] = dir
-		if _, err := os.Stat(filepath.Join(dir, "built.json")); err != nil {
-			missing = append(missing, t)
+	var missing []group                 // with those targets only that are
+	there := 0
+	for _, g := range groups {
+		profile := mergedInputs(g.trainers, profiles)
+		m := group{trainers: g.trainers}
+		for _, t := range g.targets {
+			in := emulatorInputs(t.Name, b.mode(), b.source, b.patches, b.compiler, b.Host, b.libs, profile)
+			dir := b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
+			finished[t.Name] = dir
+			if _, err := os.Stat(filepath.Join(dir, "built.json")); err != nil {
+				m.targets = append(m.targets, t)
+			} else {
+				there++
+			}
+		}
+		if len(m.targets) > 0 {
+			missing = append(missing, m)
 		}
 	}
 	b.say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
-		b.source.Version, b.compiler.Version, len(b.Targets)-len(missing), len(missing))
+		b.source.Version, b.compiler.Version, there, len(b.Targets)-there)
+	if err := b.train(ctx, missing, profiles); err != nil {
+		return err
+	}
 	var failures error
-	if len(missing) > 0 {
-		var profile string
-		var trained []string
-		if !b.Plain {
-			if profile, trained, err = b.train(ctx, missing, profiles); err != nil {
-				return err
-			}
+	for _, g := range missing {
+		profile, err := b.profile(ctx, g.trainers, profiles)
+		if err != nil {
+			return err
 		}
-		failures = b.optimise(ctx, missing, profile, trained, finished)
+		failures = errors.Join(failures, b.optimise(ctx, g.targets, profile, g.trainers, finished))
 		if ctx.Err() != nil {
 			return failures
 		}

@@ -77,6 +77,35 @@ func trainers(targets []*elfmagic.Arch) []string {
 	return slices.Compact(list)
 }
 
+// alone are the targets with a profile of their own guests and no others, as most
+// programs are theirs: a profile of all has the compiler take too much for hot,
+// and cannot tell it which function of several a pointer leads to. What all
+// targets have in common is compiled anew for each of these.
+var alone = []string{"aarch64", "x86_64"}
+
+// A group of targets is built at once, with one profile.
+type group struct {
+	targets  []*elfmagic.Arch
+	trainers []string
+}
+
+// together groups targets: each that is alone, then all others.
+func together(targets []*elfmagic.Arch) []group {
+	var groups []group
+	var others []*elfmagic.Arch
+	for _, t := range targets {
+		if slices.Contains(alone, t.Name) {
+			groups = append(groups, group{[]*elfmagic.Arch{t}, []string{t.Name}})
+		} else {
+			others = append(others, t)
+		}
+	}
+	if len(others) > 0 {
+		groups = append(groups, group{others, trainers(others)})
+	}
+	return groups
+}
+
 // A guest is a program that an instrumented emulator runs, and how often.
 type guest struct {
 	name  string

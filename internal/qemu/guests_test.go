@@ -20,6 +20,30 @@ func TestEachTargetIsTrainedWithGuestsThatThereAre(t *testing.T) {
 	assert.Equal(t, []string{"aarch64", "arm", "s390x"}, trainers([]*elfmagic.Arch{arch(t, "s390x"), arch(t, "alpha"), arch(t, "armeb"), arch(t, "arm")}))
 }
 
+func TestMostUsedTargetsHaveAProfileOfTheirOwn(t *testing.T) {
+	var archs []*elfmagic.Arch
+	for _, name := range []string{"aarch64", "alpha", "s390x", "x86_64"} {
+		archs = append(archs, arch(t, name))
+	}
+	assert.Equal(t, []group{
+		{archs[:1], []string{"aarch64"}}, {archs[3:], []string{"x86_64"}}, {archs[1:3], []string{"aarch64", "s390x"}},
+	}, together(archs))
+	assert.Equal(t, []group{{archs[2:3], []string{"s390x"}}}, together(archs[2:3]))
+
+	// Each target is in one group, and what an emulator is made of changes with its group's trainers.
+	seen := make(map[string]int)
+	for _, g := range together(elfmagic.Archs()) {
+		for _, a := range g.targets {
+			seen[a.Name]++
+			assert.Contains(t, g.trainers, trainer(a), a)
+		}
+	}
+	assert.Len(t, seen, len(elfmagic.Archs()))
+	profiles := map[string]inputs{"aarch64": {"a"}, "s390x": {"s"}}
+	assert.NotEqual(t, mergedInputs([]string{"s390x"}, profiles).key(), mergedInputs([]string{"aarch64", "s390x"}, profiles).key())
+	assert.Empty(t, mergedInputs(nil, profiles))
+}
+
 func TestPortsAreDebiansNamesOfTheirTargets(t *testing.T) {
 	for _, p := range ports {
 		assert.Equal(t, p.target, arch(t, p.name).Name, p.name)

@@ -115,49 +115,76 @@ func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
 	return nil
 }
 
-// train returns one profile of all guests that the targets are trained with,
-// and their trainers: an instrumented emulator of each runs its guests.
-func (b *Builder) train(ctx context.Context, targets []*elfmagic.Arch, profiles map[string]inputs) (string, []string, error) {
-	wanted := trainers(targets)
-	file := func(t string) string { return b.path("profiles", t+"-"+profiles[t].key()+".profdata") }
-	if err := os.MkdirAll(b.path("profiles"), 0o755); err != nil {
-		return "", nil, err
-	}
+// profileFile is where the profile of one trainer's guests is kept.
+func (b *Builder) profileFile(trainer string, profiles map[string]inputs) string {
+	return b.path("profiles", trainer+"-"+profiles[trainer].key()+".profdata")
+}
+
+// train makes the profiles of all trainers of the groups that are missing: an
+// instrumented emulator of each runs its guests.
+func (b *Builder) train(ctx context.Context, groups []group, profiles map[string]inputs) error {
 	var missing []string
-	for _, t := range wanted {
-		if _, err := os.Stat(file(t)); err != nil {
-			missing = append(missing, t)
-		}
-	}
-	if len(missing) > 0 {
-		s, err := b.setup(ctx, instrumented, b.native, missing)
-		if err != nil {
-			return "", nil, err
-		}
-		dir, err := b.build(ctx, s)
-		if err != nil {
-			return "", nil, err
-		}
-		for i, t := range missing {
-			if err := b.trainOne(ctx, t, filepath.Join(dir, "qemu-"+t), file(t), fmt.Sprintf("%d of %d", i+1, len(missing))); err != nil {
-				return "", nil, err
+	for _, g := range groups {
+		for _, t := range g.trainers {
+			if _, err := os.Stat(b.profileFile(t, profiles)); err != nil {
+				missing = append(missing, t)
 			}
 		}
-		if !b.Keep {
-			os.RemoveAll(dir)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	missing = slices.Compact(missing)
+	if err := os.MkdirAll(b.path("profiles"), 0o755); err != nil {
+		return err
+	}
+	s, err := b.setup(ctx, instrumented, b.native, missing)
+	if err != nil {
+		return err
+	}
+	dir, err := b.build(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i, t := range missing {
+		if err := b.trainOne(ctx, t, filepath.Join(dir, "qemu-"+t), b.profileFile(t, profiles), fmt.Sprintf("%d of %d", i+1, len(missing))); err != nil {
+			return err
 		}
 	}
+	if !b.Keep {
+		os.RemoveAll(dir)
+	}
+	return nil
+}
+
+// mergedInputs are what the profile of several trainers is made of.
+func mergedInputs(trainers []string, profiles map[string]inputs) inputs {
 	var in inputs
-	var parts []string
-	for _, t := range wanted {
+	for _, t := range trainers {
 		in.add("%s %s", t, profiles[t].key())
-		parts = append(parts, file(t))
 	}
-	merged := b.path("profiles", "merged-"+in.key()+".profdata")
+	return in
+}
+
+// profile returns the file of the trainers' profile, or nothing if there are no
+// trainers.
+func (b *Builder) profile(ctx context.Context, trainers []string, profiles map[string]inputs) (string, error) {
+	if len(trainers) == 0 {
+		return "", nil
+	}
+	if len(trainers) == 1 {
+		return b.profileFile(trainers[0], profiles), nil
+	}
+	var parts []string
+	for _, t := range trainers {
+		parts = append(parts, b.profileFile(t, profiles))
+	}
+	merged := b.path("profiles", "merged-"+mergedInputs(trainers, profiles).key()+".profdata")
 	if _, err := os.Stat(merged); err == nil {
-		return merged, wanted, nil
+		return merged, nil
 	}
-	return merged, wanted, b.merge(ctx, merged, parts)
+	return merged, b.merge(ctx, merged, parts)
 }
 
 func (b *Builder) merge(ctx context.Context, to string, from []string) error {
