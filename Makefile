@@ -53,7 +53,7 @@ register: build present-emulators ## build, get emulators if there are none, reg
 	@$(SUDO) $(BIN)/register $(USE)
 
 .PHONY: emulators
-emulators: ## build QEMU's static emulators for hosts of ARCH, all or TARGETS="aarch64 s390x" (root, for clang; half an hour for all)
+emulators: ## build QEMU's static emulators for hosts of ARCH, all or TARGETS="aarch64 s390x" (root, for clang; forty minutes for all)
 	@image/qemu/install-tools
 	@$(GO) run ./image/emulators -host $(ARCH) $(if $(filter yes,$(UPDATE)),-update) $(TARGETS)
 
