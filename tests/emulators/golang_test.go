@@ -31,6 +31,13 @@ var (
 	}
 )
 
+// flaws are tests that stock emulators fail now and then, by GOARCH, and why: they
+// are not run, since a run that breaks off at one hides those after it.
+var flaws = map[string]map[string]string{
+	"ppc64le": {"TestNilDeref": "stock emulators store no fault address in a signal's frame: in 1 of 10 to 20 runs Go takes what lies there for one, " +
+		"and a nil pointer for a fatal fault. Ours do: TestSignalFramesSayWhereTheFaultWas"},
+}
+
 // goLimit is how long a package's tests may take.
 const goLimit = 15 * time.Minute
 
@@ -57,11 +64,15 @@ type goTests map[string]string
 // goEvent is a line of go tool test2json.
 type goEvent struct{ Action, Test string }
 
-// runGoTests runs a package's tests, or those that the expression matches.
-func runGoTests(ctx context.Context, cross, dir, binary string, env []string, expression string) (goTests, outcome, error) {
+// runGoTests runs a package's tests, or those that the expression matches, without
+// those that skip does.
+func runGoTests(ctx context.Context, cross, dir, binary string, env []string, expression, skip string) (goTests, outcome, error) {
 	args := []string{cross, "--private", binary, "-test.v=test2json", "-test.short", "-test.timeout=" + goLimit.String()}
 	if expression != "" {
 		args = append(args, "-test.run="+expression)
+	}
+	if skip != "" {
+		args = append(args, "-test.skip="+skip)
 	}
 	o := execute(ctx, goLimit+time.Minute, dir, env, args...)
 	convert := exec.CommandContext(ctx, "go", "tool", "test2json")
@@ -103,6 +114,11 @@ func TestGosStandardLibrary(t *testing.T) {
 			arch, err := elfmagic.Lookup(goarch)
 			require.NoError(t, err)
 			contestants := nearest(s.contestants(t, arch))
+			skip := strings.Join(slices.Sorted(maps.Keys(flaws[goarch])), "|")
+			if skip != "" {
+				skip = "^(" + skip + ")$"
+				t.Logf("not run: %v", flaws[goarch])
+			}
 			for _, pkg := range goPackages {
 				t.Run(pkg, func(t *testing.T) {
 					t.Parallel()
@@ -122,7 +138,7 @@ func TestGosStandardLibrary(t *testing.T) {
 						defer os.RemoveAll(work)
 						require.NoError(t, own(work))
 						env := []string{emulatorVariable(arch, c), "HOME=" + work, "TMPDIR=" + work}
-						tests, o, err := runGoTests(t.Context(), cross, src, binary, env, expression)
+						tests, o, err := runGoTests(t.Context(), cross, src, binary, env, expression, skip)
 						require.NoError(t, err)
 						return tests, o
 					}
@@ -132,6 +148,9 @@ func TestGosStandardLibrary(t *testing.T) {
 						tests, o := run(c, "")
 						if len(tests) == 0 {
 							t.Logf("%s: no test ran: %s", c.name, o)
+						}
+						if o.end != "exit status 0" && !slices.ContainsFunc(slices.Collect(maps.Values(tests)), func(how string) bool { return strings.Contains(how, " fail") }) {
+							t.Logf("%s: the run broke off: %s", c.name, o)
 						}
 						ran[c.name] = tests
 						for name := range tests {

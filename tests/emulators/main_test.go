@@ -112,6 +112,7 @@ type contestant struct {
 	version string // the number alone
 	path    string
 	judged  bool
+	patched bool // by us
 }
 
 // contestants are the target's stock emulators, and the one to judge at last.
@@ -128,7 +129,7 @@ func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 		}
 		require.NoError(t, err)
 		version, _, _ := strings.Cut(found.Version, " ")
-		list = append(list, contestant{set.Name, version, found.Path, set == s.judged})
+		list = append(list, contestant{set.Name, version, found.Path, set == s.judged, strings.Contains(found.Version, "go-build ")})
 	}
 	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
 	return list
