@@ -67,7 +67,7 @@ var recipe = []option{
 	{optimised, compile, "-fdata-sections", "likewise"},
 	{optimised, configure, "-Db_lto=true", "whole programs"},
 	{optimised, configure, "-Db_lto_mode=thin", "in parallel, and again only where something changed"},
-	{optimised, link, "-Wl,--image-base=0x60000000", "out of the way of programs that are linked low: they keep their addresses, and guest_base is 0"},
+	{optimised | plain, link, "-Wl,--image-base=0x60000000", "out of the way of programs that are linked low: they keep their addresses, and guest_base is 0, as with a PIE"},
 	{optimised, link, "-Wl,--gc-sections", "drops what is not used"},
 	{optimised, link, "-Wl,--icf=safe", "one of each that are the same, unless addresses are compared"},
 }

@@ -137,7 +137,7 @@ func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 		}
 		require.NoError(t, err)
 		version, _, _ := strings.Cut(found.Version, " ")
-		list = append(list, contestant{set.Name, version, found.Path, set == s.judged, strings.Contains(found.Version, "go-build ")})
+		list = append(list, contestant{set.Name, version, found.Path, set == s.judged, strings.Contains(found.Version, "go-build ") && !strings.Contains(found.Version, "go-build 0 ")})
 	}
 	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
 	return list
