@@ -32,6 +32,10 @@ func TestPrograms(t *testing.T) {
 			require.NoError(t, err)
 			dir := filepath.Join(s.work, "guests", arch.Name)
 			require.NoError(t, own(dir), "cc1 writes there")
+			limit := 5 * time.Minute
+			if libraries[target] != "" {
+				limit = 5 * time.Second
+			}
 			var results []comparison
 			for _, g := range made {
 				results = append(results, compare(t, g.Name, contestants, func(c contestant) outcome {
@@ -40,7 +44,7 @@ func TestPrograms(t *testing.T) {
 							require.NoError(t, err)
 						}
 					}
-					o := execute(t.Context(), 5*time.Minute, dir, g.Env, g.Argv(c.path)...)
+					o := execute(t.Context(), limit, dir, g.Env, g.Argv(c.path)...)
 					if g.Output != "" {
 						text, _ := os.ReadFile(g.Output) // if there is none, that is the outcome
 						o.stdout += string(text)
