@@ -51,14 +51,14 @@ func TestPortsAreDebiansNamesOfTheirTargets(t *testing.T) {
 }
 
 func TestGuestsAreRunWithTheirOwnLibraries(t *testing.T) {
-	guests := portGuests("/root", "/work", "/out", func(pattern string) string {
+	guests := portGuests("/guest", "/inputs", "/out", func(pattern string) string {
 		switch pattern {
-		case "/root/usr/libexec/gcc/*/*/cc1":
-			return "/root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1"
-		case "/root/bin/dash":
+		case "/guest/usr/libexec/gcc/*/*/cc1":
+			return "/guest/usr/libexec/gcc/aarch64-linux-gnu/14/cc1"
+		case "/guest/bin/dash":
 			return pattern // Debian 12
-		case "/root/usr/lib/*/perl-base":
-			return "/root/usr/lib/aarch64-linux-gnu/perl-base"
+		case "/guest/usr/lib/*/perl-base":
+			return "/guest/usr/lib/aarch64-linux-gnu/perl-base"
 		}
 		return ""
 	})
@@ -67,11 +67,11 @@ func TestGuestsAreRunWithTheirOwnLibraries(t *testing.T) {
 		assert.Positive(t, g.times)
 		found[g.name] = strings.Join(g.args, " ")
 	}
-	assert.Equal(t, "-L /root /root/bin/dash /work/loop.sh", found["sh"])
-	assert.Equal(t, "-L /root /root/usr/libexec/gcc/aarch64-linux-gnu/14/cc1 -quiet -O1 /work/work.i -o /out/work.s", found["cc1"])
-	assert.Equal(t, "-E PYTHONHOME=/root/usr -E PYTHONDONTWRITEBYTECODE=1 -L /root /root/usr/bin/python3 /work/work.py", found["python"])
-	assert.Equal(t, "-E PERL5LIB=/root/usr/lib/aarch64-linux-gnu/perl-base -L /root /root/usr/bin/perl /work/work.pl", found["perl"])
-	without := portGuests("/root", "/work", "/out", func(string) string { return "" })
+	assert.Equal(t, "-L /guest /guest/bin/dash /inputs/loop.sh", found["sh"])
+	assert.Equal(t, "-L /guest /guest/usr/libexec/gcc/aarch64-linux-gnu/14/cc1 -quiet -O1 /inputs/work.i -o /out/work.s", found["cc1"])
+	assert.Equal(t, "-E PYTHONHOME=/guest/usr -E PYTHONDONTWRITEBYTECODE=1 -L /guest /guest/usr/bin/python3 /inputs/work.py", found["python"])
+	assert.Equal(t, "-E PERL5LIB=/guest/usr/lib/aarch64-linux-gnu/perl-base -L /guest /guest/usr/bin/perl /inputs/work.pl", found["perl"])
+	without := portGuests("/guest", "/inputs", "/out", func(string) string { return "" })
 	assert.Len(t, without, len(guests)-1)
 }
 

@@ -32,10 +32,7 @@ func TestPrograms(t *testing.T) {
 			require.NoError(t, err)
 			dir := filepath.Join(s.work, "guests", arch.Name)
 			require.NoError(t, own(dir), "cc1 writes there")
-			limit := 5 * time.Minute
-			if libraries[target] != "" {
-				limit = 5 * time.Second
-			}
+			limit := limitOf(target, 5*time.Minute)
 			var results []comparison
 			for _, g := range made {
 				results = append(results, compare(t, g.Name, contestants, func(c contestant) outcome {

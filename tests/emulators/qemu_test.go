@@ -78,6 +78,26 @@ var libraries = map[string]string{
 	"sh4":   "Debian's C library has a branch to itself before main",
 }
 
+// limitOf returns how long a target's programs may take, where others' may take
+// that long.
+func limitOf(target string, others time.Duration) time.Duration {
+	if libraries[target] != "" {
+		return 5 * time.Second
+	}
+	return others
+}
+
+// crossCompiled returns the triplet of Debian's cross compiler for an
+// architecture, or skips the test if it is not installed.
+func crossCompiled(t *testing.T, arch *elfmagic.Arch) string {
+	t.Helper()
+	triplet := arch.Debian[0].Triplet
+	if _, err := exec.LookPath(triplet + "-gcc"); err != nil {
+		t.Skip("no cross compiler: ", err)
+	}
+	return triplet
+}
+
 // sourceSuites are where the source is looked for.
 var sourceSuites = []string{"sid", "testing", "trixie-backports", "trixie", "bookworm"}
 
@@ -133,10 +153,7 @@ func source(t *testing.T, s settings, version string) string {
 // debugger.
 func calls(t *testing.T, s settings, arch *elfmagic.Arch, source string) (run []call, not []string) {
 	t.Helper()
-	triplet := arch.Debian[0].Triplet
-	if _, err := exec.LookPath(triplet + "-gcc"); err != nil {
-		t.Skip("no cross compiler: ", err)
-	}
+	triplet := crossCompiled(t, arch)
 	target := arch.Name + "-linux-user"
 	dir := filepath.Join(s.work, "tcg", target)
 	records := filepath.Join(dir, "records")
@@ -222,10 +239,7 @@ func TestQEMUsOwn(t *testing.T) {
 			src := source(t, s, contestants[len(contestants)-1].version)
 			run, not := calls(t, s, arch, src)
 			dir := filepath.Join(s.work, "tcg", target+"-linux-user")
-			limit, broken := 2*time.Minute, libraries[target]
-			if broken != "" {
-				limit = 5 * time.Second
-			}
+			limit, broken := limitOf(target, 2*time.Minute), libraries[target]
 			var results []comparison
 			for _, call := range run {
 				if _, ok := leftOut[call.Name]; ok {
