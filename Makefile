@@ -24,7 +24,7 @@ endif
 
 # Static, and the same bytes wherever they are built from the same source.
 export CGO_ENABLED := 0
-GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/version.linked=$(VERSION)'
+GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/cli.linked=$(VERSION)'
 
 SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-emulators image/install-packages image/qemu/install-tools tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 

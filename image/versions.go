@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // File is the versions file's path in the repository.
@@ -41,7 +41,7 @@ type Tool struct {
 func Load(file string) (*Versions, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, message.WithHint(err, "run this in the root of the repository, or name the file")
+		return nil, cli.WithHint(err, "run this in the root of the repository, or name the file")
 	}
 	v, err := Parse(data)
 	if err != nil {
@@ -77,7 +77,7 @@ func (v *Versions) check() error {
 	var errs []error
 	check := func(what, value string, want *regexp.Regexp, example string) {
 		if !want.MatchString(value) {
-			errs = append(errs, message.WithHint(fmt.Errorf("%s: %q will not do", what, value), "%s is one", example))
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %q will not do", what, value), "%s is one", example))
 		}
 	}
 	check("go", v.Go, release, "1.26.8")
@@ -124,7 +124,7 @@ func (v *Versions) Get(name string) (string, error) {
 	if version, ok := all[name]; ok {
 		return version, nil
 	}
-	return "", message.WithHint(fmt.Errorf("no version of %q", name), "there are %s", strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	return "", cli.WithHint(fmt.Errorf("no version of %q", name), "there are %s", strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 }
 
 // architectures are those that there are images for, by Go's names.
@@ -150,7 +150,7 @@ func Architecture(name string) (*elfmagic.Arch, error) {
 		err = fmt.Errorf("there is no image for %s", arch)
 	}
 	if err != nil {
-		return nil, message.WithHint(err, "there are images for %s", strings.Join(architectures, ", "))
+		return nil, cli.WithHint(err, "there are images for %s", strings.Join(architectures, ", "))
 	}
 	return arch, nil
 }

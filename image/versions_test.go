@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 const some = `
@@ -54,7 +54,7 @@ func TestArchitecturesHaveAllTheirNames(t *testing.T) {
 	for _, name := range []string{"riscv64", "m68k", "nonsense", ""} {
 		_, err := image.Architecture(name)
 		require.Error(t, err, name)
-		assert.Contains(t, message.Hint(err), "amd64, arm64, ppc64le, s390x")
+		assert.Contains(t, cli.Hint(err), "amd64, arm64, ppc64le, s390x")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestGetKnowsAllVersions(t *testing.T) {
 	}
 	_, err = v.Get("gingko")
 	require.EqualError(t, err, `no version of "gingko"`)
-	assert.Equal(t, "there are ginkgo, ginkgo2, go, kubernetes, llvm", message.Hint(err))
+	assert.Equal(t, "there are ginkgo, ginkgo2, go, kubernetes, llvm", cli.Hint(err))
 }
 
 func TestWhatIsWrongIsSaid(t *testing.T) {
@@ -103,7 +103,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 func TestErrorsNameTheFile(t *testing.T) {
 	_, err := image.Load("nowhere.yaml")
 	require.ErrorIs(t, err, os.ErrNotExist)
-	assert.NotEmpty(t, message.Hint(err))
+	assert.NotEmpty(t, cli.Hint(err))
 	file := t.TempDir() + "/versions.yaml"
 	require.NoError(t, os.WriteFile(file, []byte("go: 1\n"), 0o644))
 	_, err = image.Load(file)

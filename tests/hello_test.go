@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // goarchs are Go's linux ports that QEMU has an emulator for.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // uname26 is UNAME26 in linux/personality.h.

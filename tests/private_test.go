@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // goProgram returns a program of testdata for a GOARCH.

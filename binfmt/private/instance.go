@@ -19,8 +19,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/file"
-	"github.com/projectcalico/go-build/internal/probe"
-	"github.com/projectcalico/go-build/internal/stub"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // An Instance is an instance of binfmt_misc that is set up and that no process
@@ -81,7 +80,7 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if err != nil {
 		return nil, &Error{Err: err}
 	}
-	if !stub.Supported(arch) {
+	if !tinyelf.StubSupported(arch) {
 		return nil, &Error{Err: fmt.Errorf("entering one is not supported on %s", arch)}
 	}
 	config := setup{Hold: &hold{Root: []byte(o.Root), Command: []byte(o.Command), PATH: []byte(o.Path), UID: -1, GID: -1}}
@@ -204,20 +203,20 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 	if err != nil {
 		return &Error{Err: err}
 	}
-	calls := []stub.Call{
+	calls := []tinyelf.Call{
 		{Name: "setns", Args: []uint32{fd(i.user), unix.CLONE_NEWUSER}},
 		{Name: "setns", Args: []uint32{fd(i.mount), unix.CLONE_NEWNS}}, // and its root
 		{Name: "fchdir", Args: []uint32{fd(i.dir)}},
 	}
 	files := []*os.File{i.user, i.mount, i.dir}
 	if i.identity != nil {
-		calls = append(calls, stub.Call{Name: "setns", Args: []uint32{fd(i.identity), unix.CLONE_NEWUSER}})
+		calls = append(calls, tinyelf.Call{Name: "setns", Args: []uint32{fd(i.identity), unix.CLONE_NEWUSER}})
 		files = append(files, i.identity)
 	}
 	for _, f := range files {
-		calls = append(calls, stub.Call{Name: "close", Args: []uint32{fd(f)}})
+		calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{fd(f)}})
 	}
-	program, err := stub.Program(arch, calls,
+	program, err := tinyelf.Stub(arch, calls,
 		name+": error: cannot enter the private instance of binfmt_misc\n",
 		name+": error: "+path+": cannot be executed in the private instance of binfmt_misc\n")
 	if err != nil {
@@ -283,7 +282,7 @@ func (h *hold) identity() (*exec.Cmd, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	program, err := probe.NativeProgram(arch)
+	program, err := tinyelf.NativeProgram(arch)
 	if err != nil {
 		return nil, nil, err
 	}

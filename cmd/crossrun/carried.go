@@ -13,8 +13,8 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // carried returns the emulator that is carried for an architecture's programs,
@@ -96,7 +96,7 @@ func interpret(args []string, stderr io.Writer) int {
 		argv := append([]string{e.Arch.EntryName(), "-0", args[1], program}, args[2:]...)
 		return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
 	}()
-	message.Error(stderr, name, err)
+	cli.Error(stderr, name, err)
 	return exitCannot
 }
 

@@ -13,10 +13,9 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/shell"
 )
 
 // A launch is what execve is called with, and why.
@@ -40,11 +39,11 @@ func (l launch) String() string {
 	var words []string
 	for _, v := range l.env {
 		key, value, _ := strings.Cut(v, "=")
-		words = append(words, key+"="+shell.Quote(value))
+		words = append(words, key+"="+cli.Quote(value))
 	}
-	words = append(words, shell.Quote(l.path))
+	words = append(words, cli.Quote(l.path))
 	for _, arg := range l.argv[1:] {
-		words = append(words, shell.Quote(arg))
+		words = append(words, cli.Quote(arg))
 	}
 	line := strings.Join(words, " ")
 	if l.carried != "" {
@@ -132,7 +131,7 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 			}
 		}
 		if mode == byKernel && rootErr == nil {
-			return cannot(message.WithHint(fmt.Errorf("%s: the kernel has no enabled entry for it", p.path), "as root: register; without --kernel it is run all the same"))
+			return cannot(cli.WithHint(fmt.Errorf("%s: the kernel has no enabled entry for it", p.path), "as root: register; without --kernel it is run all the same"))
 		}
 	}
 	if binary.elfErr != nil && mode != byInstance {
@@ -168,7 +167,7 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	}
 	if privateErr != nil {
 		l.why += fmt.Sprintf("; only the program itself is emulated, not what it starts: %v", privateErr)
-		if hint := message.Hint(privateErr); hint != "" {
+		if hint := cli.Hint(privateErr); hint != "" {
 			l.why += " (" + hint + ")"
 		}
 	}
@@ -202,11 +201,11 @@ func unusable(p, binary *program) error {
 	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
 	switch {
 	case errors.As(binary.elfErr, &unknown):
-		err = message.WithHint(err, "QEMU cannot run such programs for a user; register --help lists nothing for it either")
+		err = cli.WithHint(err, "QEMU cannot run such programs for a user; register --help lists nothing for it either")
 	case errors.Is(binary.elfErr, elfmagic.ErrNotELF):
-		err = message.WithHint(err, "nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is")
+		err = cli.WithHint(err, "nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is")
 	case errors.Is(binary.elfErr, elfmagic.ErrTruncated):
-		err = message.WithHint(err, "copy or build it again")
+		err = cli.WithHint(err, "copy or build it again")
 	}
 	return cannot(err)
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/version"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // Exit statuses of crossrun itself, as env and docker run have them; any other
@@ -116,7 +115,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage())
 		return 0
 	case o.version:
-		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return 0
 	case o.env != "" || o.link != "":
@@ -127,11 +126,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = errors.New("no program given")
 	}
 	if err != nil {
-		message.Error(stderr, name, message.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
+		cli.Error(stderr, name, cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
 		return exitFailed
 	}
 	if o.timeout < 0 {
-		message.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
+		cli.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
 		return exitFailed
 	}
 	switch {
@@ -148,7 +147,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = crossrun(&o, stdout, stderr)
 	}
 	if err != nil {
-		message.Error(stderr, name, err)
+		cli.Error(stderr, name, err)
 		var status *statusError
 		if errors.As(err, &status) {
 			return status.status
@@ -200,7 +199,7 @@ func (o *options) mode() (way, error) {
 			continue
 		}
 		if asked != "" && mode != flag.way {
-			return firstWay, message.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
+			return firstWay, cli.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
 		}
 		mode, asked = flag.way, flag.name
 	}
@@ -283,7 +282,7 @@ Exit status: the program's; 125 if crossrun fails, 126 if BINARY cannot be run,
 func existingDirectory(flag, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return message.WithHint(fmt.Errorf("%s: %w", flag, err), "name the directory that has lib/ and usr/ in it")
+		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "name the directory that has lib/ and usr/ in it")
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("%s: %s is not a directory", flag, filepath.Clean(path))

@@ -15,9 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/golden"
-	"github.com/projectcalico/go-build/internal/kerneltest"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // echo, in the environment, makes this program print what it was executed
@@ -99,7 +98,7 @@ func TestHelpIsOnStandardOutput(t *testing.T) {
 		status, stdout, stderr := called(args...)
 		assert.Equal(t, 0, status)
 		assert.Empty(t, stderr)
-		golden.Equal(t, "help.txt", stdout)
+		kerneltest.Golden(t, "help.txt", stdout)
 	}
 }
 
@@ -169,7 +168,7 @@ func said(err error) (text, hint string) {
 	if err == nil {
 		return "", ""
 	}
-	return err.Error(), message.Hint(err)
+	return err.Error(), cli.Hint(err)
 }
 
 func statusOf(t *testing.T, err error) int {

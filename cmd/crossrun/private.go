@@ -11,12 +11,12 @@ import (
 	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // entries returns the entries of a private instance: one for each architecture
@@ -69,7 +69,7 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		list = append(list, entry)
 	}
 	if len(list) == 0 {
-		return nil, nil, message.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+		return nil, nil, cli.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
 	}
 	return list, native, nil
 }

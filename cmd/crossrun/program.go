@@ -11,8 +11,8 @@ import (
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // A program is what the caller wants to run.
@@ -42,11 +42,11 @@ func find(argv []string) (string, error) {
 	case err == nil:
 		return path, nil
 	case errors.Is(err, exec.ErrDot):
-		return "", cannot(message.WithHint(fmt.Errorf("%s: found only in the current directory", file), "crossrun ./%s", file))
+		return "", cannot(cli.WithHint(fmt.Errorf("%s: found only in the current directory", file), "crossrun ./%s", file))
 	}
 	err = fmt.Errorf("%s: not found in PATH", file)
 	if _, statErr := os.Stat(file); statErr == nil {
-		return "", notFound(message.WithHint(err, "crossrun ./%s runs the one in this directory", file))
+		return "", notFound(cli.WithHint(err, "crossrun ./%s runs the one in this directory", file))
 	}
 	return "", notFound(err)
 }
@@ -66,7 +66,7 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 	case info.IsDir():
 		return nil, cannot(fmt.Errorf("%s: is a directory", path))
 	case info.Mode()&0o111 == 0:
-		return nil, cannot(message.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
+		return nil, cannot(cli.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
 	}
 	p := &program{path: path, argv: argv}
 	f, err := file.Open(path)
@@ -140,7 +140,7 @@ func (p *program) readScript(head []byte, depth int) error {
 	case argv == nil:
 		return cannot(fmt.Errorf("%s: script whose #! line names no interpreter", p.path))
 	case strings.HasSuffix(argv[0], "\r"):
-		return cannot(message.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", p.path))
+		return cannot(cli.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", p.path))
 	}
 	if depth == maxScripts {
 		return cannot(fmt.Errorf("%s: more than %d scripts are each other's interpreters", p.path, maxScripts))

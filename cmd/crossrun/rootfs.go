@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // rootPath is PATH in a root file system: what Debian's login gives root.
@@ -38,7 +38,7 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 		set  bool
 	}{{"--kernel", o.kernel}, {"--direct", o.direct}, {"--emulator", o.emulator != ""}, {"--cpu", o.cpu != ""}, {"--sysroot", o.sysroot != ""}, {"--gdb", o.gdb != ""}} {
 		if flag.set {
-			return message.WithHint(fmt.Errorf("--rootfs and %s ask for different things", flag.name), "leave one out")
+			return cli.WithHint(fmt.Errorf("--rootfs and %s ask for different things", flag.name), "leave one out")
 		}
 	}
 	if err := existingDirectory("--rootfs", o.rootfs); err != nil {
@@ -59,7 +59,7 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 	}
 	i, err := prepare(nil, "", instanceOptions{Root: root, Command: o.args[0], Path: rootPath}, inHand)
 	if errors.Is(err, fs.ErrNotExist) {
-		return notFound(message.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
+		return notFound(cli.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
 	}
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)

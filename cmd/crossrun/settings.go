@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A setting is what the environment has for one architecture:
@@ -44,7 +44,7 @@ func (s setting) emulator() (string, error) {
 func namedEmulator(what, emulator string) (string, error) {
 	path, err := exec.LookPath(emulator)
 	if err != nil {
-		return "", message.WithHint(fmt.Errorf("%s: %w", what, errors.Unwrap(err)), "name a file, or a command in PATH")
+		return "", cli.WithHint(fmt.Errorf("%s: %w", what, errors.Unwrap(err)), "name a file, or a command in PATH")
 	}
 	return path, nil
 }

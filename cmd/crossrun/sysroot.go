@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // sysroot returns the directory whose lib/ and usr/ the emulator shall show to
@@ -95,7 +95,7 @@ func missingLoader(p *program, root string) error {
 	switch {
 	case strings.Contains(p.interp, "ld-musl"):
 	case strings.HasPrefix(p.interp, "/system/"):
-		return message.WithHint(err, "it is an Android program: --sysroot DIR with an Android system in it")
+		return cli.WithHint(err, "it is an Android program: --sysroot DIR with an Android system in it")
 	default:
 		for _, port := range arch.Debian {
 			libc := "libc6"
@@ -106,5 +106,5 @@ func missingLoader(p *program, root string) error {
 		}
 	}
 	ways = append(ways, fmt.Sprintf("--sysroot DIR with a %s system in it", arch.Platform()), "link the program statically")
-	return message.WithHint(err, "%s", strings.Join(ways, ", or "))
+	return cli.WithHint(err, "%s", strings.Join(ways, ", or "))
 }

@@ -15,11 +15,10 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/probe"
-	"github.com/projectcalico/go-build/internal/version"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // binfmtName is the name under which this command has the flags, output and
@@ -73,17 +72,17 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	case err != nil:
 		return exitUsage // the package has printed it
 	case f.NArg() > 0:
-		message.Line(stderr, binfmtName, message.WithHint(fmt.Errorf("unexpected argument %q", f.Arg(0)), "--install %s", f.Arg(0)))
+		cli.Line(stderr, binfmtName, cli.WithHint(fmt.Errorf("unexpected argument %q", f.Arg(0)), "--install %s", f.Arg(0)))
 		return exitUsage
 	case o.credential != yes && o.credential != no:
-		message.Line(stderr, binfmtName, fmt.Errorf("--credential %s: must be yes or no", o.credential))
+		cli.Line(stderr, binfmtName, fmt.Errorf("--credential %s: must be yes or no", o.credential))
 		return exitUsage
 	case strings.ContainsRune(os.Getenv("QEMU_BINARY_PREFIX"), '/'):
-		message.Line(stderr, binfmtName, message.WithHint(errors.New("QEMU_BINARY_PREFIX must not have a slash"), "QEMU_BINARY_PATH is for the directory"))
+		cli.Line(stderr, binfmtName, cli.WithHint(errors.New("QEMU_BINARY_PREFIX must not have a slash"), "QEMU_BINARY_PATH is for the directory"))
 		return exitUsage
 	}
 	if o.version {
-		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", version.String(), or(installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
+		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), or(installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
 		return exitOK
 	}
 	surroundings, err := host.LookAround("/proc")
@@ -91,7 +90,7 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		err = o.run(ctx, surroundings, stdout, stderr)
 	}
 	if err != nil {
-		message.Line(stderr, binfmtName, explain(err, surroundings))
+		cli.Line(stderr, binfmtName, explain(err, surroundings))
 		return exitFailure
 	}
 	return exitOK
@@ -221,7 +220,7 @@ func (r *registrar) named(item string, current []binfmt.Entry) ([]string, error)
 	}
 	if strings.ContainsAny(item, "*?[") {
 		if _, err := path.Match(item, ""); err != nil {
-			return nil, message.WithHint(fmt.Errorf("--uninstall %s: %w", item, err), "'qemu-*' is one")
+			return nil, cli.WithHint(fmt.Errorf("--uninstall %s: %w", item, err), "'qemu-*' is one")
 		}
 		add(func(e binfmt.Entry) bool { ok, _ := path.Match(item, e.Name); return ok })
 		return names, nil
@@ -233,7 +232,7 @@ func (r *registrar) named(item string, current []binfmt.Entry) ([]string, error)
 		})
 	}
 	if len(names) == 0 {
-		return nil, message.WithHint(fmt.Errorf("--uninstall %s: no such entry", item), "without arguments binfmt lists them")
+		return nil, cli.WithHint(fmt.Errorf("--uninstall %s: no such entry", item), "without arguments binfmt lists them")
 	}
 	return names, nil
 }
@@ -296,21 +295,21 @@ func platformsOf(ctx context.Context, goarch string) ([]string, error) {
 		return nil, err
 	}
 	runs := func(program []byte, err error) bool {
-		return err == nil && probe.Run(ctx, program, nil) == nil
+		return err == nil && tinyelf.Run(ctx, program, nil) == nil
 	}
-	if !runs(probe.Program(arch)) {
+	if !runs(tinyelf.Program(arch)) {
 		return nil, nil
 	}
 	platform := "linux/" + goarch
 	var list []string
-	variants := probe.Variants(arch)
+	variants := tinyelf.Variants(arch)
 	if goarch == "arm" {
 		slices.Reverse(variants) // the best comes first there
 	} else {
 		list = append(list, platform)
 	}
 	for _, v := range variants {
-		if runs(probe.VariantProgram(arch, v)) {
+		if runs(tinyelf.VariantProgram(arch, v)) {
 			list = append(list, platform+"/"+v)
 		}
 	}

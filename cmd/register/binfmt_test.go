@@ -12,8 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/golden"
-	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // calledBinfmt runs the command under its other name, in this process.
@@ -38,7 +37,7 @@ func TestBinfmtHelpsOnStandardError(t *testing.T) {
 		status, stdout, stderr := calledBinfmt(t, arg)
 		assert.Equal(t, exitOK, status)
 		assert.Empty(t, stdout)
-		golden.Equal(t, "binfmt-help.txt", stderr)
+		kerneltest.Golden(t, "binfmt-help.txt", stderr)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // Where systemd-binfmt and update-binfmts look for files.
@@ -24,8 +24,8 @@ const (
 	debianDir  = "/usr/share/binfmts"
 )
 
-// A file is one that is to be written.
-type file struct {
+// An exportFile is one that is to be written.
+type exportFile struct {
 	path    string
 	content []byte
 }
@@ -54,7 +54,7 @@ func (r *registrar) export(ctx context.Context, stdout io.Writer) error {
 }
 
 // files returns what is to be written, with nothing written yet.
-func (r *registrar) files(ctx context.Context) ([]file, error) {
+func (r *registrar) files(ctx context.Context) ([]exportFile, error) {
 	native, err := exportHost(ctx)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (r *registrar) files(ctx context.Context) ([]file, error) {
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), r.isNative)
 	} else if i := slices.IndexFunc(archs, r.isNative); i >= 0 && !r.options.force {
-		return nil, message.WithHint(fmt.Errorf("%s is native to the host", archs[i]), "leave it out; HOST_ARCH in the environment names another host")
+		return nil, cli.WithHint(fmt.Errorf("%s is native to the host", archs[i]), "leave it out; HOST_ARCH in the environment names another host")
 	}
 	search := r.search()
 	search.Native = native
@@ -84,7 +84,7 @@ func (r *registrar) files(ctx context.Context) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []file
+	var files []exportFile
 	for _, e := range entries {
 		f, err := r.file(e)
 		if err != nil {
@@ -110,12 +110,12 @@ func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 	return append([]*elfmagic.Arch{arch}, host.Relatives(arch)...), nil
 }
 
-func (r *registrar) file(e binfmt.Entry) (file, error) {
+func (r *registrar) file(e binfmt.Entry) (exportFile, error) {
 	if r.options.debian {
-		return file{filepath.Join(or(r.options.exportDir, debianDir), e.Name), debianFile(e)}, nil
+		return exportFile{filepath.Join(or(r.options.exportDir, debianDir), e.Name), debianFile(e)}, nil
 	}
 	line, err := e.MarshalText()
-	return file{filepath.Join(or(r.options.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
+	return exportFile{filepath.Join(or(r.options.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
 }
 
 // debianFile returns the entry in the format of update-binfmts --import.
@@ -148,7 +148,7 @@ func escaped(b []byte) string {
 
 // writeAll writes all files, or leaves all as they were: they come into place
 // when each of them has been written.
-func writeAll(files []file) (err error) {
+func writeAll(files []exportFile) (err error) {
 	var written []string
 	defer func() {
 		for _, path := range written {
@@ -157,11 +157,11 @@ func writeAll(files []file) (err error) {
 	}()
 	for _, f := range files {
 		if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
-			return message.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
+			return cli.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
 		}
 		temporary, err := os.CreateTemp(filepath.Dir(f.path), ".register-*")
 		if err != nil {
-			return message.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
+			return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
 		}
 		written = append(written, temporary.Name())
 		_, err = temporary.Write(f.content)

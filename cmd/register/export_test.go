@@ -12,19 +12,19 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/golden"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // exported are the files that a command line would write.
-func exported(t *testing.T, args ...string) []file {
+func exported(t *testing.T, args ...string) []exportFile {
 	t.Helper()
 	files, err := registrarFor(t, append(args, "--qemu-path", t.TempDir())...).files(t.Context())
 	require.NoError(t, err)
 	return files
 }
 
-func names(files []file) string {
+func names(files []exportFile) string {
 	var names []string
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f.path), "qemu-"), ".conf"))
@@ -39,7 +39,7 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	systemd, err := r.file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/binfmt.d/qemu-aarch64.conf", systemd.path)
-	golden.Equal(t, "systemd.txt", string(systemd.content))
+	kerneltest.Golden(t, "systemd.txt", string(systemd.content))
 	var again binfmt.Entry
 	require.NoError(t, again.UnmarshalText(systemd.content))
 	assert.True(t, e.Equal(again))
@@ -48,7 +48,7 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	debian, err := registrarFor(t, "--debian").file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/usr/share/binfmts/qemu-aarch64", debian.path)
-	golden.Equal(t, "debian.txt", string(debian.content))
+	kerneltest.Golden(t, "debian.txt", string(debian.content))
 
 	for _, args := range [][]string{{"-s", "ALL", "-e", "/x"}, {"-d", "-e", "/x"}} {
 		f, err := registrarFor(t, args...).file(e)
@@ -87,12 +87,12 @@ func TestFilesAreForTheHostThatIsNamed(t *testing.T) {
 	t.Setenv("HOST_ARCH", "arm64")
 	_, err := registrarFor(t, "--debian", "s390x", "arm").files(t.Context())
 	assert.EqualError(t, err, "arm is native to the host")
-	assert.Contains(t, message.Hint(err), "HOST_ARCH")
+	assert.Contains(t, cli.Hint(err), "HOST_ARCH")
 
 	t.Setenv("HOST_ARCH", "amr64")
 	_, err = registrarFor(t, "--debian").files(t.Context())
 	assert.EqualError(t, err, `HOST_ARCH: unknown architecture "amr64"`)
-	assert.Equal(t, "did you mean arm64?", message.Hint(err))
+	assert.Equal(t, "did you mean arm64?", cli.Hint(err))
 }
 
 func TestFilesSayWhatTheOptionsSay(t *testing.T) {
@@ -154,7 +154,7 @@ func TestAllFilesAreWrittenOrNone(t *testing.T) {
 	dir := t.TempDir()
 	a := filepath.Join(dir, "a")
 	require.NoError(t, os.WriteFile(a, []byte("old"), 0o600))
-	err := writeAll([]file{{a, []byte("new")}, {filepath.Join(dir, "missing", "b"), []byte("b")}})
+	err := writeAll([]exportFile{{a, []byte("new")}, {filepath.Join(dir, "missing", "b"), []byte("b")}})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	content, err := os.ReadFile(a)
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestAllFilesAreWrittenOrNone(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "no temporary file is left")
 
-	require.NoError(t, writeAll([]file{{a, []byte("new")}, {filepath.Join(dir, "b"), nil}}))
+	require.NoError(t, writeAll([]exportFile{{a, []byte("new")}, {filepath.Join(dir, "b"), nil}}))
 	content, err = os.ReadFile(a)
 	require.NoError(t, err)
 	assert.Equal(t, "new", string(content))

@@ -11,11 +11,11 @@ import (
 	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // A registrar carries out one command line.
@@ -66,7 +66,7 @@ func (r *registrar) register(ctx context.Context, fs binfmt.FS, emulators []*emu
 		return nil, err
 	}
 	if !features.fixBinary && slices.ContainsFunc(emulators, func(e *emulator.Emulator) bool { return e.Carried != nil }) {
-		return nil, message.WithHint(errors.New("emulators that are carried take the flag F: Linux 4.8"), "--qemu-path names a directory with others")
+		return nil, cli.WithHint(errors.New("emulators that are carried take the flag F: Linux 4.8"), "--qemu-path names a directory with others")
 	}
 	desired, err := r.entries(emulators, features)
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *registrar) register(ctx context.Context, fs binfmt.FS, emulators []*emu
 // nativeError adds what to do about an error of host.Native, if there is one.
 func nativeError(err error) error {
 	if errors.Is(err, host.ErrEmulated) {
-		return message.WithHint(err, "use the register, or the image, that is built for the host's architecture")
+		return cli.WithHint(err, "use the register, or the image, that is built for the host's architecture")
 	}
 	return err
 }
@@ -133,7 +133,7 @@ func (r *registrar) emulators(ctx context.Context) ([]*emulator.Emulator, error)
 	var errs []error
 	for _, arch := range r.archs {
 		if r.isNative(arch) && !r.options.force {
-			errs = append(errs, message.WithHint(
+			errs = append(errs, cli.WithHint(
 				fmt.Errorf("%s is native to this host: an entry for it would capture the host's own programs", arch),
 				"leave it out; --force registers it all the same"))
 		}
@@ -155,7 +155,7 @@ func (r *registrar) emulators(ctx context.Context) ([]*emulator.Emulator, error)
 		switch {
 		case len(r.archs) == 0 && r.isNative(archs[i]):
 		case err == nil && found[i].Host == archs[i]:
-			errs = append(errs, message.WithHint(
+			errs = append(errs, cli.WithHint(
 				fmt.Errorf("%s: %s is itself a program for %s", archs[i], found[i].Path, archs[i]),
 				"the kernel would run the emulator by itself, without end, and every program of the host with it"))
 		case err == nil:
@@ -177,10 +177,10 @@ func (r *registrar) emulators(ctx context.Context) ([]*emulator.Emulator, error)
 			return nil, errors.Join(dynamic...)
 		}
 		_, err := search.Find(archs[0])
-		return nil, message.WithHint(fmt.Errorf("no emulator found in %s", joinDirs(search.Dirs)), "%s", message.Hint(err))
+		return nil, cli.WithHint(fmt.Errorf("no emulator found in %s", joinDirs(search.Dirs)), "%s", cli.Hint(err))
 	}
 	for _, err := range dynamic {
-		message.Warning(r.stderr, r.name, err)
+		cli.Warning(r.stderr, r.name, err)
 	}
 	return list, nil
 }
@@ -229,7 +229,7 @@ func (r *registrar) features(fs binfmt.FS) (features, error) {
 		}
 	}
 	if !f.fixBinary && r.options.persistent.value == yes {
-		return f, message.WithHint(fmt.Errorf("--persistent yes: %w", unsupported),
+		return f, cli.WithHint(fmt.Errorf("--persistent yes: %w", unsupported),
 			"register without it (--persistent auto), and have the emulator at the same path in each container")
 	}
 	return f, nil
@@ -277,7 +277,7 @@ func (r *registrar) entries(emulators []*emulator.Emulator, f features) ([]binfm
 func (r *registrar) list(fs binfmt.FS) ([]binfmt.Entry, error) {
 	if r.options.dryRun || r.options.status || r.options.uninstall {
 		if state, err := fs.State(); err == nil && state != binfmt.Mounted {
-			message.Warning(r.stderr, r.name, fmt.Errorf("binfmt_misc is not mounted on %s", fs.Dir()))
+			cli.Warning(r.stderr, r.name, fmt.Errorf("binfmt_misc is not mounted on %s", fs.Dir()))
 			return nil, nil
 		}
 	}

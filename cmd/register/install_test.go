@@ -14,9 +14,9 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/probe"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // registrarFor is one with the options of a command line.
@@ -200,7 +200,7 @@ func TestWhatOthersEntriesAreForIsLeftToThem(t *testing.T) {
 					assert.Equal(t, strings.Fields(reason)[0], row.leftTo)
 					if named {
 						assert.EqualError(t, row.err, row.Platform+": not registered: "+reason)
-						assert.Equal(t, "--force registers in front of it", message.Hint(row.err))
+						assert.Equal(t, "--force registers in front of it", cli.Hint(row.err))
 					} else {
 						assert.NoError(t, row.err, "nobody asked for it")
 					}
@@ -258,15 +258,15 @@ func TestWhyAProgramDidNotRunIsSaidInWords(t *testing.T) {
 		{syscall.ENOEXEC, "does not run: the kernel knows no entry for it", "--status"},
 		{fmt.Errorf("wrapped: %w", syscall.ENOENT), "does not run: the entry's interpreter is missing", "no F flag"},
 		{syscall.ELOOP, "does not run: the entry's interpreter is itself taken by an entry", "this host's own programs"},
-		{&probe.RunError{Status: 1 << 8, Stderr: "oops"}, "does not run: exit status 1 instead of 42: oops", "by hand"},
-		{&probe.RunError{Status: syscall.WaitStatus(syscall.SIGSEGV)}, "does not run: killed by SIGSEGV", "by hand"},
+		{&tinyelf.RunError{Status: 1 << 8, Stderr: "oops"}, "does not run: exit status 1 instead of 42: oops", "by hand"},
+		{&tinyelf.RunError{Status: syscall.WaitStatus(syscall.SIGSEGV)}, "does not run: killed by SIGSEGV", "by hand"},
 		{errors.New("no luck"), "does not run: no luck", "by hand"},
 	} {
 		row := (&report{}).row(lookup(t, "arm64"))
 		row.failToRun(test.err)
 		assert.Equal(t, test.text, row.Error)
 		assert.EqualError(t, row.err, "linux/arm64: "+test.text)
-		assert.Contains(t, message.Hint(row.err), test.hint)
+		assert.Contains(t, cli.Hint(row.err), test.hint)
 	}
 }
 

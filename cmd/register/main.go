@@ -17,10 +17,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/version"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // Exit statuses.
@@ -49,22 +48,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if err != nil {
-		message.Error(stderr, name, message.WithHint(err, "%s --help lists what there is", name))
+		cli.Error(stderr, name, cli.WithHint(err, "%s --help lists what there is", name))
 		return exitUsage
 	}
 	if opts.version {
-		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
 	archs, err := opts.architectures()
 	if err != nil {
-		message.Error(stderr, name, err)
+		cli.Error(stderr, name, err)
 		return exitUsage
 	}
 	surroundings, err := host.LookAround("/proc")
 	if err != nil {
-		message.Error(stderr, name, message.WithHint(err, "mount -t proc proc /proc"))
+		cli.Error(stderr, name, cli.WithHint(err, "mount -t proc proc /proc"))
 		return exitFailure
 	}
 	r := &registrar{name: name, options: opts, archs: archs, stderr: stderr, surroundings: surroundings}
@@ -88,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.Join(err, report.failures())
 	}
 	if err != nil {
-		message.Error(stderr, name, explain(err, surroundings))
+		cli.Error(stderr, name, explain(err, surroundings))
 		return exitFailure
 	}
 	return exitOK

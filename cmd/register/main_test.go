@@ -14,8 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/golden"
-	"github.com/projectcalico/go-build/internal/kerneltest"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // A command that does what it should not does it to a private instance, not to
@@ -53,7 +52,7 @@ func TestHelpIsOnStandardOutput(t *testing.T) {
 		status, stdout, stderr := called(t, args...)
 		assert.Equal(t, exitOK, status)
 		assert.Empty(t, stderr)
-		golden.Equal(t, "help.txt", stdout)
+		kerneltest.Golden(t, "help.txt", stdout)
 	}
 }
 

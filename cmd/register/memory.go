@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.
@@ -41,7 +41,7 @@ func (r *registrar) inMemory(emulators []*emulator.Emulator, f func() (*report, 
 		// unlocked, and so ends with this goroutine.
 		runtime.LockOSThread()
 		if copyErr := copies(emulators); copyErr != nil {
-			message.Warning(r.stderr, r.name, message.WithHint(
+			cli.Warning(r.stderr, r.name, cli.WithHint(
 				fmt.Errorf("the emulators are on a FUSE file system, and cannot be kept in memory: %w", copyErr),
 				"programs run as long as the image, and what serves its files, is there"))
 		}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // clockTick is how much older than it is an inode may look: its time is that of
@@ -46,7 +46,7 @@ func (r *registrar) mount(fs binfmt.FS) (undo func() error, err error) {
 	case s.InitialPID && s.OfInit:
 		return fs.Unmount, nil
 	case !s.InitialUser:
-		message.Warning(r.stderr, r.name, errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it"))
+		cli.Warning(r.stderr, r.name, errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it"))
 		return fs.Unmount, nil
 	case s.InitialPID:
 		if err := fs.Unmount(); err != nil {
@@ -85,7 +85,7 @@ func (r *registrar) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
 		there, err = onHost.MountIn(r.surroundings.Init)
 	}
 	if err != nil {
-		return nil, message.WithHint(fmt.Errorf("%w, and it cannot be mounted for the host: %w", errNotLasting, err),
+		return nil, cli.WithHint(fmt.Errorf("%w, and it cannot be mounted for the host: %w", errNotLasting, err),
 			"docker run --privileged --pid=host … can, or at least --cap-add SYS_PTRACE --cap-add SYS_CHROOT; or on the host, once: mount -t binfmt_misc binfmt_misc %s", binfmt.DefaultMount)
 	}
 	undo = func() error {
@@ -108,7 +108,7 @@ func (r *registrar) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
 }
 
 func notLasting(name string, fs binfmt.FS) error {
-	return message.WithHint(errNotLasting,
+	return cli.WithHint(errNotLasting,
 		"docker run --privileged --pid=host … lets %s mount it for the host; or on the host, once: mount -t binfmt_misc binfmt_misc %s. To have it in this container only: mount -t binfmt_misc binfmt_misc %s in here, then %s",
 		name, binfmt.DefaultMount, fs.Dir(), name)
 }
@@ -144,5 +144,5 @@ func explain(err error, s host.Surroundings) error {
 	default:
 		return err
 	}
-	return message.WithHint(err, "%s", hint)
+	return cli.WithHint(err, "%s", hint)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/internal/host"
-	"github.com/projectcalico/go-build/internal/kerneltest"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
@@ -44,7 +44,7 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 				assert.ErrorIs(t, err, errno)
 				assert.EqualError(t, err, fmt.Sprintf("wrapped: cannot mount /m: %v", errno), "the error is what it was")
 				require.NotEmpty(t, test.hint)
-				assert.True(t, strings.HasPrefix(message.Hint(err), test.hint), message.Hint(err))
+				assert.True(t, strings.HasPrefix(cli.Hint(err), test.hint), cli.Hint(err))
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func TestADryRunMountsNothing(t *testing.T) {
 func TestWhatWouldNotLastHasTheCommandsThatMakeItLast(t *testing.T) {
 	err := notLasting("binfmt", binfmt.New("/m"))
 	assert.ErrorIs(t, err, errNotLasting)
-	hint := message.Hint(err)
+	hint := cli.Hint(err)
 	for _, part := range []string{"--pid=host … lets binfmt mount it", "mount -t binfmt_misc binfmt_misc " + binfmt.DefaultMount + ".", "mount -t binfmt_misc binfmt_misc /m in here, then binfmt"} {
 		assert.Contains(t, hint, part)
 	}

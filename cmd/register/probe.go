@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/internal/content"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/probe"
+	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // held is the file that the kernel runs for an entry: with the F flag it is
@@ -40,10 +40,10 @@ func (r *row) probe(ctx context.Context) {
 		r.Error, r.err = "", nil // it was about the entry that was there before
 	}
 	r.probed = true
-	program, err := probe.Program(r.arch)
+	program, err := tinyelf.Program(r.arch)
 	if err == nil {
 		r.held, r.Runs = nil, nil
-		err = probe.Run(ctx, program, func(p probe.Process) { r.held = r.holding(p) })
+		err = tinyelf.Run(ctx, program, func(p tinyelf.Process) { r.held = r.holding(p) })
 	}
 	runs := err == nil
 	r.Runs = &runs
@@ -55,7 +55,7 @@ func (r *row) probe(ctx context.Context) {
 
 // holding looks at the file that a running program's kernel executes; nil if
 // that is the program itself, or cannot be seen.
-func (r *row) holding(p probe.Process) *held {
+func (r *row) holding(p tinyelf.Process) *held {
 	if native, err := p.Native(); err != nil || native {
 		return nil
 	}
@@ -81,10 +81,10 @@ func (r *row) holding(p probe.Process) *held {
 	case r.carried != nil:
 		h.Current = r.carried.Is(f) == nil
 	case !inMemory(r.Emulator):
-		h.Current, _ = content.Same(f, r.Emulator)
+		h.Current, _ = file.Same(f, r.Emulator)
 	}
 	if r.digests {
-		h.Digest, _ = content.Digest(f)
+		h.Digest, _ = file.Digest(f)
 	}
 	return &h
 }

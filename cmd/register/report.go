@@ -12,7 +12,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A report is what register did and saw. Its JSON form is for programs: fields
@@ -92,7 +92,7 @@ func (r *report) native(archs []*elfmagic.Arch) {
 // fail notes what went wrong, and what to do about it.
 func (r *row) fail(err error, hint string) {
 	r.Error = err.Error()
-	r.err = message.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
+	r.err = cli.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
 }
 
 // finish fills what follows from the rest.

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/golden"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 func value(b bool) *bool { return &b }
@@ -112,12 +112,12 @@ func written(t *testing.T, rep *report, form string) string {
 func TestReportsSayWhatWasDoneAndSeen(t *testing.T) {
 	rep := finished(everything(t))
 	assert.False(t, rep.OK)
-	golden.Equal(t, "report.txt", written(t, rep, "table"))
-	golden.Equal(t, "report.json", written(t, rep, "json"))
+	kerneltest.Golden(t, "report.txt", written(t, rep, "table"))
+	kerneltest.Golden(t, "report.json", written(t, rep, "json"))
 
 	dry := everything(t)
 	dry.dryRun = true
-	golden.Equal(t, "dry-run.txt", written(t, finished(dry), "table"))
+	kerneltest.Golden(t, "dry-run.txt", written(t, finished(dry), "table"))
 }
 
 func TestReportsAreReadBackAsTheyWereWritten(t *testing.T) {
@@ -148,7 +148,7 @@ func TestFailuresAreThoseOfTheRows(t *testing.T) {
 	rep.row(lookup(t, "arm")).fail(errors.New("two"), "")
 	err := rep.failures()
 	assert.EqualError(t, err, "linux/arm64: one\nlinux/arm/v7: two")
-	assert.Equal(t, "do this", message.Hint(err))
+	assert.Equal(t, "do this", cli.Hint(err))
 	assert.Len(t, rep.Rows, 3)
 	assert.Same(t, rep.Rows[0], rep.row(lookup(t, "aarch64")), "an architecture has one row")
 	rep.finish()

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/host"
 )
 
 // status shows the entries of the named architectures, or of all that have

@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
-	"github.com/projectcalico/go-build/internal/docker"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func main() {
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if err := base(ctx, *arch, *suite, *tag, *dir, stderr); err != nil {
-		message.Error(stderr, "base", err)
+		cli.Error(stderr, "base", err)
 		return 1
 	}
 	fmt.Fprintln(stdout, *tag)
@@ -61,7 +61,7 @@ func base(ctx context.Context, archName, suite, tag, dir string, stderr io.Write
 	}
 	ref, err := name.NewTag(tag)
 	if err != nil {
-		return message.WithHint(fmt.Errorf("-tag: %w", err), "calico/base:latest-%s is one", archName)
+		return cli.WithHint(fmt.Errorf("-tag: %w", err), "calico/base:latest-%s is one", archName)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -97,11 +97,11 @@ func base(ctx context.Context, archName, suite, tag, dir string, stderr io.Write
 // bootstrap makes the root file system, or nothing.
 func bootstrap(ctx context.Context, suite, port, archive string) error {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		return message.WithHint(err, "apt-get install mmdebstrap arch-test")
+		return cli.WithHint(err, "apt-get install mmdebstrap arch-test")
 	}
 	mirror, err := debian.Mirror()
 	if err != nil {
-		return message.WithHint(err, "name another base: make image BASE_IMAGE=…")
+		return cli.WithHint(err, "name another base: make image BASE_IMAGE=…")
 	}
 	partial := archive + ".partial"
 	defer os.Remove(partial)
@@ -114,7 +114,7 @@ func bootstrap(ctx context.Context, suite, port, archive string) error {
 		suite, partial, mirror)
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
-		return message.WithHint(fmt.Errorf("mmdebstrap: %w\n%s", err, said.String()), "a foreign architecture's programs must run here: register %s", port)
+		return cli.WithHint(fmt.Errorf("mmdebstrap: %w\n%s", err, said.String()), "a foreign architecture's programs must run here: register %s", port)
 	}
 	return os.Rename(partial, archive)
 }

@@ -21,12 +21,12 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/artifacts"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 func main() {
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = b.build(ctx)
 	}
 	if err != nil {
-		message.Error(stderr, "dist", err)
+		cli.Error(stderr, "dist", err)
 		return 1
 	}
 	return 0

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/qemu"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func main() {
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 		b.Targets, err = qemu.Targets(f.Args())
 	}
 	if err != nil {
-		message.Error(stderr, "emulators", err)
+		cli.Error(stderr, "emulators", err)
 		return 2
 	}
 	if b.Out == "" {
@@ -61,10 +61,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	}
 	err = b.Build(ctx)
 	if err != nil && ctx.Err() != nil {
-		err = message.WithHint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "what was built is kept: run it again")
+		err = cli.WithHint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "what was built is kept: run it again")
 	}
 	if err != nil {
-		message.Error(stderr, "emulators", err)
+		cli.Error(stderr, "emulators", err)
 		return 1
 	}
 	return 0

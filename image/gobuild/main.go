@@ -18,11 +18,11 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/artifacts"
-	"github.com/projectcalico/go-build/internal/docker"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/probe"
-	"github.com/projectcalico/go-build/internal/rootfs"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 func main() {
@@ -45,11 +45,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	err := b.configure(*arch, *emulators, f.Args())
 	if err != nil {
-		message.Error(stderr, "gobuild", err)
+		cli.Error(stderr, "gobuild", err)
 		return 2
 	}
 	if err := b.run(ctx); err != nil {
-		message.Error(stderr, "gobuild", err)
+		cli.Error(stderr, "gobuild", err)
 		return 1
 	}
 	return 0
@@ -70,7 +70,7 @@ type builder struct {
 
 func (b *builder) configure(arch, emulators string, args []string) (err error) {
 	if len(args) > 0 {
-		return message.WithHint(fmt.Errorf("%q is no flag", args[0]), "gobuild -help lists them")
+		return cli.WithHint(fmt.Errorf("%q is no flag", args[0]), "gobuild -help lists them")
 	}
 	if b.arch, err = image.Architecture(arch); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (b *builder) configure(arch, emulators string, args []string) (err error) {
 
 func (b *builder) run(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
-		return message.WithHint(err, "install Docker; go run ./image/artifacts builds what goes into the image without it")
+		return cli.WithHint(err, "install Docker; go run ./image/artifacts builds what goes into the image without it")
 	}
 	if err := b.runs(ctx); err != nil {
 		return err
@@ -108,12 +108,12 @@ func (b *builder) run(ctx context.Context) error {
 // runs returns an error if the kernel does not run the architecture's
 // programs: packages' scripts are run in the image.
 func (b *builder) runs(ctx context.Context) error {
-	program, err := probe.Program(b.arch)
+	program, err := tinyelf.Program(b.arch)
 	if err == nil {
-		err = probe.Run(ctx, program, nil)
+		err = tinyelf.Run(ctx, program, nil)
 	}
 	if err != nil {
-		return message.WithHint(fmt.Errorf("%s programs do not run here: %w", b.arch.GOARCH, err), "as root: bin/register %s", b.arch.GOARCH)
+		return cli.WithHint(fmt.Errorf("%s programs do not run here: %w", b.arch.GOARCH, err), "as root: bin/register %s", b.arch.GOARCH)
 	}
 	return nil
 }

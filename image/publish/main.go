@@ -21,7 +21,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 const usage = `usage: publish [flags] push|manifest [ARCH…]
@@ -61,11 +61,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = p.configure(registry, file)
 	}
 	if err != nil {
-		message.Error(stderr, "publish", err)
+		cli.Error(stderr, "publish", err)
 		return 2
 	}
 	if err := command(&p, ctx, archs); err != nil {
-		message.Error(stderr, "publish", err)
+		cli.Error(stderr, "publish", err)
 		return 1
 	}
 	return 0
@@ -89,7 +89,7 @@ func arguments(args []string) (command func(*publisher, context.Context, []*elfm
 			return command, image.Architectures(), nil
 		}
 	default:
-		return nil, nil, message.WithHint(fmt.Errorf("%q is no command", what), "publish -help lists what there is")
+		return nil, nil, cli.WithHint(fmt.Errorf("%q is no command", what), "publish -help lists what there is")
 	}
 	for _, name := range args[1:] {
 		arch, err := image.Architecture(name)
@@ -113,7 +113,7 @@ type publisher struct {
 
 func (p *publisher) configure(registry, file string) (err error) {
 	if registry == "" {
-		return message.WithHint(fmt.Errorf("no registry is named"), "make push REGISTRY=docker.io, or -registry localhost:5000")
+		return cli.WithHint(fmt.Errorf("no registry is named"), "make push REGISTRY=docker.io, or -registry localhost:5000")
 	}
 	if p.versions, err = image.Load(file); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (p *publisher) configure(registry, file string) (err error) {
 		err = fmt.Errorf("%q is taken for an organization of %s", registry, p.remote.RegistryStr())
 	}
 	if err != nil {
-		return message.WithHint(err, "a registry's name has a dot or a port in it: quay.io, localhost:5000")
+		return cli.WithHint(err, "a registry's name has a dot or a port in it: quay.io, localhost:5000")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // manifest joins the architectures' images into an image index under the
@@ -30,7 +30,7 @@ func (p *publisher) manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 			err = isFor(img, arch)
 		}
 		if err != nil {
-			errs = append(errs, message.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first", arch.GOARCH))
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first", arch.GOARCH))
 			continue
 		}
 		images[arch] = img
@@ -117,7 +117,7 @@ func join(archs []*elfmagic.Arch, images map[*elfmagic.Arch]v1.Image) (v1.ImageI
 				continue
 			}
 			if key == version || key == revision {
-				return nil, message.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, value, labels[key]),
+				return nil, cli.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, value, labels[key]),
 					"build and push them from one commit")
 			}
 			delete(common, key)

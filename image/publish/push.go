@@ -13,7 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // push pushes the architectures' images, and sees that they arrived.
@@ -24,7 +24,7 @@ func (p *publisher) push(ctx context.Context, archs []*elfmagic.Arch) error {
 	for _, arch := range archs {
 		id, err := inspect(ctx, p.localTag(arch), arch)
 		if err != nil {
-			errs = append(errs, message.WithHint(err, "build it first: make image ARCH=%s", arch.GOARCH))
+			errs = append(errs, cli.WithHint(err, "build it first: make image ARCH=%s", arch.GOARCH))
 		}
 		ids = append(ids, id)
 	}
@@ -65,7 +65,7 @@ func (p *publisher) pushOne(ctx context.Context, arch *elfmagic.Arch, id string)
 	p.say("pushing %s …", tag)
 	for _, args := range [][]string{{"tag", p.localTag(arch), tag.Name()}, {"push", "--quiet", tag.Name()}} {
 		if out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput(); err != nil {
-			return message.WithHint(fmt.Errorf("docker %s: %w: %s", args[0], err, out),
+			return cli.WithHint(fmt.Errorf("docker %s: %w: %s", args[0], err, out),
 				"docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
 		}
 	}

@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/artifacts"
-	"github.com/projectcalico/go-build/internal/docker"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/qemu"
-	"github.com/projectcalico/go-build/internal/rootfs"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func main() {
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = b.build(ctx, stdout)
 	}
 	if err != nil {
-		message.Error(stderr, "registerimage", err)
+		cli.Error(stderr, "registerimage", err)
 		return 1
 	}
 	return 0
@@ -156,7 +156,7 @@ func (b *builder) write(name string, files []rootfs.File) error {
 // build has Docker build the targets, and prints the images' names.
 func (b *builder) build(ctx context.Context, stdout io.Writer) error {
 	if _, err := exec.LookPath("docker"); err != nil {
-		return message.WithHint(err, "install Docker; what goes into the images is in %s", b.dir)
+		return cli.WithHint(err, "install Docker; what goes into the images is in %s", b.dir)
 	}
 	ignore := "*\n!*.tar\n" // only these are sent to the daemon
 	if err := os.WriteFile(filepath.Join(b.dir, ".dockerignore"), []byte(ignore), 0o644); err != nil {

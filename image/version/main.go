@@ -10,7 +10,7 @@ import (
 	"runtime"
 
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 const usage = `usage: version [-file FILE] COMMAND
@@ -35,12 +35,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	versions, err := image.Load(*file)
 	if err != nil {
-		message.Error(stderr, "version", err)
+		cli.Error(stderr, "version", err)
 		return 1
 	}
 	text, err := answer(versions, f.Args())
 	if err != nil {
-		message.Error(stderr, "version", err)
+		cli.Error(stderr, "version", err)
 		return 2
 	}
 	fmt.Fprintln(stdout, text)
@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // answer returns what a command prints.
 func answer(v *image.Versions, args []string) (string, error) {
 	bad := func(format string, args ...any) (string, error) {
-		return "", message.WithHint(fmt.Errorf(format, args...), "version -help lists what there is")
+		return "", cli.WithHint(fmt.Errorf(format, args...), "version -help lists what there is")
 	}
 	if len(args) == 0 {
 		return bad("no command")

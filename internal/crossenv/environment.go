@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // Options say for what, and with what, is built.
@@ -50,11 +50,11 @@ func Environment(arch *elfmagic.Arch, o Options) ([]Variable, error) {
 	}
 	// Cargo splits the runner at white space, and knows no quotes.
 	if strings.ContainsFunc(o.Runner, unicode.IsSpace) {
-		return nil, message.WithHint(fmt.Errorf("%q: Cargo takes no runner with a space in its path", o.Runner),
+		return nil, cli.WithHint(fmt.Errorf("%q: Cargo takes no runner with a space in its path", o.Runner),
 			"put crossrun into a directory whose path has none")
 	}
 	if strings.Contains(o.Dir, ":") {
-		return nil, message.WithHint(fmt.Errorf("%q: a directory with a colon in its path cannot be in PATH", o.Dir),
+		return nil, cli.WithHint(fmt.Errorf("%q: a directory with a colon in its path cannot be in PATH", o.Dir),
 			"set XDG_CACHE_HOME to another directory")
 	}
 	var e environment
@@ -86,7 +86,7 @@ func prepare(arch *elfmagic.Arch, o Options) (*target, error) {
 			return c < unicode.MaxASCII && !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("+,-./@_=", c)
 		}
 		if strings.ContainsFunc(o.Sysroot, odd) {
-			return nil, message.WithHint(fmt.Errorf("%q: build tools take no sysroot with a space or special character in its path", o.Sysroot),
+			return nil, cli.WithHint(fmt.Errorf("%q: build tools take no sysroot with a space or special character in its path", o.Sysroot),
 				"name a symbolic link to it")
 		}
 	}
@@ -105,9 +105,9 @@ func absolute(what, path string) error {
 	case path == "":
 		return errors.New(what + ": no path given")
 	case !filepath.IsAbs(path):
-		return message.WithHint(fmt.Errorf("%s: %q is not an absolute path", what, path), "builds change their directory: name it from / on")
+		return cli.WithHint(fmt.Errorf("%s: %q is not an absolute path", what, path), "builds change their directory: name it from / on")
 	case strings.ContainsFunc(path, unicode.IsControl):
-		return message.WithHint(fmt.Errorf("%s: %q has a control character in it", what, path), "rename it, or name a symbolic link to it")
+		return cli.WithHint(fmt.Errorf("%s: %q has a control character in it", what, path), "rename it, or name a symbolic link to it")
 	}
 	return nil
 }

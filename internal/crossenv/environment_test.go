@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // printed is the environment as it is printed.
@@ -204,7 +204,7 @@ func TestWhatBuildToolsCannotTakeIsRefused(t *testing.T) {
 		_, err := Environment(lookup(t, "arm64"), test.o)
 		assert.EqualError(t, err, test.want)
 		if test.hint != "" {
-			assert.Contains(t, message.Hint(err), test.hint, test.want)
+			assert.Contains(t, cli.Hint(err), test.hint, test.want)
 		}
 	}
 	_, err := Environment(lookup(t, "arm64"), good)

@@ -10,8 +10,7 @@ import (
 	"runtime"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
-	"github.com/projectcalico/go-build/internal/shell"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // What WriteFiles makes, below its directory.
@@ -31,7 +30,7 @@ func Dir(arch *elfmagic.Arch, o Options) (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", message.WithHint(fmt.Errorf("no directory for the toolchain files: %w", err), "set HOME or XDG_CACHE_HOME")
+		return "", cli.WithHint(fmt.Errorf("no directory for the toolchain files: %w", err), "set HOME or XDG_CACHE_HOME")
 	}
 	id := t.id()
 	if o.Sysroot != "" {
@@ -104,7 +103,7 @@ func replaceLink(path, target string) error {
 	case err != nil:
 		return err
 	case info.Mode()&os.ModeSymlink == 0:
-		return message.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", shell.Quote(path))
+		return cli.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", cli.Quote(path))
 	default:
 		if old, err := os.Readlink(path); err == nil && old == target {
 			return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // foreignGOARCH is a port of Go's that is not the host's.
@@ -125,7 +125,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 	require.NoError(t, os.WriteFile(link, []byte("mine"), 0o644))
 	err := WriteFiles(dir, arch, o)
 	assert.EqualError(t, err, link+": is there, and is no symbolic link")
-	assert.Equal(t, "rm "+link, message.Hint(err))
+	assert.Equal(t, "rm "+link, cli.Hint(err))
 	content, err := os.ReadFile(link)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", string(content))
@@ -151,7 +151,7 @@ func TestEveryTargetHasADirectoryOfItsOwn(t *testing.T) {
 	t.Setenv("HOME", "")
 	_, err := Dir(lookup(t, "arm64"), Options{Runner: "/bin/crossrun"})
 	assert.ErrorContains(t, err, "no directory for the toolchain files")
-	assert.Equal(t, "set HOME or XDG_CACHE_HOME", message.Hint(err))
+	assert.Equal(t, "set HOME or XDG_CACHE_HOME", cli.Hint(err))
 	_, err = Dir(lookup(t, "hexagon"), Options{Runner: "/bin/crossrun"})
 	assert.Error(t, err)
 }

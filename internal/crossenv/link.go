@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // linkName returns the name under which the go command looks for what runs an
@@ -26,12 +26,12 @@ func Link(dir, runner string) ([]string, error) {
 	}
 	switch info, err := os.Stat(runner); {
 	case err != nil:
-		return nil, message.WithHint(fmt.Errorf("runner: %w", err), "name crossrun's own file")
+		return nil, cli.WithHint(fmt.Errorf("runner: %w", err), "name crossrun's own file")
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return nil, message.WithHint(fmt.Errorf("runner: %s is no program", runner), "name crossrun's own file")
+		return nil, cli.WithHint(fmt.Errorf("runner: %s is no program", runner), "name crossrun's own file")
 	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return nil, message.WithHint(fmt.Errorf("%s: is not a directory", dir), "name a directory; it is made if it is missing")
+		return nil, cli.WithHint(fmt.Errorf("%s: is not a directory", dir), "name a directory; it is made if it is missing")
 	}
 	var names, missing []string
 	var others []error
@@ -67,7 +67,7 @@ func isLink(path, runner string) (bool, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, message.WithHint(err, "name a directory that you may read")
+		return false, cli.WithHint(err, "name a directory that you may read")
 	}
 	what := "is there, and is no link"
 	if info.Mode()&os.ModeSymlink != 0 {
@@ -83,7 +83,7 @@ func isLink(path, runner string) (bool, error) {
 			return true, nil
 		}
 	}
-	return false, message.WithHint(fmt.Errorf("%s: %s", path, what), "remove it, or name another directory; nothing was changed")
+	return false, cli.WithHint(fmt.Errorf("%s: %s", path, what), "remove it, or name another directory; nothing was changed")
 }
 
 // makeLinks makes the links, all or none.
@@ -93,7 +93,7 @@ func makeLinks(dir, runner string, names []string) (err error) {
 	}
 	_, statErr := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return message.WithHint(err, "name a directory that you may write to")
+		return cli.WithHint(err, "name a directory that you may write to")
 	}
 	var made []string
 	defer func() {
@@ -110,7 +110,7 @@ func makeLinks(dir, runner string, names []string) (err error) {
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		if err := os.Symlink(runner, path); err != nil {
-			return message.WithHint(err, "name a directory that you may write to")
+			return cli.WithHint(err, "name a directory that you may write to")
 		}
 		made = append(made, path)
 	}

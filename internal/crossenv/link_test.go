@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // aRunner returns the path of a program that is not to be run.
@@ -96,7 +96,7 @@ func TestWhatSomebodyElseHasIsLeftAlone(t *testing.T) {
 			require.NoError(t, test.make(path))
 			got, err := Link(dir, runner)
 			assert.EqualError(t, err, path+": "+test.want)
-			assert.Contains(t, message.Hint(err), "nothing was changed")
+			assert.Contains(t, cli.Hint(err), "nothing was changed")
 			assert.Empty(t, got)
 			assert.Equal(t, []string{name}, names(t, dir))
 		})
@@ -129,7 +129,7 @@ func TestLinksThatCannotBeMade(t *testing.T) {
 	} {
 		got, err := Link(test.dir, test.runner)
 		assert.ErrorContains(t, err, test.want)
-		assert.Contains(t, message.Hint(err), test.hint)
+		assert.Contains(t, cli.Hint(err), test.hint)
 		assert.Empty(t, got)
 		assert.Equal(t, before, names(t, dir))
 	}
@@ -141,7 +141,7 @@ func TestAllLinksOrNone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	err := makeLinks(dir, runner, []string{"a", "b", "no/such/c"})
 	assert.ErrorIs(t, err, os.ErrNotExist)
-	assert.NotEmpty(t, message.Hint(err))
+	assert.NotEmpty(t, cli.Hint(err))
 	assert.NoDirExists(t, dir)
 
 	dir = t.TempDir()

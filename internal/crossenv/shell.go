@@ -4,7 +4,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/projectcalico/go-build/internal/shell"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A Variable is one line for a POSIX shell.
@@ -32,9 +32,9 @@ func (v Variable) String() string {
 	case v.Unset:
 		return "unset " + v.Name
 	case v.Prepend:
-		return "export " + v.Name + "=" + shell.Quote(v.Value) + `"${` + v.Name + ":+:$" + v.Name + `}"`
+		return "export " + v.Name + "=" + cli.Quote(v.Value) + `"${` + v.Name + ":+:$" + v.Name + `}"`
 	}
-	return "export " + v.Name + "=" + shell.Quote(v.Value)
+	return "export " + v.Name + "=" + cli.Quote(v.Value)
 }
 
 // Print writes the variables as a POSIX shell reads them, one a line.

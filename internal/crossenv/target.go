@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A row is what build tools call one of Debian's ports, or a variant of it.
@@ -129,7 +129,7 @@ type target struct {
 // findTarget returns the target that the options name.
 func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
 	if len(arch.Debian) == 0 {
-		return nil, message.WithHint(fmt.Errorf("%s: neither Go nor Debian has a compiler for it", arch),
+		return nil, cli.WithHint(fmt.Errorf("%s: neither Go nor Debian has a compiler for it", arch),
 			"crossrun runs its programs all the same; build them with a toolchain of your own")
 	}
 	named := namedPort(arch, o.Name)
@@ -161,7 +161,7 @@ func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
 			}
 		}
 	}
-	return nil, message.WithHint(fmt.Errorf("%s: not for variant %s of %s", named, variant, arch.Platform()),
+	return nil, cli.WithHint(fmt.Errorf("%s: not for variant %s of %s", named, variant, arch.Platform()),
 		"leave out one of the two; armel's programs run on %s", variant)
 }
 
@@ -174,14 +174,14 @@ func (t *target) setGo(variant string) error {
 		if t.goValue == "" {
 			err := fmt.Errorf("%s: unknown variant %q", t.arch, variant)
 			if len(v.values) == 0 {
-				return message.WithHint(err, "it has none: %s", t.arch.Platform())
+				return cli.WithHint(err, "it has none: %s", t.arch.Platform())
 			}
 			known := []string{}
 			for name := range v.values {
 				known = append(known, name)
 			}
 			slices.Sort(known)
-			return message.WithHint(err, "known are %s", strings.Join(known, ", "))
+			return cli.WithHint(err, "known are %s", strings.Join(known, ", "))
 		}
 	}
 	if t.goValue == "" {

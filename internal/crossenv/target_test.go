@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func TestANameChoosesPortAndVariant(t *testing.T) {
@@ -95,7 +95,7 @@ func TestWhatHasNoCompilerIsRefused(t *testing.T) {
 		t.Run(test.name+","+test.variant, func(t *testing.T) {
 			_, err := findTarget(lookup(t, test.name), Options{Name: test.name, Variant: test.variant})
 			assert.EqualError(t, err, test.want)
-			assert.Contains(t, message.Hint(err), test.hint)
+			assert.Contains(t, cli.Hint(err), test.hint)
 		})
 	}
 }

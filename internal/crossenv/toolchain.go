@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 const header = "# Made by crossrun --env for %s; it overwrites changes.\n"
@@ -72,7 +72,7 @@ func MesonCrossFile(arch *elfmagic.Arch, o Options) ([]byte, error) {
 		return nil, err
 	}
 	if strings.Contains(o.Runner, "'") && (strings.Contains(o.Runner, `\`) || strings.Contains(o.Runner, "''") || strings.HasSuffix(o.Runner, "'")) {
-		return nil, message.WithHint(fmt.Errorf("%q: a Meson cross file cannot have such quotes in a path", o.Runner),
+		return nil, cli.WithHint(fmt.Errorf("%q: a Meson cross file cannot have such quotes in a path", o.Runner),
 			"put crossrun into a directory whose path has none")
 	}
 	var s strings.Builder

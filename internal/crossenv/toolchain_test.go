@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func TestToolchainFiles(t *testing.T) {
@@ -200,7 +200,7 @@ func TestQuotesThatMesonCannotRead(t *testing.T) {
 	for _, path := range []string{`/it's a\b/crossrun`, `/it''s/crossrun`, `/crossrun'`} {
 		_, err := MesonCrossFile(lookup(t, "arm64"), Options{Runner: path})
 		assert.ErrorContains(t, err, "a Meson cross file cannot have such quotes in a path")
-		assert.NotEmpty(t, message.Hint(err))
+		assert.NotEmpty(t, cli.Hint(err))
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package file opens files that are read once, in a program that is over soon,
-// makes programs in memory, and executes open files.
+// Package file opens, compares and locks files, makes programs in memory, and
+// executes open files.
 package file
 
 import (

@@ -21,8 +21,8 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
-	"github.com/projectcalico/go-build/internal/message"
 )
 
 // inside is the environment variable that says that the instance is there.
@@ -43,7 +43,7 @@ func main() {
 		err = bench(*bin, *dist, *rounds)
 	}
 	if err != nil {
-		message.Error(os.Stderr, "bench", err)
+		cli.Error(os.Stderr, "bench", err)
 		os.Exit(1)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/guests"
 )
 
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if err := bench(ctx, o, stdout, stderr); err != nil {
-		message.Error(stderr, "emulatorbench", err)
+		cli.Error(stderr, "emulatorbench", err)
 		return 1
 	}
 	return 0
@@ -134,7 +134,7 @@ func parseSets(text string) ([]guests.Set, error) {
 	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		name, dir, ok := strings.Cut(item, "=")
 		if !ok || name == "" || dir == "" {
-			return nil, message.WithHint(fmt.Errorf("%q is no name=directory", item), "-emulators ours=bin/emulators/%s", runtime.GOARCH)
+			return nil, cli.WithHint(fmt.Errorf("%q is no name=directory", item), "-emulators ours=bin/emulators/%s", runtime.GOARCH)
 		}
 		sets = append(sets, guests.Set{Name: name, Path: dir})
 	}
@@ -159,7 +159,7 @@ func contestants(arch *elfmagic.Arch, stock, judged []guests.Set) ([]Emulator, e
 		list = append(list, Emulator{Name: set.Name, Stock: i < len(stock), Version: found.Version, MB: float64(info.Size()) / 1e6, path: found.Path})
 	}
 	if len(list) == 0 {
-		return nil, message.WithHint(fmt.Errorf("no emulator for %s", arch), "name directories of them: -stock, -emulators")
+		return nil, cli.WithHint(fmt.Errorf("no emulator for %s", arch), "name directories of them: -stock, -emulators")
 	}
 	return list, nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/projectcalico/go-build/internal/message"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A Result is what is printed, and what tests/emulatorbench/plot reads.
@@ -183,7 +183,7 @@ func insert(name, table string) error {
 	before, rest, ok := bytes.Cut(text, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok || !ok2 {
-		return message.WithHint(fmt.Errorf("%s: there is no place for the table", name), "it goes between %q and %q", begin, end)
+		return cli.WithHint(fmt.Errorf("%s: there is no place for the table", name), "it goes between %q and %q", begin, end)
 	}
 	return os.WriteFile(name, []byte(string(before)+begin+table+end+string(after)), 0o644)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // QEMU's own tests (tests/tcg of its source) are built and listed by its make

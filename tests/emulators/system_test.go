@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // systemPort is the port of Debian whose system is made.

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image"
-	"github.com/projectcalico/go-build/internal/docker"
+	"github.com/projectcalico/go-build/image/docker"
 )
 
 // registry starts a real one on loopback: the distribution project's, which is

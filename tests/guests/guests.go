@@ -18,7 +18,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // A Guest is a program of some architecture, with what it is given.

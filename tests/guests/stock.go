@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // What multiarch/qemu-user-static documents, and QEMU's script.

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/debian"
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // nobody is the ordinary user, and their group, in Debian and Fedora alike.

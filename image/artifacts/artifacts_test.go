@@ -1,0 +1,376 @@
+package artifacts
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+const repository = "../.."
+
+func lookup(t *testing.T, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
+func versions(t *testing.T) *image.Versions {
+	t.Helper()
+	v, err := image.Load(filepath.Join(repository, image.File))
+	require.NoError(t, err)
+	return v
+}
+
+// newBuilder returns a builder for an architecture in an empty directory, and
+// what it prints.
+func newBuilder(t *testing.T, arch string) (*Builder, *strings.Builder) {
+	t.Helper()
+	said := new(strings.Builder)
+	return &Builder{
+		Versions: versions(t), File: filepath.Join(repository, image.File), Arch: lookup(t, arch),
+		Root: repository, Dir: t.TempDir(), Progress: said,
+	}, said
+}
+
+// needToolchain skips a test where the pinned Go is not to be had.
+func needToolchain(t *testing.T) *Toolchain {
+	t.Helper()
+	tc, err := FindToolchain(t.Context(), versions(t).Go)
+	if err != nil {
+		t.Skipf("no pinned toolchain: %v", err)
+	}
+	return tc
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+}
+
+// headers returns what is in an archive, by name.
+func headers(t *testing.T, archive string) map[string]*tar.Header {
+	t.Helper()
+	f, err := os.Open(archive)
+	require.NoError(t, err)
+	defer f.Close()
+	all := make(map[string]*tar.Header)
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return all
+		}
+		require.NoError(t, err)
+		all[h.Name] = h
+	}
+}
+
+// A fake part: its file is what its inputs are.
+type fake struct {
+	in    inputs
+	built int
+	err   error
+}
+
+func (f *fake) part(dir string) part {
+	return part{
+		name:   "fake",
+		inputs: func(context.Context) (inputs, error) { return f.in, nil },
+		build: func(context.Context) (contents, error) {
+			f.built++
+			file := filepath.Join(dir, "file")
+			err := errors.Join(f.err, os.WriteFile(file, []byte(f.in.text()), 0o644))
+			return contents{[]rootfs.File{{Name: "usr/file", Source: file, Mode: 0o644}}, []Program{{Path: "usr/file"}}}, err
+		},
+	}
+}
+
+func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
+	b, said := newBuilder(t, "arm64")
+	b.toolchain = &Toolchain{Released: time.Unix(1, 0)}
+	f := &fake{in: inputs{"a 1", "b 1"}}
+	build := func() error { return b.part(t.Context(), f.part(t.TempDir())) }
+	archive := filepath.Join(b.Dir, "fake.tar")
+
+	require.NoError(t, build())
+	first, err := digest(archive)
+	require.NoError(t, err)
+	require.NoError(t, build())
+	assert.Equal(t, 1, f.built)
+	assert.Contains(t, said.String(), "artifacts: fake.tar is up to date\n")
+
+	f.in = inputs{"a 1", "b 2"}
+	require.NoError(t, build())
+	assert.Equal(t, 2, f.built)
+	second, err := digest(archive)
+	require.NoError(t, err)
+	assert.NotEqual(t, first, second)
+
+	// What failed is tried again, also with what had been built before.
+	f.in, f.err = inputs{"a 1", "b 1"}, errors.New("no")
+	require.Error(t, build())
+	f.in, f.err = inputs{"a 1", "b 2"}, nil
+	require.NoError(t, build())
+	assert.Equal(t, 4, f.built)
+
+	require.NoError(t, os.Remove(archive))
+	require.NoError(t, build())
+	assert.Equal(t, 5, f.built)
+	third, err := digest(archive)
+	require.NoError(t, err)
+	assert.Equal(t, second, third, "the same inputs give the same archive")
+	assert.Equal(t, time.Unix(1, 0), headers(t, archive)["usr/file"].ModTime)
+}
+
+func TestStepsThatWereTakenAreNotTakenAgain(t *testing.T) {
+	b, said := newBuilder(t, "arm64")
+	dir := b.work("step")
+	count := 0
+	step := func(in inputs, err error) error {
+		return b.step(dir, "thing 1", in, func() error {
+			count++
+			entries, _ := os.ReadDir(dir)
+			assert.Empty(t, entries, "nothing is left of the last time")
+			write(t, filepath.Join(dir, "thing"), "x")
+			return err
+		})
+	}
+	require.ErrorContains(t, step(inputs{"1"}, errors.New("no")), "thing 1: no")
+	require.NoError(t, step(inputs{"1"}, nil))
+	require.NoError(t, step(inputs{"1"}, nil))
+	assert.Equal(t, 2, count)
+	require.NoError(t, step(inputs{"2"}, nil))
+	assert.Equal(t, 3, count)
+	assert.Equal(t, strings.Repeat("artifacts: building thing 1 for linux/arm64 …\n", 3), said.String())
+}
+
+func TestPartsAreKnown(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
+	err := b.Build(t.Context(), "own", "mine")
+	require.EqualError(t, err, `no part "mine"`)
+	assert.Equal(t, "there are own, emulators, go, tools, kubernetes", cli.Hint(err))
+}
+
+// A line is what is printed, for whoever waits for it.
+type line chan string
+
+func (l line) Write(p []byte) (int, error) { l <- string(p); return len(p), nil }
+
+func TestTwoRunsWaitForOneAnother(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
+	unlock, err := b.lock(t.Context())
+	require.NoError(t, err)
+	other, _ := newBuilder(t, "arm64")
+	said, done := make(line), make(chan error)
+	other.Dir, other.Progress = b.Dir, said
+	go func() {
+		unlock, err := other.lock(t.Context())
+		if err == nil {
+			unlock()
+		}
+		done <- err
+	}()
+	select {
+	case text := <-said:
+		assert.Contains(t, text, "waiting for another run")
+	case err := <-done:
+		t.Fatalf("both hold it: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	third, said3 := newBuilder(t, "arm64")
+	third.Dir = b.Dir
+	cancel()
+	_, err = third.lock(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Contains(t, said3.String(), "waiting for another run")
+	unlock()
+	require.NoError(t, <-done)
+}
+
+// The real thing, for an architecture that is nobody's own here.
+func TestOwnCommandsAreBuiltOnce(t *testing.T) {
+	needToolchain(t)
+	b, said := newBuilder(t, "s390x")
+	require.NoError(t, b.Build(t.Context(), "own"), said)
+	assert.Contains(t, said.String(), "artifacts: own.tar: 2 programs")
+	all := headers(t, filepath.Join(b.Dir, "own.tar"))
+	for _, name := range []string{"usr/bin/register", "usr/bin/crossrun"} {
+		require.Contains(t, all, name)
+		assert.EqualValues(t, 0o755, all[name].Mode)
+		assert.Equal(t, b.toolchain.Released, all[name].ModTime.UTC())
+	}
+	assert.Equal(t, "register", all["usr/bin/binfmt"].Linkname)
+	for _, name := range []string{"amd64", "arm64", "ppc64le", "s390x", "riscv64", "loong64", "mips64le", "386"} {
+		require.Contains(t, all, "usr/bin/go_linux_"+name+"_exec")
+		assert.Equal(t, "crossrun", all["usr/bin/go_linux_"+name+"_exec"].Linkname)
+	}
+	assert.NoFileExists(t, filepath.Join(b.Dir, "manifest.tar"))
+
+	first, err := digest(filepath.Join(b.Dir, "own.tar"))
+	require.NoError(t, err)
+	said.Reset()
+	require.NoError(t, b.Build(t.Context(), "own"), said)
+	assert.Contains(t, said.String(), "artifacts: own.tar is up to date\n")
+	assert.NotContains(t, said.String(), "building")
+
+	elsewhere, said := newBuilder(t, "s390x")
+	require.NoError(t, elsewhere.Build(t.Context(), "own"), said)
+	second, err := digest(filepath.Join(elsewhere.Dir, "own.tar"))
+	require.NoError(t, err)
+	assert.Equal(t, first, second, "the same source gives the same archive, in any directory")
+}
+
+func TestOnlySourcesOfOwnCommandsAreInputs(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
+	b.toolchain = needToolchain(t)
+	root, err := filepath.Abs(b.Root)
+	require.NoError(t, err)
+	b.Root = root
+	in, err := b.ownInputs(t.Context())
+	require.NoError(t, err)
+	text := in.text()
+	for _, name := range []string{"cmd/register/main.go ", "cmd/crossrun/main.go ", "elfmagic/table.go ", "go.sum "} {
+		assert.Contains(t, text, "\n"+name)
+	}
+	assert.NotContains(t, text, "_test.go")
+	assert.NotContains(t, text, "internal/artifacts")
+	assert.NotContains(t, text, root, "stamps are the same everywhere")
+}
+
+func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
+	host := needToolchain(t).Host
+	if _, _, err := FindEmulators(host, "/usr/bin"); err != nil {
+		t.Skipf("no static emulators here: %v", err)
+	}
+	b, said := newBuilder(t, host.GOARCH)
+	b.Emulators = "/usr/bin"
+	require.NoError(t, b.Build(t.Context(), "emulators"), said)
+	all := headers(t, filepath.Join(b.Dir, "emulators.tar"))
+	assert.NotContains(t, all, "usr/bin/qemu-"+host.Name+"-static")
+	count := 0
+	for _, arch := range elfmagic.Archs() {
+		if h := all["usr/bin/qemu-"+arch.Name+"-static"]; h != nil {
+			assert.EqualValues(t, 0o755, h.Mode)
+			count++
+		}
+	}
+	assert.Greater(t, count, 1)
+
+	other := "arm64"
+	if host.GOARCH == other {
+		other = "amd64"
+	}
+	b, _ = newBuilder(t, other)
+	b.Emulators = "/usr/bin"
+	assert.Error(t, b.Build(t.Context(), "emulators"), "these run on this host, not on that")
+	b.Emulators = t.TempDir()
+	assert.ErrorContains(t, b.Build(t.Context(), "emulators"), "no static emulator for linux/"+other)
+}
+
+func TestToolsDependOnTheirVersions(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
+	in, err := b.toolInputs(t.Context())
+	require.NoError(t, err)
+	again, err := b.toolInputs(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, in, again)
+	b.Versions.Tools = slices.Clone(b.Versions.Tools)
+	b.Versions.Tools[3].Version = "v9.9.9"
+	other, err := b.toolInputs(t.Context())
+	require.NoError(t, err)
+	assert.NotEqual(t, in, other)
+	b, _ = newBuilder(t, "amd64")
+	other, err = b.toolInputs(t.Context())
+	require.NoError(t, err)
+	assert.NotEqual(t, in, other)
+}
+
+func TestManifestSaysWhatAllPartsHold(t *testing.T) {
+	b, said := newBuilder(t, "arm64")
+	b.toolchain = &Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
+	programs := map[string][]Program{
+		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
+		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", Debian: true}},
+		"go":         {},
+		"tools":      {{Path: "usr/local/bin/yq", Package: "github.com/Y/yq", Version: "v4.0.0", SHA256: "cc", Modules: []Module{{"stdlib", "1.26.8"}, {"github.com/Y/yq", "v4.0.0+incompatible"}, {"golang.org/x/sys", "v1.0.0"}}}},
+		"kubernetes": {},
+	}
+	require.NoError(t, b.manifest())
+	assert.Equal(t, "artifacts: no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
+	for _, name := range Parts() {
+		data, err := json.Marshal(programs[name])
+		require.NoError(t, err)
+		write(t, filepath.Join(b.Dir, name+".json"), string(data))
+		write(t, filepath.Join(b.Dir, name+".stamp"), "")
+	}
+	require.NoError(t, b.manifest())
+	all := headers(t, filepath.Join(b.Dir, "manifest.tar"))
+	for _, name := range []string{"versions.yaml", "programs.txt", "programs.spdx.json"} {
+		assert.Contains(t, all, "usr/share/go-build/"+name)
+	}
+	text, err := os.ReadFile(b.work("manifest", "programs.txt"))
+	require.NoError(t, err)
+	assert.Equal(t, `PATH                      PACKAGE                VERSION   SHA256
+/usr/bin/qemu-arm-static  qemu-user              1:11.1+a  bb
+/usr/bin/register         github.com/x/register  v1        aa
+/usr/local/bin/yq         github.com/Y/yq        v4.0.0    cc
+`, string(text))
+
+	data, err := os.ReadFile(b.work("manifest", "programs.spdx.json"))
+	require.NoError(t, err)
+	var d spdxDocument
+	require.NoError(t, json.Unmarshal(data, &d))
+	assert.Equal(t, "2023-11-14T22:13:20Z", d.CreationInfo.Created)
+	ids := map[string]string{"SPDXRef-DOCUMENT": "document"}
+	purls := make(map[string]string)
+	for _, p := range d.Packages {
+		assert.NotContains(t, ids, p.SPDXID)
+		ids[p.SPDXID] = p.Name
+		for _, ref := range p.ExternalRefs {
+			purls[p.Name] = ref.Locator
+		}
+	}
+	assert.Equal(t, map[string]string{
+		"qemu-arm-static": "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64",
+		"stdlib":          "pkg:golang/stdlib@1.26.8", "golang.org/x/sys": "pkg:golang/golang.org/x/sys@v1.0.0",
+		"github.com/Y/yq": "pkg:golang/github.com/y/yq@v4.0.0%2Bincompatible",
+	}, purls)
+	var related []string
+	for _, r := range d.Relationships {
+		require.Contains(t, ids, r.Element)
+		require.Contains(t, ids, r.Related)
+		related = append(related, ids[r.Element]+" "+r.Type+" "+ids[r.Related])
+	}
+	assert.ElementsMatch(t, []string{
+		"document DESCRIBES go-build",
+		"go-build CONTAINS qemu-arm-static", "go-build CONTAINS register", "go-build CONTAINS yq",
+		"register STATIC_LINK stdlib", "register STATIC_LINK golang.org/x/sys",
+		"yq STATIC_LINK stdlib", "yq STATIC_LINK github.com/Y/yq", "yq STATIC_LINK golang.org/x/sys",
+	}, related)
+
+	said.Reset()
+	require.NoError(t, b.manifest())
+	assert.Equal(t, "artifacts: manifest.tar is up to date\n", said.String())
+
+	// A part that is being built again has no manifest.
+	require.NoError(t, os.Remove(filepath.Join(b.Dir, "tools.stamp")))
+	require.NoError(t, b.manifest())
+	assert.NoFileExists(t, filepath.Join(b.Dir, "manifest.tar"))
+}

@@ -1,0 +1,281 @@
+package artifacts
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// BuiltEmulators is where make emulators puts those that it builds, each host's
+// in a directory.
+const BuiltEmulators = "bin/emulators"
+
+// ChooseEmulators returns the directory of the emulators for a host that a word
+// stands for: those that were built, or Debian's, for which it is empty. Without
+// a word it is those that were built, if all are there. Anything else has to be a
+// directory.
+func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
+	built := filepath.Join(root, BuiltEmulators, host.GOARCH)
+	switch word {
+	case "debian":
+		return "", nil
+	case "built", "":
+		err := wholeSet(built, host)
+		if err != nil && word == "" {
+			return "", nil
+		}
+		return built, err
+	}
+	if info, err := os.Stat(word); err != nil || !info.IsDir() {
+		return "", cli.WithHint(fmt.Errorf("emulators %q are neither debian nor built, nor a directory", word),
+			"make emulators builds them, those of Debian are fetched")
+	}
+	return word, nil
+}
+
+// wholeSet reports what is missing in a directory of built emulators.
+func wholeSet(dir string, host *elfmagic.Arch) error {
+	hint := "make emulators ARCH=" + host.GOARCH + " builds them"
+	m, err := qemu.ReadManifest(dir)
+	if err != nil {
+		return cli.WithHint(err, "%s", hint)
+	}
+	there := make(map[string]bool)
+	for _, e := range m.Emulators {
+		there[e.Target] = true
+	}
+	var missing []string
+	for _, arch := range elfmagic.Archs() {
+		if !there[arch.Name] {
+			missing = append(missing, arch.Name)
+		}
+	}
+	if len(missing) > 0 {
+		return cli.WithHint(fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", ")), "%s", hint)
+	}
+	return nil
+}
+
+// FindEmulators returns the static emulators in a directory that run on a host,
+// and the architectures that have none. The host's own is not looked for; i386's
+// is on amd64, where a kernel may lack it.
+func FindEmulators(host *elfmagic.Arch, dir string) (found []*emulator.Emulator, missing []*elfmagic.Arch, err error) {
+	search := emulator.Search{Dirs: []string{dir}, Static: true, Native: []*elfmagic.Arch{host}}
+	for _, arch := range elfmagic.Archs() {
+		if arch == host {
+			continue
+		}
+		e, err := search.Find(arch)
+		switch {
+		case errors.Is(err, emulator.ErrMissing):
+			missing = append(missing, arch)
+		case err != nil:
+			return nil, nil, err
+		default:
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil, fmt.Errorf("no static emulator for %s in %s", host.Platform(), dir)
+	}
+	return found, missing, nil
+}
+
+// EmulatorFile returns an emulator as a file of an image.
+func EmulatorFile(e *emulator.Emulator) rootfs.File {
+	return rootfs.File{Name: "usr/bin/qemu-" + e.Arch.Name + "-static", Source: e.Path, Mode: 0o755}
+}
+
+// FetchEmulators gets Debian's newest static emulators for a host architecture
+// into a directory, and returns the one of its directories that they are in. Say
+// is told of each step.
+func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (string, debian.Package, error) {
+	var newest debian.Package
+	if len(host.Debian) == 0 {
+		return "", newest, fmt.Errorf("no port of Debian for %s", host)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", newest, err
+	}
+	port := host.Debian[0].Name
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port)
+	if err != nil {
+		return "", newest, err
+	}
+	say("looking for Debian's emulators for %s …", port)
+	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: -emulators"
+	// One list of several may be out of step on a mirror: apt keeps the others.
+	updateErr := apt.Update(ctx)
+	if newest, err = apt.StaticEmulators(ctx); err != nil {
+		return "", newest, cli.WithHint(cmp.Or(updateErr, err), again)
+	}
+	if updateErr != nil {
+		say("warning: not all of Debian's lists could be read; there may be newer emulators than %s: %v", newest.Version, updateErr)
+	}
+	say("fetching %s %s …", newest.Name, newest.Version)
+	deb, err := apt.Download(ctx, newest.Name, newest.Version)
+	if err != nil {
+		return "", newest, cli.WithHint(err, again)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", newest, err
+	}
+	return filepath.Join(dir, "usr/bin"), newest, debian.Unpack(ctx, deb, dir)
+}
+
+// A fetched package is remembered beside its files: Debian is asked again only
+// when that is wanted.
+type fetched struct {
+	Dir     string
+	Package debian.Package
+}
+
+func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
+	if b.Emulators != "" {
+		return fetched{Dir: b.Emulators}, nil
+	}
+	memory := b.work("emulators.json")
+	if data, err := os.ReadFile(memory); err == nil && !b.Update && json.Unmarshal(data, &f) == nil {
+		if _, err := os.Stat(f.Dir); err == nil {
+			return f, nil
+		}
+	}
+	b.Update = false
+	if err := os.RemoveAll(memory); err != nil {
+		return f, err
+	}
+	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.say); err != nil {
+		return f, err
+	}
+	data, err := json.Marshal(f)
+	if err != nil {
+		return f, err
+	}
+	return f, os.WriteFile(memory, data, 0o644)
+}
+
+func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
+	in := inputs{"recipe 2", "go " + b.Versions.Go + " for the time"}
+	f, err := b.fetched(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.add("%s %s", f.Package.Name, f.Package.Version)
+	found, _, err := FindEmulators(b.Arch, f.Dir)
+	if err != nil {
+		return in, err
+	}
+	for _, e := range found {
+		if err := in.addFile(e.Arch.Name, e.Path); err != nil {
+			return in, err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(f.Dir, qemu.ManifestFile)); err == nil {
+		if err := in.addFile("manifest", filepath.Join(f.Dir, qemu.ManifestFile)); err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// EmulatorPrograms returns what there is to say of emulators of one directory,
+// which are of a package of Debian's, or were built, or are of unknown origin.
+// They get names of their own.
+func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
+	m, err := builtManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	var programs []Program
+	for _, e := range found {
+		p, err := emulatorProgram(e, name(e), pack, m)
+		if err != nil {
+			return nil, err
+		}
+		programs = append(programs, p)
+	}
+	return programs, nil
+}
+
+// builtManifest returns the manifest of emulators that were built, or nil.
+func builtManifest(dir string) (*qemu.Manifest, error) {
+	if _, built := EmulatorManifest(dir); !built {
+		return nil, nil
+	}
+	return qemu.ReadManifest(dir)
+}
+
+// emulatorProgram returns what there is to say of an emulator, and sees that one
+// that was built is the one that the manifest is of.
+func emulatorProgram(e *emulator.Emulator, name string, pack debian.Package, m *qemu.Manifest) (Program, error) {
+	p := Program{Path: name, Package: cmp.Or(pack.Name, "qemu"), Version: cmp.Or(pack.Version, e.Version), Debian: pack.Name != ""}
+	var err error
+	if p.SHA256, err = digest(e.Path); err != nil || m == nil {
+		return p, err
+	}
+	p.Source = &ProgramSource{Package: "qemu", Version: m.Debian}
+	for _, s := range m.Source {
+		p.Source.Files = append(p.Source.Files, SourceFile{s.Name, s.SHA256})
+	}
+	for _, patch := range m.Patches {
+		p.Source.Patches = append(p.Source.Patches, SourceFile{patch.Name, patch.SHA256})
+	}
+	for _, built := range m.Emulators {
+		if built.Target == e.Arch.Name && built.SHA256 == p.SHA256 {
+			return p, nil
+		}
+	}
+	return p, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
+}
+
+// EmulatorManifest returns the manifest of emulators that were built as a file of
+// an image, if there is one in their directory.
+func EmulatorManifest(dir string) (file rootfs.File, found bool) {
+	source := filepath.Join(dir, qemu.ManifestFile)
+	_, err := os.Stat(source)
+	return rootfs.File{Name: manifestDir + "emulators.json", Source: source, Mode: 0o644}, err == nil
+}
+
+func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
+	f, err := b.fetched(ctx)
+	if err != nil {
+		return c, err
+	}
+	found, missing, err := FindEmulators(b.Arch, f.Dir)
+	if err != nil {
+		return c, err
+	}
+	for _, arch := range missing {
+		b.say("no emulator for %s", arch)
+	}
+	m, err := builtManifest(f.Dir)
+	if err != nil {
+		return c, err
+	}
+	if file, built := EmulatorManifest(f.Dir); built {
+		c.files = append(c.files, file)
+	}
+	for _, e := range found {
+		file := EmulatorFile(e)
+		c.files = append(c.files, file)
+		p, err := emulatorProgram(e, file.Name, f.Package, m)
+		if err != nil {
+			return c, err
+		}
+		c.programs = append(c.programs, p)
+	}
+	return c, nil
+}

@@ -1,0 +1,96 @@
+package artifacts
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// built writes a manifest of emulators for some targets.
+func built(t *testing.T, dir string, targets ...*elfmagic.Arch) *qemu.Manifest {
+	t.Helper()
+	m := &qemu.Manifest{
+		Debian: "1:10.2.2+ds-1", Source: []qemu.SourceArchive{{Name: "qemu.orig.tar.xz", SHA256: "aa"}},
+		Patches: []qemu.Patch{{Name: "00-profile.patch", SHA256: "bb"}},
+	}
+	for _, a := range targets {
+		m.Emulators = append(m.Emulators, qemu.Built{Target: a.Name, SHA256: "cc-" + a.Name})
+	}
+	data, err := json.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, qemu.ManifestFile), data, 0o644))
+	return m
+}
+
+func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
+	root, host := t.TempDir(), lookup(t, "arm64")
+	dir := filepath.Join(root, "bin/emulators/arm64")
+	choose := func(word string) (string, error) { return ChooseEmulators(word, root, host) }
+
+	got, err := choose("")
+	require.NoError(t, err)
+	assert.Empty(t, got, "Debian's")
+	_, err = choose("built")
+	assert.ErrorContains(t, err, "no built emulators in "+dir)
+	assert.Equal(t, "make emulators ARCH=arm64 builds them", cli.Hint(err))
+
+	archs := elfmagic.Archs()
+	built(t, dir, archs[1:]...)
+	got, err = choose("")
+	require.NoError(t, err)
+	assert.Empty(t, got, "one is missing: Debian's")
+	_, err = choose("built")
+	assert.EqualError(t, err, dir+" has no emulators of "+archs[0].Name)
+
+	built(t, dir, archs...)
+	for word, want := range map[string]string{"": dir, "built": dir, "debian": "", root: root} {
+		got, err := choose(word)
+		require.NoError(t, err, word)
+		assert.Equal(t, want, got, word)
+	}
+	_, err = choose("ours")
+	assert.EqualError(t, err, `emulators "ours" are neither debian nor built, nor a directory`)
+	assert.NotEmpty(t, cli.Hint(err))
+}
+
+func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
+	arm := lookup(t, "arm")
+	dir := t.TempDir()
+	m := built(t, dir, arm)
+	path := filepath.Join(dir, "qemu-arm-static")
+	require.NoError(t, os.WriteFile(path, []byte("an emulator"), 0o755))
+	e := &emulator.Emulator{Arch: arm, Path: path, Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
+	_, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
+	assert.EqualError(t, err, path+" is not what manifest.json beside it says")
+
+	sum, err := digest(path)
+	require.NoError(t, err)
+	m.Emulators[0].SHA256 = sum
+	p, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
+	require.NoError(t, err)
+	assert.Equal(t, e.Version, p.Version)
+	assert.Equal(t, sum, p.SHA256)
+	assert.False(t, p.Debian, "it is none of Debian's packages")
+	assert.Equal(t, "built from Debian's source qemu 1:10.2.2+ds-1: qemu.orig.tar.xz (sha256 aa); patches: 00-profile.patch (sha256 bb)", p.Source.text())
+
+	unknown, err := EmulatorPrograms([]*emulator.Emulator{e}, t.TempDir(), debian.Package{}, func(*emulator.Emulator) string { return "it" })
+	require.NoError(t, err)
+	assert.Equal(t, []Program{{Path: "it", Package: "qemu", Version: e.Version, SHA256: sum}}, unknown)
+
+	b, _ := newBuilder(t, "amd64")
+	b.toolchain = new(Toolchain)
+	d := b.document([]Program{p}, "u")
+	assert.Equal(t, p.Source.text(), d.Packages[1].SourceInfo)
+	assert.Equal(t, "pkg:deb/debian/qemu@1%3A10.2.2%2Bds-1?arch=source", d.Packages[1].ExternalRefs[0].Locator)
+}

@@ -1,0 +1,64 @@
+package artifacts_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// One list that is out of step does not keep the emulators of another away;
+// that nothing is known does.
+func TestEmulatorsAreFetchedThoughOneListIsMissing(t *testing.T) {
+	arch, err := elfmagic.Lookup("ppc64le")
+	require.NoError(t, err)
+	const broken = `echo "E: Failed to fetch one list  File has unexpected size" >&2; exit 100`
+	const madison = `[ $2 = qemu-user-static ] && echo " qemu-user-static | 1:7.2 | http://mirror.example s/main ppc64el Packages"; exit 0`
+	for name, test := range map[string]struct {
+		update, madison string
+		warning, err    string
+	}{
+		"all lists":     {"exit 0", madison, "", ""},
+		"one is broken": {broken, madison, "warning: not all of Debian's lists could be read; there may be newer emulators than 1:7.2: ", ""},
+		"none is there": {broken, "exit 0", "", "File has unexpected size"},
+		"no emulators":  {"exit 0", "exit 0", "", "apt knows no static emulators for ppc64el"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			bin := t.TempDir()
+			for tool, script := range map[string]string{
+				"apt-get":   `case $1 in update) ` + test.update + `;; download) : >qemu-user-static_1%3a7.2_ppc64el.deb;; esac`,
+				"apt-cache": test.madison,
+				"dpkg":      "exit 1", // nothing is at least version 10
+				"dpkg-deb":  `mkdir -p $3/usr/bin && echo unpacked >$3/usr/bin/qemu-arm-static`,
+			} {
+				require.NoError(t, os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+			}
+			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			var said strings.Builder
+			say := func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
+			dir, newest, err := artifacts.FetchEmulators(t.Context(), arch, filepath.Join(t.TempDir(), "emulators"), say)
+			if test.err != "" {
+				assert.ErrorContains(t, err, test.err)
+				assert.NotEmpty(t, cli.Hint(err))
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "1:7.2", newest.Version)
+			assert.FileExists(t, filepath.Join(dir, "qemu-arm-static"))
+			if test.warning == "" {
+				assert.NotContains(t, said.String(), "warning")
+			} else {
+				assert.Contains(t, said.String(), test.warning)
+			}
+		})
+	}
+}

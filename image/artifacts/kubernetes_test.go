@@ -1,0 +1,95 @@
+package artifacts
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// The module in the repository is that of the versions file.
+func TestModuleIsOfThePinnedKubernetes(t *testing.T) {
+	m, err := readModule(t.Context(), filepath.Join(repository, kubernetesModule))
+	require.NoError(t, err)
+	require.NoError(t, m.pins(versions(t).Kubernetes))
+	assert.Greater(t, len(m.Replace), 20)
+	sums, err := os.ReadFile(filepath.Join(repository, kubernetesModule, "go.sum"))
+	require.NoError(t, err)
+	assert.Contains(t, string(sums), "k8s.io/kubernetes v"+versions(t).Kubernetes+" h1:")
+	assert.Contains(t, string(sums), "k8s.io/apiserver "+staging(versions(t).Kubernetes)+" h1:")
+}
+
+func TestModuleIsWrittenFromKubernetesOwn(t *testing.T) {
+	theirs := t.TempDir()
+	write(t, filepath.Join(theirs, "go.mod"), `module k8s.io/kubernetes
+
+go 1.26.0
+
+godebug default=go1.26
+
+require k8s.io/api v0.0.0
+
+replace (
+	k8s.io/api => ./staging/src/k8s.io/api
+	k8s.io/kubectl => ./staging/src/k8s.io/kubectl
+	example.org/x => example.org/y v1.0.0
+)
+`)
+	m, err := readModule(t.Context(), theirs)
+	require.NoError(t, err)
+	ours := t.TempDir()
+	write(t, filepath.Join(ours, "go.mod"), m.ours("1.37.2"))
+	text := m.ours("1.37.2")
+	assert.Contains(t, text, "\ngo 1.26.0\n")
+	assert.Contains(t, text, "\ngodebug default=go1.26\n")
+	assert.Contains(t, text, "\tk8s.io/api => k8s.io/api v0.37.2\n\tk8s.io/kubectl => k8s.io/kubectl v0.37.2\n)\n")
+	assert.NotContains(t, text, "example.org")
+	m, err = readModule(t.Context(), ours)
+	require.NoError(t, err)
+	require.NoError(t, m.pins("1.37.2"))
+
+	err = m.pins("1.37.3")
+	require.ErrorContains(t, err, "it requires Kubernetes v1.37.2, not v1.37.3")
+	assert.Equal(t, "go run ./image/artifacts -pin", cli.Hint(err))
+
+	write(t, filepath.Join(ours, "go.mod"), strings.ReplaceAll(text, "k8s.io/api v0.37.2", "k8s.io/api v0.37.1"))
+	m, err = readModule(t.Context(), ours)
+	require.NoError(t, err)
+	require.ErrorContains(t, m.pins("1.37.2"), "k8s.io/api is replaced by k8s.io/api v0.37.1, not its own v0.37.2")
+
+	write(t, filepath.Join(ours, "go.mod"), strings.ReplaceAll(text, "\tk8s.io/kubernetes/cmd/kubectl\n", ""))
+	m, err = readModule(t.Context(), ours)
+	require.NoError(t, err)
+	assert.ErrorContains(t, m.pins("1.37.2"), "kubectl is not a tool of it")
+
+	write(t, filepath.Join(ours, "go.mod"), "module x\n")
+	m, err = readModule(t.Context(), ours)
+	require.NoError(t, err)
+	assert.ErrorContains(t, m.pins("1.37.2"), "it requires Kubernetes nowhere")
+
+	_, err = readModule(t.Context(), t.TempDir())
+	assert.Error(t, err)
+}
+
+func TestAModuleOfAnotherKubernetesIsNotBuilt(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
+	b.Versions.Kubernetes = "1.37.99"
+	_, err := b.kubernetesInputs(t.Context())
+	require.ErrorContains(t, err, "not v1.37.99")
+	assert.Equal(t, "go run ./image/artifacts -pin", cli.Hint(err))
+}
+
+func TestProgramsSayTheVersion(t *testing.T) {
+	flags := kubernetesLinked("1.37.2")
+	for _, want := range []string{
+		" -X k8s.io/component-base/version.gitVersion=v1.37.2 ", " -X k8s.io/component-base/version.gitMajor=1 ",
+		" -X k8s.io/client-go/pkg/version.gitMinor=37 ",
+	} {
+		assert.Contains(t, flags, want)
+	}
+}

@@ -1,0 +1,211 @@
+// Package debian fetches Debian's packages, of any architecture, through apt
+// with a state of its own: nothing is installed, and the machine's own lists,
+// architectures and packages stay as they are.
+package debian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// An Apt is a state of apt's in a directory.
+type Apt struct {
+	dir     string
+	arch    string // empty: of sources
+	sources string // file; empty: the machine's
+}
+
+// keyring is where Debian's own packages put its keys.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// Open returns the state for one of Debian's architectures (arm64, ppc64el) in
+// a directory, where it is kept for the next time. The machine's own sources
+// are used, or, where suites are named (trixie, sid), these from its mirror.
+func Open(dir, arch string, suites ...string) (*Apt, error) {
+	return open(filepath.Join(dir, strings.Join(append([]string{arch}, suites...), "-")), arch, "deb", suites)
+}
+
+// OpenSources is Open for the sources of packages in the named suites.
+func OpenSources(dir string, suites ...string) (*Apt, error) {
+	return open(filepath.Join(dir, strings.Join(append([]string{"source"}, suites...), "-")), "", "deb-src", suites)
+}
+
+func open(dir, arch, kind string, suites []string) (*Apt, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{"lists/partial", "cache/archives/partial", "debs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	a := &Apt{dir: dir, arch: arch}
+	if len(suites) > 0 {
+		mirror, err := Mirror()
+		if err != nil {
+			return nil, err
+		}
+		var sources strings.Builder
+		for _, suite := range suites {
+			fmt.Fprintf(&sources, "%s [signed-by=%s] %s %s main\n", kind, keyring, mirror, suite)
+		}
+		a.sources = a.path("sources.list")
+		if err := os.WriteFile(a.sources, []byte(sources.String()), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return a, errors.Join(os.WriteFile(a.path("status"), nil, 0o644), os.WriteFile(a.path("conf"), a.conf(), 0o644))
+}
+
+func (a *Apt) path(name string) string { return filepath.Join(a.dir, name) }
+
+// conf is apt.conf(5). Keys that are empty in it end a list.
+func (a *Apt) conf() []byte {
+	var conf []byte
+	if a.arch != "" {
+		conf = fmt.Appendf(conf, `APT::Architecture %[1]q;
+#clear APT::Architectures;
+APT::Architectures { %[1]q; };
+`, a.arch)
+	}
+	conf = fmt.Appendf(conf, `APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::State::Lists %q;
+Dir::State::status %q;
+Dir::Cache %q;
+`, a.path("lists"), a.path("status"), a.path("cache"))
+	if a.sources != "" {
+		conf = fmt.Appendf(conf, "Dir::Etc::SourceList %q;\nDir::Etc::SourceParts \"/dev/null\";\n", a.sources)
+	}
+	return conf
+}
+
+func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+a.path("conf"), "LC_ALL=C")
+	cmd.Dir = a.path("debs")
+	return cmd
+}
+
+func run(cmd *exec.Cmd) (string, error) {
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return string(out), nil
+}
+
+// Update fetches the lists of packages.
+func (a *Apt) Update(ctx context.Context) error {
+	_, err := run(a.command(ctx, "apt-get", "update", "-qq"))
+	return err
+}
+
+// Versions returns which versions of a package there are, newest first.
+//
+// A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
+func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
+	return a.madison(ctx, name, " "+a.arch+" Packages") // not of all architectures, nor sources
+}
+
+// madison returns the versions in the lines of apt-cache madison that end so,
+// once each.
+func (a *Apt) madison(ctx context.Context, name, end string) ([]string, error) {
+	out, err := run(a.command(ctx, "apt-cache", "madison", name))
+	if err != nil {
+		return nil, err
+	}
+	var versions []string
+	for line := range strings.Lines(out) {
+		fields := strings.Split(line, "|")
+		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), end) {
+			continue
+		}
+		if v := strings.TrimSpace(fields[1]); !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	return versions, nil
+}
+
+// Depends returns which packages one depends on, by their names, with the
+// version that it names for each, if it names one.
+//
+// A field of apt-cache show: "Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1), …".
+func (a *Apt) Depends(ctx context.Context, name, version string) ([]Package, error) {
+	out, err := run(a.command(ctx, "apt-cache", "show", name+"="+version))
+	if err != nil {
+		return nil, err
+	}
+	var packages []Package
+	for line := range strings.Lines(out) {
+		list, ok := strings.CutPrefix(line, "Depends:")
+		if !ok {
+			continue
+		}
+		for _, item := range strings.Split(list, ",") {
+			name, rest, _ := strings.Cut(strings.TrimSpace(item), " ")
+			version, _ := strings.CutPrefix(strings.Trim(rest, "()"), "= ")
+			packages = append(packages, Package{name, version})
+		}
+	}
+	return packages, nil
+}
+
+// Download fetches a package, unless it is there, and returns its file. Apt
+// checks it against its signed lists.
+func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
+	// As apt names it: the epoch's colon is escaped.
+	file := a.path(filepath.Join("debs", fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)))
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	if _, err := run(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
+		return "", err
+	}
+	_, err := os.Stat(file)
+	return file, err
+}
+
+// Mirror returns where the machine's own apt gets Debian's packages from.
+func Mirror() (string, error) {
+	out, err := run(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimSpace(line), "|")
+		if len(fields) == 3 && fields[0] == "Debian" && fields[1] == "Debian" {
+			return fields[2], nil
+		}
+	}
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; on Ubuntu there is none")
+}
+
+// Unpack extracts a package's files into a directory.
+func Unpack(ctx context.Context, deb, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	_, err := run(exec.CommandContext(ctx, "dpkg-deb", "--extract", deb, dir))
+	return err
+}
+
+// AtLeast reports whether version a is b or newer, as dpkg orders them.
+func AtLeast(ctx context.Context, a, b string) bool {
+	return exec.CommandContext(ctx, "dpkg", "--compare-versions", a, "ge", b).Run() == nil
+}

@@ -1,0 +1,116 @@
+package debian_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/debian"
+)
+
+// tools puts scripts in front of apt's commands.
+func tools(t *testing.T, scripts map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range scripts {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755))
+	}
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+}
+
+func open(t *testing.T, arch string, suites ...string) (*debian.Apt, string) {
+	t.Helper()
+	dir := t.TempDir()
+	apt, err := debian.Open(dir, arch, suites...)
+	require.NoError(t, err)
+	return apt, dir
+}
+
+func TestTheMachinesOwnStateIsNotUsed(t *testing.T) {
+	tools(t, map[string]string{"apt-get": `case $1 in
+indextargets) echo 'Debian|Debian-Security|http://mirror.example/security/'; echo 'Debian|Debian|http://mirror.example/debian/' ;;
+*) cat "$APT_CONFIG" >&2; exit 100 ;;
+esac`})
+	apt, dir := open(t, "ppc64el", "trixie", "sid")
+	err := apt.Update(t.Context())
+	for _, want := range []string{
+		`APT::Architecture "ppc64el";`, `APT::Architectures { "ppc64el"; };`,
+		`Dir::State::Lists "` + dir, `Dir::State::status "` + dir, `Dir::Cache "` + dir, `Dir::Etc::SourceList "` + dir, `Dir::Etc::SourceParts "/dev/null";`,
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+	sources, err := os.ReadFile(filepath.Join(dir, "ppc64el-trixie-sid/sources.list"))
+	require.NoError(t, err)
+	assert.Equal(t, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ trixie main\n"+
+		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ sid main\n", string(sources))
+}
+
+func TestTheMachinesSourcesAreUsedWhereNoSuiteIsNamed(t *testing.T) {
+	tools(t, map[string]string{"apt-get": `cat "$APT_CONFIG" >&2; exit 100`})
+	apt, _ := open(t, "arm64")
+	assert.NotContains(t, apt.Update(t.Context()).Error(), "Dir::Etc")
+}
+
+func TestVersionsAreThoseOfTheArchitecture(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "", "apt-cache": `cat <<EOT
+ qemu-user | 1:11.1.3+ds-1 | http://mirror.example/debian sid/main arm64 Packages
+ qemu-user | 1:10.0.2+ds-2 | http://mirror.example/debian trixie/main arm64 Packages
+ qemu-user | 1:10.0.2+ds-2 | http://mirror.example/debian trixie-updates/main arm64 Packages
+ qemu-user | 1:9.0 | http://mirror.example/debian old/main amd64 Packages
+ qemu-user | 1:8.0 | http://mirror.example/debian old/main Sources
+EOT`})
+	apt, _ := open(t, "arm64")
+	versions, err := apt.Versions(t.Context(), "qemu-user")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:10.0.2+ds-2"}, versions)
+}
+
+func TestDependenciesHaveTheirVersions(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "", "apt-cache": `printf 'Package: a\nDepends: linux-image-6.1 (= 6.1.1-1), libc6 (>= 2.3), make\nSuggests: b\n'`})
+	apt, _ := open(t, "arm64")
+	depends, err := apt.Depends(t.Context(), "a", "1")
+	require.NoError(t, err)
+	assert.Equal(t, debian.Package{Name: "linux-image-6.1", Version: "6.1.1-1"}, depends[0])
+	assert.Equal(t, debian.Package{Name: "make"}, depends[2])
+	assert.Len(t, depends, 3)
+}
+
+// Until QEMU 10 one package has the static emulators, since then another.
+func TestTheNewestStaticEmulatorsAreFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		old, new []string
+		want     debian.Package
+	}{
+		"bookworm": {[]string{"1:7.2"}, []string{"1:7.2"}, debian.Package{Name: "qemu-user-static", Version: "1:7.2"}},
+		"trixie":   {[]string{"1:10.0.2"}, []string{"1:10.0.2"}, debian.Package{Name: "qemu-user", Version: "1:10.0.2"}},
+		"both":     {[]string{"1:10.0.2", "1:7.2"}, []string{"1:10.0.2", "1:7.2"}, debian.Package{Name: "qemu-user", Version: "1:10.0.2"}},
+		"sid":      {nil, []string{"1:11.1"}, debian.Package{Name: "qemu-user", Version: "1:11.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines := func(name string, versions []string) (s string) {
+				for _, v := range versions {
+					s += "echo '" + name + " | " + v + " | http://mirror.example s/main arm64 Packages'\n"
+				}
+				return s
+			}
+			tools(t, map[string]string{"apt-get": "", "apt-cache": "case $2 in\nqemu-user-static)\n" + lines("a", test.old) + ";;\n*)\n" + lines("b", test.new) + ";;\nesac"})
+			apt, _ := open(t, "arm64")
+			got, err := apt.StaticEmulators(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
+		})
+	}
+	tools(t, map[string]string{"apt-get": "", "apt-cache": ""})
+	apt, _ := open(t, "arm64")
+	_, err := apt.StaticEmulators(t.Context())
+	assert.EqualError(t, err, "apt knows no static emulators for arm64")
+}
+
+func TestWithoutAptThereIsAnExplanation(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := debian.Open(t.TempDir(), "arm64")
+	assert.ErrorContains(t, err, "cannot fetch Debian's packages")
+}

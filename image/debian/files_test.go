@@ -1,0 +1,98 @@
+package debian_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/debian"
+)
+
+func openSources(t *testing.T) (*debian.Apt, string) {
+	t.Helper()
+	dir := t.TempDir()
+	apt, err := debian.OpenSources(dir, "sid", "testing")
+	require.NoError(t, err)
+	return apt, filepath.Join(dir, "source-sid-testing")
+}
+
+const mirror = `indextargets) echo 'Debian|Debian|http://mirror.example/debian/' ;;
+`
+
+func TestSourcesAreOfNoArchitecture(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "case $1 in\n" + mirror + "*) cat \"$APT_CONFIG\" >&2; exit 100 ;;\nesac"})
+	apt, dir := openSources(t)
+	assert.NotContains(t, apt.Update(t.Context()).Error(), "APT::Architecture")
+	sources, err := os.ReadFile(filepath.Join(dir, "sources.list"))
+	require.NoError(t, err)
+	assert.Contains(t, string(sources), "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ testing main\n")
+}
+
+func TestSourceVersionsAreSortedAsDebianDoes(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "case $1 in\n" + mirror + "esac", "apt-cache": `cat <<EOT
+      qemu | 1:9.2.0+ds-1 | http://mirror.example/debian sid/main Sources
+      qemu | 1:11.1.3+ds-1~bpo13+1 | http://mirror.example/debian trixie-backports/main Sources
+      qemu | 1:11.1.3+ds-1 | http://mirror.example/debian sid/main Sources
+      qemu | 1:11.1.3+ds-1 | http://mirror.example/debian testing/main Sources
+      qemu | 1:12.0+ds-1 | http://mirror.example/debian sid/main amd64 Packages
+EOT`})
+	apt, _ := openSources(t)
+	versions, err := apt.SourceVersions(t.Context(), "qemu")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:11.1.3+ds-1~bpo13+1", "1:9.2.0+ds-1"}, versions)
+}
+
+func TestASourceIsWhatTheListSays(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "case $* in\n" + strings.Replace(mirror, "indextargets", "indextargets*", 1) + `*print-uris*) echo "NOTICE: it has a repository"; [ -e q_1.orig.tar.xz ] || echo "'http://mirror.example/q_1.orig.tar.xz' q_1.orig.tar.xz 3 SHA256:abc" ;;
+*q=2*) exit 100 ;;
+source*) printf "$CONTENT" >q_1.orig.tar.xz ;;
+esac`})
+	t.Setenv("CONTENT", "abc")
+	apt, dir := openSources(t)
+	files, where, err := apt.GetSource(t.Context(), "q", "1")
+	require.NoError(t, err)
+	assert.Equal(t, []debian.File{{Name: "q_1.orig.tar.xz", Size: 3, SHA256: "abc"}}, files)
+	assert.Equal(t, filepath.Join(dir, "debs"), where)
+	again, _, err := apt.GetSource(t.Context(), "q", "1")
+	require.NoError(t, err)
+	assert.Equal(t, files, again, "though apt names none that it sees")
+	t.Setenv("CONTENT", "abcd")
+	_, _, err = apt.GetSource(t.Context(), "q", "1")
+	assert.EqualError(t, err, "q_1.orig.tar.xz: not what apt's list says")
+	_, _, err = apt.GetSource(t.Context(), "q", "2")
+	assert.Error(t, err)
+}
+
+func TestPackagesThatAreThereAreNotFetchedAgain(t *testing.T) {
+	tools(t, map[string]string{"apt-get": `case "$*" in
+*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:aa"; echo "'http://mirror.example/b.deb' b_4_all.deb 2 SHA256:bb" ;;
+download*) shift 2; echo "$@" >>asked; for p; do case $p in a=*) printf xx >a_1%3a2-3_arm64.deb ;; b=*) printf yy >b_4_all.deb ;; esac; done ;;
+esac`})
+	apt, dir := open(t, "arm64")
+	for _, list := range []func() ([]debian.File, error){
+		func() ([]debian.File, error) { return apt.Packages(t.Context(), "a", "b") },
+		func() ([]debian.File, error) { return apt.Closure(t.Context(), "a") },
+	} {
+		files, err := list()
+		require.NoError(t, err)
+		require.Len(t, files, 2)
+		assert.Equal(t, debian.Package{Name: "a", Version: "1:2-3"}, files[0].Package())
+		paths, err := apt.Get(t.Context(), files)
+		require.NoError(t, err)
+		assert.Equal(t, filepath.Join(dir, "arm64/debs/b_4_all.deb"), paths[1])
+	}
+	asked, err := os.ReadFile(filepath.Join(dir, "arm64/debs/asked"))
+	require.NoError(t, err)
+	assert.Equal(t, "a=1:2-3 b=4\n", string(asked), "once")
+}
+
+func TestNoFilesAreAnError(t *testing.T) {
+	tools(t, map[string]string{"apt-get": "echo 'E: nothing'"})
+	apt, _ := open(t, "arm64")
+	_, err := apt.Packages(t.Context(), "a")
+	assert.ErrorContains(t, err, "it names no files")
+}

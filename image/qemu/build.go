@@ -1,0 +1,265 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+)
+
+// setup returns what configure is told, with the directories of this machine.
+func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, targets []string) (setup, error) {
+	if _, err := b.libraries(ctx, host); err != nil {
+		return setup{}, err
+	}
+	meson, err := b.tree(ctx, wishMeson(b.native))
+	if err != nil {
+		return setup{}, fmt.Errorf("meson: %w", err)
+	}
+	return setup{
+		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: PkgVersion(b.source, b.patches),
+		sysroot: b.sysroots[host.Name], meson: filepath.Join(meson.dir, "usr/lib/python3/dist-packages"),
+	}, nil
+}
+
+// build configures and builds the targets, in a directory of its own that it
+// returns, unless it could not be configured. One that was interrupted is gone
+// on with. If some targets fail, the others are built all the same.
+func (b *Builder) build(ctx context.Context, s setup) (string, error) {
+	dir, err := b.configure(ctx, s)
+	if err != nil {
+		return dir, err
+	}
+	b.say("compiling %s, %s …", count(len(s.targets), "target", "targets"), s.mode)
+	start, linked := time.Now(), 0
+	progress := func(line string) {
+		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
+			linked++
+			b.say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
+		}
+	}
+	ninja := []string{"-k", "0"}
+	for _, t := range s.targets {
+		ninja = append(ninja, "qemu-"+t)
+	}
+	return dir, b.logged(ctx, s, dir, "ninja.log", progress, "ninja", ninja...)
+}
+
+// configure configures the targets, unless that is done, in a directory that it
+// returns.
+func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
+	args := s.arguments()
+	in := append(inputs{b.sourceDir()}, args...)
+	dir := b.path("build", fmt.Sprintf("%s-%s-%s", s.host.GOARCH, s.mode, in.key()))
+	configured := filepath.Join(dir, "configured")
+	if _, err := os.Stat(configured); err != nil {
+		b.say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+			return dir, err
+		}
+		relative, err := filepath.Rel(dir, filepath.Join(b.sourceDir(), "configure"))
+		if err != nil {
+			return dir, err
+		}
+		if err := b.logged(ctx, s, dir, "configure.log", nil, relative, args...); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(configured, nil, 0o644); err != nil {
+			return dir, err
+		}
+	}
+	return dir, nil
+}
+
+// logged runs a command in a build's environment, with what it says in a file.
+func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line func(string), command string, args ...string) error {
+	path := filepath.Join(dir, name)
+	log, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, command, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), s.environment()...)
+	w := io.Writer(log)
+	if line != nil {
+		w = io.MultiWriter(log, &lines{each: line})
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	// Interrupted, ninja ends its compilers and removes what they left half done.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+	cmd.WaitDelay = 30 * time.Second
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		said, _ := os.ReadFile(path)
+		return cli.WithHint(fmt.Errorf("%s: %w%s", filepath.Base(command), err, cli.Quoted(failed(string(said)))), "all that it said is in %s", path)
+	}
+	return nil
+}
+
+// failed returns what ninja said of the first thing that failed, or all.
+func failed(said string) string {
+	i := strings.Index(said, "\nFAILED: ")
+	if i < 0 {
+		return said
+	}
+	said = said[i+1:]
+	if end := strings.Index(said, "\n["); end >= 0 {
+		said = said[:end]
+	}
+	var short []string
+	for line := range strings.Lines(said) {
+		if len(line) < 400 { // not the compiler's command
+			short = append(short, line)
+		}
+	}
+	return strings.Join(short, "")
+}
+
+// lines hands on what is written to it, a line at a time.
+type lines struct {
+	each func(string)
+	rest []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		l.each(string(line))
+		l.rest = rest
+	}
+}
+
+// optimise builds the targets with a profile, proves each, and keeps it.
+func (b *Builder) optimise(ctx context.Context, targets []*elfmagic.Arch, profile string, trained []string, finished map[string]string) error {
+	s, err := b.setup(ctx, b.mode(), b.Host, names(targets))
+	if err != nil {
+		return err
+	}
+	s.profile = profile
+	if s.mode == optimised {
+		s.cache = b.path("thinlto")
+		if err := os.MkdirAll(s.cache, 0o755); err != nil {
+			return err
+		}
+	}
+	dir, buildErr := b.build(ctx, s)
+	if ctx.Err() != nil || dir == "" {
+		return buildErr
+	}
+	var failures []error
+	for _, t := range targets {
+		if buildErr != nil && !b.upToDate(ctx, s, dir, t.Name) {
+			failures = append(failures, fmt.Errorf("%s was not built", t))
+			continue
+		}
+		if err := b.finish(ctx, t, filepath.Join(dir, "qemu-"+t.Name), trained, finished[t.Name]); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", t, err))
+		}
+	}
+	if buildErr == nil && len(failures) == 0 && !b.Keep {
+		os.RemoveAll(dir)
+	}
+	return errors.Join(append([]error{buildErr}, failures...)...)
+}
+
+// upToDate reports whether a build that failed has built a target.
+func (b *Builder) upToDate(ctx context.Context, s setup, dir, target string) bool {
+	cmd := exec.CommandContext(ctx, "ninja", "-n", "qemu-"+target)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), s.environment()...)
+	out, err := cmd.Output()
+	return err == nil && strings.Contains(string(out), "no work to do")
+}
+
+// finish strips an emulator, sees that it works, and keeps it.
+func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file string, trained []string, dir string) error {
+	temporary := dir + ".new"
+	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o755)); err != nil {
+		return err
+	}
+	stripped := filepath.Join(temporary, FileName(target.Name))
+	if _, err := b.command(ctx, temporary, b.compiler.tool("llvm-strip"), "-o", stripped, file); err != nil {
+		return err
+	}
+	if err := b.prove(ctx, target, stripped); err != nil {
+		return err
+	}
+	content, err := os.ReadFile(stripped)
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(temporary, "built.json"), data, 0o644); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(dir), os.Rename(temporary, dir))
+}
+
+// prove sees that an emulator is static, says what it is made of, and runs a
+// program of its target.
+func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string) error {
+	e, err := emulator.Open(target, file)
+	if err != nil {
+		return err
+	}
+	if !e.Static() {
+		return emulator.ErrDynamic
+	}
+	if want := b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"; e.Version != want {
+		return fmt.Errorf("its version is %q, not %q", e.Version, want)
+	}
+	command := []string{file}
+	if b.Host != b.native {
+		search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{b.native}}
+		host, err := search.Locate(b.Host)
+		if err != nil {
+			b.say("%s was not tried: %v", target, err)
+			return nil
+		}
+		command = []string{host.Path, file}
+	}
+	program, err := tinyelf.Program(target)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(filepath.Dir(file), "probe")
+	if err := os.WriteFile(path, program, 0o755); err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	ctx, cancel := context.WithTimeout(ctx, tinyelf.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], append(command[1:], path)...)
+	cmd.Env = []string{}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == tinyelf.ExitCode {
+		return nil
+	}
+	return fmt.Errorf("a program of %s does not run in it: %w%s", target, err, cli.Quoted(string(out)))
+}

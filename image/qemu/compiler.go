@@ -1,0 +1,108 @@
+package qemu
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// oldestClang is the oldest that the recipe was tried with.
+const oldestClang = 19
+
+// installTools says how to get what is missing.
+const installTools = "image/qemu/install-tools installs what is missing (root, Debian 12 or newer)"
+
+// A Compiler is clang with its linker and tools, of one version.
+type Compiler struct {
+	Major   int
+	Version string // what it says of itself
+}
+
+// tool returns the name of one of its commands: lld-19.
+func (c Compiler) tool(name string) string { return fmt.Sprintf("%s-%d", name, c.Major) }
+
+// tools are the commands that a build takes.
+var tools = []string{"clang", "lld", "llvm-ar", "llvm-nm", "llvm-ranlib", "llvm-strip", "llvm-objcopy", "llvm-profdata"}
+
+// newestCompiler returns the newest version all of whose tools there are.
+func newestCompiler(has func(tool string) bool) (Compiler, error) {
+	var missing string
+	for major := oldestClang + 30; major >= oldestClang; major-- {
+		c := Compiler{Major: major}
+		if !has(c.tool("clang")) {
+			continue
+		}
+		whole := true
+		for _, name := range tools {
+			if tool := c.tool(name); !has(tool) {
+				whole = false
+				if missing == "" {
+					missing = tool
+				}
+			}
+		}
+		if whole {
+			return c, nil
+		}
+	}
+	if missing != "" {
+		return Compiler{}, cli.WithHint(fmt.Errorf("%s is not installed", missing), installTools)
+	}
+	return Compiler{}, cli.WithHint(fmt.Errorf("clang %d or newer is not installed", oldestClang), installTools)
+}
+
+// FindCompiler finds the newest clang whose tools are installed, and whose
+// runtime for profiles is.
+func FindCompiler(ctx context.Context) (Compiler, error) {
+	c, err := newestCompiler(func(tool string) bool { _, err := exec.LookPath(tool); return err == nil })
+	if err != nil {
+		return c, err
+	}
+	out, err := exec.CommandContext(ctx, c.tool("clang"), "--version").Output()
+	if err != nil {
+		return c, fmt.Errorf("%s --version: %w", c.tool("clang"), err)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	c.Version = strings.TrimSpace(line)
+	out, err = exec.CommandContext(ctx, c.tool("clang"), "--print-resource-dir").Output()
+	if err != nil {
+		return c, fmt.Errorf("%s --print-resource-dir: %w", c.tool("clang"), err)
+	}
+	runtimes, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "lib", "*", "libclang_rt.profile*.a"))
+	if len(runtimes) == 0 {
+		return c, cli.WithHint(fmt.Errorf("libclang-rt-%d-dev is not installed", c.Major), installTools)
+	}
+	for _, tool := range []string{"ninja", "pkg-config", "flex", "bison", "patch", "xz"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return c, cli.WithHint(fmt.Errorf("%s is not installed", tool), installTools)
+		}
+	}
+	if _, err := os.Stat("/usr/bin/python3"); err != nil {
+		return c, cli.WithHint(err, installTools)
+	}
+	return c, nil
+}
+
+// Hosts are the architectures that emulators are built for: their Debian
+// packages are fetched, and QEMU has a code generator for each.
+func Hosts() []string { return []string{"amd64", "arm64"} }
+
+// Host returns a host by its name.
+func Host(name string) (*elfmagic.Arch, error) {
+	arch, err := elfmagic.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range Hosts() {
+		if arch.GOARCH == h {
+			return arch, nil
+		}
+	}
+	return nil, cli.WithHint(fmt.Errorf("emulators are not built for %s", arch), "there are %s; make debian-emulators installs Debian's", strings.Join(Hosts(), " and "))
+}

@@ -1,0 +1,79 @@
+package qemu
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// ManifestFile is the name of the file beside the emulators that says what they
+// are made of.
+const ManifestFile = "manifest.json"
+
+// A Manifest says what emulators are made of.
+type Manifest struct {
+	Host       string          `json:"host"`    // GOARCH
+	Version    string          `json:"version"` // as --version prints it
+	Debian     string          `json:"debian"`  // version of Debian's source
+	Source     []SourceArchive `json:"source"`
+	Patches    []Patch         `json:"patches"`
+	PassedOver []Passed        `json:"passedOver,omitempty"` // newer versions of Debian's
+	Compiler   string          `json:"compiler"`
+	Recipe     []string        `json:"recipe"`
+	Libraries  []string        `json:"libraries"` // Debian's packages that it was linked with
+	Emulators  []Built         `json:"emulators"`
+}
+
+// A SourceArchive is one of the source's files.
+type SourceArchive struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+}
+
+// Built is a finished emulator.
+type Built struct {
+	Target  string   `json:"target"`
+	File    string   `json:"file"`
+	Size    int64    `json:"size"`
+	SHA256  string   `json:"sha256"`
+	Profile []string `json:"profile"` // targets whose guests it was trained with
+}
+
+// ReadManifest reads the one in a directory of emulators.
+func ReadManifest(dir string) (*Manifest, error) {
+	file := filepath.Join(dir, ManifestFile)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, cli.WithHint(fmt.Errorf("no built emulators in %s", dir), "make emulators builds them")
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, cli.WithHint(fmt.Errorf("%s: %w", file, err), "make emulators writes it again")
+	}
+	return m, nil
+}
+
+func (m *Manifest) write(dir string) error {
+	data, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	return replace(filepath.Join(dir, ManifestFile), append(data, '\n'), 0o644)
+}
+
+// replace writes a file so that it is never seen half written, and so that one
+// that is being executed can be replaced.
+func replace(name string, content []byte, mode os.FileMode) error {
+	temporary := name + ".new"
+	if err := os.WriteFile(temporary, content, mode); err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(temporary, mode), os.Rename(temporary, name))
+}

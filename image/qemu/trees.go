@@ -1,0 +1,183 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
+)
+
+// A wish is a tree of files made of Debian's packages, with nothing installed.
+type wish struct {
+	name     string
+	port     string // Debian's architecture
+	suites   []string
+	closure  bool // all that the packages depend on, too
+	packages []string
+}
+
+// A tree is one that there is.
+type tree struct {
+	Files   []debian.File
+	Failure string `json:",omitempty"` // why there is none; it is asked for again with Update
+	dir     string
+}
+
+// wishSysroot are the headers and static libraries of a host: of trixie, whatever
+// the machine has.
+func wishSysroot(host *elfmagic.Arch) wish {
+	return wish{"sysroot-" + host.GOARCH, host.Debian[0].Name, []string{"trixie"}, false, []string{
+		"libc6", "libc6-dev", "libgcc-14-dev", "libgcc-s1", "linux-libc-dev",
+		"libgio-2.0-dev", "libglib2.0-dev", "libpcre2-dev", "libsysprof-capture-4-dev", "zlib1g-dev",
+	}}
+}
+
+// wishMeson is Python code; Debian 12's own is too old for QEMU.
+func wishMeson(native *elfmagic.Arch) wish {
+	return wish{"meson", native.Debian[0].Name, []string{"trixie", "sid"}, false, []string{"meson"}}
+}
+
+func wishPort(name, suite string) wish {
+	return wish{"guests-" + name + "-" + suite, name, []string{suite}, true, portPackages}
+}
+
+// tree makes a tree, unless it is there. Which packages it was made of is
+// remembered: Debian is asked again only when that is wanted.
+func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
+	memory := b.path("trees", w.name+".json")
+	var t tree
+	data, err := os.ReadFile(memory)
+	if err == nil && !b.updates(w.name) && json.Unmarshal(data, &t) == nil {
+		if t.Failure != "" {
+			return t, errors.New(t.Failure)
+		}
+		t.dir = b.path("trees", w.name+"-"+t.key(w))
+		if _, err := os.Stat(t.dir); err == nil {
+			return t, nil
+		}
+	}
+	b.say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
+	t, err = b.fetchTree(ctx, w)
+	if ctx.Err() != nil {
+		return t, err
+	}
+	if err != nil {
+		t = tree{Failure: reason(err)}
+	}
+	data, jsonErr := json.Marshal(t)
+	if jsonErr != nil {
+		return t, jsonErr
+	}
+	return t, errors.Join(err, replace(memory, data, 0o644))
+}
+
+// updates reports whether Debian is to be asked anew, which it is once.
+func (b *Builder) updates(name string) bool {
+	if !b.Update || b.updated[name] {
+		return false
+	}
+	b.updated[name] = true
+	return true
+}
+
+func (t tree) key(w wish) string {
+	in := inputs{"tree 1", w.port}
+	in.files("package", t.Files)
+	return in.key()
+}
+
+func (b *Builder) fetchTree(ctx context.Context, w wish) (t tree, err error) {
+	if err := os.MkdirAll(b.path("trees"), 0o755); err != nil {
+		return t, err
+	}
+	apt, err := debian.Open(b.aptDir(), w.port, w.suites...)
+	if err != nil {
+		return t, err
+	}
+	updateErr := apt.Update(ctx)
+	if w.closure {
+		t.Files, err = apt.Closure(ctx, w.packages...)
+	} else {
+		t.Files, err = apt.Packages(ctx, w.packages...)
+	}
+	if err != nil {
+		return t, errors.Join(updateErr, err)
+	}
+	debs, err := apt.Get(ctx, t.Files)
+	if err != nil {
+		return t, errors.Join(updateErr, err)
+	}
+	t.dir = b.path("trees", w.name+"-"+t.key(w))
+	if _, err := os.Stat(t.dir); err == nil {
+		return t, nil
+	}
+	if old, err := filepath.Glob(b.path("trees", w.name+"-*")); err == nil {
+		for _, dir := range old {
+			os.RemoveAll(dir)
+		}
+	}
+	temporary := t.dir + ".new"
+	if err := unpackAll(ctx, debs, temporary); err != nil {
+		return t, err
+	}
+	return t, os.Rename(temporary, t.dir)
+}
+
+// unpackAll unpacks packages, of releases before and after the directories of
+// / became links to those of /usr.
+func unpackAll(ctx context.Context, debs []string, dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	for _, name := range []string{"bin", "lib", "lib32", "lib64", "sbin"} {
+		if err := os.MkdirAll(filepath.Join(dir, "usr", name), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink("usr/"+name, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, deb := range debs {
+		if err := debian.Unpack(ctx, deb, dir); err != nil {
+			return err
+		}
+	}
+	return relative(dir)
+}
+
+// relative makes the links in a tree stay in it.
+func relative(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() != fs.ModeSymlink {
+			return err
+		}
+		target, err := os.Readlink(path)
+		if err != nil || !filepath.IsAbs(target) {
+			return err
+		}
+		rel, err := filepath.Rel(filepath.Dir(path), filepath.Join(dir, target))
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.Remove(path), os.Symlink(rel, path))
+	})
+}
+
+func (b *Builder) aptDir() string { return filepath.Join(filepath.Dir(b.cache), "apt") }
+
+// libraries returns the packages of a host's sysroot, which it makes.
+func (b *Builder) libraries(ctx context.Context, host *elfmagic.Arch) ([]debian.File, error) {
+	t, err := b.tree(ctx, wishSysroot(host))
+	if err != nil {
+		return nil, fmt.Errorf("headers and libraries for %s: %w", host.Platform(), err)
+	}
+	b.sysroots[host.Name] = t.dir
+	return t.Files, nil
+}

@@ -1,0 +1,114 @@
+// Package cli is what the commands of this project have in common: how they print
+// errors and hints, quote words for a shell, and say their version.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Error prints an error to w and below it, once each, the hints that the
+// errors it wraps have. Errors that were joined are printed one by one.
+func Error(w io.Writer, name string, err error) {
+	print(w, name, "error", err)
+}
+
+// Warning prints an error that does not keep the command from its work.
+func Warning(w io.Writer, name string, err error) {
+	print(w, name, "warning", err)
+}
+
+func print(w io.Writer, name, level string, err error) {
+	var hints []string
+	for _, err := range split(err) {
+		fmt.Fprintf(w, "%s: %s: %v\n", name, level, err)
+		hint := Hint(err)
+		if hint == "" {
+			continue
+		}
+		known := false
+		for _, have := range hints {
+			known = known || have == hint
+		}
+		if !known {
+			hints = append(hints, hint)
+		}
+	}
+	for _, hint := range hints {
+		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
+	}
+}
+
+// split takes joined errors apart: those that say nothing but what each of
+// them says, on lines of their own.
+func split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var list []error
+	var texts []string
+	for _, err := range joined.Unwrap() {
+		texts = append(texts, err.Error())
+		list = append(list, split(err)...)
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err}
+	}
+	return list
+}
+
+// Hint returns the hint of the outermost error in the chain that has one.
+func Hint(err error) string {
+	var hinter interface {
+		error
+		Hint() string
+	}
+	for errors.As(err, &hinter) {
+		if hint := hinter.Hint(); hint != "" {
+			return hint
+		}
+		err = errors.Unwrap(hinter)
+	}
+	return ""
+}
+
+// WithHint adds a hint to an error.
+func WithHint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+func (h *hinted) Hint() string  { return h.hint }
+
+// Line prints each error to w as one line, its hint in brackets: for callers
+// that show the last line of what a command says.
+func Line(w io.Writer, name string, err error) {
+	for _, err := range split(err) {
+		if hint := Hint(err); hint != "" {
+			fmt.Fprintf(w, "%s: error: %v (%s)\n", name, err, hint)
+		} else {
+			fmt.Fprintf(w, "%s: error: %v\n", name, err)
+		}
+	}
+}
+
+// Quoted returns the last lines of what a command said, to follow its error.
+func Quoted(said string) string {
+	const most = 20
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if len(lines) > most {
+		lines = lines[len(lines)-most:]
+	}
+	if text := strings.Join(lines, "\n\t"); text != "" {
+		return "\n\t" + text
+	}
+	return ""
+}

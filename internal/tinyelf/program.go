@@ -1,0 +1,30 @@
+// Package tinyelf writes the smallest programs that a kernel accepts, for any
+// architecture: one segment, no libraries, no loader. [Program] reads one byte
+// from its standard input and exits with [ExitCode], and [Run] shows whether it
+// runs; [Stub] makes some system calls and then executes another program.
+package tinyelf
+
+import (
+	"debug/elf"
+	"fmt"
+
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+// Program returns an executable for the architecture.
+func Program(arch *elfmagic.Arch) ([]byte, error) { return program(arch, byte(elf.EV_CURRENT)) }
+
+// NativeProgram returns an executable for the architecture that the kernel's
+// own loader takes, and that no emulator's entry in binfmt_misc is for.
+func NativeProgram(arch *elfmagic.Arch) ([]byte, error) { return program(arch, ForeignVersion) }
+
+// program returns an executable whose instructions come after the given ones.
+func program(arch *elfmagic.Arch, version byte, first ...uint32) ([]byte, error) {
+	recipe, ok := recipes()[arch.Name]
+	if !ok {
+		return nil, fmt.Errorf("no program is known for %s", arch)
+	}
+	recipe.instructions = append(first, recipe.instructions...)
+	code := recipe.code(Order(arch))
+	return Executable{Arch: arch, Version: version, Flags: recipe.flags, Code: code}.File()
+}
