@@ -13,9 +13,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -85,12 +86,8 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), or(installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
 		return exitOK
 	}
-	surroundings, err := host.LookAround("/proc")
-	if err == nil {
-		err = o.run(ctx, surroundings, stdout, stderr)
-	}
-	if err != nil {
-		cli.Line(stderr, binfmtName, explain(err, surroundings))
+	if err := o.run(ctx, stdout, stderr); err != nil {
+		cli.Line(stderr, binfmtName, explain(err, binfmtName, o.mount))
 		return exitFailure
 	}
 	return exitOK
@@ -98,12 +95,11 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 
 // installedVersion returns the version of the first emulator that there is.
 func installedVersion() string {
-	o := binfmtOptions{}
-	search := (&registrar{options: o.options()}).search()
-	search.Static = false
+	r := (&binfmtOptions{}).options().request(nil)
+	r.Persistent = install.No // whether it is static does not matter
 	for _, arch := range elfmagic.Archs() {
-		if found, err := search.Find(arch); err == nil {
-			return shortVersion(found.Version)
+		if e := r.Find(arch); e.Problem == "" {
+			return shortVersion(e.Version)
 		}
 	}
 	return ""
@@ -123,31 +119,30 @@ func (o *binfmtOptions) options() *options {
 	return &opts
 }
 
-func (o *binfmtOptions) run(ctx context.Context, s host.Surroundings, stdout, stderr io.Writer) error {
-	r := &registrar{name: binfmtName, options: o.options(), stderr: stderr, surroundings: s}
-	fs := r.fs()
-	detach, err := r.attach(fs)
+func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
+	opts := o.options()
+	fs := binfmt.New(opts.mount)
+	detach, err := install.Attach(fs)
 	if err != nil {
 		return err
 	}
 	if o.uninstall != "" {
-		err = r.removeNamed(ctx, fs, strings.Split(o.uninstall, ","))
+		err = opts.removeNamed(ctx, fs, strings.Split(o.uninstall, ","), stderr)
 	}
 	if o.install != "" {
-		err = errors.Join(err, r.installNamed(ctx, o.install))
+		opts.args = []string{o.install}
+		err = errors.Join(err, opts.installNamed(ctx, stderr))
 	}
 	return errors.Join(printState(ctx, fs, stdout), err, detach())
 }
 
 // installNamed registers "all", or a list of architectures.
-func (r *registrar) installNamed(ctx context.Context, list string) error {
-	r.options.args = []string{list}
-	archs, err := r.options.architectures()
+func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
+	archs, err := o.architectures()
 	if err != nil {
 		return err
 	}
-	r.archs = archs
-	report, err := r.install(ctx)
+	report, err := o.do(ctx, binfmtName, archs, io.Discard, stderr)
 	if report == nil {
 		return err
 	}
@@ -155,11 +150,11 @@ func (r *registrar) installNamed(ctx context.Context, list string) error {
 		switch {
 		case row.err != nil:
 		case row.Action == binfmt.Keep.String():
-			fmt.Fprintf(r.stderr, "installing: %s OK (already registered)\n", row.name())
+			fmt.Fprintf(stderr, "installing: %s OK (already registered)\n", row.name())
 		case row.Action == binfmt.Skip.String():
-			fmt.Fprintf(r.stderr, "installing: %s left alone: %s\n", row.name(), row.Reason)
+			fmt.Fprintf(stderr, "installing: %s left alone: %s\n", row.name(), row.Reason)
 		default:
-			fmt.Fprintf(r.stderr, "installing: %s OK\n", row.name())
+			fmt.Fprintf(stderr, "installing: %s OK\n", row.name())
 		}
 	}
 	return errors.Join(err, report.failures())
@@ -170,7 +165,7 @@ func (r *row) name() string { return or(r.arch.GOARCH, r.arch.Name) }
 
 // removeNamed removes entries by their names, by patterns of them, or by their
 // architectures. A pattern may match none; a name must be there.
-func (r *registrar) removeNamed(ctx context.Context, fs binfmt.FS, items []string) error {
+func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string, stderr io.Writer) error {
 	state, err := fs.State()
 	if err != nil {
 		return err
@@ -188,20 +183,20 @@ func (r *registrar) removeNamed(ctx context.Context, fs binfmt.FS, items []strin
 	}
 	var errs []error
 	for _, item := range items {
-		names, err := r.named(item, current)
+		names, err := o.named(item, current)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		if len(names) == 0 {
-			fmt.Fprintf(r.stderr, "uninstalling: %s not found\n", item)
+			fmt.Fprintf(stderr, "uninstalling: %s not found\n", item)
 		}
 		for _, name := range names {
 			if err := fs.Remove(name); err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			fmt.Fprintf(r.stderr, "uninstalling: %s OK\n", name)
+			fmt.Fprintf(stderr, "uninstalling: %s OK\n", name)
 			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
 		}
 	}
@@ -209,7 +204,7 @@ func (r *registrar) removeNamed(ctx context.Context, fs binfmt.FS, items []strin
 }
 
 // named returns the names of the entries that an item of a list means.
-func (r *registrar) named(item string, current []binfmt.Entry) ([]string, error) {
+func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 	var names []string
 	add := func(matches func(e binfmt.Entry) bool) {
 		for _, e := range current {
@@ -228,7 +223,7 @@ func (r *registrar) named(item string, current []binfmt.Entry) ([]string, error)
 	add(func(e binfmt.Entry) bool { return e.Name == item || e.Temporary() && e.Final() == item })
 	if arch, err := elfmagic.Lookup(item); err == nil && len(names) == 0 {
 		add(func(e binfmt.Entry) bool {
-			return r.isOwn(e, arch) || strings.HasSuffix(e.Name, "-"+arch.Name) && matchesAny(e, arch)
+			return install.IsOwn(e, o.qemuPrefix, arch) || strings.HasSuffix(e.Name, "-"+arch.Name) && install.MatchesAny(e, arch)
 		})
 	}
 	if len(names) == 0 {
@@ -283,7 +278,11 @@ func supported(ctx context.Context) ([]string, error) {
 	}
 	lists := make([][]string, len(order))
 	errs := make([]error, len(order))
-	inParallel(len(order), func(i int) { lists[i], errs[i] = platformsOf(ctx, order[i]) })
+	var wait sync.WaitGroup
+	for i, name := range order {
+		wait.Go(func() { lists[i], errs[i] = platformsOf(ctx, name) })
+	}
+	wait.Wait()
 	return slices.Concat(lists...), errors.Join(errs...)
 }
 

@@ -138,6 +138,11 @@ func TestBinfmtPrintsItsStateWhateverHappens(t *testing.T) {
 	}
 }
 
+// entry is one that others made.
+func entry(name string, pattern elfmagic.Pattern) binfmt.Entry {
+	return binfmt.Entry{Name: name, Pattern: pattern, Interpreter: "/other"}
+}
+
 func TestItemsOfUninstallAreNamesPatternsAndArchitectures(t *testing.T) {
 	pattern := func(name string) elfmagic.Pattern { return lookup(t, name).Pattern() }
 	current := []binfmt.Entry{
@@ -163,19 +168,18 @@ func TestItemsOfUninstallAreNamesPatternsAndArchitectures(t *testing.T) {
 		"nothing-*":        "",
 		"*":                "qemu-aarch64 qemu-aarch64.new qemu-arm qemu-riscv64 buildkit-s390x FEX-x86_64 rosetta jar x.new",
 	} {
-		got, err := registrarFor(t).named(item, current)
+		got, err := new(options).named(item, current)
 		require.NoError(t, err, item)
 		assert.Equal(t, want, strings.Join(got, " "), item)
 	}
 	for _, item := range []string{"riscv64", "qemu-riscv32", "bogus", "", "ppc64le", "Jar", "["} {
-		got, err := registrarFor(t).named(item, current)
+		got, err := new(options).named(item, current)
 		assert.Error(t, err, item)
 		assert.Empty(t, got)
 	}
 
-	r := registrarFor(t)
-	r.options.qemuPrefix = "my-"
-	got, err := r.named("arm64", []binfmt.Entry{entry("my-qemu-aarch64", pattern("arm64")), entry("your-qemu-aarch64", pattern("arm64"))})
+	o := options{qemuPrefix: "my-"}
+	got, err := o.named("arm64", []binfmt.Entry{entry("my-qemu-aarch64", pattern("arm64")), entry("your-qemu-aarch64", pattern("arm64"))})
 	require.NoError(t, err)
 	assert.Contains(t, got, "my-qemu-aarch64")
 }

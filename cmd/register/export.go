@@ -13,9 +13,9 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // Where systemd-binfmt and update-binfmts look for files.
@@ -33,12 +33,12 @@ type exportFile struct {
 // export writes files that make other tools register emulators, instead of
 // registering them. They may be for another host, which HOST_ARCH in the
 // environment names.
-func (r *registrar) export(ctx context.Context, stdout io.Writer) error {
-	files, err := r.files(ctx)
+func (o *options) export(ctx context.Context, archs []*elfmagic.Arch, stdout io.Writer) error {
+	files, err := o.files(ctx, archs)
 	if err != nil {
 		return err
 	}
-	if r.options.dryRun {
+	if o.dryRun {
 		for _, f := range files {
 			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
 		}
@@ -54,39 +54,23 @@ func (r *registrar) export(ctx context.Context, stdout io.Writer) error {
 }
 
 // files returns what is to be written, with nothing written yet.
-func (r *registrar) files(ctx context.Context) ([]exportFile, error) {
+func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFile, error) {
 	native, err := exportHost(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if r.options.ignoreFamily.value == yes {
-		native = native[:1]
-	}
-	r.native = native
-	archs := r.archs
-	if len(archs) == 0 {
-		archs = slices.DeleteFunc(elfmagic.Archs(), r.isNative)
-	} else if i := slices.IndexFunc(archs, r.isNative); i >= 0 && !r.options.force {
+	r := o.request(archs)
+	facts := install.ForHost(native, r)
+	if i := slices.IndexFunc(archs, facts.IsNative); i >= 0 && !o.force {
 		return nil, cli.WithHint(fmt.Errorf("%s is native to the host", archs[i]), "leave it out; HOST_ARCH in the environment names another host")
 	}
-	search := r.search()
-	search.Native = native
-	var emulators []*emulator.Emulator
-	for _, arch := range archs {
-		found, err := search.Find(arch)
-		if err != nil {
-			// It need not be here yet, nor ever.
-			found = r.elsewhere(arch)
-		}
-		emulators = append(emulators, found)
-	}
-	entries, err := r.entries(emulators, features{fixBinary: r.options.persistent.value != no, preserveArgv0: true})
+	decisions, err := install.Desired(facts, r)
 	if err != nil {
 		return nil, err
 	}
 	var files []exportFile
-	for _, e := range entries {
-		f, err := r.file(e)
+	for _, d := range decisions {
+		f, err := o.file(d.Desired)
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +85,7 @@ func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 	name := os.Getenv("HOST_ARCH")
 	if name == "" {
 		native, err := host.Native(ctx)
-		return native, nativeError(err)
+		return native, err
 	}
 	arch, err := elfmagic.Lookup(name)
 	if err != nil {
@@ -110,12 +94,12 @@ func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 	return append([]*elfmagic.Arch{arch}, host.Relatives(arch)...), nil
 }
 
-func (r *registrar) file(e binfmt.Entry) (exportFile, error) {
-	if r.options.debian {
-		return exportFile{filepath.Join(or(r.options.exportDir, debianDir), e.Name), debianFile(e)}, nil
+func (o *options) file(e binfmt.Entry) (exportFile, error) {
+	if o.debian {
+		return exportFile{filepath.Join(or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
 	}
 	line, err := e.MarshalText()
-	return exportFile{filepath.Join(or(r.options.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
+	return exportFile{filepath.Join(or(o.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
 }
 
 // debianFile returns the entry in the format of update-binfmts --import.

@@ -16,10 +16,20 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
+// optionsFor returns those of a command line, and the architectures in it.
+func optionsFor(t testing.TB, args ...string) (*options, []*elfmagic.Arch) {
+	t.Helper()
+	o := parsed(t, args...)
+	archs, err := o.architectures()
+	require.NoError(t, err)
+	return o, archs
+}
+
 // exported are the files that a command line would write.
 func exported(t *testing.T, args ...string) []exportFile {
 	t.Helper()
-	files, err := registrarFor(t, append(args, "--qemu-path", t.TempDir())...).files(t.Context())
+	o, archs := optionsFor(t, append(args, "--qemu-path", t.TempDir())...)
+	files, err := o.files(t.Context(), archs)
 	require.NoError(t, err)
 	return files
 }
@@ -34,7 +44,7 @@ func names(files []exportFile) string {
 
 func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	t.Setenv("HOST_ARCH", "x86_64")
-	r := registrarFor(t, "--systemd", "arm64")
+	r, _ := optionsFor(t, "--systemd", "arm64")
 	e := binfmt.Entry{Name: "qemu-aarch64", Pattern: lookup(t, "arm64").Pattern(), Interpreter: "/usr/bin/qemu-aarch64-static", Flags: binfmt.PreserveArgv0 | binfmt.FixBinary}
 	systemd, err := r.file(e)
 	require.NoError(t, err)
@@ -45,13 +55,15 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	assert.True(t, e.Equal(again))
 
 	e.Flags = binfmt.Credentials
-	debian, err := registrarFor(t, "--debian").file(e)
+	o, _ := optionsFor(t, "--debian")
+	debian, err := o.file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/usr/share/binfmts/qemu-aarch64", debian.path)
 	kerneltest.Golden(t, "debian.txt", string(debian.content))
 
 	for _, args := range [][]string{{"-s", "ALL", "-e", "/x"}, {"-d", "-e", "/x"}} {
-		f, err := registrarFor(t, args...).file(e)
+		o, _ := optionsFor(t, args...)
+		f, err := o.file(e)
 		require.NoError(t, err)
 		assert.Equal(t, "/x", filepath.Dir(f.path))
 	}
@@ -85,12 +97,13 @@ func TestFilesAreForTheHostThatIsNamed(t *testing.T) {
 	}
 
 	t.Setenv("HOST_ARCH", "arm64")
-	_, err := registrarFor(t, "--debian", "s390x", "arm").files(t.Context())
+	o, archs := optionsFor(t, "--debian", "s390x", "arm")
+	_, err := o.files(t.Context(), archs)
 	assert.EqualError(t, err, "arm is native to the host")
 	assert.Contains(t, cli.Hint(err), "HOST_ARCH")
 
 	t.Setenv("HOST_ARCH", "amr64")
-	_, err = registrarFor(t, "--debian").files(t.Context())
+	_, err = o.files(t.Context(), nil)
 	assert.EqualError(t, err, `HOST_ARCH: unknown architecture "amr64"`)
 	assert.Equal(t, "did you mean arm64?", cli.Hint(err))
 }

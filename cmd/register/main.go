@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -61,23 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		cli.Error(stderr, name, err)
 		return exitUsage
 	}
-	surroundings, err := host.LookAround("/proc")
-	if err != nil {
-		cli.Error(stderr, name, cli.WithHint(err, "mount -t proc proc /proc"))
-		return exitFailure
-	}
-	r := &registrar{name: name, options: opts, archs: archs, stderr: stderr, surroundings: surroundings}
-	var report *report
-	switch {
-	case opts.status:
-		report, err = r.status(ctx)
-	case opts.uninstall:
-		report, err = r.uninstall(ctx)
-	case opts.systemd != "" || opts.debian:
-		err = r.export(ctx, stdout)
-	default:
-		report, err = r.install(ctx)
-	}
+	report, err := opts.do(ctx, name, archs, stdout, stderr)
 	if report != nil {
 		report.finish()
 		out := bufio.NewWriter(stdout)
@@ -87,8 +73,37 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.Join(err, report.failures())
 	}
 	if err != nil {
-		cli.Error(stderr, name, explain(err, surroundings))
+		cli.Error(stderr, name, explain(err, name, opts.mount))
 		return exitFailure
 	}
 	return exitOK
+}
+
+// do does what the options ask for. Without a report nothing was changed.
+func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, stdout, stderr io.Writer) (*report, error) {
+	fs := binfmt.New(o.mount)
+	r := o.request(archs)
+	var facts *install.Facts
+	var outcomes []install.Outcome
+	var err error
+	switch {
+	case o.systemd != "" || o.debian:
+		return nil, o.export(ctx, archs, stdout)
+	case o.status:
+		facts, err = install.Status(ctx, fs, r, o.output.value == "json")
+	case o.uninstall:
+		facts, outcomes, err = install.Uninstall(ctx, fs, r)
+	default:
+		facts, outcomes, err = install.Install(ctx, fs, r, func(err error) { cli.Warning(stderr, name, explain(err, name, o.mount)) })
+	}
+	if facts != nil && !facts.Mounted && (o.status || o.uninstall || o.dryRun) {
+		cli.Warning(stderr, name, fmt.Errorf("binfmt_misc is not mounted on %s", facts.Mount))
+	}
+	switch {
+	case facts == nil || outcomes == nil && !o.status && !o.uninstall:
+		return nil, err
+	case o.status:
+		return reportStatus(facts, o, r), err
+	}
+	return reportOutcomes(facts, outcomes, o), err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
@@ -162,6 +163,28 @@ func (o *options) architectures() ([]*elfmagic.Arch, error) {
 		}
 	}
 	return archs, errors.Join(errs...)
+}
+
+// request returns what is asked for as the package install has it.
+func (o *options) request(archs []*elfmagic.Arch) install.Request {
+	choices := map[string]install.Choice{auto: install.Auto, yes: install.Yes, no: install.No}
+	r := install.Request{
+		Archs:         archs,
+		Prefix:        o.qemuPrefix,
+		Suffix:        o.qemuSuffix,
+		Persistent:    choices[o.persistent.value],
+		PreserveArgv0: choices[o.preserveArgv0.value],
+		Credentials:   o.credential.value == yes,
+		IgnoreFamily:  o.ignoreFamily.value == yes,
+		Reset:         o.reset,
+		Force:         o.force,
+		NoProbe:       o.noProbe,
+		DryRun:        o.dryRun,
+	}
+	if o.qemuPath != "" {
+		r.Dirs = []string{o.qemuPath}
+	}
+	return r
 }
 
 func usage() string {

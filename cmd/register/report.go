@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -32,26 +33,22 @@ type report struct {
 
 // A row is one architecture of the report.
 type row struct {
-	Arch     string `json:"arch"`               // QEMU's name
-	Platform string `json:"platform"`           // linux/arm64
-	Entry    string `json:"entry,omitempty"`    // name of the entry
-	Flags    string `json:"flags,omitempty"`    // as the kernel prints them
-	Emulator string `json:"emulator,omitempty"` // the entry's interpreter
-	Version  string `json:"version,omitempty"`  // of the file at that path, or of what is carried
-	Carried  string `json:"carried,omitempty"`  // digest of the emulator that register carries for it
-	Holds    *held  `json:"holds,omitempty"`    // the file that the kernel runs
-	Action   string `json:"action,omitempty"`   // keep, add, replace, remove, skip
-	Reason   string `json:"reason,omitempty"`   // for the action
-	Runs     *bool  `json:"runs,omitempty"`     // a program of it ran; absent where none was tried
-	Error    string `json:"error,omitempty"`    // why it did not, or why it is not registered
+	Arch     string        `json:"arch"`               // QEMU's name
+	Platform string        `json:"platform"`           // linux/arm64
+	Entry    string        `json:"entry,omitempty"`    // name of the entry
+	Flags    string        `json:"flags,omitempty"`    // as the kernel prints them
+	Emulator string        `json:"emulator,omitempty"` // the entry's interpreter
+	Version  string        `json:"version,omitempty"`  // of the file at that path, or of what is carried
+	Carried  string        `json:"carried,omitempty"`  // digest of the emulator that register carries for it
+	Holds    *install.Held `json:"holds,omitempty"`    // the file that the kernel runs
+	Action   string        `json:"action,omitempty"`   // keep, add, replace, remove, skip
+	Reason   string        `json:"reason,omitempty"`   // for the action
+	Runs     *bool         `json:"runs,omitempty"`     // a program of it ran; absent where none was tried
+	Error    string        `json:"error,omitempty"`    // why it did not, or why it is not registered
 
 	arch      *elfmagic.Arch
-	carried   *carry.Emulator
+	emulator  string // as the table has it
 	elsewhere bool   // the emulator is not here, but in the containers
-	digests   bool   // are wanted
-	leftTo    string // name of another owner's entry that is left to do the work
-	probed    bool
-	held      *held
 	err       error
 }
 
@@ -71,35 +68,134 @@ type other struct {
 	Catches     []string `json:"catches"` // platforms
 }
 
-// row returns the architecture's row, making it if there is none.
-func (r *report) row(arch *elfmagic.Arch) *row {
-	for _, row := range r.Rows {
-		if row.arch == arch {
-			return row
+// newReport returns a report without rows.
+func newReport(f *install.Facts, o *options) *report {
+	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Private: !f.Surroundings.InitialUser, dryRun: o.dryRun, noProbe: o.noProbe || o.uninstall}
+	for _, name := range f.Native {
+		if arch, err := elfmagic.Lookup(name); err == nil {
+			r.Native = append(r.Native, arch.Platform())
 		}
 	}
+	return r
+}
+
+// row adds a row for an architecture.
+func (r *report) row(arch *elfmagic.Arch) *row {
 	row := &row{Arch: arch.Name, Platform: arch.Platform(), arch: arch}
 	r.Rows = append(r.Rows, row)
 	return row
 }
 
-func (r *report) native(archs []*elfmagic.Arch) {
-	for _, a := range archs {
-		r.Native = append(r.Native, a.Platform())
+// reportOutcomes shows what came of decisions.
+func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *report {
+	rep := newReport(f, o)
+	for _, out := range outcomes {
+		if out.Arch == nil {
+			rep.Removed = append(rep.Removed, removal{out.Name, out.Action.String(), out.Reason})
+			continue
+		}
+		row := rep.row(out.Arch)
+		switch entry := out.Desired; {
+		case entry.Name != "":
+			row.describe(entry, entry.Flags.Effective(), out.Emulator)
+			if out.Emulator.Embedded != "" && out.Action != binfmt.Keep && o.dryRun {
+				row.Emulator = "" // there is no path yet
+			}
+		case out.Action == binfmt.Remove:
+			row.describe(out.Current, out.Current.Flags, nil)
+		case out.Current.Name != "":
+			row.Entry = out.Current.Name
+		}
+		row.elsewhere = out.Elsewhere()
+		if out.Action != binfmt.Skip || out.Reason != "" {
+			row.Action, row.Reason = out.Action.String(), out.Reason
+		}
+		if out.Undone {
+			row.Reason = undone
+		}
+		row.saw(out.Seen)
+		if out.Err != nil {
+			row.fail(out.Err, o.uninstall)
+		}
+	}
+	return rep
+}
+
+// reportStatus shows what is there.
+func reportStatus(f *install.Facts, o *options, r install.Request) *report {
+	rep := newReport(f, o)
+	for _, arch := range f.About(r) {
+		row := rep.row(arch)
+		own, isThere := f.Own(arch, r.Prefix)
+		if isThere {
+			e := f.Emulators[arch.Name]
+			row.describe(own, own.Flags, e)
+			row.elsewhere = e.Problem == install.Missing && !own.Flags.Has(binfmt.FixBinary)
+		}
+		switch {
+		case own.Disabled:
+			row.Reason = "disabled"
+		case f.IsNative(arch) && !isThere:
+			row.Reason = "native"
+		}
+		for _, e := range f.Catching(arch) {
+			if !install.IsOwn(e, r.Prefix, arch) {
+				rep.other(e, arch)
+			}
+		}
+		seen := f.Seen[arch.Name]
+		row.saw(seen)
+		switch {
+		case seen == nil || seen.Runs:
+		case own.Disabled:
+			row.failed(errors.New("its entry is disabled"), "whoever disabled it may have had a reason; echo 1 > "+f.Mount+"/"+own.Name+" enables it")
+		default:
+			row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, seen.Err()), false)
+		}
+	}
+	return rep
+}
+
+// other notes an entry of somebody else's.
+func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
+	i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
+	if i < 0 {
+		i = len(r.Others)
+		r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled})
+	}
+	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
+}
+
+// describe fills in an entry, and the emulator that it is for.
+func (r *row) describe(e binfmt.Entry, flags binfmt.Flags, emulator *install.Emulator) {
+	r.Entry, r.Flags, r.Emulator = e.Name, flags.String(), e.Interpreter
+	if emulator != nil {
+		r.Version, r.Carried = emulator.Version, emulator.Embedded
+		if r.Carried != "" {
+			r.emulator = emulator.Name()
+		}
+	}
+}
+
+// saw notes what was seen when a program was run.
+func (r *row) saw(s *install.Seen) {
+	if s != nil {
+		r.Runs, r.Holds = &s.Runs, s.Holds
 	}
 }
 
 // fail notes what went wrong, and what to do about it.
-func (r *row) fail(err error, hint string) {
+func (r *row) fail(err error, uninstalling bool) {
+	r.failed(worded(err, uninstalling))
+}
+
+func (r *row) failed(err error, hint string) {
 	r.Error = err.Error()
 	r.err = cli.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
 }
 
 // finish fills what follows from the rest.
 func (r *report) finish() {
-	if kernel, err := binfmt.RunningKernel(); err == nil {
-		r.Kernel = kernel.String()
-	}
 	// JSON arrays are never null.
 	r.Native, r.Rows = orEmpty(r.Native), orEmpty(r.Rows)
 	r.Removed, r.Others = orEmpty(r.Removed), orEmpty(r.Others)
@@ -141,7 +237,7 @@ func (r *report) write(w io.Writer, output choice) error {
 	}
 	for _, row := range r.Rows {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Platform, or(row.Entry, "-"), or(row.Flags, "-"),
-			or(row.emulator(), "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
+			or(row.file(), "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
 	}
 	for _, x := range r.Removed {
 		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
@@ -154,6 +250,18 @@ func (r *report) write(w io.Writer, output choice) error {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s, made by others\n", strings.Join(x.Catches, ","), x.Entry, or(x.Flags, "-"), x.Interpreter, state)
 	}
 	return tw.Flush()
+}
+
+// file says in the table which emulator it is: the entry's interpreter if that is
+// a path.
+func (r *row) file() string {
+	switch {
+	case r.emulator != "" && (r.Holds == nil || r.Holds.Current):
+		return r.emulator
+	case install.IsDescriptor(r.Emulator):
+		return "in memory"
+	}
+	return r.Emulator
 }
 
 // version is the version of the emulator that runs, as far as it is known.
@@ -193,7 +301,7 @@ func (r *row) result(rep *report) string {
 	case r.Holds == nil, r.Holds.Current:
 	case r.Carried != "":
 		parts = append(parts, "not by the emulator that is carried now")
-	case inMemory(r.Emulator):
+	case install.IsDescriptor(r.Emulator):
 	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
 		parts = append(parts, "run by "+r.Holds.Path)
 	case r.Version != "":
@@ -239,5 +347,3 @@ func or(s, fallback string) string {
 	}
 	return s
 }
-
-func joinDirs(dirs []string) string { return strings.Join(dirs, ":") }

@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -19,8 +21,7 @@ func value(b bool) *bool { return &b }
 
 // everything is a report that has everything in it that a report can have.
 func everything(t *testing.T) *report {
-	rep := &report{Mount: "/proc/sys/fs/binfmt_misc"}
-	rep.native([]*elfmagic.Arch{lookup(t, "amd64"), lookup(t, "386")})
+	rep := newReport(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, &options{})
 	add := func(name, flags, version string) *row {
 		row := rep.row(lookup(t, name))
 		row.Entry, row.Flags = row.arch.EntryName(), flags
@@ -29,7 +30,7 @@ func everything(t *testing.T) *report {
 	}
 	holds := func(row *row, path, version string, current, deleted bool) {
 		row.Runs = value(true)
-		row.Holds = &held{Path: path, Version: version, Current: current, Deleted: deleted}
+		row.Holds = &install.Held{Path: path, Version: version, Current: current, Deleted: deleted}
 	}
 
 	r := add("arm64", "PF", "10.0.2 (Debian 1:10.0.2+ds-2)")
@@ -50,14 +51,14 @@ func everything(t *testing.T) *report {
 
 	r = add("loong64", "PF", "10.0.2")
 	r.Action, r.Reason = "skip", "an entry of this name is for other files"
-	r.fail(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry")
+	r.failed(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry")
 
 	r = add("m68k", "PF", "10.0.2")
-	r.Action, r.Reason, r.leftTo, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", "rosetta", value(true)
+	r.Action, r.Reason, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", value(true)
 
 	r = add("mips", "PF", "10.0.2")
 	r.Action, r.Reason, r.Runs = "add", "undone", value(false)
-	r.fail(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others")
+	r.failed(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others")
 
 	r = add("mips64", "P", "")
 	r.Action, r.Reason, r.elsewhere = "add", "not registered", true
@@ -76,14 +77,14 @@ func everything(t *testing.T) *report {
 	holds(r, r.Emulator, "", true, true)
 	r = add("s390x", "PF", "10.0.2")
 	r.Reason, r.Runs = "disabled", value(false)
-	r.fail(errors.New("its entry is disabled"), "whoever disabled it may have had a reason")
+	r.failed(errors.New("its entry is disabled"), "whoever disabled it may have had a reason")
 	r = rep.row(lookup(t, "i386"))
 	r.Reason, r.Runs = "native", value(true)
 	r = add("sh4", "PF", "10.0.2")
 	r.Reason = "disabled" // and not probed
 	r = add("sparc64", "PF", "10.0.2")
 	r.Action, r.Reason, r.Runs = "replace", undone, value(false)
-	r.fail(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others")
+	r.failed(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others")
 	add("xtensa", "F", "10.0.2") // not probed
 
 	rep.Removed = []removal{{"qemu-cris", "remove", "not wanted"}, {"qemu-aarch64.new", "remove", "left by a run that was interrupted"}}
@@ -143,14 +144,13 @@ func TestAReportOfOthersOnlyHasNoHeadings(t *testing.T) {
 func TestFailuresAreThoseOfTheRows(t *testing.T) {
 	rep := &report{}
 	assert.NoError(t, rep.failures())
-	rep.row(lookup(t, "arm64")).fail(errors.New("one"), "do this")
+	rep.row(lookup(t, "arm64")).failed(errors.New("one"), "do this")
 	rep.row(lookup(t, "s390x"))
-	rep.row(lookup(t, "arm")).fail(errors.New("two"), "")
+	rep.row(lookup(t, "arm")).failed(errors.New("two"), "")
 	err := rep.failures()
 	assert.EqualError(t, err, "linux/arm64: one\nlinux/arm/v7: two")
 	assert.Equal(t, "do this", cli.Hint(err))
 	assert.Len(t, rep.Rows, 3)
-	assert.Same(t, rep.Rows[0], rep.row(lookup(t, "aarch64")), "an architecture has one row")
 	rep.finish()
 	assert.False(t, rep.OK)
 	assert.Equal(t, "one", rep.Rows[0].Error)

@@ -22,7 +22,7 @@ func Warning(w io.Writer, name string, err error) {
 
 func print(w io.Writer, name, level string, err error) {
 	var hints []string
-	for _, err := range split(err) {
+	for _, err := range Split(err) {
 		fmt.Fprintf(w, "%s: %s: %v\n", name, level, err)
 		hint := Hint(err)
 		if hint == "" {
@@ -41,9 +41,9 @@ func print(w io.Writer, name, level string, err error) {
 	}
 }
 
-// split takes joined errors apart: those that say nothing but what each of
+// Split takes joined errors apart: those that say nothing but what each of
 // them says, on lines of their own.
-func split(err error) []error {
+func Split(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
@@ -52,7 +52,7 @@ func split(err error) []error {
 	var texts []string
 	for _, err := range joined.Unwrap() {
 		texts = append(texts, err.Error())
-		list = append(list, split(err)...)
+		list = append(list, Split(err)...)
 	}
 	if strings.Join(texts, "\n") != err.Error() {
 		return []error{err}
@@ -91,7 +91,7 @@ func (h *hinted) Hint() string  { return h.hint }
 // Line prints each error to w as one line, its hint in brackets: for callers
 // that show the last line of what a command says.
 func Line(w io.Writer, name string, err error) {
-	for _, err := range split(err) {
+	for _, err := range Split(err) {
 		if hint := Hint(err); hint != "" {
 			fmt.Fprintf(w, "%s: error: %v (%s)\n", name, err, hint)
 		} else {

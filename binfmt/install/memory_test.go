@@ -1,7 +1,6 @@
-package main
+package install
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -21,9 +19,8 @@ import (
 func TestWhatIsRegisteredFromMemoryDoesNotHoldTheFile(t *testing.T) {
 	kerneltest.Need(t)
 	fs := binfmt.New("")
-	var stderr bytes.Buffer
-	r := &registrar{name: "register", stderr: &stderr}
-	for _, inMemory := range []bool{false, true} {
+	warn := func(err error) { t.Error(err) }
+	for _, copied := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "qemu-aarch64-static")
 		content, err := os.ReadFile("/proc/self/exe")
 		require.NoError(t, err)
@@ -31,26 +28,25 @@ func TestWhatIsRegisteredFromMemoryDoesNotHoldTheFile(t *testing.T) {
 		other := filepath.Join(filepath.Dir(path), "other")
 		require.NoError(t, os.WriteFile(other, nil, 0o644))
 
-		want := new(report)
-		register := func() (*report, error) {
+		want := new(int)
+		register := func() (*int, error) {
 			_, err := os.Stat(other)
-			assert.Equal(t, inMemory, os.IsNotExist(err), "the directory is covered for who registers")
+			assert.Equal(t, copied, os.IsNotExist(err), "the directory is covered for who registers")
 			return want, fs.Register(binfmt.Entry{Name: "held", Extension: "held", Interpreter: path, Flags: binfmt.FixBinary})
 		}
-		var got *report
-		if inMemory {
-			got, err = r.inMemory([]*emulator.Emulator{{Path: path}}, register)
+		var got *int
+		if copied {
+			got, err = inMemory([]string{path}, warn, register)
 		} else {
 			got, err = register()
 		}
 		require.NoError(t, err)
 		assert.Same(t, want, got)
-		assert.Empty(t, stderr.String())
 
 		_, err = os.Stat(other)
 		assert.NoError(t, err, "and for nobody else")
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if inMemory {
+		if copied {
 			assert.NoError(t, err)
 			require.NoError(t, f.Close())
 		} else {
@@ -61,14 +57,24 @@ func TestWhatIsRegisteredFromMemoryDoesNotHoldTheFile(t *testing.T) {
 }
 
 func TestWhatCannotBeKeptInMemoryIsRegisteredWithAWarning(t *testing.T) {
-	var stderr bytes.Buffer
-	r := &registrar{name: "register", stderr: &stderr}
-	_, err := r.inMemory([]*emulator.Emulator{{Path: "/no/such/emulator"}}, func() (*report, error) { return nil, io.ErrUnexpectedEOF })
+	var warning error
+	_, err := inMemory([]string{"/no/such/emulator"}, func(err error) { warning = err }, func() (int, error) { return 0, io.ErrUnexpectedEOF })
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "what it is called for is called")
-	assert.Contains(t, stderr.String(), "register: warning: the emulators are on a FUSE file system, and cannot be kept in memory: open /no/such/emulator")
-	assert.Contains(t, stderr.String(), "register: hint: ")
+	assert.ErrorIs(t, warning, ErrOnFUSE)
+	assert.EqualError(t, warning, "the emulators are on a FUSE file system, and cannot be kept in memory: open /no/such/emulator: no such file or directory")
 }
 
 func TestOnlyFilesThatAProcessServesAreOnFUSE(t *testing.T) {
-	assert.Empty(t, onFUSE([]*emulator.Emulator{{Path: "/proc/self/exe"}, {Path: "/no/such/emulator"}}))
+	assert.False(t, onFUSE("/proc/self/exe"))
+	assert.False(t, onFUSE("/no/such/emulator"))
+}
+
+func TestADryRunMountsNothing(t *testing.T) {
+	kerneltest.Need(t)
+	dir := t.TempDir()
+	_, _, err := Install(t.Context(), binfmt.New(dir), Request{DryRun: true, Persistent: No}, func(error) {})
+	require.NoError(t, err)
+	state, err := binfmt.New(dir).State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state)
 }

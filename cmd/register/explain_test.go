@@ -12,9 +12,30 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/tests/kerneltest"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
+
+func TestWhyAProgramDidNotRunIsSaidInWords(t *testing.T) {
+	for _, test := range []struct {
+		err        error
+		text, hint string
+	}{
+		{syscall.ENOEXEC, "does not run: the kernel knows no entry for it", "--status"},
+		{fmt.Errorf("wrapped: %w", syscall.ENOENT), "does not run: the entry's interpreter is missing", "no F flag"},
+		{syscall.ELOOP, "does not run: the entry's interpreter is itself taken by an entry", "this host's own programs"},
+		{&tinyelf.RunError{Status: 1 << 8, Stderr: "oops"}, "does not run: exit status 1 instead of 42: oops", "by hand"},
+		{&tinyelf.RunError{Status: syscall.WaitStatus(syscall.SIGSEGV)}, "does not run: killed by SIGSEGV", "by hand"},
+		{errors.New("no luck"), "does not run: no luck", "by hand"},
+	} {
+		row := (&report{}).row(lookup(t, "arm64"))
+		row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, test.err), false)
+		assert.Equal(t, test.text, row.Error)
+		assert.EqualError(t, row.err, "linux/arm64: "+test.text)
+		assert.Contains(t, cli.Hint(row.err), test.hint)
+	}
+}
 
 func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 	denied := &binfmt.Error{Op: "mount", Path: "/m", Err: syscall.EPERM}
@@ -40,7 +61,7 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, errno := range []error{syscall.EPERM, syscall.EACCES} {
-				err := explain(fmt.Errorf("wrapped: %w", &binfmt.Error{Op: "mount", Path: "/m", Err: errno}), test.surroundings)
+				err := explainOne(fmt.Errorf("wrapped: %w", &binfmt.Error{Op: "mount", Path: "/m", Err: errno}), test.surroundings, name, "/m")
 				assert.ErrorIs(t, err, errno)
 				assert.EqualError(t, err, fmt.Sprintf("wrapped: cannot mount /m: %v", errno), "the error is what it was")
 				require.NotEmpty(t, test.hint)
@@ -57,25 +78,14 @@ func TestOtherErrorsAreLeftAsTheyAre(t *testing.T) {
 		&binfmt.Error{Op: "register", Name: "n", Path: "/m/register", Err: syscall.EEXIST},
 		&binfmt.Error{Op: "list", Path: "/m", Err: binfmt.ErrNotMounted},
 	} {
-		assert.Equal(t, err, explain(err, host.Surroundings{}))
+		assert.Equal(t, err, explainOne(err, host.Surroundings{}, "register", "/m"))
 	}
-	assert.NoError(t, explain(nil, host.Surroundings{}))
-}
-
-func TestADryRunMountsNothing(t *testing.T) {
-	kerneltest.Need(t)
-	dir := t.TempDir()
-	undo, err := registrarFor(t, "--dry-run", "--mount", dir).mount(binfmt.New(dir))
-	require.NoError(t, err)
-	require.NoError(t, undo())
-	state, err := binfmt.New(dir).State()
-	require.NoError(t, err)
-	assert.Equal(t, binfmt.NotMounted, state)
+	assert.NoError(t, explain(nil, "register", "/m"))
 }
 
 func TestWhatWouldNotLastHasTheCommandsThatMakeItLast(t *testing.T) {
-	err := notLasting("binfmt", binfmt.New("/m"))
-	assert.ErrorIs(t, err, errNotLasting)
+	err := explainOne(install.ErrNotLasting, host.Surroundings{}, "binfmt", "/m")
+	assert.ErrorIs(t, err, install.ErrNotLasting)
 	hint := cli.Hint(err)
 	for _, part := range []string{"--pid=host … lets binfmt mount it", "mount -t binfmt_misc binfmt_misc " + binfmt.DefaultMount + ".", "mount -t binfmt_misc binfmt_misc /m in here, then binfmt"} {
 		assert.Contains(t, hint, part)

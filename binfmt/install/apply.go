@@ -1,0 +1,229 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
+)
+
+// An Outcome is what came of a decision.
+type Outcome struct {
+	Decision
+	Seen   *Seen // nil: no program was run
+	Undone bool  // the entry was taken back: its programs do not run
+	Err    error // the decision's, or why programs do not run
+}
+
+// ErrNotRun says that programs of an architecture do not run. Errors that wrap it
+// wrap what Seen.Err returned, too.
+var ErrNotRun = errors.New("does not run")
+
+// Outcomes returns the outcomes of decisions of which none is carried out.
+func Outcomes(decisions []Decision) []Outcome {
+	outcomes := make([]Outcome, len(decisions))
+	for i, d := range decisions {
+		outcomes[i] = Outcome{Decision: d, Err: d.Err}
+	}
+	return outcomes
+}
+
+// Install mounts binfmt_misc where it is not, locks it, and gathers facts,
+// decides and applies. Without facts in the result, nothing was changed. With
+// Request.DryRun nothing is changed in any case. What does not keep it from its
+// work is reported to warn.
+func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f *Facts, outcomes []Outcome, err error) {
+	f, err = gatherMachine(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What is wrong with the request whatever the instance holds.
+	early := *f
+	early.FixBinary = true
+	if _, err := Desired(&early, r); err != nil {
+		return nil, nil, err
+	}
+	for _, err := range Unfit(f, r) {
+		warn(err)
+	}
+	mount := f.mount
+	if r.DryRun {
+		mount = func(fs binfmt.FS, _ func(error)) (func() error, error) { return Attach(fs) }
+	}
+	unmount, err := mount(fs, warn)
+	if err != nil {
+		return f, nil, err
+	}
+	outcomes, err = f.install(ctx, fs, r, warn)
+	if outcomes == nil || r.DryRun {
+		// Nothing was changed, and so nothing is left behind.
+		err = errors.Join(err, unmount())
+	}
+	return f, outcomes, err
+}
+
+// install is Install in a mounted instance.
+func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) ([]Outcome, error) {
+	if !r.DryRun {
+		unlock, err := fs.Lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	change := func() ([]Outcome, error) {
+		if err := f.readInstance(ctx, fs, r, !r.DryRun); err != nil {
+			return nil, err
+		}
+		decisions, err := Decide(f, r)
+		if err != nil {
+			return nil, err
+		}
+		if r.DryRun {
+			return Outcomes(decisions), nil
+		}
+		return Apply(ctx, fs, f, decisions, r.NoProbe)
+	}
+	if served := f.served(); len(served) > 0 && r.Persistent != No && !r.DryRun {
+		return inMemory(served, warn, change)
+	}
+	return change()
+}
+
+// Apply carries decisions out: new entries are registered, programs are run
+// unless noProbe is set, and what does not run is undone. Without outcomes
+// nothing was changed. The caller has the instance locked.
+func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, noProbe bool) ([]Outcome, error) {
+	outcomes := Outcomes(decisions)
+	images, err := unpack(outcomes)
+	defer closeAll(images)
+	if err != nil {
+		return nil, err
+	}
+	var steps []binfmt.Step
+	for _, o := range outcomes {
+		if o.Action != binfmt.Skip {
+			steps = append(steps, o.Step)
+		}
+	}
+	staged, err := fs.Stage(steps)
+	if err != nil {
+		return nil, err
+	}
+	var undo []string
+	if !noProbe {
+		undo = f.tryAll(ctx, outcomes)
+	}
+	if ctx.Err() != nil {
+		return nil, errors.Join(fmt.Errorf("interrupted: %w", context.Cause(ctx)), staged.Rollback())
+	}
+	return outcomes, errors.Join(staged.Undo(undo), staged.Commit())
+}
+
+// tryAll runs a program of each architecture that has not been seen running with
+// its entry as it is, and returns the names of new entries whose programs do not.
+func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {
+	var archs []*elfmagic.Arch
+	for _, o := range outcomes {
+		seen := f.Seen[archName(o.Arch)] != nil && o.Action == binfmt.Keep
+		if o.Arch != nil && !seen && !o.Elsewhere() && o.Err == nil {
+			archs = append(archs, o.Arch)
+		}
+	}
+	f.run(ctx, archs, false)
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.Err != nil || o.Arch == nil {
+			continue
+		}
+		o.Seen = f.Seen[o.Arch.Name]
+		switch {
+		case o.Seen == nil || o.Seen.Runs:
+		case o.LeftTo != "":
+			o.Err = &worded{o.Reason + ", and does not run them", ErrLeftToOthers}
+		default:
+			o.Err = fmt.Errorf("%w: %w", ErrNotRun, o.Seen.Err())
+			if o.Action != binfmt.Keep {
+				o.Undone = true
+				undo = append(undo, o.Name)
+			}
+		}
+	}
+	return undo
+}
+
+func archName(arch *elfmagic.Arch) string {
+	if arch == nil {
+		return ""
+	}
+	return arch.Name
+}
+
+// unpack puts the embedded emulators of new entries into memory that will be
+// registered. They are to be open until then.
+func unpack(outcomes []Outcome) ([]*carry.Image, error) {
+	images := make([]*carry.Image, len(outcomes))
+	errs := make([]error, len(outcomes))
+	inParallel(len(outcomes), func(i int) {
+		o := &outcomes[i]
+		if o.Emulator == nil || o.Emulator.Embedded == "" || o.Action != binfmt.Add && o.Action != binfmt.Replace {
+			return
+		}
+		if images[i], errs[i] = o.Emulator.found.Carried.Open(""); errs[i] == nil {
+			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
+		}
+	})
+	return images, errors.Join(errs...)
+}
+
+func closeAll(images []*carry.Image) {
+	for _, i := range images {
+		if i != nil {
+			i.Close()
+		}
+	}
+}
+
+// Uninstall removes the entries of the request's architectures, or of all.
+func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes []Outcome, err error) {
+	detach, err := Attach(fs)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, detach()) }()
+	// Where nothing is mounted nothing is registered.
+	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
+		unlock, err := fs.Lock(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer unlock()
+	}
+	f = &Facts{}
+	if err := f.readEntries(fs); err != nil {
+		return nil, nil, err
+	}
+	decisions := DecideRemoval(f, r)
+	if r.DryRun || !f.Mounted {
+		return f, Outcomes(decisions), nil
+	}
+	outcomes, err = Apply(ctx, fs, f, decisions, true)
+	return f, outcomes, err
+}
+
+// served returns the paths of the emulators whose files a process serves.
+func (f *Facts) served() []string {
+	var paths []string
+	for arch, e := range f.Emulators {
+		if e.FUSE && e.Problem == "" && !slices.Contains(f.Native, arch) {
+			paths = append(paths, e.Path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}

@@ -1,0 +1,348 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// A Choice is yes, no, or left to what kernel and emulator can do.
+type Choice int
+
+const (
+	Auto Choice = iota
+	Yes
+	No
+)
+
+// A Request is what is asked for.
+type Request struct {
+	// Archs are the architectures that were named; empty: every one that is
+	// foreign and has an emulator.
+	Archs []*elfmagic.Arch
+
+	// Dirs are looked through for emulators instead of the usual directories.
+	// Prefix and Suffix surround the names of their files, Prefix those of
+	// entries, too. Without a Suffix "-static" and none are tried.
+	Dirs   []string
+	Prefix string
+	Suffix *string
+
+	Persistent    Choice // flag F, Linux 4.8
+	PreserveArgv0 Choice // flag P, Linux 5.12 and QEMU 6.0
+	Credentials   bool   // flag C
+
+	// IgnoreFamily counts nothing as native but this program's own architecture.
+	IgnoreFamily bool
+
+	Reset   bool // remove every entry named qemu-*, and register anew
+	Force   bool // register native architectures, and in front of others' entries
+	NoProbe bool // do not run a program of each architecture
+	DryRun  bool // change nothing
+}
+
+// A Decision is what is to be done with an architecture's entry, or, without an
+// architecture, with another one.
+type Decision struct {
+	binfmt.Step
+	Arch     *elfmagic.Arch
+	Emulator *Emulator
+
+	// LeftTo is the name of somebody else's entry that is for the same programs.
+	LeftTo string
+
+	// Err says why something that was asked for is not done.
+	Err error
+}
+
+// Elsewhere reports whether the emulator is not here: without the F flag the
+// kernel looks it up in the container, or chroot, of each program.
+func (d *Decision) Elsewhere() bool { return d.Emulator != nil && d.Emulator.Host == "" }
+
+// Errors of decisions.
+var (
+	// ErrNative: an entry would capture the host's own programs.
+	ErrNative = errors.New("native to this host: an entry for it would capture the host's own programs")
+	// ErrLeftToOthers: somebody else's entry is for the same programs.
+	ErrLeftToOthers = errors.New("left to others")
+	// ErrNameTaken: an entry of this name is for other files.
+	ErrNameTaken = errors.New("name taken")
+	// ErrItself: the emulator is a program of the architecture that it emulates.
+	ErrItself = errors.New("is itself a program for")
+	// ErrNoEntry: the architecture has none.
+	ErrNoEntry = errors.New("no entry")
+	// ErrNoEmulator: none was found for any architecture.
+	ErrNoEmulator = errors.New("no emulator found")
+	// ErrNeedsFixBinary: embedded emulators cannot be registered without F.
+	ErrNeedsFixBinary = errors.New("embedded emulators require the flag F: Linux 4.8")
+)
+
+// worded is an error with words of its own.
+type worded struct {
+	text string
+	is   error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.is }
+
+// Decide returns a decision for each architecture that the request is about, in
+// the order of the request or of elfmagic.Archs, then the removals of other
+// entries. An error says why nothing can be done at all.
+func Decide(f *Facts, r Request) ([]Decision, error) {
+	decisions, err := Desired(f, r)
+	if err != nil {
+		return nil, err
+	}
+	current := f.Current()
+	decisions, left := leaveToOthers(r, decisions, current)
+
+	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
+	var wanted []binfmt.Entry
+	for i := range decisions {
+		d := &decisions[i]
+		d.Desired = asHeld(d.Desired, current)
+		wanted = append(wanted, d.Desired)
+		if reason := stale(f, r, d, current); reason != "" {
+			plan.Stale[d.Name] = reason
+		}
+	}
+	if r.Reset {
+		for _, e := range current {
+			if isPeerName(e.Name) && !slices.ContainsFunc(left, func(d Decision) bool { return d.Name == e.Name }) {
+				plan.Remove = append(plan.Remove, e.Name)
+			}
+			plan.Stale[e.Name] = "--reset"
+		}
+	}
+	var removals []Decision
+	for _, step := range binfmt.Plan(wanted, current, plan) {
+		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == step.Name })
+		if i < 0 {
+			removals = append(removals, Decision{Step: step})
+			continue
+		}
+		decisions[i].Step = step
+		if step.Action == binfmt.Skip {
+			decisions[i].Err = &worded{"not registered: " + step.Reason, ErrNameTaken}
+		}
+	}
+	// All in the order of the request.
+	all := append(decisions, left...)
+	slices.SortStableFunc(all, func(a, b Decision) int { return order(r, a.Arch) - order(r, b.Arch) })
+	return append(all, removals...), nil
+}
+
+func order(r Request, arch *elfmagic.Arch) int {
+	archs := r.Archs
+	if len(archs) == 0 {
+		archs = elfmagic.Archs()
+	}
+	return slices.Index(archs, arch)
+}
+
+// Desired returns the entries that shall be there, whatever is there now.
+func Desired(f *Facts, r Request) ([]Decision, error) {
+	archs := r.Archs
+	if len(archs) == 0 {
+		archs = elfmagic.Archs()
+	}
+	fixBinary := f.FixBinary && r.Persistent != No
+	if r.Persistent == Yes && !f.FixBinary {
+		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
+	}
+	var list []Decision
+	var errs, dynamic []error
+	var missing error
+	for _, arch := range archs {
+		e := f.Emulators[arch.Name]
+		named := len(r.Archs) > 0
+		switch {
+		case f.IsNative(arch) && named && !r.Force:
+			errs = append(errs, &worded{fmt.Sprintf("%s is %v", arch, ErrNative), ErrNative})
+		case f.IsNative(arch) && !named, e == nil:
+		case e.Problem == "" && e.Host == arch.Name:
+			errs = append(errs, &worded{fmt.Sprintf("%s: %s %v %s", arch, e.Path, ErrItself, arch), ErrItself})
+		case e.Problem == Missing && r.Persistent == No:
+			list = append(list, Decision{Arch: arch, Emulator: elsewhere(r, arch)})
+		case e.Problem == Missing && !named:
+			missing = e.Err()
+		case e.Problem == Dynamic && !named:
+			dynamic = append(dynamic, e.Err())
+		case e.Problem != "":
+			errs = append(errs, e.Err())
+		case e.Embedded != "" && !fixBinary:
+			return nil, ErrNeedsFixBinary
+		default:
+			list = append(list, Decision{Arch: arch, Emulator: e})
+		}
+	}
+	if len(errs) == 0 && len(list) == 0 {
+		if errs = dynamic; len(dynamic) == 0 {
+			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(r.SearchDirs(), ":")), errors.Join(ErrNoEmulator, missing)}}
+		}
+	}
+	for i := range list {
+		d := &list[i]
+		d.Desired = entry(f, r, d, fixBinary)
+		d.Name = d.Desired.Name
+		if err := d.Desired.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return list, errors.Join(errs...)
+}
+
+// Unfit returns why emulators that nobody named are passed over although they are
+// there: they are not static.
+func Unfit(f *Facts, r Request) []error {
+	var errs []error
+	for _, arch := range elfmagic.Archs() {
+		if e := f.Emulators[arch.Name]; len(r.Archs) == 0 && e != nil && e.Problem == Dynamic && !f.IsNative(arch) {
+			errs = append(errs, e.Err())
+		}
+	}
+	return errs
+}
+
+// entry returns an architecture's entry.
+func entry(f *Facts, r Request, d *Decision, fixBinary bool) binfmt.Entry {
+	var flags binfmt.Flags
+	passes := (&emulator.Emulator{Version: d.Emulator.Version}).PassesArgv0()
+	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && passes {
+		flags |= binfmt.PreserveArgv0
+	}
+	if r.Credentials {
+		flags |= binfmt.OpenBinary | binfmt.Credentials
+	}
+	if fixBinary {
+		flags |= binfmt.FixBinary
+	}
+	e := binfmt.Entry{Name: EntryName(r.Prefix, d.Arch), Pattern: d.Arch.Pattern(), Interpreter: d.Emulator.Path, Flags: flags}
+	if d.Emulator.Embedded != "" {
+		e.Interpreter = descriptors + "3" // or another, which is known once it is open
+	}
+	return e
+}
+
+// elsewhere stands for an emulator that is not here.
+func elsewhere(r Request, arch *elfmagic.Arch) *Emulator {
+	dir, suffix := "/usr/bin", "-static"
+	if len(r.Dirs) > 0 {
+		dir = r.Dirs[0]
+	}
+	if r.Suffix != nil {
+		suffix = *r.Suffix
+	}
+	return &Emulator{Path: filepath.Join(dir, r.Prefix+"qemu-"+arch.Name+suffix)}
+}
+
+// asHeld returns an entry with the descriptor by which the current one of its
+// name was registered, if that was: whether it holds the embedded emulator is seen
+// when a program runs.
+func asHeld(desired binfmt.Entry, current []binfmt.Entry) binfmt.Entry {
+	for _, c := range current {
+		if IsDescriptor(desired.Interpreter) && c.Name == desired.Name && IsDescriptor(c.Interpreter) {
+			desired.Interpreter = c.Interpreter
+		}
+	}
+	return desired
+}
+
+// leaveToOthers parts the decisions from those whose programs an entry of
+// somebody else's is for already.
+func leaveToOthers(r Request, decisions []Decision, current []binfmt.Entry) (ours, left []Decision) {
+	if r.Force {
+		return decisions, nil
+	}
+	if r.Reset {
+		current = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
+	}
+	for _, d := range decisions {
+		others := slices.DeleteFunc(binfmt.Catching(current, d.Arch.Heads()), func(e binfmt.Entry) bool {
+			return e.Name == d.Name || e.Final() == d.Name
+		})
+		if len(others) == 0 {
+			ours = append(ours, d)
+			continue
+		}
+		other := others[0]
+		d.Action, d.LeftTo = binfmt.Skip, other.Name
+		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", other.Name, other.Interpreter)
+		if len(r.Archs) > 0 {
+			d.Err = &worded{"not registered: " + d.Reason, ErrLeftToOthers}
+		}
+		left = append(left, d)
+	}
+	return ours, left
+}
+
+// stale says why an entry is to be replaced although it reads as it is wanted: it
+// holds another file than the one that is on disk now.
+func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
+	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
+	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec
+		return ""
+	}
+	if r.NoProbe || r.DryRun {
+		if d.Emulator.Changed.After(current[i].Registered) {
+			return "the emulator's file changed after it was registered"
+		}
+		return ""
+	}
+	if seen := f.Seen[d.Arch.Name]; seen != nil && seen.Holds != nil && !seen.Holds.Current {
+		version := seen.Holds.Version
+		if version == "" {
+			version = "unknown"
+		}
+		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), version)
+	}
+	return ""
+}
+
+// isPeerName reports whether --reset removes entries of this name: what the
+// multiarch image's --reset does.
+func isPeerName(name string) bool { return strings.HasPrefix(name, "qemu-") }
+
+// DecideRemoval returns what is to be done to remove the entries of the request's
+// architectures, or of all. An entry that only has the name of one, and is for
+// other files, stays.
+func DecideRemoval(f *Facts, r Request) []Decision {
+	archs := r.Archs
+	if len(archs) == 0 {
+		archs = elfmagic.Archs()
+	}
+	var decisions, temporary []Decision
+	for _, arch := range archs {
+		name := EntryName(r.Prefix, arch)
+		i := slices.IndexFunc(f.Entries, func(l Listed) bool { return l.Name == name })
+		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}
+		switch {
+		case i < 0 && len(r.Archs) > 0:
+			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
+			decisions = append(decisions, d)
+		case i < 0:
+		case !IsOwn(f.Entries[i].Entry, r.Prefix, arch):
+			d.Current, d.Action, d.Reason = f.Entries[i].Entry, binfmt.Skip, "it is not for "+arch.Name+" programs"
+			if len(r.Archs) > 0 {
+				d.Err = &worded{"not removed: " + d.Reason, ErrNameTaken}
+			}
+			decisions = append(decisions, d)
+		default:
+			d.Current = f.Entries[i].Entry
+			decisions = append(decisions, d)
+		}
+		for _, l := range f.Entries {
+			if l.Temporary() && IsOwn(l.Entry, r.Prefix, arch) {
+				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: l.Name, Current: l.Entry, Reason: "not wanted"}})
+			}
+		}
+	}
+	return append(decisions, temporary...)
+}

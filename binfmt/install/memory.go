@@ -1,0 +1,86 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.
+const fuseMagic = 0x65735546
+
+// onFUSE reports whether a process serves the file, as fuse-overlayfs does for
+// containers of Docker and Podman. With the F flag the kernel holds a file open,
+// but opens it anew for each program: a file that has been deleted, with its
+// image, is not to be opened by way of that process.
+func onFUSE(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && uint32(st.Type) == fuseMagic
+}
+
+// ErrOnFUSE says, as a warning, that emulators could not be kept in memory:
+// programs run as long as what serves the files is there.
+var ErrOnFUSE = errors.New("the emulators are on a FUSE file system, and cannot be kept in memory")
+
+// inMemory calls f on a thread that sees copies of the emulators in their
+// places, which are in memory: what the kernel opens then, it keeps, whatever
+// becomes of the files. If that fails, f is called without, and warn is told.
+func inMemory[T any](paths []string, warn func(error), f func() (T, error)) (result T, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// The thread has a mount namespace of its own for good: it is not
+		// unlocked, and so ends with this goroutine.
+		runtime.LockOSThread()
+		if err := copies(paths); err != nil {
+			warn(fmt.Errorf("%w: %w", ErrOnFUSE, err))
+		}
+		result, err = f()
+	}()
+	<-done
+	return result, err
+}
+
+// copies puts copies of the emulators into their places, for this thread.
+func copies(paths []string) error {
+	sources := make([]*os.File, len(paths))
+	for i, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		sources[i] = f
+	}
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("cannot make a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	var hidden []string
+	for i, path := range paths {
+		dir := filepath.Dir(path)
+		if !slices.Contains(hidden, dir) {
+			if err := unix.Mount("emulators", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+				return fmt.Errorf("cannot mount a tmpfs on %s: %w", dir, err)
+			}
+			hidden = append(hidden, dir)
+		}
+		copied, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(copied, sources[i])
+		if err = errors.Join(err, copied.Close()); err != nil {
+			return fmt.Errorf("cannot copy %s: %w", path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/projectcalico/go-build/binfmt"
+)
+
+// clockTick is how much older than it is an inode may look: its time is that of
+// the kernel's last tick, at most 10 ms ago.
+const clockTick = 20 * time.Millisecond
+
+// ErrNotLasting says that entries would be gone with this container.
+var ErrNotLasting = errors.New("the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
+
+// ErrPrivate says, as a warning, that entries belong to a user namespace.
+var ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
+
+func nothing() error { return nil }
+
+// fresh mounts binfmt_misc where it is not, and reports whether it did, and
+// whether that made a new instance: one that nobody else has mounted.
+func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return false, false, err
+	}
+	before := time.Now().Add(-clockTick)
+	if mounted, err = fs.Mount(); err != nil || !mounted {
+		return false, false, err
+	}
+	made, err := fs.Made()
+	if err != nil {
+		return false, false, errors.Join(err, fs.Unmount())
+	}
+	return true, !made.Before(before), nil
+}
+
+// mount mounts binfmt_misc where it is not, so that what is registered outlives
+// this process, or says that it would not. Entries live in an instance, which
+// lives until its last unmount: in a container, on a host that has not mounted
+// it, that is when the container exits. The returned function undoes it.
+func (f *Facts) mount(fs binfmt.FS, warn func(error)) (undo func() error, err error) {
+	mounted, isNew, err := fresh(fs)
+	s := f.Surroundings
+	switch {
+	case err != nil || !mounted:
+		return nothing, err
+	case !isNew: // it is the host's, too
+	case s.InitialPID && s.OfInit:
+	case !s.InitialUser:
+		warn(ErrPrivate)
+	case s.InitialPID:
+		if err := fs.Unmount(); err != nil {
+			return nothing, err
+		}
+		return f.mountOnHost(fs)
+	default:
+		return nothing, errors.Join(ErrNotLasting, fs.Unmount())
+	}
+	return fs.Unmount, nil
+}
+
+// Attach mounts binfmt_misc to read it, where it is not mounted: in a container
+// that shows the host's, if the host has it. Where nobody has, or where that may
+// not be done, there is nothing to read. The returned function undoes it.
+func Attach(fs binfmt.FS) (detach func() error, err error) {
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return nothing, err
+	}
+	switch mounted, isNew, err := fresh(fs); {
+	case err != nil || !mounted:
+		return nothing, nil
+	case isNew:
+		return nothing, fs.Unmount()
+	}
+	return fs.Unmount, nil
+}
+
+// mountOnHost mounts binfmt_misc in the host's mount namespace, where it stays,
+// and here.
+func (f *Facts) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
+	onHost := binfmt.New("")
+	there, err := false, errors.New("the mount namespace of process 1 may not be looked at (CAP_SYS_PTRACE)")
+	init := f.Surroundings.Init
+	if init != "" {
+		there, err = onHost.MountIn(init)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w, and it cannot be mounted for the host: %w", ErrNotLasting, err)
+	}
+	undo = func() error {
+		if there {
+			return onHost.UnmountIn(init)
+		}
+		return nil
+	}
+	here, err := fs.Mount()
+	if err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return func() error {
+		if here {
+			return errors.Join(fs.Unmount(), undo())
+		}
+		return undo()
+	}, nil
+}

@@ -1,0 +1,117 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+)
+
+// Seen is what came of running a program of an architecture.
+type Seen struct {
+	Runs    bool   `json:"runs"`
+	Failure string `json:"failure,omitempty"` // why it did not run
+	Holds   *Held  `json:"holds,omitempty"`
+
+	err error
+}
+
+// Err returns why the program did not run, or nil. It wraps the errno of execve,
+// if that failed.
+func (s *Seen) Err() error {
+	if s.err == nil && !s.Runs {
+		return errors.New(s.Failure)
+	}
+	return s.err
+}
+
+// Held is the file that the kernel runs for an entry: with the F flag it is the
+// one that was there when the entry was registered.
+type Held struct {
+	Path    string `json:"path"`
+	Deleted bool   `json:"deleted"`
+	Version string `json:"version,omitempty"`
+
+	// Current says whether it has the same content as the emulator that would be
+	// registered now.
+	Current bool `json:"current"`
+
+	// Digest is of the content, as OCI has digests, where it was asked for.
+	Digest string `json:"digest,omitempty"`
+}
+
+// look runs a program of the architecture and notes whether it ran, and by which
+// interpreter. The emulator is the one that would be registered; where that is not
+// known, the file at the path of the entry's interpreter is compared.
+func look(ctx context.Context, arch *elfmagic.Arch, e *Emulator, interpreter string, digest bool) *Seen {
+	var s Seen
+	program, err := tinyelf.Program(arch)
+	if err == nil {
+		err = tinyelf.Run(ctx, program, func(p tinyelf.Process) { s.Holds = holding(p, arch, e, interpreter, digest) })
+	}
+	if s.Runs, s.err = err == nil, err; err != nil {
+		s.Failure = err.Error()
+	}
+	return &s
+}
+
+// holding looks at the file that the kernel executes for a running program; nil
+// if that is the program itself, or cannot be seen.
+func holding(p tinyelf.Process, arch *elfmagic.Arch, e *Emulator, interpreter string, digest bool) *Held {
+	if native, err := p.Native(); err != nil || native {
+		return nil
+	}
+	link, err := os.Readlink(p.Exe())
+	if err != nil {
+		return nil
+	}
+	var h Held
+	h.Path, h.Deleted = strings.CutSuffix(link, " (deleted)")
+	f, err := os.Open(p.Exe())
+	if err != nil {
+		return &h
+	}
+	defer f.Close()
+	// A file that was deleted below an overlay has no other sign of it.
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0 {
+		h.Deleted = true
+	}
+	h.Version = emulator.ReadVersion(arch, f)
+	// What cannot be compared is not known to be current.
+	switch {
+	case e != nil && e.Embedded != "" && e.found != nil:
+		h.Current = e.found.Carried.Is(f) == nil
+	case e != nil && e.Path != "":
+		h.Current, _ = file.Same(f, e.Path)
+	case !IsDescriptor(interpreter):
+		h.Current, _ = file.Same(f, interpreter)
+	}
+	if digest {
+		h.Digest, _ = file.Digest(f)
+	}
+	return &h
+}
+
+// inParallel calls f for 0 to n-1, some at a time.
+func inParallel(n int, f func(i int)) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	for i := range n {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	wait.Wait()
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// worded returns what went wrong with one architecture in words of this command,
+// and what to do about it.
+func worded(err error, uninstalling bool) (error, string) {
+	switch {
+	case errors.Is(err, install.ErrLeftToOthers):
+		return err, "--force registers in front of it"
+	case errors.Is(err, install.ErrNameTaken) && uninstalling:
+		return err, "another program made it: remove it with that"
+	case errors.Is(err, install.ErrNameTaken):
+		return err, "--force replaces the entry"
+	case errors.Is(err, install.ErrNoEntry):
+		return err, "--status shows what is registered"
+	case errors.Is(err, syscall.ENOEXEC):
+		return errors.New("does not run: the kernel knows no entry for it"), "register it, or see with --status whether its entry is disabled"
+	case errors.Is(err, syscall.ENOENT):
+		return errors.New("does not run: the entry's interpreter is missing"), "the entry has no F flag, or another instance of binfmt_misc is in use: register it again"
+	case errors.Is(err, syscall.ELOOP):
+		return errors.New("does not run: the entry's interpreter is itself taken by an entry"), "remove the entry that is for this host's own programs"
+	}
+	return err, "run the emulator by hand to see why; --qemu-path names others"
+}
+
+// explain adds to each error what causes it here, and what to do about that.
+func explain(err error, name, mount string) error {
+	if err == nil {
+		return nil
+	}
+	surroundings, aroundErr := host.LookAround("/proc")
+	var errs []error
+	for _, err := range cli.Split(err) {
+		if aroundErr != nil && err.Error() == aroundErr.Error() {
+			err = cli.WithHint(err, "mount -t proc proc /proc")
+		}
+		errs = append(errs, explainOne(err, surroundings, name, mount))
+	}
+	return errors.Join(errs...)
+}
+
+func explainOne(err error, s host.Surroundings, name, mount string) error {
+	var unsupported *binfmt.UnsupportedError
+	hint := ""
+	switch {
+	case errors.Is(err, host.ErrEmulated):
+		hint = "use the register, or the image, that is built for the host's architecture"
+	case errors.Is(err, install.ErrNative):
+		hint = "leave it out; --force registers it all the same"
+	case errors.Is(err, install.ErrItself):
+		hint = "the kernel would run the emulator by itself, without end, and every program of the host with it"
+	case errors.Is(err, install.ErrNeedsFixBinary):
+		hint = "--qemu-path names a directory with others"
+	case errors.As(err, &unsupported):
+		return cli.WithHint(fmt.Errorf("--persistent yes: %w", err), "register without it (--persistent auto), and have the emulator at the same path in each container")
+	case errors.Is(err, install.ErrOnFUSE):
+		hint = "programs run as long as the image, and what serves its files, is there"
+	case errors.Is(err, install.ErrNotLasting) && s.InitialPID:
+		hint = fmt.Sprintf("docker run --privileged --pid=host … can, or at least --cap-add SYS_PTRACE --cap-add SYS_CHROOT; or on the host, once: mount -t binfmt_misc binfmt_misc %s", binfmt.DefaultMount)
+	case errors.Is(err, install.ErrNotLasting):
+		hint = fmt.Sprintf("docker run --privileged --pid=host … lets %s mount it for the host; or on the host, once: mount -t binfmt_misc binfmt_misc %s. To have it in this container only: mount -t binfmt_misc binfmt_misc %s in here, then %s",
+			name, binfmt.DefaultMount, mount, name)
+	default:
+		hint = deniedHint(err, s)
+	}
+	if hint == "" {
+		return err
+	}
+	return cli.WithHint(err, "%s", hint)
+}
+
+// deniedHint says what in these surroundings makes the kernel deny something, and
+// what to do about it. An error has one cause at a time: when that is gone, the
+// next one shows.
+func deniedHint(err error, s host.Surroundings) string {
+	var failed *binfmt.Error
+	if !errors.As(err, &failed) || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
+		return ""
+	}
+	if failed.Op == "register" && failed.Written() {
+		return "" // it is about the interpreter
+	}
+	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+	switch {
+	case !s.SysAdmin && !s.InitialUser:
+		return "it takes CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
+	case !s.SysAdmin:
+		return "it takes CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least
+	case !s.InitialUser && s.Seccomp:
+		return "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"
+	case !s.InitialUser:
+		return "this is a user namespace (rootless container, or userns-remap): the host's entries are its root's to make; entries of its own it can have since Linux 6.7"
+	case s.SELinux != "":
+		return fmt.Sprintf("SELinux confines this process (%s): docker run --security-opt label=disable", s.SELinux)
+	case s.AppArmor != "":
+		return fmt.Sprintf("AppArmor confines this process (%s): docker run --security-opt apparmor=unconfined", s.AppArmor)
+	case s.Seccomp:
+		return "a seccomp profile denies it: docker run --security-opt seccomp=unconfined"
+	}
+	return ""
+}
