@@ -9,7 +9,6 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // A Choice is yes, no, or left to what kernel and emulator can do.
@@ -185,7 +184,7 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	}
 	if len(errs) == 0 && len(list) == 0 {
 		if errs = dynamic; len(dynamic) == 0 {
-			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(r.SearchDirs(), ":")), errors.Join(ErrNoEmulator, missing)}}
+			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(ErrNoEmulator, missing)}}
 		}
 	}
 	for i := range list {
@@ -214,8 +213,7 @@ func Unfit(f *Facts, r Request) []error {
 // entry returns an architecture's entry.
 func entry(f *Facts, r Request, d *Decision, fixBinary bool) binfmt.Entry {
 	var flags binfmt.Flags
-	passes := (&emulator.Emulator{Version: d.Emulator.Version}).PassesArgv0()
-	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && passes {
+	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && d.Emulator.PassesArgv0 {
 		flags |= binfmt.PreserveArgv0
 	}
 	if r.Credentials {
@@ -345,4 +343,25 @@ func DecideRemoval(f *Facts, r Request) []Decision {
 		}
 	}
 	return append(decisions, temporary...)
+}
+
+// An Outcome is what came of a decision.
+type Outcome struct {
+	Decision
+	Seen   *Seen // nil: no program was run
+	Undone bool  // the entry was taken back: its programs do not run
+	Err    error // the decision's, or why programs do not run
+}
+
+// ErrNotRun says that programs of an architecture do not run. Errors that wrap it
+// wrap what Seen.Err returned, too.
+var ErrNotRun = errors.New("does not run")
+
+// Outcomes returns the outcomes of decisions of which none is carried out.
+func Outcomes(decisions []Decision) []Outcome {
+	outcomes := make([]Outcome, len(decisions))
+	for i, d := range decisions {
+		outcomes[i] = Outcome{Decision: d, Err: d.Err}
+	}
+	return outcomes
 }

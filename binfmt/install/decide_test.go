@@ -2,7 +2,6 @@ package install
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // entryOf is one that others made.
@@ -36,11 +34,11 @@ func own(t testing.TB, name string) binfmt.Entry {
 func newFacts(entries []binfmt.Entry, archs ...string) *Facts {
 	f := &Facts{
 		Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, FixBinary: true, PreserveArgv0: true,
-		Native: []string{"x86_64", "i386"}, Mounted: true, Emulators: map[string]*Emulator{},
+		Searched: []string{"/a", "/b"}, Native: []string{"x86_64", "i386"}, Mounted: true, Emulators: map[string]*Emulator{},
 		Surroundings: host.Surroundings{SysAdmin: true, InitialUser: true, InitialPID: true, OfInit: true},
 	}
 	for _, name := range archs {
-		f.Emulators[name] = &Emulator{Path: "/usr/bin/qemu-" + name, Host: "x86_64", Version: "10.0.2", Changed: time.Unix(500, 0)}
+		f.Emulators[name] = &Emulator{Path: "/usr/bin/qemu-" + name, Host: "x86_64", Version: "10.0.2", PassesArgv0: true, Changed: time.Unix(500, 0)}
 	}
 	for _, e := range entries {
 		f.Entries = append(f.Entries, Listed{e})
@@ -134,7 +132,7 @@ func TestDecide(t *testing.T) {
 		{name: "dynamic, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Dynamic, Message: "not static"} }), want: []string{"add qemu-s390x: not registered"}},
 		{name: "dynamic only", facts: change(newFacts(nil), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Dynamic, Message: "not static"} }), err: "not static"},
 		{name: "corrupt, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: OtherProblem, Message: "corrupt"} }), err: "corrupt"},
-		{name: "none at all", facts: newFacts(nil), opts: func(r *Request) { r.Dirs = []string{"/a", "/b"} }, err: "no emulator found in /a:/b"},
+		{name: "none at all", facts: newFacts(nil), err: "no emulator found in /a:/b"},
 		{name: "an old kernel, F asked for", facts: change(both(), func(f *Facts) { f.Kernel, f.FixBinary = binfmt.KernelVersion{Major: 4, Minor: 4}, false }), opts: func(r *Request) { r.Persistent = Yes }, err: "Linux 4.4 does not have flag F: it came with 4.8"},
 		{name: "an old kernel, embedded emulators", facts: change(both(), func(f *Facts) { f.FixBinary = false; f.Emulators["s390x"].Embedded = "sha256:0" }), err: ErrNeedsFixBinary.Error()},
 		{name: "a relative interpreter", facts: change(both(), func(f *Facts) { f.Emulators["s390x"].Path = "relative" }), err: `entry "qemu-s390x": interpreter "relative" is not an absolute path`},
@@ -163,12 +161,8 @@ func TestErrorsOfDecisionsSayWhatKindTheyAre(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNative)
 	_, err = Decide(newFacts(nil), request(t))
 	assert.ErrorIs(t, err, ErrNoEmulator)
-	missing := &emulator.Error{Arch: lookup(t, "arm64"), Err: emulator.ErrMissing}
-	f := newFacts(nil)
-	f.Emulators["aarch64"] = newEmulator(nil, missing)
-	_, err = Decide(f, request(t))
-	assert.ErrorIs(t, err, emulator.ErrMissing, "why one of them was not found")
 	var unsupported *binfmt.UnsupportedError
+	f := newFacts(nil)
 	f.FixBinary, f.Kernel = false, binfmt.KernelVersion{Major: 3, Minor: 10}
 	_, err = Decide(f, Request{Persistent: Yes})
 	assert.ErrorAs(t, err, &unsupported)
@@ -179,20 +173,21 @@ func TestErrorsOfDecisionsSayWhatKindTheyAre(t *testing.T) {
 }
 
 func TestFlagsOfEntriesFollowFromOptionsKernelAndEmulator(t *testing.T) {
-	const old, new = "5.2.0 (Debian 1:5.2)", "7.2.0"
+	const old, new = false, true // emulators
 	for _, test := range []struct {
-		r              Request
-		fix, argv0     bool
-		version, flags string
+		r          Request
+		fix, argv0 bool
+		passes     bool
+		flags      string
 	}{
 		{Request{}, true, true, new, "PF"},
 		{Request{}, true, true, old, "F"},
-		{Request{}, true, true, "", "F"},
+		{Request{}, true, true, old, "F"},
 		{Request{}, true, false, new, "F"},
 		{Request{}, false, true, new, "P"},
 		{Request{}, false, false, new, ""},
 		{Request{PreserveArgv0: Yes}, false, false, old, "P"},
-		{Request{PreserveArgv0: Yes}, true, true, "", "PF"},
+		{Request{PreserveArgv0: Yes}, true, true, old, "PF"},
 		{Request{PreserveArgv0: No}, true, true, new, "F"},
 		{Request{Credentials: true}, true, true, new, "POCF"},
 		{Request{Credentials: true, PreserveArgv0: No}, true, true, new, "OCF"},
@@ -201,7 +196,7 @@ func TestFlagsOfEntriesFollowFromOptionsKernelAndEmulator(t *testing.T) {
 		{Request{Persistent: No}, true, true, new, "P"},
 	} {
 		f := newFacts(nil, "aarch64")
-		f.FixBinary, f.PreserveArgv0, f.Emulators["aarch64"].Version = test.fix, test.argv0, test.version
+		f.FixBinary, f.PreserveArgv0, f.Emulators["aarch64"].PassesArgv0 = test.fix, test.argv0, test.passes
 		for _, prefix := range []string{"", "my-"} {
 			test.r.Prefix = prefix
 			d, err := Desired(f, test.r)
@@ -213,28 +208,6 @@ func TestFlagsOfEntriesFollowFromOptionsKernelAndEmulator(t *testing.T) {
 			assert.True(t, lookup(t, "arm64").Pattern().Equal(d[0].Desired.Pattern))
 		}
 	}
-}
-
-func TestEmulatorsAreSearchedForAsTheRequestSays(t *testing.T) {
-	search := (&Request{}).search()
-	assert.Equal(t, emulator.DefaultDirs(), search.Dirs)
-	assert.Nil(t, search.Suffix)
-	assert.Empty(t, search.Prefix)
-	for _, persistent := range []Choice{Auto, Yes} {
-		r := Request{Persistent: persistent}
-		assert.True(t, r.search().Static)
-	}
-	odd, none := "-odd", ""
-	r := Request{Persistent: No, Dirs: []string{"/opt/qemu"}, Suffix: &odd, Prefix: "my-"}
-	search = r.search()
-	assert.Equal(t, []string{"/opt/qemu"}, search.Dirs)
-	assert.False(t, search.Static, "it need not bring its libraries with it")
-	assert.Equal(t, "-odd", *search.Suffix)
-	assert.Equal(t, "my-", search.Prefix)
-	arm64 := lookup(t, "arm64")
-	assert.Equal(t, "/opt/qemu/my-qemu-aarch64-odd", elsewhere(r, arm64).Path)
-	assert.Equal(t, "/usr/bin/qemu-aarch64-static", elsewhere(Request{}, arm64).Path)
-	assert.Equal(t, "/usr/bin/qemu-aarch64", elsewhere(Request{Suffix: &none}, arm64).Path)
 }
 
 func TestAnEntryIsTheArchitecturesByItsNameAndByItsPattern(t *testing.T) {
@@ -389,23 +362,4 @@ func TestListedEntriesAreReadBack(t *testing.T) {
 	var l Listed
 	assert.Error(t, json.Unmarshal([]byte(`{"name": "x", "status": "offset 0"}`), &l))
 	assert.Error(t, json.Unmarshal([]byte(`[]`), &l))
-}
-
-func TestInParallelCallsForEachOnce(t *testing.T) {
-	for _, n := range []int{0, 1, 100} {
-		calls := make([]int, n)
-		inParallel(n, func(i int) { calls[i]++ })
-		for i := range calls {
-			assert.Equal(t, 1, calls[i])
-		}
-	}
-}
-
-func TestUnfitEmulatorsAreThoseThatNobodyNamed(t *testing.T) {
-	f := newFacts(nil, "aarch64", "s390x")
-	f.Emulators["s390x"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "s390x"), Err: emulator.ErrDynamic})
-	f.Emulators["i386"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "i386"), Err: emulator.ErrDynamic})
-	assert.Len(t, Unfit(f, Request{}), 1)
-	assert.ErrorIs(t, errors.Join(Unfit(f, Request{})...), emulator.ErrDynamic)
-	assert.Empty(t, Unfit(f, request(t, "s390x")))
 }

@@ -1,20 +1,15 @@
 package install
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // Facts are what decisions depend on. Architectures have QEMU's names.
@@ -27,6 +22,7 @@ type Facts struct {
 
 	// Emulators has what was found for each architecture that was looked for.
 	Emulators map[string]*Emulator `json:"emulators"`
+	Searched  []string             `json:"searched"` // directories
 
 	Mount   string   `json:"mount"`   // directory of the instance
 	Mounted bool     `json:"mounted"` // binfmt_misc is mounted there
@@ -95,8 +91,11 @@ type Emulator struct {
 	Problem string `json:"problem,omitempty"`
 	Message string `json:"message,omitempty"`
 
+	// PassesArgv0: it understands entries with the P flag.
+	PassesArgv0 bool `json:"passesArgv0"`
+
 	err   error
-	found *emulator.Emulator
+	found any // *emulator.Emulator, where it was found here
 }
 
 // Err returns the problem as an error, or nil.
@@ -109,28 +108,43 @@ func (e *Emulator) Err() error {
 
 // Name says which emulator it is: its path, or the beginning of its digest.
 func (e *Emulator) Name() string {
-	if e.found != nil {
-		return e.found.Name()
+	if digest, ok := strings.CutPrefix(e.Embedded, "sha256:"); ok {
+		return "carried (" + digest[:min(12, len(digest))] + ")"
 	}
 	return e.Path
 }
 
-func newEmulator(found *emulator.Emulator, err error) *Emulator {
-	switch {
-	case errors.Is(err, emulator.ErrMissing):
-		return &Emulator{Problem: Missing, Message: err.Error(), err: err}
-	case errors.Is(err, emulator.ErrDynamic):
-		return &Emulator{Problem: Dynamic, Message: err.Error(), err: err}
-	case err != nil:
-		return &Emulator{Problem: OtherProblem, Message: err.Error(), err: err}
+// Seen is what came of running a program of an architecture.
+type Seen struct {
+	Runs    bool   `json:"runs"`
+	Failure string `json:"failure,omitempty"` // why it did not run
+	Holds   *Held  `json:"holds,omitempty"`
+
+	err error
+}
+
+// Err returns why the program did not run, or nil. It wraps the errno of execve,
+// if that failed.
+func (s *Seen) Err() error {
+	if s.err == nil && !s.Runs {
+		return errors.New(s.Failure)
 	}
-	e := &Emulator{Path: found.Path, Host: found.Host.Name, Version: found.Version, Changed: found.Changed, found: found}
-	if found.Carried != nil {
-		e.Embedded = found.Carried.Digest()
-	} else {
-		e.FUSE = onFUSE(found.Path)
-	}
-	return e
+	return s.err
+}
+
+// Held is the file that the kernel runs for an entry: with the F flag it is the
+// one that was there when the entry was registered.
+type Held struct {
+	Path    string `json:"path"`
+	Deleted bool   `json:"deleted"`
+	Version string `json:"version,omitempty"`
+
+	// Current says whether it has the same content as the emulator that would be
+	// registered now.
+	Current bool `json:"current"`
+
+	// Digest is of the content, as OCI has digests, where it was asked for.
+	Digest string `json:"digest,omitempty"`
 }
 
 // IsNative reports whether the kernel runs the architecture's programs itself.
@@ -143,68 +157,6 @@ func (f *Facts) Current() []binfmt.Entry {
 		entries = append(entries, l.Entry)
 	}
 	return entries
-}
-
-// search says where the request's emulators are looked for, and which serve.
-func (r *Request) search() emulator.Search {
-	search := emulator.Search{Dirs: r.Dirs, Prefix: r.Prefix, Suffix: r.Suffix, Static: r.Persistent != No}
-	if len(r.Dirs) == 0 {
-		search.Dirs = emulator.DefaultDirs()
-		if r.Suffix == nil && r.Prefix == "" && search.Static {
-			search.Carry = carry.Embedded() // no file is named in any way
-		}
-	}
-	return search
-}
-
-// SearchDirs returns the directories that emulators are looked for in.
-func (r *Request) SearchDirs() []string { return r.search().Dirs }
-
-// Gather reads the facts that a request depends on, from the machine and from the
-// instance, if that is mounted. Nothing is changed, and no privilege is needed.
-func Gather(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
-	f, err := gatherMachine(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return f, f.readInstance(ctx, fs, r, false)
-}
-
-// Status reads the entries, and what is known of the emulators of the request's
-// architectures, or of all that have an entry. Unless Request.NoProbe is set, it
-// runs a program of each. Nothing is changed, and no privilege is needed.
-func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Facts, err error) {
-	f = &Facts{Emulators: map[string]*Emulator{}}
-	native, err := host.Native(ctx)
-	if err != nil {
-		return nil, err
-	}
-	f.setNative(native, r)
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, err
-	}
-	detach, err := Attach(fs)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, detach()) }()
-	if err := f.readEntries(fs); err != nil {
-		return nil, err
-	}
-	var try []*elfmagic.Arch
-	for _, arch := range f.About(r) {
-		e, own := f.Own(arch, r.Prefix)
-		if own {
-			f.Emulators[arch.Name] = behind(arch, e)
-		}
-		if !own || !f.Emulators[arch.Name].elsewhere(e) {
-			try = append(try, arch)
-		}
-	}
-	if !r.NoProbe {
-		f.run(ctx, try, digests)
-	}
-	return f, nil
 }
 
 // About returns the architectures of the request, or all that an entry is for.
@@ -222,151 +174,6 @@ func (f *Facts) About(r Request) []*elfmagic.Arch {
 // in the kernel's order.
 func (f *Facts) Catching(arch *elfmagic.Arch) []binfmt.Entry {
 	return binfmt.Catching(f.Current(), arch.Heads())
-}
-
-// behind returns the emulator that an entry names.
-func behind(arch *elfmagic.Arch, e binfmt.Entry) *Emulator {
-	if !IsDescriptor(e.Interpreter) {
-		return newEmulator(emulator.Open(arch, e.Interpreter))
-	}
-	search := emulator.Search{Carry: carry.Embedded()}
-	return newEmulator(search.Find(arch))
-}
-
-// elsewhere reports whether the emulator of an entry is not here: the kernel looks
-// it up in each container.
-func (e *Emulator) elsewhere(entry binfmt.Entry) bool {
-	return e.Problem == Missing && !entry.Flags.Has(binfmt.FixBinary)
-}
-
-// ForHost returns the facts about a host on which nothing but its architecture is
-// known: the emulators are those that are here, or the paths where they will be.
-func ForHost(native []*elfmagic.Arch, r Request) *Facts {
-	f := &Facts{Emulators: map[string]*Emulator{}, FixBinary: true, PreserveArgv0: true}
-	f.setNative(native, r)
-	search := r.search()
-	search.Carry, search.Native = nil, native // a path is needed
-	for _, arch := range elfmagic.Archs() {
-		found, err := search.Find(arch)
-		if f.Emulators[arch.Name] = newEmulator(found, err); err != nil {
-			f.Emulators[arch.Name] = elsewhere(r, arch)
-		}
-	}
-	return f
-}
-
-// Find looks for an architecture's emulator as Gather does.
-func (r Request) Find(arch *elfmagic.Arch) *Emulator {
-	search := r.search()
-	return newEmulator(search.Find(arch))
-}
-
-func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
-	if r.IgnoreFamily {
-		native = native[:1]
-	}
-	for _, arch := range native {
-		f.Native = append(f.Native, arch.Name)
-	}
-}
-
-// gatherMachine reads what does not depend on the instance.
-func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
-	f := &Facts{}
-	var err error
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, err
-	}
-	archs := r.Archs
-	if len(archs) == 0 {
-		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
-	}
-	// Half of the time is that of the host's programs, half that of the search.
-	var native []*elfmagic.Arch
-	var nativeErr error
-	var wait sync.WaitGroup
-	wait.Go(func() { native, nativeErr = host.Native(ctx) })
-	search := r.search()
-	found := make([]*emulator.Emulator, len(archs))
-	problems := make([]error, len(archs))
-	inParallel(len(archs), func(i int) { found[i], problems[i] = search.Find(archs[i]) })
-	wait.Wait()
-	if nativeErr != nil {
-		return nil, nativeErr
-	}
-	f.setNative(native, r)
-	f.Emulators = make(map[string]*Emulator)
-	for i, e := range found {
-		if problems[i] == nil && !f.IsNative(e.Host) {
-			// There may be a second one, for this host.
-			search.Native = native[:len(f.Native)]
-			e, problems[i] = search.Find(archs[i])
-		}
-		f.Emulators[archs[i].Name] = newEmulator(e, problems[i])
-	}
-	return f, nil
-}
-
-// readEntries reads the instance's entries. What is not mounted has none.
-func (f *Facts) readEntries(fs binfmt.FS) error {
-	var err error
-	if f.Kernel, err = binfmt.RunningKernel(); err != nil {
-		return err
-	}
-	f.Mount = fs.Dir()
-	f.PreserveArgv0 = binfmt.FeatureArgv0Flag.Supported(f.Kernel) == nil
-	f.FixBinary = binfmt.FeatureFixBinary.Supported(f.Kernel) == nil
-	f.Entries = nil
-	if state, err := fs.State(); err != nil || state != binfmt.Mounted {
-		return err
-	}
-	f.Mounted = true
-	entries, err := fs.List()
-	for _, e := range entries {
-		f.Entries = append(f.Entries, Listed{e})
-	}
-	return err
-}
-
-// readInstance reads what depends on the instance. A kernel that is old enough to
-// lack the F flag is asked for it if the instance may be written to: a
-// distribution may have brought it there.
-func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request, write bool) error {
-	err := f.readEntries(fs)
-	if err == nil && write && !f.FixBinary && r.Persistent != No {
-		f.FixBinary, err = fs.Supports(binfmt.FixBinary)
-	}
-	if err != nil || !write || r.NoProbe {
-		return err
-	}
-	// What the kernel holds is seen while a program runs.
-	desired, _ := Desired(f, r) // errors are for Decide to report
-	var kept []*elfmagic.Arch
-	for _, d := range desired {
-		if d.Desired.Flags&binfmt.FixBinary != 0 && slices.ContainsFunc(f.Entries, func(l Listed) bool { return l.Equal(asHeld(d.Desired, f.Current())) }) {
-			kept = append(kept, d.Arch)
-		}
-	}
-	f.run(ctx, kept, false)
-	return nil
-}
-
-// run runs a program of each of the architectures and notes what was seen.
-func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
-	seen := make([]*Seen, len(archs))
-	inParallel(len(archs), func(i int) {
-		e, own := f.Emulators[archs[i].Name], ""
-		if i := f.own(archs[i], ""); i >= 0 {
-			own = f.Entries[i].Interpreter
-		}
-		seen[i] = look(ctx, archs[i], e, own, digests)
-	})
-	if f.Seen == nil {
-		f.Seen = make(map[string]*Seen)
-	}
-	for i, arch := range archs {
-		f.Seen[arch.Name] = seen[i]
-	}
 }
 
 // EntryName returns the name of an architecture's entry.

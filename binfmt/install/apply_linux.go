@@ -10,28 +10,8 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
-
-// An Outcome is what came of a decision.
-type Outcome struct {
-	Decision
-	Seen   *Seen // nil: no program was run
-	Undone bool  // the entry was taken back: its programs do not run
-	Err    error // the decision's, or why programs do not run
-}
-
-// ErrNotRun says that programs of an architecture do not run. Errors that wrap it
-// wrap what Seen.Err returned, too.
-var ErrNotRun = errors.New("does not run")
-
-// Outcomes returns the outcomes of decisions of which none is carried out.
-func Outcomes(decisions []Decision) []Outcome {
-	outcomes := make([]Outcome, len(decisions))
-	for i, d := range decisions {
-		outcomes[i] = Outcome{Decision: d, Err: d.Err}
-	}
-	return outcomes
-}
 
 // Install mounts binfmt_misc where it is not, locks it, and gathers facts,
 // decides and applies. Without facts in the result, nothing was changed. With
@@ -174,7 +154,7 @@ func unpack(outcomes []Outcome) ([]*carry.Image, error) {
 		if o.Emulator == nil || o.Emulator.Embedded == "" || o.Action != binfmt.Add && o.Action != binfmt.Replace {
 			return
 		}
-		if images[i], errs[i] = o.Emulator.found.Carried.Open(""); errs[i] == nil {
+		if images[i], errs[i] = o.Emulator.found.(*emulator.Emulator).Carried.Open(""); errs[i] == nil {
 			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
 		}
 	})

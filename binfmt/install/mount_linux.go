@@ -12,12 +12,6 @@ import (
 // the kernel's last tick, at most 10 ms ago.
 const clockTick = 20 * time.Millisecond
 
-// ErrNotLasting says that entries would be gone with this container.
-var ErrNotLasting = errors.New("the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
-
-// ErrPrivate says, as a warning, that entries belong to a user namespace.
-var ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
-
 func nothing() error { return nil }
 
 // fresh mounts binfmt_misc where it is not, and reports whether it did, and

@@ -2,7 +2,6 @@ package install
 
 import (
 	"context"
-	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -15,39 +14,6 @@ import (
 	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
-
-// Seen is what came of running a program of an architecture.
-type Seen struct {
-	Runs    bool   `json:"runs"`
-	Failure string `json:"failure,omitempty"` // why it did not run
-	Holds   *Held  `json:"holds,omitempty"`
-
-	err error
-}
-
-// Err returns why the program did not run, or nil. It wraps the errno of execve,
-// if that failed.
-func (s *Seen) Err() error {
-	if s.err == nil && !s.Runs {
-		return errors.New(s.Failure)
-	}
-	return s.err
-}
-
-// Held is the file that the kernel runs for an entry: with the F flag it is the
-// one that was there when the entry was registered.
-type Held struct {
-	Path    string `json:"path"`
-	Deleted bool   `json:"deleted"`
-	Version string `json:"version,omitempty"`
-
-	// Current says whether it has the same content as the emulator that would be
-	// registered now.
-	Current bool `json:"current"`
-
-	// Digest is of the content, as OCI has digests, where it was asked for.
-	Digest string `json:"digest,omitempty"`
-}
 
 // look runs a program of the architecture and notes whether it ran, and by which
 // interpreter. The emulator is the one that would be registered; where that is not
@@ -90,7 +56,7 @@ func holding(p tinyelf.Process, arch *elfmagic.Arch, e *Emulator, interpreter st
 	// What cannot be compared is not known to be current.
 	switch {
 	case e != nil && e.Embedded != "" && e.found != nil:
-		h.Current = e.found.Carried.Is(f) == nil
+		h.Current = e.found.(*emulator.Emulator).Carried.Is(f) == nil
 	case e != nil && e.Path != "":
 		h.Current, _ = file.Same(f, e.Path)
 	case !IsDescriptor(interpreter):

@@ -24,10 +24,6 @@ func onFUSE(path string) bool {
 	return unix.Statfs(path, &st) == nil && uint32(st.Type) == fuseMagic
 }
 
-// ErrOnFUSE says, as a warning, that emulators could not be kept in memory:
-// programs run as long as what serves the files is there.
-var ErrOnFUSE = errors.New("the emulators are on a FUSE file system, and cannot be kept in memory")
-
 // inMemory calls f on a thread that sees copies of the emulators in their
 // places, which are in memory: what the kernel opens then, it keeps, whatever
 // becomes of the files. If that fails, f is called without, and warn is told.

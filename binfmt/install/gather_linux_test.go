@@ -1,0 +1,59 @@
+package install
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+func TestEmulatorsAreSearchedForAsTheRequestSays(t *testing.T) {
+	search := (&Request{}).search()
+	assert.Equal(t, emulator.DefaultDirs(), search.Dirs)
+	assert.Nil(t, search.Suffix)
+	assert.Empty(t, search.Prefix)
+	for _, persistent := range []Choice{Auto, Yes} {
+		r := Request{Persistent: persistent}
+		assert.True(t, r.search().Static)
+	}
+	odd, none := "-odd", ""
+	r := Request{Persistent: No, Dirs: []string{"/opt/qemu"}, Suffix: &odd, Prefix: "my-"}
+	search = r.search()
+	assert.Equal(t, []string{"/opt/qemu"}, search.Dirs)
+	assert.False(t, search.Static, "it need not bring its libraries with it")
+	assert.Equal(t, "-odd", *search.Suffix)
+	assert.Equal(t, "my-", search.Prefix)
+	arm64 := lookup(t, "arm64")
+	assert.Equal(t, "/opt/qemu/my-qemu-aarch64-odd", elsewhere(r, arm64).Path)
+	assert.Equal(t, "/usr/bin/qemu-aarch64-static", elsewhere(Request{}, arm64).Path)
+	assert.Equal(t, "/usr/bin/qemu-aarch64", elsewhere(Request{Suffix: &none}, arm64).Path)
+}
+
+func TestUnfitEmulatorsAreThoseThatNobodyNamed(t *testing.T) {
+	f := newFacts(nil, "aarch64", "s390x")
+	f.Emulators["s390x"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "s390x"), Err: emulator.ErrDynamic})
+	f.Emulators["i386"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "i386"), Err: emulator.ErrDynamic})
+	assert.Len(t, Unfit(f, Request{}), 1)
+	assert.ErrorIs(t, errors.Join(Unfit(f, Request{})...), emulator.ErrDynamic)
+	assert.Empty(t, Unfit(f, request(t, "s390x")))
+}
+
+func TestInParallelCallsForEachOnce(t *testing.T) {
+	for _, n := range []int{0, 1, 100} {
+		calls := make([]int, n)
+		inParallel(n, func(i int) { calls[i]++ })
+		for i := range calls {
+			assert.Equal(t, 1, calls[i])
+		}
+	}
+}
+
+func TestWhyNoEmulatorWasFoundIsSaid(t *testing.T) {
+	f := newFacts(nil)
+	f.Emulators["aarch64"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "arm64"), Err: emulator.ErrMissing})
+	_, err := Decide(f, request(t))
+	assert.ErrorIs(t, err, ErrNoEmulator)
+	assert.ErrorIs(t, err, emulator.ErrMissing)
+}

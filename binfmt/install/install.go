@@ -1,0 +1,13 @@
+package install
+
+import "errors"
+
+// ErrNotLasting says that entries would be gone with this container.
+var ErrNotLasting = errors.New("the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
+
+// ErrPrivate says, as a warning, that entries belong to a user namespace.
+var ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
+
+// ErrOnFUSE says, as a warning, that emulators could not be kept in memory:
+// programs run as long as what serves the files is there.
+var ErrOnFUSE = errors.New("the emulators are on a FUSE file system, and cannot be kept in memory")
