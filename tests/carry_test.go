@@ -21,7 +21,7 @@ import (
 func dist(t testing.TB) string {
 	t.Helper()
 	for _, goarch := range []string{"arm64", "s390x"} {
-		if native(lookup(t, goarch)) {
+		if kerneltest.Native(t, lookup(t, goarch)) {
 			t.Skip(goarch, " is native here")
 		}
 	}
@@ -259,7 +259,7 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 	assert.Equal(t, result{stdout: goSaying("arm64", hello, "x y")}, run(t, exec.Command("/bin/sh", "-c", line)))
 
 	// What is not carried is looked for.
-	if riscv64 := goHello(t, "riscv64"); !native(lookup(t, "riscv64")) {
+	if riscv64 := goHello(t, "riscv64"); !kerneltest.Native(t, lookup(t, "riscv64")) {
 		assert.Contains(t, show(nil, "--print", "--direct", riscv64), findEmulator(t, lookup(t, "riscv64")).Path+" -0 ")
 	}
 	for _, name := range []string{"crossrun", "register"} {

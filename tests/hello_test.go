@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -42,8 +40,8 @@ func TestGoProgramsOfEveryArchitectureRunOnceRegistered(t *testing.T) {
 	for _, goarch := range goarchs {
 		t.Run(goarch, func(t *testing.T) {
 			arch := lookup(t, goarch)
-			if goarch != runtime.GOARCH && !(runtime.GOARCH == "amd64" && goarch == "386") {
-				findEmulator(t, arch)
+			if !kerneltest.Native(t, arch) {
+				findEmulatorForThreads(t, arch)
 				assert.Contains(t, names(t, fs), arch.EntryName())
 			}
 			hello := goHello(t, goarch)
@@ -58,8 +56,8 @@ func TestGoProgramsOfEveryArchitectureRunThroughCrossrun(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	for _, goarch := range goarchs {
 		t.Run(goarch, func(t *testing.T) {
-			if goarch != runtime.GOARCH && !(runtime.GOARCH == "amd64" && goarch == "386") {
-				findEmulator(t, lookup(t, goarch))
+			if arch := lookup(t, goarch); !kerneltest.Native(t, arch) {
+				findEmulatorForThreads(t, arch)
 			}
 			hello := goHello(t, goarch)
 			assert.Equal(t, result{stdout: goSaying(goarch, hello, "one", "-two", "--help")}, crossrun(t, hello, "one", "-two", "--help"))
@@ -116,17 +114,12 @@ func cHello(t *testing.T, port cPort, link string) string {
 	})
 }
 
-// native reports whether the machine itself runs an architecture's programs.
-func native(arch *elfmagic.Arch) bool {
-	return arch.GOARCH == runtime.GOARCH || arch.GOARCH == "386" && runtime.GOARCH == "amd64"
-}
-
 // excused reports whether QEMU itself fails on the program, which then must be
 // in the list; one that is in the list and runs must be taken out.
 func excused(t *testing.T, port cPort, link, hello string, args ...string) bool {
 	t.Helper()
 	arch := lookup(t, port.arch)
-	if native(arch) {
+	if kerneltest.Native(t, arch) {
 		return false
 	}
 	reason, listed := qemuFails[link+" "+port.triplet]

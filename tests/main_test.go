@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/tests/guests"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -40,7 +43,7 @@ func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "go-build-tests-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), buildCommands(dir))
+		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), buildCommands(dir), linkNewerI386(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cannot build what is tested:", err)
@@ -79,14 +82,44 @@ func linkJudged(dir string) error {
 		err = fmt.Errorf("%s=%s: no emulators there", judged, from)
 	}
 	for _, file := range files {
-		to := filepath.Join(dir, filepath.Base(file))
-		if os.Link(file, to) == nil {
-			continue
-		}
-		content, readErr := os.ReadFile(file)
-		err = errors.Join(err, readErr, os.WriteFile(to, content, 0o755))
+		err = errors.Join(err, link(file, filepath.Join(dir, filepath.Base(file))))
 	}
 	return err
+}
+
+func link(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	content, err := os.ReadFile(from)
+	return errors.Join(err, os.WriteFile(to, content, 0o755))
+}
+
+// linkNewerI386 puts a newer emulator of i386 beside the commands where the one
+// installed crashes programs with threads. Tests say which there is without it.
+func linkNewerI386(dir string) error {
+	native, err := host.Native(context.Background())
+	if err != nil {
+		return err
+	}
+	i386, err := elfmagic.Lookup("i386")
+	if err != nil || slices.Contains(native, i386) || os.Getenv(judged) != "" {
+		return err
+	}
+	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true, Native: native[:1]}
+	if found, err := search.Find(i386); err != nil || guests.CrashesThreads(i386, found) == "" {
+		return nil // tests of it are skipped, or run
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	newer, err := guests.StockEmulator(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), i386)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no newer emulator of i386:", err)
+		return nil
+	}
+	return link(newer.Path, filepath.Join(dir, "qemu-i386-static"))
 }
 
 // machine is what the machine's own instance holds, if it is mounted.
@@ -188,14 +221,29 @@ func needInstalled(t testing.TB) {
 // use, or skips.
 func findEmulator(t testing.TB, arch *elfmagic.Arch) *emulator.Emulator {
 	t.Helper()
-	dirs := append([]string{os.Getenv(artifacts)}, emulator.DefaultDirs()...)
-	search := emulator.Search{Dirs: dirs, Static: true, Native: []*elfmagic.Arch{lookup(t, runtime.GOARCH)}}
-	found, err := search.Find(arch)
+	found, err := searchEmulator(t, arch)
 	if errors.Is(err, emulator.ErrMissing) {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
 	return found
+}
+
+// findEmulatorForThreads skips as well if programs with threads crash in it.
+func findEmulatorForThreads(t testing.TB, arch *elfmagic.Arch) *emulator.Emulator {
+	t.Helper()
+	found := findEmulator(t, arch)
+	if reason := guests.CrashesThreads(arch, found); reason != "" {
+		t.Skip(reason)
+	}
+	return found
+}
+
+func searchEmulator(t testing.TB, arch *elfmagic.Arch) (*emulator.Emulator, error) {
+	t.Helper()
+	dirs := append([]string{os.Getenv(artifacts)}, emulator.DefaultDirs()...)
+	search := emulator.Search{Dirs: dirs, Static: true, Native: []*elfmagic.Arch{lookup(t, runtime.GOARCH)}}
+	return search.Find(arch)
 }
 
 func lookup(t testing.TB, name string) *elfmagic.Arch {

@@ -458,7 +458,7 @@ func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
 func TestATableFullOfOthersEntriesForTheSameProgramsIsLeftAsItIs(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	for _, arch := range elfmagic.Archs() {
-		if !native(arch) {
+		if !kerneltest.Native(t, arch) {
 			require.NoError(t, fs.Register(binfmt.Entry{Name: "other-" + arch.Name, Pattern: arch.Pattern(), Interpreter: "/bin/false"}))
 		}
 	}

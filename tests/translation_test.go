@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // What an emulator has translated, and linked together, it must forget when the
@@ -27,8 +29,8 @@ func translated(t *testing.T, port cPort, name string) string {
 		return exec.Command(compiler, "-static", "-pthread", "-O1", "-Wall", "-Wextra", "-Werror", "-o", path, "testdata/translation/"+name+".c")
 	})
 	argv := []string{path}
-	if arch := lookup(t, port.arch); !native(arch) {
-		argv = []string{findEmulator(t, arch).Path, path}
+	if arch := lookup(t, port.arch); !kerneltest.Native(t, arch) {
+		argv = []string{findEmulatorForThreads(t, arch).Path, path}
 	}
 	r := run(t, exec.Command(argv[0], argv[1:]...))
 	assert.Equal(t, 0, r.status, r.stderr)
@@ -73,7 +75,7 @@ func TestCodeChangesWhileThreadsCallIt(t *testing.T) {
 
 func TestAPageBecomesGuarded(t *testing.T) {
 	aarch64 := cPorts[0]
-	if arch := lookup(t, aarch64.arch); !native(arch) {
+	if arch := lookup(t, aarch64.arch); !kerneltest.Native(t, arch) {
 		if major, _, ok := findEmulator(t, arch).Release(); !ok || major < 8 {
 			t.Skip("QEMU 7.2 goes by what a page was when it was translated")
 		}

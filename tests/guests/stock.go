@@ -44,6 +44,17 @@ func (s Set) Version() string {
 	return ""
 }
 
+// CrashesThreads says why an emulator crashes programs with threads, as all of
+// Go's are, if it does.
+func CrashesThreads(arch *elfmagic.Arch, e *emulator.Emulator) string {
+	// Until QEMU 8 i386's threads share one table of descriptors, and with it their
+	// thread-local storage.
+	if major, _, ok := e.Release(); arch.Name == "i386" && ok && major < 8 {
+		return fmt.Sprintf("QEMU %s crashes i386 programs with threads; QEMU 8 and newer do not", e.Version)
+	}
+	return ""
+}
+
 // stockSuites have emulators that are newer than those of bookworm.
 var stockSuites = []string{"trixie", "sid"}
 
@@ -68,15 +79,43 @@ func StockEmulators(ctx context.Context, dir string) ([]Set, error) {
 		return sets, nil
 	}
 	for _, suite := range stockSuites {
-		bin := filepath.Join(dir, suite, "usr/bin")
-		if _, err := os.Stat(bin); err != nil {
-			if err := fetch(ctx, self.Debian[0].Name, suite, filepath.Join(dir, suite)); err != nil {
-				return nil, fmt.Errorf("emulators of Debian %s: %w", suite, err)
-			}
+		s, err := fetched(ctx, self, suite, dir)
+		if err != nil {
+			return nil, err
 		}
-		add(bin)
+		add(s.Path)
 	}
 	return sets, nil
+}
+
+// StockEmulator returns an architecture's static emulator of the first newer
+// release of Debian's, which is fetched into a directory, once.
+func StockEmulator(ctx context.Context, dir string, arch *elfmagic.Arch) (*emulator.Emulator, error) {
+	self, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	if len(self.Debian) == 0 {
+		return nil, fmt.Errorf("%s is no port of Debian's", self)
+	}
+	s, err := fetched(ctx, self, stockSuites[0], dir)
+	if err != nil {
+		return nil, err
+	}
+	return s.Find(arch)
+}
+
+// fetched returns the emulators of a suite for a host.
+func fetched(ctx context.Context, host *elfmagic.Arch, suite, dir string) (Set, error) {
+	dir = filepath.Join(dir, suite)
+	s := Set{Path: filepath.Join(dir, "usr/bin")}
+	if _, err := os.Stat(s.Path); err == nil {
+		return s, nil
+	}
+	if err := fetch(ctx, host.Debian[0].Name, suite, dir); err != nil {
+		return s, fmt.Errorf("emulators of Debian %s: %w", suite, err)
+	}
+	return s, nil
 }
 
 func fetch(ctx context.Context, port, suite, dir string) error {

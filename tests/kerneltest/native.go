@@ -1,0 +1,32 @@
+package kerneltest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/elfmagic"
+)
+
+var native = sync.OnceValues(func() ([]*elfmagic.Arch, error) { return host.Native(context.Background()) })
+
+// Native reports whether the kernel runs an architecture's programs itself. As
+// register does, it asks the kernel: not every amd64 runs i386's.
+func Native(t testing.TB, arch *elfmagic.Arch) bool {
+	t.Helper()
+	archs, err := native()
+	require.NoError(t, err)
+	return slices.Contains(archs, arch)
+}
+
+// Lookup returns the architecture of a name.
+func Lookup(t testing.TB, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
