@@ -45,13 +45,24 @@ func (r *Request) search() emulator.Search {
 }
 
 // Gather reads the facts that a request depends on, from the machine and from the
-// instance, if that is mounted. Nothing is changed, and no privilege is needed.
-func Gather(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
-	f, err := gatherMachine(ctx, r)
+// instance. Unless Request.NoProbe is set, it runs a program of each architecture
+// that has an entry. Nothing is changed, and no privilege is needed.
+func Gather(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, err error) {
+	if f, err = gatherMachine(ctx, r); err != nil {
+		return nil, err
+	}
+	detach, err := Attach(fs)
 	if err != nil {
 		return nil, err
 	}
-	return f, f.readInstance(ctx, fs, r, false)
+	defer func() { err = errors.Join(err, detach()) }()
+	if err := f.readEntries(fs); err != nil {
+		return nil, err
+	}
+	if !r.NoProbe {
+		f.run(ctx, f.About(r), false)
+	}
+	return f, nil
 }
 
 // Status reads the entries, and what is known of the emulators of the request's

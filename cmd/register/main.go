@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +90,8 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 	switch {
 	case o.systemd != "" || o.debian:
 		return nil, o.export(ctx, archs, stdout)
+	case o.facts:
+		return nil, o.printFacts(ctx, fs, r, stdout)
 	case o.status:
 		facts, err = install.Status(ctx, fs, r, o.output.value == "json")
 	case o.uninstall:
@@ -106,4 +109,16 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 		return reportStatus(facts, o, r), err
 	}
 	return reportOutcomes(facts, outcomes, o), err
+}
+
+// printFacts prints what decisions would be made of.
+func (o *options) printFacts(ctx context.Context, fs binfmt.FS, r install.Request, stdout io.Writer) error {
+	facts, err := install.Gather(ctx, fs, r)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(stdout)
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return errors.Join(enc.Encode(facts), out.Flush())
 }

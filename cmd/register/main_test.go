@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -154,6 +156,30 @@ func TestADryRunShowsWhatWouldBeRegistered(t *testing.T) {
 	left, err := os.ReadDir(mount)
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// Facts are what a bug report has: decisions can be made of them anywhere.
+func TestFactsArePrintedAndReadBack(t *testing.T) {
+	mount := t.TempDir()
+	status, stdout, stderr := called(t, "--facts", "--no-probe", "--mount", mount)
+	require.Equal(t, exitOK, status, stderr)
+	var facts install.Facts
+	require.NoError(t, json.Unmarshal([]byte(stdout), &facts))
+	assert.Equal(t, mount, facts.Mount)
+	assert.Equal(t, lookup(t, runtime.GOARCH).Name, facts.Native[0])
+	assert.Contains(t, facts.Emulators, foreign(t).Name)
+	assert.NotEmpty(t, facts.Searched)
+
+	status, _, stderr = called(t, "--facts", "--status")
+	assert.Equal(t, exitUsage, status)
+	assert.Contains(t, stderr, "cannot be used together")
+}
+
+func TestHelpFits80Columns(t *testing.T) {
+	for line := range strings.Lines(usage()) {
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), 80, line)
+	}
+	assert.Less(t, strings.Index(usage(), "--dry-run  "), strings.Index(usage(), "Other flags:"), "what is used most comes first")
 }
 
 // full fails to be written to.

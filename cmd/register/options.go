@@ -12,6 +12,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // options is what the command line asks for.
@@ -38,6 +39,7 @@ type options struct {
 	dryRun    bool
 	noProbe   bool
 	force     bool
+	facts     bool
 	version   bool
 }
 
@@ -74,25 +76,27 @@ func (o *options) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
+	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
+	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
+	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
+	f.BoolVar(&o.force, "force", false, "register native architectures too, and in front of entries that others made")
+	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else the embedded ones that --version lists, this command's directory and emulators/ARCH in it, /usr/bin, PATH)")
+	f.Var(&o.output, "output", "form of the report on standard output")
+	f.BoolP("help", "h", false, "print this text")
+	f.BoolVar(&o.version, "version", false, "print the version")
+
 	f.VarP(&o.persistent, "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
 	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
 	f.VarP(&o.preserveArgv0, "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
-	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: take nothing but this command's own architecture for native, not i386 on amd64, nor 32-bit Arm on arm64")
-	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else what this command carries, see --version, its directory and emulators/ARCH in it, /usr/bin, PATH)")
+	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: only this command's own architecture is native, not i386 on amd64, nor 32-bit Arm on arm64")
 	f.StringP("qemu-suffix", "F", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
-	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
-	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
-	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
+	f.BoolVar(&o.noProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel accepted the entries")
 	f.StringVarP(&o.systemd, "systemd", "s", "", "register nothing, but write files for systemd-binfmt: for the `architecture`, or for ALL")
 	f.BoolVarP(&o.debian, "debian", "d", false, "register nothing, but write files for update-binfmts --import")
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
-	f.BoolVar(&o.noProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel took the entries")
-	f.BoolVar(&o.force, "force", false, "register native architectures too, and in front of entries that others made")
-	f.Var(&o.output, "output", "form of the report on standard output")
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
-	f.BoolVar(&o.version, "version", false, "print the version")
-	f.BoolP("help", "h", false, "print this text")
+	f.BoolVar(&o.facts, "facts", false, "print what is known of this machine, as JSON: for bug reports; needs no privilege")
 	return f
 }
 
@@ -119,7 +123,7 @@ func parse(args []string) (*options, error) {
 		set  bool
 	}{
 		{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.reset},
-		{"--systemd", o.systemd != ""}, {"--debian", o.debian},
+		{"--systemd", o.systemd != ""}, {"--debian", o.debian}, {"--facts", o.facts},
 	} {
 		if mode.set {
 			modes = append(modes, mode.name)
@@ -188,7 +192,7 @@ func (o *options) request(archs []*elfmagic.Arch) install.Request {
 }
 
 func usage() string {
-	var o options
+	common, others := cli.FlagUsages(new(options).flags(), "version")
 	return `Usage: register [flags] [ARCH…]
 
 Registers QEMU's user-mode emulators with the Linux kernel (binfmt_misc), so
@@ -202,7 +206,7 @@ and that a static emulator is found for.
 Examples:
   register                        all architectures
   register arm64 s390x            these two
-  register --status               what is there, which emulator it is, does it run?
+  register --status               what is there, and does it run?
   register --dry-run              what would be done?
   register --reset -p yes         as multiarch/qemu-user-static has it
   register --uninstall arm64      remove its entry
@@ -210,8 +214,10 @@ Examples:
   register -p no                  emulators are in each container: no F flag
   register --systemd ALL          files, so that systemd registers at boot
 
-Flags:
-` + o.flags().FlagUsagesWrapped(100) + `
+Flags that are used most:
+` + common + `
+Other flags:
+` + others + `
 Exit status: 0 if all that was asked for was done and seen to work, 1 if not
 (standard error says what, and why), 2 if the command line is wrong.
 
