@@ -13,7 +13,7 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 	into := most
 	flags.VisitAll(func(f *pflag.Flag) {
 		shown := *f
-		shown.NoOptDefVal = "" // that --flag=true works, too, is of no use here
+		shown.Value, shown.NoOptDefVal = value{f.Value}, "" // --flag, not --flag[=true|false]
 		into.AddFlag(&shown)
 		if f.Name == last {
 			into = rest
@@ -21,3 +21,6 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 	})
 	return most.FlagUsagesWrapped(columns), rest.FlagUsagesWrapped(columns)
 }
+
+// A value is one that says nothing of itself but its type and what it is.
+type value struct{ pflag.Value }
