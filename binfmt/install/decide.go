@@ -157,34 +157,27 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
 	}
 	var list []Decision
-	var errs, dynamic []error
-	var missing error
+	var errs, dynamic, missing []error
 	for _, arch := range archs {
-		e := f.Emulators[arch.Name]
-		named := len(r.Archs) > 0
+		e, err := f.serving(r, arch)
 		switch {
-		case f.IsNative(arch) && named && !r.Force:
-			errs = append(errs, &worded{fmt.Sprintf("%s is %v", arch, ErrNative), ErrNative})
-		case f.IsNative(arch) && !named, e == nil:
-		case e.Problem == "" && e.Host == arch.Name:
-			errs = append(errs, &worded{fmt.Sprintf("%s: %s %v %s", arch, e.Path, ErrItself, arch), ErrItself})
-		case e.Problem == Missing && r.Persistent == No:
-			list = append(list, Decision{Arch: arch, Emulator: elsewhere(r, arch)})
-		case e.Problem == Missing && !named:
-			missing = e.Err()
-		case e.Problem == Dynamic && !named:
-			dynamic = append(dynamic, e.Err())
-		case e.Problem != "":
-			errs = append(errs, e.Err())
-		case e.Embedded != "" && !fixBinary:
-			return nil, ErrNeedsFixBinary
-		default:
+		case errors.Is(err, ErrNeedsFixBinary):
+			return nil, err
+		case err == nil && e != nil:
 			list = append(list, Decision{Arch: arch, Emulator: e})
+		case err == nil:
+		case len(r.Archs) == 0 && f.Emulators[arch.Name].Problem == Missing:
+			missing = append(missing, err)
+		case len(r.Archs) == 0 && f.Emulators[arch.Name].Problem == Dynamic:
+			dynamic = append(dynamic, err)
+		default:
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) == 0 && len(list) == 0 {
 		if errs = dynamic; len(dynamic) == 0 {
-			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(ErrNoEmulator, missing)}}
+			missing = append([]error{ErrNoEmulator}, missing...)
+			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}}
 		}
 	}
 	for i := range list {
@@ -196,6 +189,27 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 		}
 	}
 	return list, errors.Join(errs...)
+}
+
+// serving returns the emulator that serves an architecture; nil if nobody asked for
+// the architecture by name and it has none, or is native.
+func (f *Facts) serving(r Request, arch *elfmagic.Arch) (*Emulator, error) {
+	e, named := f.Emulators[arch.Name], len(r.Archs) > 0
+	switch {
+	case f.IsNative(arch) && named && !r.Force:
+		return nil, &worded{fmt.Sprintf("%s is %v", arch, ErrNative), ErrNative}
+	case f.IsNative(arch) && !named, e == nil:
+		return nil, nil
+	case e.Problem == Missing && r.Persistent == No:
+		return elsewhere(r, arch), nil
+	case e.Problem != "":
+		return nil, e.Err()
+	case e.Host == arch.Name:
+		return nil, &worded{fmt.Sprintf("%s: %s %v %s", arch, e.Path, ErrItself, arch), ErrItself}
+	case e.Embedded != "" && (!f.FixBinary || r.Persistent == No):
+		return nil, ErrNeedsFixBinary
+	}
+	return e, nil
 }
 
 // Unfit returns why emulators that nobody named are passed over although they are

@@ -1,0 +1,85 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// installed calls Install, and fails the test if anything is wrong.
+func installed(t *testing.T, fs binfmt.FS, r Request) (*Facts, []Outcome) {
+	t.Helper()
+	f, outcomes, err := Install(t.Context(), fs, r, func(err error) { t.Error(err) })
+	require.NoError(t, err)
+	return f, outcomes
+}
+
+func TestInstallRegistersAndSeesProgramsRun(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	r := request(t, "s390x")
+	if e := r.Find(r.Archs[0]); e.Problem != "" {
+		t.Skip(e.Err())
+	}
+	want := []string{"add qemu-s390x: not registered", "keep qemu-s390x: registered already"}
+	for _, line := range want {
+		f, outcomes := installed(t, fs, r)
+		require.Len(t, outcomes, 1)
+		assert.Equal(t, []string{line}, lines([]Decision{outcomes[0].Decision}))
+		require.NotNil(t, outcomes[0].Seen)
+		assert.True(t, outcomes[0].Seen.Runs)
+		assert.True(t, outcomes[0].Seen.Holds.Current)
+		assert.Equal(t, fs.Dir(), f.Mount)
+	}
+
+	f, err := Status(t.Context(), fs, Request{}, true)
+	require.NoError(t, err)
+	assert.Equal(t, r.Archs, f.About(Request{}))
+	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", f.Seen["s390x"].Holds.Digest)
+
+	f, outcomes, err := Uninstall(t.Context(), fs, r)
+	require.NoError(t, err)
+	assert.Len(t, f.Entries, 1, "what was there")
+	assert.Equal(t, binfmt.Remove, outcomes[0].Action)
+	entries, err := fs.List()
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestInstallTakesBackWhatDoesNotRun(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := t.TempDir()
+	program, err := os.ReadFile("/bin/false") // of the host, and no emulator
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "qemu-s390x-static"), program, 0o755))
+	r := request(t, "s390x")
+	r.Dirs, r.Persistent = []string{dir}, No
+	_, outcomes := installed(t, fs, r)
+	require.Len(t, outcomes, 1)
+	assert.True(t, outcomes[0].Undone)
+	assert.ErrorIs(t, outcomes[0].Err, ErrNotRun)
+	entries, err := fs.List()
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+
+	r.NoProbe = true
+	_, outcomes = installed(t, fs, r)
+	assert.NoError(t, outcomes[0].Err, "nobody looked")
+	assert.Nil(t, outcomes[0].Seen)
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	r := request(t, "s390x")
+	r.DryRun, r.Persistent = true, No
+	_, outcomes := installed(t, fs, r)
+	assert.Equal(t, binfmt.Add, outcomes[0].Action)
+	entries, err := fs.List()
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
