@@ -34,7 +34,7 @@ func dist(t testing.TB) string {
 
 func makeDist(t testing.TB, from, path string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("go", "run", "./image/dist", "-targets", "arm64,s390x", "-emulators", from, "-dir", path)
+	cmd := exec.Command("go", "run", "./image", "single-files", "--targets", "arm64,s390x", "--emulators", from, "--dir", path)
 	cmd.Dir = ".."
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,9 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 const repository = "../.."
@@ -31,9 +33,9 @@ func lookup(t *testing.T, name string) *elfmagic.Arch {
 	return arch
 }
 
-func versions(t *testing.T) *image.Versions {
+func pinned(t *testing.T) *versions.Versions {
 	t.Helper()
-	v, err := image.Load(filepath.Join(repository, image.File))
+	v, err := versions.Load(filepath.Join(repository, versions.File))
 	require.NoError(t, err)
 	return v
 }
@@ -44,15 +46,15 @@ func newBuilder(t *testing.T, arch string) (*Builder, *strings.Builder) {
 	t.Helper()
 	said := new(strings.Builder)
 	return &Builder{
-		Versions: versions(t), File: filepath.Join(repository, image.File), Arch: lookup(t, arch),
-		Root: repository, Dir: t.TempDir(), Progress: said,
+		Versions: pinned(t), File: filepath.Join(repository, versions.File), Arch: lookup(t, arch),
+		Root: repository, Dir: t.TempDir(), Say: func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) },
 	}, said
 }
 
 // needToolchain skips a test where the pinned Go is not to be had.
 func needToolchain(t *testing.T) *Toolchain {
 	t.Helper()
-	tc, err := FindToolchain(t.Context(), versions(t).Go)
+	tc, err := FindToolchain(t.Context(), pinned(t).Go)
 	if err != nil {
 		t.Skipf("no pinned toolchain: %v", err)
 	}
@@ -110,16 +112,16 @@ func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
 	archive := filepath.Join(b.Dir, "fake.tar")
 
 	require.NoError(t, build())
-	first, err := digest(archive)
+	first, err := file.SHA256(archive)
 	require.NoError(t, err)
 	require.NoError(t, build())
 	assert.Equal(t, 1, f.built)
-	assert.Contains(t, said.String(), "artifacts: fake.tar is up to date\n")
+	assert.Contains(t, said.String(), "fake.tar is up to date\n")
 
 	f.in = inputs{"a 1", "b 2"}
 	require.NoError(t, build())
 	assert.Equal(t, 2, f.built)
-	second, err := digest(archive)
+	second, err := file.SHA256(archive)
 	require.NoError(t, err)
 	assert.NotEqual(t, first, second)
 
@@ -133,7 +135,7 @@ func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
 	require.NoError(t, os.Remove(archive))
 	require.NoError(t, build())
 	assert.Equal(t, 5, f.built)
-	third, err := digest(archive)
+	third, err := file.SHA256(archive)
 	require.NoError(t, err)
 	assert.Equal(t, second, third, "the same inputs give the same archive")
 	assert.Equal(t, time.Unix(1, 0), headers(t, archive)["usr/file"].ModTime)
@@ -158,7 +160,7 @@ func TestStepsThatWereTakenAreNotTakenAgain(t *testing.T) {
 	assert.Equal(t, 2, count)
 	require.NoError(t, step(inputs{"2"}, nil))
 	assert.Equal(t, 3, count)
-	assert.Equal(t, strings.Repeat("artifacts: building thing 1 for linux/arm64 …\n", 3), said.String())
+	assert.Equal(t, strings.Repeat("building thing 1 for linux/arm64 …\n", 3), said.String())
 }
 
 func TestPartsAreKnown(t *testing.T) {
@@ -168,18 +170,13 @@ func TestPartsAreKnown(t *testing.T) {
 	assert.Equal(t, "there are own, emulators, go, tools, kubernetes", cli.Hint(err))
 }
 
-// A line is what is printed, for whoever waits for it.
-type line chan string
-
-func (l line) Write(p []byte) (int, error) { l <- string(p); return len(p), nil }
-
 func TestTwoRunsWaitForOneAnother(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
 	unlock, err := b.lock(t.Context())
 	require.NoError(t, err)
 	other, _ := newBuilder(t, "arm64")
-	said, done := make(line), make(chan error)
-	other.Dir, other.Progress = b.Dir, said
+	said, done := make(chan string), make(chan error)
+	other.Dir, other.Say = b.Dir, func(format string, args ...any) { said <- fmt.Sprintf(format, args...) }
 	go func() {
 		unlock, err := other.lock(t.Context())
 		if err == nil {
@@ -209,7 +206,7 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	needToolchain(t)
 	b, said := newBuilder(t, "s390x")
 	require.NoError(t, b.Build(t.Context(), "own"), said)
-	assert.Contains(t, said.String(), "artifacts: own.tar: 2 programs")
+	assert.Contains(t, said.String(), "own.tar: 2 programs")
 	all := headers(t, filepath.Join(b.Dir, "own.tar"))
 	for _, name := range []string{"usr/bin/register", "usr/bin/crossrun"} {
 		require.Contains(t, all, name)
@@ -223,16 +220,16 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	}
 	assert.NoFileExists(t, filepath.Join(b.Dir, "manifest.tar"))
 
-	first, err := digest(filepath.Join(b.Dir, "own.tar"))
+	first, err := file.SHA256(filepath.Join(b.Dir, "own.tar"))
 	require.NoError(t, err)
 	said.Reset()
 	require.NoError(t, b.Build(t.Context(), "own"), said)
-	assert.Contains(t, said.String(), "artifacts: own.tar is up to date\n")
+	assert.Contains(t, said.String(), "own.tar is up to date\n")
 	assert.NotContains(t, said.String(), "building")
 
 	elsewhere, said := newBuilder(t, "s390x")
 	require.NoError(t, elsewhere.Build(t.Context(), "own"), said)
-	second, err := digest(filepath.Join(elsewhere.Dir, "own.tar"))
+	second, err := file.SHA256(filepath.Join(elsewhere.Dir, "own.tar"))
 	require.NoError(t, err)
 	assert.Equal(t, first, second, "the same source gives the same archive, in any directory")
 }
@@ -250,7 +247,7 @@ func TestOnlySourcesOfOwnCommandsAreInputs(t *testing.T) {
 		assert.Contains(t, text, "\n"+name)
 	}
 	assert.NotContains(t, text, "_test.go")
-	assert.NotContains(t, text, "internal/artifacts")
+	assert.NotContains(t, text, "image/")
 	assert.NotContains(t, text, root, "stamps are the same everywhere")
 }
 
@@ -313,7 +310,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		"kubernetes": {},
 	}
 	require.NoError(t, b.manifest())
-	assert.Equal(t, "artifacts: no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
+	assert.Equal(t, "no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
 	for _, name := range Parts() {
 		data, err := json.Marshal(programs[name])
 		require.NoError(t, err)
@@ -367,7 +364,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 
 	said.Reset()
 	require.NoError(t, b.manifest())
-	assert.Equal(t, "artifacts: manifest.tar is up to date\n", said.String())
+	assert.Equal(t, "manifest.tar is up to date\n", said.String())
 
 	// A part that is being built again has no manifest.
 	require.NoError(t, os.Remove(filepath.Join(b.Dir, "tools.stamp")))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,22 +12,22 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A Builder builds the parts of an image for one architecture.
 type Builder struct {
-	Versions  *image.Versions // of File
+	Versions  *versions.Versions // of File
 	File      string
 	Arch      *elfmagic.Arch
-	Root      string // the repository
-	Dir       string // for the archives
-	Emulators string // directory with emulators; empty: Debian's
-	Update    bool   // ask Debian for newer emulators than those that are there
-	Progress  io.Writer
+	Root      string                           // the repository
+	Dir       string                           // for the archives
+	Emulators string                           // directory with emulators; empty: Debian's
+	Update    bool                             // ask Debian for newer emulators than those that are there
+	Say       func(format string, args ...any) // is told of each step
 
 	toolchain *Toolchain
 }
@@ -69,13 +68,21 @@ func Parts() []string {
 	return names
 }
 
-// Build builds the named parts, or all, each into NAME.tar, and then, if all
-// are there, manifest.tar, which says what they hold.
-func (b *Builder) Build(ctx context.Context, names ...string) error {
+// CheckParts returns an error if one of the names is that of no part.
+func CheckParts(names []string) error {
 	for _, name := range names {
 		if !slices.Contains(Parts(), name) {
 			return cli.WithHint(fmt.Errorf("no part %q", name), "there are %s", strings.Join(Parts(), ", "))
 		}
+	}
+	return nil
+}
+
+// Build builds the named parts, or all, each into NAME.tar, and then, if all
+// are there, manifest.tar, which says what they hold.
+func (b *Builder) Build(ctx context.Context, names ...string) error {
+	if err := CheckParts(names); err != nil {
+		return err
 	}
 	var err error
 	if b.Root, err = filepath.Abs(b.Root); err != nil {
@@ -106,10 +113,6 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 	return b.manifest()
 }
 
-func (b *Builder) say(format string, args ...any) {
-	fmt.Fprintf(b.Progress, "artifacts: "+format+"\n", args...)
-}
-
 // work returns a directory for what is built on the way to an archive.
 func (b *Builder) work(elements ...string) string {
 	return filepath.Join(append([]string{b.Dir, "work"}, elements...)...)
@@ -117,7 +120,7 @@ func (b *Builder) work(elements ...string) string {
 
 // lock keeps two runs from building in the same directory.
 func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
-	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.say("waiting for another run in %s …", b.Dir) })
+	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.Say("waiting for another run in %s …", b.Dir) })
 }
 
 // part builds one part, unless its archive was made of the same.
@@ -130,7 +133,7 @@ func (b *Builder) part(ctx context.Context, p part) error {
 	archive, programs := filepath.Join(b.Dir, p.name+".tar"), filepath.Join(b.Dir, p.name+".json")
 	stamp := filepath.Join(b.Dir, p.name+".stamp")
 	if in.stamped(stamp, archive, programs) {
-		b.say("%s.tar is up to date", p.name)
+		b.Say("%s.tar is up to date", p.name)
 		return nil
 	}
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -157,7 +160,7 @@ func (b *Builder) part(ctx context.Context, p part) error {
 	if err != nil {
 		return err
 	}
-	b.say("%s.tar: %d programs, %d MB, %s", p.name, len(c.programs), info.Size()/1e6, time.Since(start).Round(time.Second))
+	b.Say("%s.tar: %d programs, %d MB, %s", p.name, len(c.programs), info.Size()/1e6, time.Since(start).Round(time.Second))
 	return nil
 }
 
@@ -174,7 +177,7 @@ func (b *Builder) step(dir, what string, in inputs, build func() error) error {
 	if in.stamped(stamp) {
 		return nil
 	}
-	b.say("building %s for %s …", what, b.Arch.Platform())
+	b.Say("building %s for %s …", what, b.Arch.Platform())
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}

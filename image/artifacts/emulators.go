@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -16,41 +17,74 @@ import (
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // BuiltEmulators is where make emulators puts those that it builds, each host's
 // in a directory.
 const BuiltEmulators = "bin/emulators"
 
-// ChooseEmulators returns the directory of the emulators for a host that a word
-// stands for: those that were built, or Debian's, for which it is empty. Without
-// a word it is those that were built, if all are there. Anything else has to be a
-// directory.
-func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
-	built := filepath.Join(root, BuiltEmulators, host.GOARCH)
-	switch word {
-	case "debian":
-		return "", nil
-	case "built", "":
-		err := wholeSet(built, host)
-		if err != nil && word == "" {
-			return "", nil
-		}
-		return built, err
-	}
-	if info, err := os.Stat(word); err != nil || !info.IsDir() {
-		return "", cli.WithHint(fmt.Errorf("emulators %q are neither debian nor built, nor a directory", word),
-			"make emulators builds them, those of Debian are fetched")
-	}
-	return word, nil
+// A Choice says which emulators for a host are wanted. This is the one place
+// where that is decided.
+type Choice struct {
+	Word string // debian, built or a directory; empty: those that were built if all are there, else Debian's
+	Root string // the repository
+	Host *elfmagic.Arch
+
+	Some      bool // if Word is built, some of them are enough
+	Installed bool // Debian's are those in /usr/bin, if they run on the host
 }
 
-// wholeSet reports what is missing in a directory of built emulators.
-func wholeSet(dir string, host *elfmagic.Arch) error {
+// Dir returns the directory that the emulators are in, or nothing if Debian's are
+// to be fetched. Of a directory that is named its subdirectory for the host is
+// taken, if emulators are there.
+func (c Choice) Dir() (string, error) {
+	built := filepath.Join(c.Root, BuiltEmulators, c.Host.GOARCH)
+	switch c.Word {
+	case "", "built":
+		err := wholeSet(built, c.Host, c.Some && c.Word != "")
+		if err == nil || c.Word != "" {
+			return built, err
+		}
+	case "debian":
+	default:
+		if dir := filepath.Join(c.Word, c.Host.GOARCH); has(dir, c.Host) {
+			return dir, nil
+		}
+		if info, err := os.Stat(c.Word); err != nil || !info.IsDir() {
+			return "", cli.WithHint(fmt.Errorf("emulators %q are neither debian nor built, nor a directory", c.Word),
+				"make emulators builds them, those of Debian are fetched")
+		}
+		return c.Word, nil
+	}
+	const installed = "/usr/bin"
+	if c.Installed && c.Host.GOARCH == runtime.GOARCH && has(installed, c.Host) {
+		return installed, nil
+	}
+	return "", nil
+}
+
+// has reports whether there are emulators for a host in a directory.
+func has(dir string, host *elfmagic.Arch) bool {
+	_, _, err := FindEmulators(host, dir)
+	return err == nil
+}
+
+// ChooseEmulators is a Choice for an image, which has all emulators.
+func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
+	return Choice{Word: word, Root: root, Host: host}.Dir()
+}
+
+// wholeSet reports what is missing in a directory of built emulators, of which
+// some may be enough.
+func wholeSet(dir string, host *elfmagic.Arch, some bool) error {
 	hint := "make emulators ARCH=" + host.GOARCH + " builds them"
 	m, err := qemu.ReadManifest(dir)
 	if err != nil {
 		return cli.WithHint(err, "%s", hint)
+	}
+	if some {
+		return nil
 	}
 	there := make(map[string]bool)
 	for _, e := range m.Emulators {
@@ -157,7 +191,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 	if err := os.RemoveAll(memory); err != nil {
 		return f, err
 	}
-	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.say); err != nil {
+	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.Say); err != nil {
 		return f, err
 	}
 	data, err := json.Marshal(f)
@@ -223,7 +257,7 @@ func builtManifest(dir string) (*qemu.Manifest, error) {
 func emulatorProgram(e *emulator.Emulator, name string, pack debian.Package, m *qemu.Manifest) (Program, error) {
 	p := Program{Path: name, Package: cmp.Or(pack.Name, "qemu"), Version: cmp.Or(pack.Version, e.Version), Debian: pack.Name != ""}
 	var err error
-	if p.SHA256, err = digest(e.Path); err != nil || m == nil {
+	if p.SHA256, err = file.SHA256(e.Path); err != nil || m == nil {
 		return p, err
 	}
 	p.Source = &ProgramSource{Package: "qemu", Version: m.Debian}
@@ -259,7 +293,7 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 		return c, err
 	}
 	for _, arch := range missing {
-		b.say("no emulator for %s", arch)
+		b.Say("no emulator for %s", arch)
 	}
 	m, err := builtManifest(f.Dir)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // built writes a manifest of emulators for some targets.
@@ -74,7 +75,7 @@ func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 	_, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
 	assert.EqualError(t, err, path+" is not what manifest.json beside it says")
 
-	sum, err := digest(path)
+	sum, err := file.SHA256(path)
 	require.NoError(t, err)
 	m.Emulators[0].SHA256 = sum
 	p, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // inputs is what something is made of, a line each: names, versions, options,
@@ -15,8 +17,8 @@ func (in *inputs) add(format string, args ...any) {
 }
 
 // addFile adds a file's content, under a name that is the same on all machines.
-func (in *inputs) addFile(name, file string) error {
-	sum, err := digest(file)
+func (in *inputs) addFile(name, path string) error {
+	sum, err := file.SHA256(path)
 	if err != nil {
 		return err
 	}

@@ -7,19 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/modfile"
+
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // kubernetesModule is the directory of the module that Kubernetes is built in:
 // its go.mod requires it, and puts the released modules in the place of those
 // that Kubernetes' own go.mod takes from its repository.
 const kubernetesModule = "image/kubernetes"
+
+// pinCommand writes its go.mod.
+const pinCommand = "go run ./image pin"
 
 var kubernetesPrograms = []string{"kube-apiserver", "kube-controller-manager", "kubectl"}
 
@@ -41,11 +46,11 @@ func kubernetesLinked(version string) string {
 
 func (b *Builder) kubernetesInputs(ctx context.Context) (inputs, error) {
 	in := inputs{"recipe 1"}
-	have, err := readModule(ctx, b.kubernetesDir())
+	have, err := readModule(b.kubernetesDir())
 	if err != nil {
 		return in, err
 	}
-	if err := have.pins(b.Versions.Kubernetes); err != nil {
+	if err := pins(have, b.Versions.Kubernetes); err != nil {
 		return in, err
 	}
 	in.add("go %s for %s, linked %s", b.Versions.Go, b.Arch.Platform(), kubernetesLinked(b.Versions.Kubernetes))
@@ -65,10 +70,10 @@ func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
 	}
 	for _, name := range kubernetesPrograms {
 		dir := b.work("kubernetes", name)
-		file := filepath.Join(dir, name)
+		program := filepath.Join(dir, name)
 		err := b.step(dir, name+" "+b.Versions.Kubernetes, in, func() error {
 			cmd := b.toolchain.command(ctx, b.Arch, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
-				"-ldflags="+kubernetesLinked(b.Versions.Kubernetes), "-o", file, "k8s.io/kubernetes/cmd/"+name)
+				"-ldflags="+kubernetesLinked(b.Versions.Kubernetes), "-o", program, "k8s.io/kubernetes/cmd/"+name)
 			cmd.Dir = b.kubernetesDir()
 			_, err := run(cmd)
 			return err
@@ -76,41 +81,23 @@ func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
 		if err != nil {
 			return c, err
 		}
-		p, err := describe(b.toolchain, b.Arch, file, programDir+name, "v"+b.Versions.Kubernetes)
+		p, err := describe(b.toolchain, b.Arch, program, programDir+name, "v"+b.Versions.Kubernetes)
 		if err != nil {
 			return c, err
 		}
 		c.programs = append(c.programs, p)
-		c.files = append(c.files, rootfs.File{Name: p.Path, Source: file, Mode: 0o755})
+		c.files = append(c.files, rootfs.File{Name: p.Path, Source: program, Mode: 0o755})
 	}
 	return c, nil
 }
 
-// A module is what go mod edit -json prints of a go.mod, as far as it is used.
-type module struct {
-	Go      string
-	Godebug []struct{ Key, Value string }
-	Require []struct {
-		Path, Version string
-		Indirect      bool
-	}
-	Replace []struct {
-		Old, New struct{ Path, Version string }
-	}
-	Tool []struct{ Path string }
-}
-
-func readModule(ctx context.Context, dir string) (*module, error) {
-	out, err := exec.CommandContext(ctx, "go", "mod", "edit", "-json", filepath.Join(dir, "go.mod")).Output()
+func readModule(dir string) (*modfile.File, error) {
+	path := filepath.Join(dir, "go.mod")
+	data, err := os.ReadFile(path)
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = errors.New(strings.TrimSpace(string(exit.Stderr)))
-		}
 		return nil, err
 	}
-	m := new(module)
-	return m, json.Unmarshal(out, m)
+	return modfile.Parse(path, data, nil)
 }
 
 // staging returns the version of the modules that Kubernetes of a version is
@@ -120,14 +107,14 @@ func staging(kubernetes string) string {
 	return "v0." + rest
 }
 
-// pins reports in what the module differs from one that builds a version.
-func (m *module) pins(version string) error {
+// pins reports in what a module differs from one that builds a version.
+func pins(m *modfile.File, version string) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	required := ""
 	for _, r := range m.Require {
-		if r.Path == "k8s.io/kubernetes" {
-			required = r.Version
+		if r.Mod.Path == "k8s.io/kubernetes" {
+			required = r.Mod.Version
 		}
 	}
 	if required != "v"+version {
@@ -142,14 +129,14 @@ func (m *module) pins(version string) error {
 		}
 	}
 	for _, name := range kubernetesPrograms {
-		if !slices.ContainsFunc(m.Tool, func(t struct{ Path string }) bool { return t.Path == "k8s.io/kubernetes/cmd/"+name }) {
+		if !slices.ContainsFunc(m.Tool, func(t *modfile.Tool) bool { return t.Path == "k8s.io/kubernetes/cmd/"+name }) {
 			bad("%s is not a tool of it", name)
 		}
 	}
 	if len(errs) == 0 {
 		return nil
 	}
-	return cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, errors.Join(errs...)), "go run ./image/artifacts -pin")
+	return cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, errors.Join(errs...)), pinCommand)
 }
 
 // Pin writes the go.mod and go.sum that the version of Kubernetes is built from,
@@ -160,7 +147,7 @@ func (b *Builder) Pin(ctx context.Context) error {
 		return err
 	}
 	version := "v" + b.Versions.Kubernetes
-	b.say("reading what Kubernetes %s is made of …", version)
+	b.Say("reading what Kubernetes %s is made of …", version)
 	download := t.command(ctx, t.Host, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
 	download.Dir = os.TempDir()
 	out, err := run(download)
@@ -171,50 +158,55 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(out), &downloaded); err != nil {
 		return err
 	}
-	theirs, err := readModule(ctx, downloaded.Dir)
+	theirs, err := readModule(downloaded.Dir)
+	if err != nil {
+		return err
+	}
+	ours, err := module(theirs, b.Versions.Kubernetes)
 	if err != nil {
 		return err
 	}
 	dir := b.kubernetesDir()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, ours)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(theirs.ours(b.Versions.Kubernetes)), 0o644); err != nil {
-		return err
-	}
-	b.say("resolving all its dependencies …")
+	b.Say("resolving all its dependencies …")
 	tidy := t.command(ctx, t.Host, "mod", "tidy")
 	tidy.Dir = dir
 	if _, err := run(tidy); err != nil {
 		return err
 	}
-	have, err := readModule(ctx, dir)
+	have, err := readModule(dir)
 	if err != nil {
 		return err
 	}
-	return have.pins(b.Versions.Kubernetes)
+	return pins(have, b.Versions.Kubernetes)
 }
 
-// ours returns the go.mod with which Kubernetes, whose own this is, is built
+// module returns the go.mod with which Kubernetes, whose own is theirs, is built
 // without its repository.
-func (m *module) ours(version string) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "// Written by go run ./image/artifacts -pin: Kubernetes of versions.yaml, built from\n"+
-		"// modules alone. Its staging modules are released beside it under versions v0.\n"+
-		"module github.com/projectcalico/go-build/%s\n\ngo %s\n\n", kubernetesModule, m.Go)
-	for _, g := range m.Godebug {
-		fmt.Fprintf(&text, "godebug %s=%s\n\n", g.Key, g.Value)
-	}
-	text.WriteString("tool (\n")
-	for _, name := range kubernetesPrograms {
-		fmt.Fprintf(&text, "\tk8s.io/kubernetes/cmd/%s\n", name)
-	}
-	fmt.Fprintf(&text, ")\n\nrequire k8s.io/kubernetes v%s\n\nreplace (\n", version)
-	for _, r := range m.Replace {
+func module(theirs *modfile.File, version string) ([]byte, error) {
+	text := []byte("// Written by " + pinCommand + ": Kubernetes of versions.yaml, built from\n" +
+		"// modules alone. Its staging modules are released beside it under versions v0.\n" +
+		"module github.com/projectcalico/go-build/" + kubernetesModule + "\n\nreplace (\n")
+	for _, r := range theirs.Replace { // AddReplace would not make a block of them
 		if strings.HasPrefix(r.New.Path, "./staging/") {
-			fmt.Fprintf(&text, "\t%s => %s %s\n", r.Old.Path, r.Old.Path, staging(version))
+			text = fmt.Appendf(text, "\t%s => %s %s\n", r.Old.Path, r.Old.Path, staging(version))
 		}
 	}
-	text.WriteString(")\n")
-	return text.String()
+	m, err := modfile.Parse("go.mod", append(text, ")\n"...), nil)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(m.AddGoStmt(theirs.Go.Version), m.AddRequire("k8s.io/kubernetes", "v"+version))
+	for _, g := range theirs.Godebug {
+		err = errors.Join(err, m.AddGodebug(g.Key, g.Value))
+	}
+	for _, name := range kubernetesPrograms {
+		err = errors.Join(err, m.AddTool("k8s.io/kubernetes/cmd/"+name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Format()
 }

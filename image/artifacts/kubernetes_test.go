@@ -14,14 +14,14 @@ import (
 
 // The module in the repository is that of the versions file.
 func TestModuleIsOfThePinnedKubernetes(t *testing.T) {
-	m, err := readModule(t.Context(), filepath.Join(repository, kubernetesModule))
+	m, err := readModule(filepath.Join(repository, kubernetesModule))
 	require.NoError(t, err)
-	require.NoError(t, m.pins(versions(t).Kubernetes))
+	require.NoError(t, pins(m, pinned(t).Kubernetes))
 	assert.Greater(t, len(m.Replace), 20)
 	sums, err := os.ReadFile(filepath.Join(repository, kubernetesModule, "go.sum"))
 	require.NoError(t, err)
-	assert.Contains(t, string(sums), "k8s.io/kubernetes v"+versions(t).Kubernetes+" h1:")
-	assert.Contains(t, string(sums), "k8s.io/apiserver "+staging(versions(t).Kubernetes)+" h1:")
+	assert.Contains(t, string(sums), "k8s.io/kubernetes v"+pinned(t).Kubernetes+" h1:")
+	assert.Contains(t, string(sums), "k8s.io/apiserver "+staging(pinned(t).Kubernetes)+" h1:")
 }
 
 func TestModuleIsWrittenFromKubernetesOwn(t *testing.T) {
@@ -40,39 +40,41 @@ replace (
 	example.org/x => example.org/y v1.0.0
 )
 `)
-	m, err := readModule(t.Context(), theirs)
+	m, err := readModule(theirs)
 	require.NoError(t, err)
 	ours := t.TempDir()
-	write(t, filepath.Join(ours, "go.mod"), m.ours("1.37.2"))
-	text := m.ours("1.37.2")
+	content, err := module(m, "1.37.2")
+	require.NoError(t, err)
+	text := string(content)
+	write(t, filepath.Join(ours, "go.mod"), text)
 	assert.Contains(t, text, "\ngo 1.26.0\n")
 	assert.Contains(t, text, "\ngodebug default=go1.26\n")
 	assert.Contains(t, text, "\tk8s.io/api => k8s.io/api v0.37.2\n\tk8s.io/kubectl => k8s.io/kubectl v0.37.2\n)\n")
 	assert.NotContains(t, text, "example.org")
-	m, err = readModule(t.Context(), ours)
+	m, err = readModule(ours)
 	require.NoError(t, err)
-	require.NoError(t, m.pins("1.37.2"))
+	require.NoError(t, pins(m, "1.37.2"))
 
-	err = m.pins("1.37.3")
+	err = pins(m, "1.37.3")
 	require.ErrorContains(t, err, "it requires Kubernetes v1.37.2, not v1.37.3")
-	assert.Equal(t, "go run ./image/artifacts -pin", cli.Hint(err))
+	assert.Equal(t, "go run ./image pin", cli.Hint(err))
 
 	write(t, filepath.Join(ours, "go.mod"), strings.ReplaceAll(text, "k8s.io/api v0.37.2", "k8s.io/api v0.37.1"))
-	m, err = readModule(t.Context(), ours)
+	m, err = readModule(ours)
 	require.NoError(t, err)
-	require.ErrorContains(t, m.pins("1.37.2"), "k8s.io/api is replaced by k8s.io/api v0.37.1, not its own v0.37.2")
+	require.ErrorContains(t, pins(m, "1.37.2"), "k8s.io/api is replaced by k8s.io/api v0.37.1, not its own v0.37.2")
 
 	write(t, filepath.Join(ours, "go.mod"), strings.ReplaceAll(text, "\tk8s.io/kubernetes/cmd/kubectl\n", ""))
-	m, err = readModule(t.Context(), ours)
+	m, err = readModule(ours)
 	require.NoError(t, err)
-	assert.ErrorContains(t, m.pins("1.37.2"), "kubectl is not a tool of it")
+	assert.ErrorContains(t, pins(m, "1.37.2"), "kubectl is not a tool of it")
 
 	write(t, filepath.Join(ours, "go.mod"), "module x\n")
-	m, err = readModule(t.Context(), ours)
+	m, err = readModule(ours)
 	require.NoError(t, err)
-	assert.ErrorContains(t, m.pins("1.37.2"), "it requires Kubernetes nowhere")
+	assert.ErrorContains(t, pins(m, "1.37.2"), "it requires Kubernetes nowhere")
 
-	_, err = readModule(t.Context(), t.TempDir())
+	_, err = readModule(t.TempDir())
 	assert.Error(t, err)
 }
 
@@ -81,7 +83,7 @@ func TestAModuleOfAnotherKubernetesIsNotBuilt(t *testing.T) {
 	b.Versions.Kubernetes = "1.37.99"
 	_, err := b.kubernetesInputs(t.Context())
 	require.ErrorContains(t, err, "not v1.37.99")
-	assert.Equal(t, "go run ./image/artifacts -pin", cli.Hint(err))
+	assert.Equal(t, "go run ./image pin", cli.Hint(err))
 }
 
 func TestProgramsSayTheVersion(t *testing.T) {

@@ -2,7 +2,6 @@ package artifacts
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,23 +26,23 @@ func (b *Builder) manifest() error {
 	}
 	archive, stamp := filepath.Join(b.Dir, "manifest.tar"), filepath.Join(b.Dir, "manifest.stamp")
 	if len(missing) > 0 {
-		b.say("no manifest.tar before there are %s", strings.Join(missing, ", "))
+		b.Say("no manifest.tar before there are %s", strings.Join(missing, ", "))
 		return errors.Join(os.RemoveAll(archive), os.RemoveAll(stamp))
 	}
 	list, err := json.Marshal(programs)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(list)
-	in := inputs{"recipe 1", "tag " + b.Versions.Tag(b.Arch), "programs " + hex.EncodeToString(sum[:])}
+	sum := fmt.Sprintf("%x", sha256.Sum256(list))
+	in := inputs{"recipe 1", "tag " + b.Versions.Tag(b.Arch), "programs " + sum}
 	if err := in.addFile("versions.yaml", b.File); err != nil {
 		return err
 	}
 	if in.stamped(stamp, archive) {
-		b.say("manifest.tar is up to date")
+		b.Say("manifest.tar is up to date")
 		return nil
 	}
-	document, err := json.MarshalIndent(b.document(programs, hex.EncodeToString(sum[:8])), "", "\t")
+	document, err := json.MarshalIndent(b.document(programs, sum[:16]), "", "\t")
 	if err != nil {
 		return err
 	}
@@ -62,7 +61,7 @@ func (b *Builder) manifest() error {
 	if err := b.archive(archive, files); err != nil {
 		return err
 	}
-	b.say("manifest.tar: %d programs", len(programs))
+	b.Say("manifest.tar: %d programs", len(programs))
 	return in.stamp(stamp)
 }
 

@@ -93,7 +93,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 		return c, err
 	}
 	for _, name := range ownCommands {
-		b.say("building %s for %s …", name, b.Arch.Platform())
+		b.Say("building %s for %s …", name, b.Arch.Platform())
 		file := filepath.Join(dir, name)
 		args := append([]string{"build", "-o", file}, CommandFlags(version)...)
 		cmd := b.toolchain.command(ctx, b.Arch, append(args, "./cmd/"+name)...)

@@ -1,17 +1,14 @@
 package artifacts
 
 import (
-	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A Program is a program in the image that was not made of Debian's packages
@@ -54,13 +51,13 @@ func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Pr
 
 // Describe reads a program that Go built, and sees that it is what was asked
 // for: static, for the architecture. It also returns which Go built it.
-func Describe(arch *elfmagic.Arch, file, path, version string) (p Program, built string, err error) {
+func Describe(arch *elfmagic.Arch, source, path, version string) (p Program, built string, err error) {
 	p = Program{Path: path, Version: version}
-	fail := func(err error) (Program, string, error) { return p, built, fmt.Errorf("%s: %w", file, err) }
-	if err := static(file, arch); err != nil {
+	fail := func(err error) (Program, string, error) { return p, built, fmt.Errorf("%s: %w", source, err) }
+	if err := static(source, arch); err != nil {
 		return fail(err)
 	}
-	info, err := buildinfo.ReadFile(file)
+	info, err := buildinfo.ReadFile(source)
 	if err != nil {
 		return fail(err)
 	}
@@ -76,7 +73,7 @@ func Describe(arch *elfmagic.Arch, file, path, version string) (p Program, built
 		}
 		p.Modules = append(p.Modules, Module{m.Path, m.Version})
 	}
-	if p.SHA256, err = digest(file); err != nil {
+	if p.SHA256, err = file.SHA256(source); err != nil {
 		return fail(err)
 	}
 	return p, built, nil
@@ -99,17 +96,4 @@ func static(file string, arch *elfmagic.Arch) error {
 		}
 	}
 	return nil
-}
-
-func digest(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
 }

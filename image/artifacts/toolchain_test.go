@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 func TestOnlySettingsThatDoNotMatterAreTheCallers(t *testing.T) {
@@ -79,9 +80,9 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 		"write x: no space left on device":                                      "make room",
 		"Get \"x\": dial tcp: lookup x: no such host":                           "GOPROXY",
 		"verifying x: checksum mismatch":                                        "find out why",
-		"go: updates to go.mod needed; to update it:\n\tgo mod tidy":            "-pin",
+		"go: updates to go.mod needed; to update it:\n\tgo mod tidy":            "image pin",
 		"main.go:3: undefined: x":                                               "what was built is kept",
-		"missing go.sum entry for module providing package k8s.io/x (imported)": "-pin",
+		"missing go.sum entry for module providing package k8s.io/x (imported)": "image pin",
 	}
 	for said, want := range tests {
 		cmd := exec.Command("sh", "-c", `echo "$0" >&2; exit 3`, said)
@@ -102,26 +103,26 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 	write(t, filepath.Join(dir, "go.mod"), "module example.org/hello\n\ngo 1.26.0\n")
 	write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { println(1) }\n")
 	arm64, s390x := lookup(t, "arm64"), lookup(t, "s390x")
-	file := filepath.Join(dir, "hello")
-	cmd := tc.command(t.Context(), arm64, "build", "-o", file)
+	path := filepath.Join(dir, "hello")
+	cmd := tc.command(t.Context(), arm64, "build", "-o", path)
 	cmd.Dir = dir
 	_, err := run(cmd)
 	require.NoError(t, err)
 
-	p, err := describe(tc, arm64, file, "usr/bin/hello", "v1")
+	p, err := describe(tc, arm64, path, "usr/bin/hello", "v1")
 	require.NoError(t, err)
-	sum, err := digest(file)
+	sum, err := file.SHA256(path)
 	require.NoError(t, err)
 	assert.Equal(t, Program{
 		Path: "usr/bin/hello", Package: "example.org/hello", Version: "v1", SHA256: sum,
 		Modules: []Module{{"stdlib", tc.Version}},
 	}, p)
 
-	_, err = describe(tc, s390x, file, "", "")
+	_, err = describe(tc, s390x, path, "", "")
 	assert.ErrorContains(t, err, "not for s390x")
 	other := *tc
 	other.Version = "1.26.7"
-	_, err = describe(&other, arm64, file, "", "")
+	_, err = describe(&other, arm64, path, "", "")
 	assert.ErrorContains(t, err, "not go1.26.7")
 	_, err = describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
 	assert.Error(t, err)

@@ -6,8 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/versions"
 )
 
 // programDir is where commands go that Debian does not have.
@@ -16,7 +16,7 @@ const programDir = "usr/local/bin/"
 // linked are the linker's flags: no symbol table, no debugger's information.
 const linked = "-s -w"
 
-func (b *Builder) toolInput(t image.Tool) string {
+func (b *Builder) toolInput(t versions.Tool) string {
 	return fmt.Sprintf("%s %s@%s with go %s for %s, linked %s", t.Name, t.Package, t.Version, b.Versions.Go, b.Arch.Platform(), linked)
 }
 
@@ -50,7 +50,7 @@ func (b *Builder) tools(ctx context.Context) (c contents, err error) {
 
 // install has the go command install a tool, which it does only into a GOPATH
 // when it is for another architecture, and only under its own name.
-func (b *Builder) install(ctx context.Context, t image.Tool, file string) error {
+func (b *Builder) install(ctx context.Context, t versions.Tool, file string) error {
 	path := b.work("gopath")
 	if err := os.RemoveAll(filepath.Join(path, "bin")); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/image/versions"
 )
 
 // proxy makes a module proxy in a directory, with one module of one command.
@@ -42,7 +42,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 	for _, arch := range []string{tc.Host.GOARCH, "ppc64le", "arm64"} {
 		b, said := newBuilder(t, arch)
 		b.toolchain = tc
-		b.Versions.Tools = []image.Tool{{Name: "hello2", Package: "example.org/hello/v2", Version: "v2.1.0"}}
+		b.Versions.Tools = []versions.Tool{{Name: "hello2", Package: "example.org/hello/v2", Version: "v2.1.0"}}
 		c, err := b.tools(t.Context())
 		require.NoError(t, err)
 		require.Len(t, c.programs, 1)
@@ -50,7 +50,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		assert.Equal(t, "usr/local/bin/hello2", p.Path)
 		assert.Equal(t, "example.org/hello/v2", p.Package)
 		assert.Equal(t, []Module{{"stdlib", tc.Version}, {"example.org/hello/v2", "v2.1.0"}}, p.Modules)
-		assert.Equal(t, "artifacts: building hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
+		assert.Equal(t, "building hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
 		require.Len(t, c.files, 1)
 		require.NoError(t, static(c.files[0].Source, b.Arch))
 
@@ -61,7 +61,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		assert.Empty(t, said.String(), "it is there already")
 
 		// Of the next one, nothing; and the first is kept.
-		b.Versions.Tools = append(b.Versions.Tools, image.Tool{Name: "other", Package: "example.org/other", Version: "v1.0.0"})
+		b.Versions.Tools = append(b.Versions.Tools, versions.Tool{Name: "other", Package: "example.org/other", Version: "v1.0.0"})
 		_, err = b.tools(t.Context())
 		require.ErrorContains(t, err, "other v1.0.0: ")
 		b.Versions.Tools = b.Versions.Tools[:1]

@@ -20,6 +20,7 @@ import (
 type Apt struct {
 	dir     string
 	arch    string // empty: of sources
+	system  bool   // the machine's own, and no directory
 	sources string // file; empty: the machine's
 }
 
@@ -94,8 +95,11 @@ Dir::Cache %q;
 
 func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "APT_CONFIG="+a.path("conf"), "LC_ALL=C")
-	cmd.Dir = a.path("debs")
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	if !a.system {
+		cmd.Env = append(cmd.Env, "APT_CONFIG="+a.path("conf"))
+		cmd.Dir = a.path("debs")
+	}
 	return cmd
 }
 
@@ -104,7 +108,7 @@ func run(cmd *exec.Cmd) (string, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(cli.Quoted(said.String())))
 	}
 	return string(out), nil
 }
@@ -115,31 +119,56 @@ func (a *Apt) Update(ctx context.Context) error {
 	return err
 }
 
+// Names returns the packages that there are whose names begin so.
+func (a *Apt) Names(ctx context.Context, prefix string) ([]string, error) {
+	out, err := run(a.command(ctx, "apt-cache", "pkgnames", prefix))
+	if err != nil {
+		return nil, err
+	}
+	// It has names, too, that other packages only mention.
+	packages, err := a.madison(ctx, " "+a.arch+" Packages", strings.Fields(out)...)
+	var names []string
+	for _, p := range packages {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names, err
+}
+
 // Versions returns which versions of a package there are, newest first.
 //
 // A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
 func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
-	return a.madison(ctx, name, " "+a.arch+" Packages") // not of all architectures, nor sources
+	packages, err := a.madison(ctx, " "+a.arch+" Packages", name) // not of all architectures, nor sources
+	return versions(packages), err
 }
 
-// madison returns the versions in the lines of apt-cache madison that end so,
-// once each.
-func (a *Apt) madison(ctx context.Context, name, end string) ([]string, error) {
-	out, err := run(a.command(ctx, "apt-cache", "madison", name))
+// madison returns the packages in the lines of apt-cache madison that end so.
+func (a *Apt) madison(ctx context.Context, end string, names ...string) ([]Package, error) {
+	out, err := run(a.command(ctx, "apt-cache", append([]string{"madison"}, names...)...))
 	if err != nil {
 		return nil, err
 	}
-	var versions []string
+	var packages []Package
 	for line := range strings.Lines(out) {
 		fields := strings.Split(line, "|")
-		if len(fields) != 3 || !strings.HasSuffix(strings.TrimSpace(fields[2]), end) {
-			continue
-		}
-		if v := strings.TrimSpace(fields[1]); !slices.Contains(versions, v) {
-			versions = append(versions, v)
+		if len(fields) == 3 && strings.HasSuffix(strings.TrimSpace(fields[2]), end) {
+			packages = append(packages, Package{strings.TrimSpace(fields[0]), strings.TrimSpace(fields[1])})
 		}
 	}
-	return versions, nil
+	return packages, nil
+}
+
+// versions returns the packages' versions, once each.
+func versions(packages []Package) []string {
+	var list []string
+	for _, p := range packages {
+		if !slices.Contains(list, p.Version) {
+			list = append(list, p.Version)
+		}
+	}
+	return list
 }
 
 // Depends returns which packages one depends on, by their names, with the

@@ -105,17 +105,15 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 //
 // A line of apt-cache madison: " qemu | 1:10.2.2+ds-1 | URL sid/main Sources".
 func (a *Apt) SourceVersions(ctx context.Context, name string) ([]string, error) {
-	versions, err := a.madison(ctx, name, " Sources")
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(versions, func(v, w string) int {
+	packages, err := a.madison(ctx, " Sources", name)
+	list := versions(packages)
+	slices.SortFunc(list, func(v, w string) int {
 		if AtLeast(ctx, v, w) {
 			return -1
 		}
 		return 1
 	})
-	return versions, nil
+	return list, err
 }
 
 // GetSource downloads the files of a source, as far as they are not there, and

@@ -1,20 +1,23 @@
-// Package docker builds images with the docker command, whichever builder it
-// has, and gives them the platform that they are for.
+// Package docker is the docker command: it builds images, whichever builder it
+// has, gives them the platform that they are for, and loads, tags and pushes them.
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -39,16 +42,47 @@ func (b Build) Run(ctx context.Context) error {
 	for _, arg := range b.Args {
 		args = append(args, "--build-arg", arg)
 	}
-	var said strings.Builder
-	cmd := exec.CommandContext(ctx, "docker", append(args, b.Context)...)
-	cmd.Stdout, cmd.Stderr = io.Writer(&said), io.Writer(&said)
+	cmd := command(ctx, append(args, b.Context)...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	if b.Progress != nil {
 		cmd.Stdout, cmd.Stderr = b.Progress, b.Progress
 	}
 	if err := cmd.Run(); err != nil {
-		return cli.WithHint(fmt.Errorf("docker build of %s: %w\n%s", b.Tag, err, said.String()), "see what it printed; docker info says whether the daemon runs. A second run goes on where this one stopped")
+		return cli.WithHint(fmt.Errorf("docker build of %s: %w%s", b.Tag, err, cli.Quoted(said.String())), "see what it printed; docker info says whether the daemon runs. A second run goes on where this one stopped")
 	}
 	return SetPlatform(ctx, b.Tag, b.Platform)
+}
+
+// An Image is what Docker says of one that it has.
+type Image struct {
+	ID           string // its configuration's digest, or its manifest's where containerd stores it
+	Architecture string // Go's name
+}
+
+// Inspect returns what Docker says of an image.
+func Inspect(ctx context.Context, tag string) (Image, error) {
+	out, err := run(ctx, "image", "inspect", tag)
+	if err != nil {
+		return Image{}, fmt.Errorf("%s: Docker has no such image: %w", tag, err)
+	}
+	var images []Image
+	if err := json.Unmarshal(out, &images); err != nil || len(images) != 1 {
+		return Image{}, fmt.Errorf("%s: docker image inspect says %q", tag, out)
+	}
+	return images[0], nil
+}
+
+// Tag gives an image another name.
+func Tag(ctx context.Context, tag, other string) error {
+	_, err := run(ctx, "tag", tag, other)
+	return err
+}
+
+// Push pushes an image to the registry that its name begins with.
+func Push(ctx context.Context, tag string) error {
+	_, err := run(ctx, "push", "--quiet", tag)
+	return err
 }
 
 // SetPlatform makes an image say that it is for a platform: Docker's classic
@@ -58,16 +92,8 @@ func SetPlatform(ctx context.Context, tag, platform string) error {
 	if err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "docker", "image", "inspect", tag).Output()
-	if err != nil {
-		return fmt.Errorf("docker image inspect %s: %w", tag, err)
-	}
-	var have []struct{ Architecture string }
-	if err := json.Unmarshal(out, &have); err != nil {
+	if have, err := Inspect(ctx, tag); err != nil || have.Architecture == want.Architecture {
 		return err
-	}
-	if len(have) == 1 && have[0].Architecture == want.Architecture {
-		return nil
 	}
 	saved, err := os.CreateTemp("", "image-*.tar")
 	if err != nil {
@@ -75,7 +101,7 @@ func SetPlatform(ctx context.Context, tag, platform string) error {
 	}
 	defer os.Remove(saved.Name())
 	defer saved.Close()
-	if err := run(ctx, "save", "--output", saved.Name(), tag); err != nil {
+	if _, err := run(ctx, "save", "--output", saved.Name(), tag); err != nil {
 		return err
 	}
 	ref, err := name.NewTag(tag)
@@ -105,12 +131,12 @@ func WithPlatform(image v1.Image, platform *v1.Platform) (v1.Image, error) {
 
 // Load hands an image to the daemon.
 func Load(ctx context.Context, ref name.Tag, image v1.Image) error {
-	cmd := exec.CommandContext(ctx, "docker", "load", "--quiet")
+	cmd := command(ctx, "load", "--quiet")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
-	var said strings.Builder
+	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return err
@@ -118,15 +144,36 @@ func Load(ctx context.Context, ref name.Tag, image v1.Image) error {
 	writeErr := tarball.Write(ref, image, in)
 	in.Close()
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("docker load: %w: %s", err, said.String())
+		return fmt.Errorf("docker load: %w%s", err, cli.Quoted(said.String()))
 	}
 	return writeErr
 }
 
-func run(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("docker %s: %w: %s", args[0], err, out)
+// Installed returns an error if there is no docker command: it is asked before
+// anything is made for it.
+func Installed(hint string) error {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return cli.WithHint(errors.New("docker is not installed"), "install Docker%s", hint)
 	}
 	return nil
+}
+
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	// Interrupted, it ends what the daemon does for it.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// run returns what a docker command printed.
+func run(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := command(ctx, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("docker %s: %w%s", args[0], err, cli.Quoted(string(out)+said.String()))
+	}
+	return out, nil
 }

@@ -1,4 +1,4 @@
-// Written by go run ./image/artifacts -pin: Kubernetes of versions.yaml, built from
+// Written by go run ./image pin: Kubernetes of versions.yaml, built from
 // modules alone. Its staging modules are released beside it under versions v0.
 module github.com/projectcalico/go-build/image/kubernetes
 

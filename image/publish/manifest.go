@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"context"
@@ -18,9 +18,9 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// manifest joins the architectures' images into an image index under the
+// Manifest joins the architectures' images into an image index under the
 // versions' tag and as latest, and reads it back.
-func (p *publisher) manifest(ctx context.Context, archs []*elfmagic.Arch) error {
+func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error {
 	images := make(map[*elfmagic.Arch]v1.Image)
 	var errs []error
 	for _, arch := range archs {
@@ -48,7 +48,7 @@ func (p *publisher) manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	}
 	for _, name := range []string{p.versions.String(), "latest"} {
 		tag := p.remote.Tag(name)
-		p.say("pushing %s for %s …", tag, names(archs))
+		p.Say("pushing %s for %s …", tag, names(archs))
 		if err := remote.WriteIndex(tag, index, options(ctx)...); err != nil {
 			return fmt.Errorf("%s: %w", tag, err)
 		}
@@ -58,7 +58,7 @@ func (p *publisher) manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 		if err := verify(ctx, p, name, archs, images); err != nil {
 			return fmt.Errorf("%s: what came back is not what was pushed: %w", tag, err)
 		}
-		fmt.Fprintf(p.stdout, "%s@%s\n", tag, digest)
+		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func join(archs []*elfmagic.Arch, images map[*elfmagic.Arch]v1.Image) (v1.ImageI
 }
 
 // verify pulls the tag's image for each architecture.
-func verify(ctx context.Context, p *publisher, tag string, archs []*elfmagic.Arch, images map[*elfmagic.Arch]v1.Image) error {
+func verify(ctx context.Context, p *Publisher, tag string, archs []*elfmagic.Arch, images map[*elfmagic.Arch]v1.Image) error {
 	index, err := remote.Index(p.remote.Tag(tag), options(ctx)...)
 	if err != nil {
 		return err

@@ -1,23 +1,25 @@
-package main
+package publish
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// push pushes the architectures' images, and sees that they arrived.
-func (p *publisher) push(ctx context.Context, archs []*elfmagic.Arch) error {
+// Push pushes the architectures' images, and sees that they arrived.
+func (p *Publisher) Push(ctx context.Context, archs []*elfmagic.Arch) error {
+	if err := docker.Installed(""); err != nil {
+		return err
+	}
 	// All must be there before the first is pushed.
 	var ids []string
 	var errs []error
@@ -39,35 +41,29 @@ func (p *publisher) push(ctx context.Context, archs []*elfmagic.Arch) error {
 	return nil
 }
 
-func (p *publisher) localTag(arch *elfmagic.Arch) string {
+func (p *Publisher) localTag(arch *elfmagic.Arch) string {
 	return p.local + "/go-build:" + p.versions.Tag(arch)
 }
 
 // inspect returns the identity that Docker gives an image, if it is one for the
 // architecture.
 func inspect(ctx context.Context, tag string, arch *elfmagic.Arch) (id string, err error) {
-	out, err := exec.CommandContext(ctx, "docker", "image", "inspect", tag).Output()
-	if err != nil {
-		return "", fmt.Errorf("%s: Docker has no such image: %w", tag, err)
+	image, err := docker.Inspect(ctx, tag)
+	if err == nil && image.Architecture != arch.GOARCH {
+		err = fmt.Errorf("%s: it is for %s", tag, image.Architecture)
 	}
-	var images []struct{ ID, Architecture string }
-	if err := json.Unmarshal(out, &images); err != nil || len(images) != 1 {
-		return "", fmt.Errorf("%s: docker image inspect says %q", tag, out)
-	}
-	if images[0].Architecture != arch.GOARCH {
-		return "", fmt.Errorf("%s: it is for %s", tag, images[0].Architecture)
-	}
-	return images[0].ID, nil
+	return image.ID, err
 }
 
-func (p *publisher) pushOne(ctx context.Context, arch *elfmagic.Arch, id string) error {
+func (p *Publisher) pushOne(ctx context.Context, arch *elfmagic.Arch, id string) error {
 	tag := p.remote.Tag(p.versions.Tag(arch))
-	p.say("pushing %s …", tag)
-	for _, args := range [][]string{{"tag", p.localTag(arch), tag.Name()}, {"push", "--quiet", tag.Name()}} {
-		if out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput(); err != nil {
-			return cli.WithHint(fmt.Errorf("docker %s: %w: %s", args[0], err, out),
-				"docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
-		}
+	p.Say("pushing %s …", tag)
+	err := docker.Tag(ctx, p.localTag(arch), tag.Name())
+	if err == nil {
+		err = docker.Push(ctx, tag.Name())
+	}
+	if err != nil {
+		return cli.WithHint(err, "docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
 	}
 	descriptor, err := remote.Get(tag, options(ctx)...)
 	if err != nil {
@@ -81,27 +77,25 @@ func (p *publisher) pushOne(ctx context.Context, arch *elfmagic.Arch, id string)
 	if err != nil {
 		return err
 	}
-	// Docker's identity of an image is its configuration's digest, or its
-	// manifest's where containerd stores it.
 	if config.String() != id && descriptor.Digest.String() != id {
 		return fmt.Errorf("the registry has %s with configuration %s, Docker has %s", descriptor.Digest, config, id)
 	}
 	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
 		return fmt.Errorf("the registry does not have it whole: %w", err)
 	}
-	latest := p.remote.Tag(image.Latest(arch))
+	latest := p.remote.Tag(versions.Latest(arch))
 	if err := remote.Tag(latest, descriptor, options(ctx)...); err != nil {
 		return fmt.Errorf("%s: %w", latest, err)
 	}
 	if err := p.has(ctx, latest, descriptor.Digest.String()); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s@%s\n", tag, descriptor.Digest)
+	fmt.Fprintf(p.Stdout, "%s@%s\n", tag, descriptor.Digest)
 	return nil
 }
 
 // has asks the registry whether a tag is for a digest.
-func (p *publisher) has(ctx context.Context, tag name.Tag, digest string) error {
+func (p *Publisher) has(ctx context.Context, tag name.Tag, digest string) error {
 	head, err := remote.Head(tag, options(ctx)...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", tag, err)

@@ -44,12 +44,12 @@ func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	if err != nil {
 		return dir, err
 	}
-	b.say("compiling %s, %s …", count(len(s.targets), "target", "targets"), s.mode)
+	b.Say("compiling %s, %s …", count(len(s.targets), "target", "targets"), s.mode)
 	start, linked := time.Now(), 0
 	progress := func(line string) {
 		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
 			linked++
-			b.say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
+			b.Say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
 		}
 	}
 	ninja := []string{"-k", "0"}
@@ -67,7 +67,7 @@ func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
 	dir := b.path("build", fmt.Sprintf("%s-%s-%s", s.host.GOARCH, s.mode, in.key()))
 	configured := filepath.Join(dir, "configured")
 	if _, err := os.Stat(configured); err != nil {
-		b.say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
+		b.Say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 			return dir, err
 		}
@@ -238,7 +238,7 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 		search := emulator.Search{Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{b.native}}
 		host, err := search.Locate(b.Host)
 		if err != nil {
-			b.say("%s was not tried: %v", target, err)
+			b.Say("%s was not tried: %v", target, err)
 			return nil
 		}
 		command = []string{host.Path, file}

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,13 +18,13 @@ import (
 // A real build. What the user's cache has is not built again.
 func TestABuiltEmulatorRunsProgramsAndIsNotBuiltAgain(t *testing.T) {
 	if os.Getenv("TEST_EMULATORS_BUILD") != "1" {
-		t.Skip("TEST_EMULATORS_BUILD=1 builds an emulator: minutes, and what image/qemu/install-tools installs")
+		t.Skip("TEST_EMULATORS_BUILD=1 builds an emulator: minutes, and what make emulators installs")
 	}
 	host, err := Host(runtime.GOARCH)
 	require.NoError(t, err)
 	target := arch(t, "s390x")
 	var said bytes.Buffer
-	b := Builder{Root: "../..", Host: host, Targets: []*elfmagic.Arch{target}, Out: t.TempDir(), Progress: &said}
+	b := Builder{Root: "../..", Host: host, Targets: []*elfmagic.Arch{target}, Out: t.TempDir(), Say: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }}
 	require.NoError(t, b.Build(t.Context()), &said)
 
 	m, err := ReadManifest(b.Out)

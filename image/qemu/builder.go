@@ -2,12 +2,9 @@ package qemu
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,14 +20,14 @@ import (
 
 // A Builder builds emulators for one host.
 type Builder struct {
-	Root     string // the repository
-	Host     *elfmagic.Arch
-	Targets  []*elfmagic.Arch
-	Out      string // directory for the emulators
-	Update   bool   // ask Debian for newer sources and packages than those of before
-	Plain    bool   // without patches and profiles: to compare the others with
-	Keep     bool   // leave what was built on the way: unstripped emulators
-	Progress io.Writer
+	Root    string // the repository
+	Host    *elfmagic.Arch
+	Targets []*elfmagic.Arch
+	Out     string                           // directory for the emulators
+	Update  bool                             // ask Debian for newer sources and packages than those of before
+	Plain   bool                             // without patches and profiles: to compare the others with
+	Keep    bool                             // leave what was built on the way: unstripped emulators
+	Say     func(format string, args ...any) // is told of each step
 
 	cache    string
 	native   *elfmagic.Arch
@@ -44,10 +41,6 @@ type Builder struct {
 	roots    map[string][]string // of Debian's guests, by trainer
 	work     string              // directory of the guests' inputs
 	updated  map[string]bool
-}
-
-func (b *Builder) say(format string, args ...any) {
-	fmt.Fprintf(b.Progress, "emulators: "+format+"\n", args...)
 }
 
 // path returns one below the cache.
@@ -91,6 +84,9 @@ func (b *Builder) prepare(ctx context.Context) (unlock func(), err error) {
 	}
 	if b.compiler, err = FindCompiler(ctx); err != nil {
 		return nil, err
+	}
+	if missing := missingTools(ctx); len(missing) > 0 {
+		return nil, cli.WithHint(fmt.Errorf("not installed: %s", strings.Join(missing, ", ")), installTools)
 	}
 	if !b.Plain {
 		if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
@@ -161,7 +157,7 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 			missing = append(missing, m)
 		}
 	}
-	b.say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
+	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
 		b.source.Version, b.compiler.Version, there, len(b.Targets)-there)
 	if err := b.train(ctx, missing, profiles); err != nil {
 		return err
@@ -188,13 +184,13 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	for _, e := range built {
 		total += e.Size
 	}
-	b.say("%s in %s, %.1f MB, %s", count(len(built), "emulator", "emulators"), b.Out, float64(total)/1e6, time.Since(start).Round(time.Second))
+	b.Say("%s in %s, %.1f MB, %s", count(len(built), "emulator", "emulators"), b.Out, float64(total)/1e6, time.Since(start).Round(time.Second))
 	return nil
 }
 
 // lock keeps two runs from building the same.
 func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
-	return file.Lock(ctx, b.path("lock"), func() { b.say("waiting for another run …") })
+	return file.Lock(ctx, b.path("lock"), func() { b.Say("waiting for another run …") })
 }
 
 // install puts the finished emulators into Out, with what there is of others
@@ -234,9 +230,9 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 		if digest(content) != e.SHA256 {
 			return nil, cli.WithHint(fmt.Errorf("%s is not what was built", filepath.Join(dir, e.File)), "remove its directory, and run this again")
 		}
-		file := filepath.Join(b.Out, e.File)
-		if there, err := os.ReadFile(file); err != nil || digest(there) != e.SHA256 {
-			if err := replace(file, content, 0o755); err != nil {
+		path := filepath.Join(b.Out, e.File)
+		if there, err := file.SHA256(path); err != nil || there != e.SHA256 {
+			if err := file.ReplaceWith(path, 0o755, content); err != nil {
 				return nil, err
 			}
 		}
@@ -268,16 +264,11 @@ func (b *Builder) others(m *Manifest, built []Built) []Built {
 		}
 		if old.Version != m.Version || old.Compiler != m.Compiler || !slices.Equal(old.Recipe, m.Recipe) || digest(content) != e.SHA256 {
 			os.Remove(file)
-			b.say("%s is of other sources: removed", e.File)
+			b.Say("%s is of other sources: removed", e.File)
 			continue
 		}
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b Built) int { return strings.Compare(a.Target, b.Target) })
 	return all
-}
-
-func digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }

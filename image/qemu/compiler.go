@@ -2,13 +2,15 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -16,7 +18,7 @@ import (
 const oldestClang = 19
 
 // installTools says how to get what is missing.
-const installTools = "image/qemu/install-tools installs what is missing (root, Debian 12 or newer)"
+const installTools = "make emulators installs what is missing (root, Debian 12 or newer)"
 
 // A Compiler is clang with its linker and tools, of one version.
 type Compiler struct {
@@ -57,6 +59,25 @@ func newestCompiler(has func(tool string) bool) (Compiler, error) {
 	return Compiler{}, cli.WithHint(fmt.Errorf("clang %d or newer is not installed", oldestClang), installTools)
 }
 
+// otherTools are commands that a build runs besides, and Debian's packages of them.
+var otherTools = []struct{ command, pack string }{
+	{"bison", "bison"}, {"flex", "flex"}, {"ninja", "ninja-build"}, {"patch", "patch"}, {"pkg-config", "pkg-config"}, {"xz", "xz-utils"},
+}
+
+// missingTools returns the packages of those that are not installed.
+func missingTools(ctx context.Context) []string {
+	var packages []string
+	for _, t := range otherTools {
+		if _, err := exec.LookPath(t.command); err != nil {
+			packages = append(packages, t.pack)
+		}
+	}
+	if exec.CommandContext(ctx, "/usr/bin/python3", "-c", "import venv").Run() != nil {
+		packages = append(packages, "python3", "python3-venv")
+	}
+	return packages
+}
+
 // FindCompiler finds the newest clang whose tools are installed, and whose
 // runtime for profiles is.
 func FindCompiler(ctx context.Context) (Compiler, error) {
@@ -78,15 +99,38 @@ func FindCompiler(ctx context.Context) (Compiler, error) {
 	if len(runtimes) == 0 {
 		return c, cli.WithHint(fmt.Errorf("libclang-rt-%d-dev is not installed", c.Major), installTools)
 	}
-	for _, tool := range []string{"ninja", "pkg-config", "flex", "bison", "patch", "xz"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return c, cli.WithHint(fmt.Errorf("%s is not installed", tool), installTools)
-		}
-	}
-	if _, err := os.Stat("/usr/bin/python3"); err != nil {
-		return c, cli.WithHint(err, installTools)
-	}
 	return c, nil
+}
+
+// InstallTools installs what builds the emulators besides Go, if it is missing:
+// clang with its linker and tools, of one version, and what QEMU's configure
+// requires. Libraries and headers are fetched, not installed.
+func InstallTools(ctx context.Context, say func(string, ...any)) error {
+	missing := missingTools(ctx)
+	_, clang := FindCompiler(ctx)
+	if clang == nil && len(missing) == 0 {
+		return nil
+	}
+	err := debian.Install(ctx, say, func(ctx context.Context, apt *debian.Apt) ([]string, error) {
+		if clang == nil {
+			return missing, nil
+		}
+		known, err := apt.Names(ctx, "clang-")
+		if err != nil {
+			return nil, err
+		}
+		c, err := newestCompiler(func(tool string) bool {
+			return !strings.HasPrefix(tool, "clang-") || slices.Contains(known, tool)
+		})
+		if err != nil {
+			return nil, cli.WithHint(fmt.Errorf("apt knows no clang %d or newer", oldestClang), "Debian 12 or newer is required, or LLVM's own packages")
+		}
+		return append(slices.Clone(missing), c.tool("clang"), c.tool("lld"), c.tool("llvm"), c.tool("libclang-rt")+"-dev"), nil
+	})
+	if err != nil {
+		return fmt.Errorf("what builds the emulators is not installed: %w", errors.Join(clang, err))
+	}
+	return nil
 }
 
 // Hosts are the architectures that emulators are built for: their Debian

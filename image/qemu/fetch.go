@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // chosen is what is remembered of a choice.
@@ -43,9 +44,9 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		if err == nil {
 			return b.unpackSource(ctx, dir)
 		}
-		b.say("QEMU %s cannot be had any more: %s", b.source.Version, reason(err))
+		b.Say("QEMU %s cannot be had any more: %s", b.source.Version, reason(err))
 	}
-	b.say("looking for Debian's newest source of QEMU …")
+	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)
 	versions, err := apt.SourceVersions(ctx, sourcePackage)
 	if err != nil {
@@ -64,7 +65,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return b.unpackSource(ctx, dir)
 	})
 	for _, p := range passed {
-		b.say("passed over QEMU %s: %s", p.Version, p.Reason)
+		b.Say("passed over QEMU %s: %s", p.Version, p.Reason)
 	}
 	if err != nil {
 		return errors.Join(updateErr, err)
@@ -74,7 +75,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return replace(memory, data, 0o644)
+	return file.ReplaceWith(memory, 0o644, data)
 }
 
 // unpackSource makes the tree of sources from archives in a directory.
@@ -83,7 +84,7 @@ func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	b.say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
+	b.Say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
 	temporary := dir + ".new"
 	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o755)); err != nil {
 		return err

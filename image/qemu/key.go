@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -23,9 +22,10 @@ func (in *inputs) files(what string, files []debian.File) {
 
 // key is short, for names of files and directories.
 func (in inputs) key() string {
-	sum := sha256.Sum256([]byte(strings.Join(in, "\n")))
-	return hex.EncodeToString(sum[:])[:16]
+	return digest([]byte(strings.Join(in, "\n")))[:16]
 }
+
+func digest(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
 // sourceInputs are what the tree of sources is made of.
 func sourceInputs(s Source, patches []Patch) inputs {

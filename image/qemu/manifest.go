@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // ManifestFile is the name of the file beside the emulators that says what they
@@ -65,15 +66,5 @@ func (m *Manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, ManifestFile), append(data, '\n'), 0o644)
-}
-
-// replace writes a file so that it is never seen half written, and so that one
-// that is being executed can be replaced.
-func replace(name string, content []byte, mode os.FileMode) error {
-	temporary := name + ".new"
-	if err := os.WriteFile(temporary, content, mode); err != nil {
-		return err
-	}
-	return errors.Join(os.Chmod(temporary, mode), os.Rename(temporary, name))
+	return file.ReplaceWith(filepath.Join(dir, ManifestFile), 0o644, append(data, '\n'))
 }

@@ -3,8 +3,6 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -133,8 +131,7 @@ var headings = []string{"Why:", "Effect:", "Proof:"}
 
 // parsePatch reads a patch. Its header says what it does and why.
 func parsePatch(name string, content []byte) (Patch, error) {
-	sum := sha256.Sum256(content)
-	p := Patch{Name: name, SHA256: hex.EncodeToString(sum[:]), content: content}
+	p := Patch{Name: name, SHA256: digest(content), content: content}
 	header, _, found := bytes.Cut(content, []byte("\n--- "))
 	if !found {
 		return p, fmt.Errorf("%s: not a patch", name)
@@ -189,11 +186,11 @@ func ReadPatches(dir string) ([]Patch, error) {
 
 // PatchesDigest returns a digest of all patches and their order.
 func PatchesDigest(patches []Patch) string {
-	hash := sha256.New()
+	var list []byte
 	for _, p := range patches {
-		fmt.Fprintln(hash, p.Name, p.SHA256)
+		list = fmt.Appendln(list, p.Name, p.SHA256)
 	}
-	return hex.EncodeToString(hash.Sum(nil))
+	return digest(list)
 }
 
 // PkgVersion returns what --version prints in brackets: of what, and of which

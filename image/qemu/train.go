@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // trainingDir has the sources of our guests, and their inputs.
@@ -53,7 +54,7 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"text", "work.i", "loop.sh", "work.py", "work.pl"} {
-		if err := replace(filepath.Join(b.work, name), files[name], 0o644); err != nil {
+		if err := file.ReplaceWith(filepath.Join(b.work, name), 0o644, files[name]); err != nil {
 			return err
 		}
 	}
@@ -77,7 +78,7 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return err
 				}
-				b.say("%s is trained without programs of Debian's %s: %s", t, p.name, reason(err))
+				b.Say("%s is trained without programs of Debian's %s: %s", t, p.name, reason(err))
 				continue
 			}
 			in.files(p.name, root.Files)
@@ -216,7 +217,7 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which
 				if ctx.Err() != nil {
 					return err
 				}
-				b.say("%s: guest %s failed: %v", target, g.name, err)
+				b.Say("%s: guest %s failed: %v", target, g.name, err)
 				break
 			}
 			ran++
@@ -232,7 +233,7 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which
 	if len(raw) == 0 {
 		return cli.WithHint(fmt.Errorf("%s: the instrumented emulator wrote no profile", target), "a patch has it write one when the guest exits: image/qemu/patches/00-profile.patch")
 	}
-	b.say("trained %s (%s): %s, %s", target, which, count(ran, "guest", "guests"), time.Since(start).Round(time.Second/10))
+	b.Say("trained %s (%s): %s, %s", target, which, count(ran, "guest", "guests"), time.Since(start).Round(time.Second/10))
 	return errors.Join(b.merge(ctx, profile, raw), os.RemoveAll(dir))
 }
 

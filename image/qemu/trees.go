@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A wish is a tree of files made of Debian's packages, with nothing installed.
@@ -63,7 +64,7 @@ func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
 			return t, nil
 		}
 	}
-	b.say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
+	b.Say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
 	t, err = b.fetchTree(ctx, w)
 	if ctx.Err() != nil {
 		return t, err
@@ -75,7 +76,7 @@ func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
 	if jsonErr != nil {
 		return t, jsonErr
 	}
-	return t, errors.Join(err, replace(memory, data, 0o644))
+	return t, errors.Join(err, file.ReplaceWith(memory, 0o644, data))
 }
 
 // updates reports whether Debian is to be asked anew, which it is once.

@@ -4,15 +4,15 @@ package rootfs
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A File is one file of the archive: a regular one with the content of Source,
@@ -75,13 +75,5 @@ func writeFile(archive *tar.Writer, f File, when time.Time) error {
 
 // WriteFile writes the files into an archive of a name, whole or not at all.
 func WriteFile(name string, files []File, when time.Time) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".partial-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(Write(f, files, when), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return file.Replace(name, 0o644, func(w io.Writer) error { return Write(w, files, when) })
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/projectcalico/go-build/internal/carry/codec"
 )
 
-// archive is put beside this file by the go command's -overlay: image/dist
+// archive is put beside this file by the go command's -overlay: image/singlefiles
 // makes it. It is bytes, and not a string, so that nothing is copied.
 //
 //go:embed emulators

@@ -11,6 +11,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // What WriteFiles makes, below its directory.
@@ -73,26 +74,12 @@ func WriteFiles(dir string, arch *elfmagic.Arch, o Options) error {
 	return replaceLink(filepath.Join(dir, linkDir, linkName(arch)), o.Runner)
 }
 
-// replaceFile writes a file beside its place and renames it.
-func replaceFile(path string, content []byte) (err error) {
+// replaceFile writes a file, unless it is the same.
+func replaceFile(path string, content []byte) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return file.ReplaceWith(path, 0o644, content)
 }
 
 // replaceLink makes a symbolic link beside its place and renames it. What is no

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 )
 
 // chunk is how many bytes of each file are compared at once.
@@ -59,4 +60,15 @@ func Digest(f *os.File) (string, error) {
 		return "", err
 	}
 	return "sha256:" + hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// SHA256 returns the digest of the file at path: 64 hexadecimal digits.
+func SHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	digest, err := Digest(f)
+	return strings.TrimPrefix(digest, "sha256:"), err
 }

@@ -115,12 +115,12 @@ func TestEmulatorsOfEveryOtherArchitecture(t *testing.T) {
 }
 
 func TestGoIsOfTheTag(t *testing.T) {
-	assert.Contains(t, prints(t, nil, "go", "version"), "go version go"+versions(t).Go+" linux/"+goarch(t))
+	assert.Contains(t, prints(t, nil, "go", "version"), "go version go"+pinned(t).Go+" linux/"+goarch(t))
 }
 
 func TestLLVMAndKubernetesAreOfTheTag(t *testing.T) {
 	whole(t)
-	v := versions(t)
+	v := pinned(t)
 	assert.Contains(t, prints(t, nil, "clang", "--version"), "clang version "+v.LLVM+".")
 	for _, program := range []string{"kube-apiserver", "kube-controller-manager"} {
 		assert.Equal(t, "Kubernetes v"+v.Kubernetes, prints(t, nil, program, "--version"))
@@ -132,7 +132,7 @@ func TestLLVMAndKubernetesAreOfTheTag(t *testing.T) {
 func TestToolsAreThere(t *testing.T) {
 	whole(t)
 	var script strings.Builder
-	v := versions(t)
+	v := pinned(t)
 	for _, tool := range v.Tools {
 		script.WriteString(`echo "` + tool.Name + ` $(go version -m "$(command -v ` + tool.Name + `)" | awk '$1 == "mod" {print $3}')"; `)
 		script.WriteString(tool.Name + ` --help >/tmp/out 2>&1 </dev/null; [ $? -lt 3 ] && [ -s /tmp/out ] || echo "` + tool.Name + ` does not start"; `)
@@ -245,9 +245,9 @@ func TestLabels(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.stdout), &labels))
 	assert.Equal(t, "https://github.com/projectcalico/go-build", labels["org.opencontainers.image.source"])
 	assert.Regexp(t, `^([0-9a-f]{40}|unknown)$`, labels["org.opencontainers.image.revision"])
-	assert.Equal(t, versions(t).Go, labels["org.golang.version"])
+	assert.Equal(t, pinned(t).Go, labels["org.golang.version"])
 	assert.NotEmpty(t, labels["org.opencontainers.image.created"])
-	tag := versions(t).String()
+	tag := pinned(t).String()
 	if isCore(t) {
 		tag = "core"
 	}

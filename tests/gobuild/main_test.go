@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/image/versions"
 )
 
 // whole skips a test of what is in the whole image only.
@@ -58,9 +58,9 @@ func native(t *testing.T) {
 	}
 }
 
-func versions(t *testing.T) *image.Versions {
+func pinned(t *testing.T) *versions.Versions {
 	t.Helper()
-	v, err := image.Load("../../" + image.File)
+	v, err := versions.Load("../../" + versions.File)
 	require.NoError(t, err)
 	return v
 }

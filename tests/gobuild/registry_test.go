@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/versions"
 )
 
 // registry starts a real one on loopback: the distribution project's, which is
@@ -60,16 +60,16 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 	tested(t)
 	host := registry(t)
 	const local = "go-build-test-publish"
-	v := versions(t)
-	publish := filepath.Join(t.TempDir(), "publish")
-	out, err := exec.Command("go", "build", "-o", publish, "../../image/publish").CombinedOutput()
+	v := pinned(t)
+	program := filepath.Join(t.TempDir(), "image")
+	out, err := exec.Command("go", "build", "-o", program, "../../image").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	published := func(args ...string) string {
-		r := run(t, publish, append([]string{"-file", "../../" + image.File, "-registry", host, "-repository", local}, args...)...)
+	published := func(subcommand, archs string) string {
+		r := run(t, program, subcommand, "--arch", archs, "--file", "../../"+versions.File, "--registry", host, "--repository", local)
 		require.Zero(t, r.status, r.stderr)
 		return r.stdout
 	}
-	archs := image.Architectures()[:2]
+	archs := versions.Architectures()[:2]
 	var names []string
 	t.Cleanup(func() {
 		exec.Command("docker", append([]string{"rmi", "--force"}, names...)...).Run()
@@ -84,7 +84,7 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 		pushed[arch.GOARCH] = strings.TrimSpace(published("push", arch.GOARCH))
 		assert.Regexp(t, `^`+remote+`@sha256:[0-9a-f]{64}$`, pushed[arch.GOARCH])
 	}
-	joined := strings.Fields(published("manifest", archs[0].GOARCH, archs[1].GOARCH))
+	joined := strings.Fields(published("manifest", archs[0].GOARCH+","+archs[1].GOARCH))
 	require.Len(t, joined, 2)
 
 	for _, arch := range archs {

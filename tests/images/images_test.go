@@ -155,7 +155,7 @@ func TestEntriesOfAnOldContainerAreReplaced(t *testing.T) {
 	require.Positive(t, at)
 	copy(content[at+len(marker):], "6")
 	require.NoError(t, os.WriteFile(filepath.Join(old, "qemu-aarch64-static"), content, 0o755))
-	require.NoError(t, build("amd64", t.TempDir(), repository+"/old", "-emulators", old))
+	require.NoError(t, build("amd64", t.TempDir(), repository+"/old", "--emulators", old))
 	oldImage := repository + "/old/qemu-user-static:latest-amd64"
 	register(t, oldImage, "arm64")
 	for _, image := range []string{oldImage, repository + "/old/binfmt:latest-amd64"} {

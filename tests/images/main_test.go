@@ -91,7 +91,7 @@ func testMain(m *testing.M) (status int, err error) {
 
 // build builds the images for an architecture.
 func build(arch, dir, repository string, args ...string) error {
-	cmd := exec.Command("go", append([]string{"run", "./image/registerimage", "-arch", arch, "-dir", dir, "-repository", repository, "-emulators", "debian"}, args...)...)
+	cmd := exec.Command("go", append([]string{"run", "./image", "register-images", "--arch", arch, "--dir", dir, "--repository", repository, "--emulators", "debian"}, args...)...)
 	cmd.Dir = "../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)

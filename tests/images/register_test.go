@@ -35,7 +35,7 @@ func TestRegisteredProgramsRunEverywhere(t *testing.T) {
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	debian := repository + "/debian:arm64"
-	cmd := exec.Command("go", "run", "./image/base", "-arch", "arm64", "-tag", debian, "-dir", filepath.Join(cache, "calico-go-build", "base"))
+	cmd := exec.Command("go", "run", "./image", "base", "--arch", "arm64", "--tag", debian, "--dir", filepath.Join(cache, "calico-go-build", "base"))
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

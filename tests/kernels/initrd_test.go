@@ -78,8 +78,8 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 func (g guest) dist(t *testing.T, ctx context.Context, dir string) (register, crossrun string) {
 	t.Helper()
 	out := filepath.Join(dir, "dist")
-	cmd := exec.CommandContext(ctx, "go", "run", "./image/dist", "-arch", g.arch, "-targets", strings.Join(g.foreign, ","),
-		"-emulators", filepath.Join(dir, "emulators/usr/bin"), "-dir", out)
+	cmd := exec.CommandContext(ctx, "go", "run", "./image", "single-files", "--arch", g.arch, "--targets", strings.Join(g.foreign, ","),
+		"--emulators", filepath.Join(dir, "emulators/usr/bin"), "--dir", out)
 	cmd.Dir = "../.."
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", said)

@@ -5,9 +5,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -21,15 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image"
+	"github.com/projectcalico/go-build/image/versions"
 )
-
-func called(t *testing.T, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, err strings.Builder
-	status = run(t.Context(), append([]string{"-file", "../versions.yaml"}, args...), &out, &err)
-	return status, out.String(), err.String()
-}
 
 // aRegistry starts a registry in this process, and returns its host. What it
 // is asked can be changed on the way.
@@ -63,14 +53,14 @@ func put(t *testing.T, host, tag, goarch string, labels map[string]string) v1.Ha
 	return digest
 }
 
-func versions(t *testing.T) *image.Versions {
+func pinned(t *testing.T) *versions.Versions {
 	t.Helper()
-	v, err := image.Load("../versions.yaml")
+	v, err := versions.Load(versions.File)
 	require.NoError(t, err)
 	return v
 }
 
-func labelsOf(v *image.Versions, goarch, revision string) map[string]string {
+func labelsOf(v *versions.Versions, goarch, revision string) map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.version":  v.String() + "-" + goarch,
 		"org.opencontainers.image.revision": revision,
@@ -81,13 +71,13 @@ func labelsOf(v *image.Versions, goarch, revision string) map[string]string {
 }
 
 func TestManifestJoinsWhatWasPushed(t *testing.T) {
-	v := versions(t)
+	v := pinned(t)
 	host := aRegistry(t, nil)
 	digests := make(map[string]v1.Hash)
-	for _, arch := range image.Architectures() {
+	for _, arch := range versions.Architectures() {
 		digests[arch.GOARCH] = put(t, host, v.Tag(arch), arch.GOARCH, labelsOf(v, arch.GOARCH, "abc"))
 	}
-	status, stdout, stderr := called(t, "-registry", host, "manifest")
+	status, stdout, stderr := called(t, "manifest", "--registry", host)
 	require.Zero(t, status, stderr)
 
 	for _, tag := range []string{v.String(), "latest"} {
@@ -120,37 +110,37 @@ func TestManifestJoinsWhatWasPushed(t *testing.T) {
 			assert.Equal(t, want, got, "what %s pulls", goarch)
 		}
 	}
-	again, stdoutAgain, stderr := called(t, "-registry", host, "manifest")
+	again, stdoutAgain, stderr := called(t, "manifest", "--registry", host)
 	assert.Zero(t, again, stderr)
 	assert.Equal(t, stdout, stdoutAgain, "the same images, the same index")
 }
 
 func TestManifestOfSomeArchitectures(t *testing.T) {
-	v := versions(t)
+	v := pinned(t)
 	host := aRegistry(t, nil)
-	for _, arch := range image.Architectures()[:2] {
+	for _, arch := range versions.Architectures()[:2] {
 		put(t, host, v.Tag(arch), arch.GOARCH, labelsOf(v, arch.GOARCH, "abc"))
 	}
-	status, stdout, stderr := called(t, "-registry", host, "manifest")
+	status, stdout, stderr := called(t, "manifest", "--registry", host)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
-	for _, arch := range image.Architectures()[2:] {
+	for _, arch := range versions.Architectures()[2:] {
 		assert.Contains(t, stderr, v.Tag(arch)+": ")
-		assert.Contains(t, stderr, "publish: hint: make push ARCH="+arch.GOARCH+" ")
+		assert.Contains(t, stderr, "image manifest: hint: make push ARCH="+arch.GOARCH+" ")
 	}
 	ref, err := name.NewTag(host + "/calico/go-build:latest")
 	require.NoError(t, err)
 	_, err = remote.Head(ref)
 	assert.Error(t, err, "nothing half-done is left")
 
-	status, _, stderr = called(t, "-registry", host, "manifest", "amd64", "arm64")
+	status, _, stderr = called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
 	assert.Zero(t, status, stderr)
 	assert.Contains(t, stderr, "for amd64, arm64 …")
 }
 
 func TestImagesThatDoNotBelongTogether(t *testing.T) {
-	v := versions(t)
-	archs := image.Architectures()[:2]
+	v := pinned(t)
+	archs := versions.Architectures()[:2]
 	for what, test := range map[string]struct {
 		goarch   string
 		labels   map[string]string
@@ -164,17 +154,17 @@ func TestImagesThatDoNotBelongTogether(t *testing.T) {
 		host := aRegistry(t, nil)
 		put(t, host, v.Tag(archs[0]), "amd64", labelsOf(v, "amd64", "abc"))
 		put(t, host, v.Tag(archs[1]), test.goarch, test.labels)
-		status, stdout, stderr := called(t, "-registry", host, "manifest", "amd64", "arm64")
+		status, stdout, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
 		assert.Equal(t, 1, status, what)
 		assert.Empty(t, stdout, what)
 		assert.Contains(t, stderr, test.contains, what)
-		assert.Contains(t, stderr, "publish: hint: ", what)
+		assert.Contains(t, stderr, "image manifest: hint: ", what)
 	}
 }
 
 // A registry that takes an index and gives another back is found out.
 func TestWhatDidNotArriveIsNoticed(t *testing.T) {
-	v := versions(t)
+	v := pinned(t)
 	lose := false
 	host := aRegistry(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -185,41 +175,33 @@ func TestWhatDidNotArriveIsNoticed(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	for _, arch := range image.Architectures()[:2] {
+	for _, arch := range versions.Architectures()[:2] {
 		put(t, host, v.Tag(arch), arch.GOARCH, labelsOf(v, arch.GOARCH, "abc"))
 	}
 	lose = true
-	status, _, stderr := called(t, "-registry", host, "manifest", "amd64", "arm64")
+	status, _, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "what came back is not what was pushed")
 }
 
-// docker is a stand-in for Docker's command that has one image.
-func docker(t *testing.T, script string) {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o755))
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-}
-
 func TestPushNeedsTheImages(t *testing.T) {
 	host := aRegistry(t, nil)
-	docker(t, `echo "Error: No such image" >&2; exit 1`)
-	status, stdout, stderr := called(t, "-registry", host, "push", "amd64", "arm64")
+	script(t, "docker", `echo "Error: No such image" >&2; exit 1`)
+	status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64,arm64")
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "calico/go-build:"+versions(t).String()+"-amd64: Docker has no such image")
-	assert.Contains(t, stderr, "publish: hint: build it first: make image ARCH=arm64\n")
+	assert.Contains(t, stderr, "calico/go-build:"+pinned(t).String()+"-amd64: Docker has no such image")
+	assert.Contains(t, stderr, "image push: hint: build it first: make image ARCH=arm64\n")
 
-	docker(t, `echo '[{"Id": "sha256:1", "Architecture": "s390x"}]'`)
-	_, _, stderr = called(t, "-registry", host, "push", "amd64")
+	script(t, "docker", `echo '[{"Id": "sha256:1", "Architecture": "s390x"}]'`)
+	_, _, stderr = called(t, "push", "--registry", host, "--arch", "amd64")
 	assert.Contains(t, stderr, "-amd64: it is for s390x")
 }
 
 // What the registry has is compared with what Docker has.
 func TestPushSeesWhatArrived(t *testing.T) {
-	v := versions(t)
-	arch := image.Architectures()[0]
+	v := pinned(t)
+	arch := versions.Architectures()[0]
 	host := aRegistry(t, nil)
 	digest := put(t, host, v.Tag(arch), arch.GOARCH, nil) // as a push would
 	ref, err := name.NewTag(host + "/calico/go-build:" + v.Tag(arch))
@@ -230,8 +212,8 @@ func TestPushSeesWhatArrived(t *testing.T) {
 	require.NoError(t, err)
 
 	for _, id := range []string{config.String(), digest.String()} {
-		docker(t, `[ "$1" != image ] || echo '[{"Id": "`+id+`", "Architecture": "amd64"}]'`)
-		status, stdout, stderr := called(t, "-registry", host, "push", "amd64")
+		script(t, "docker", `[ "$1" != image ] || echo '[{"Id": "`+id+`", "Architecture": "amd64"}]'`)
+		status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64")
 		assert.Zero(t, status, stderr)
 		assert.Equal(t, ref.String()+"@"+digest.String()+"\n", stdout)
 	}
@@ -239,47 +221,35 @@ func TestPushSeesWhatArrived(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, digest, latest.Digest)
 
-	docker(t, `[ "$1" != image ] || echo '[{"Id": "sha256:other", "Architecture": "amd64"}]'`)
-	status, stdout, stderr := called(t, "-registry", host, "push", "amd64")
+	script(t, "docker", `[ "$1" != image ] || echo '[{"Id": "sha256:other", "Architecture": "amd64"}]'`)
+	status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64")
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "Docker has sha256:other")
 
-	docker(t, `[ "$1" = image ] && echo '[{"Id": "`+config.String()+`", "Architecture": "amd64"}]' && exit; [ "$1" = push ] && echo denied && exit 1; exit 0`)
-	status, _, stderr = called(t, "-registry", host, "push", "amd64")
+	script(t, "docker", `[ "$1" = image ] && echo '[{"Id": "`+config.String()+`", "Architecture": "amd64"}]' && exit; [ "$1" = push ] && echo denied && exit 1; exit 0`)
+	status, _, stderr = called(t, "push", "--registry", host, "--arch", "amd64")
 	assert.Equal(t, 1, status)
-	assert.Contains(t, stderr, "docker push: exit status 1: denied")
-	assert.Contains(t, stderr, "publish: hint: docker login "+host)
+	assert.Contains(t, stderr, "docker push: exit status 1\n\tdenied")
+	assert.Contains(t, stderr, "image push: hint: docker login "+host)
 }
 
-func TestArguments(t *testing.T) {
+func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {
 	for _, test := range []struct {
 		args     []string
+		status   int
 		contains string
 	}{
-		{nil, `"" is no command`},
-		{[]string{"pull"}, `"pull" is no command`},
-		{[]string{"push"}, "no registry is named"},
-		{[]string{"-registry", "myorg", "push"}, `"myorg" is taken for an organization of index.docker.io`},
-		{[]string{"-registry", "UPPER:5000/x y", "push"}, "publish: error: "},
-		{[]string{"-registry", "localhost:5000", "push", "sparc"}, "there is no image for sparc"},
-		{[]string{"-registry", "localhost:5000", "-file", "missing.yaml", "manifest"}, "missing.yaml"},
+		{[]string{"push"}, 2, "no registry is named"},
+		{[]string{"push", "--registry", "myorg"}, 2, `"myorg" is taken for an organization of index.docker.io`},
+		{[]string{"push", "--registry", "UPPER:5000/x y"}, 2, "image push: error: "},
+		{[]string{"push", "--registry", "localhost:5000", "--arch", "sparc"}, 2, "there is no image for sparc"},
+		{[]string{"manifest", "--registry", "localhost:5000", "--file", "missing.yaml"}, 1, "missing.yaml"},
 	} {
 		status, stdout, stderr := called(t, test.args...)
-		assert.Equal(t, 2, status, test.args)
+		assert.Equal(t, test.status, status, test.args)
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, test.contains)
-		assert.Contains(t, stderr, "publish: hint: ", test.args)
+		assert.Contains(t, stderr, ": hint: ", test.args)
 	}
-	for registry, want := range map[string]string{
-		"docker.io": "index.docker.io/calico/go-build", "quay.io": "quay.io/calico/go-build",
-		"localhost:5000": "localhost:5000/calico/go-build", "docker.io/mirror": "index.docker.io/mirror/calico/go-build",
-	} {
-		p := publisher{local: "calico"}
-		require.NoError(t, p.configure(registry, "../versions.yaml"))
-		assert.Equal(t, want, p.remote.Name())
-	}
-	_, archs, err := arguments([]string{"push"})
-	require.NoError(t, err)
-	assert.Equal(t, runtime.GOARCH, archs[0].GOARCH)
 }

@@ -1,0 +1,119 @@
+// Package base makes an image of Debian's base system, like Debian's own slim
+// image, from its packages: for machines without a registry. Programs of a foreign
+// architecture are run by what is registered with the kernel.
+package base
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+// An Image says which one is to be made.
+type Image struct {
+	Arch  *elfmagic.Arch
+	Suite string // Debian's release
+	Tag   string // its name
+	Dir   string // for the root file system, which is kept
+}
+
+// Port returns the architecture of a name, if Debian has a port for it.
+func Port(name string) (*elfmagic.Arch, error) {
+	arch, err := elfmagic.Lookup(name)
+	if err == nil && len(arch.Debian) == 0 {
+		err = fmt.Errorf("%s: there is no port of Debian for it", arch)
+	}
+	return arch, err
+}
+
+// Check returns an error if the image's name is none, or Docker is not installed.
+func (i Image) Check() error {
+	if _, err := name.NewTag(i.Tag); err != nil {
+		return cli.WithHint(fmt.Errorf("--tag: %w", err), "calico/base:latest-%s is one", i.Arch.GOARCH)
+	}
+	return docker.Installed("")
+}
+
+// Make makes the image, and hands it to Docker.
+func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
+	ref, err := name.NewTag(i.Tag)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(i.Dir, 0o755); err != nil {
+		return err
+	}
+	port := i.Arch.Debian[0].Name
+	archive := filepath.Join(i.Dir, fmt.Sprintf("%s-%s.tar", i.Suite, port))
+	if _, err := os.Stat(archive); err != nil {
+		say("making %s …", archive)
+		if err := bootstrap(ctx, i.Suite, port, archive); err != nil {
+			return err
+		}
+	}
+	layer, err := tarball.LayerFromFile(archive)
+	if err != nil {
+		return err
+	}
+	image, err := mutate.Append(empty.Image, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "mmdebstrap " + i.Suite}})
+	if err != nil {
+		return err
+	}
+	platform, err := v1.ParsePlatform(i.Arch.Platform())
+	if err != nil {
+		return err
+	}
+	if image, err = docker.WithPlatform(image, platform); err != nil {
+		return err
+	}
+	if image, err = mutate.Config(image, v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}}); err != nil {
+		return err
+	}
+	return docker.Load(ctx, ref, image)
+}
+
+// bootstrap makes the root file system, or nothing.
+func bootstrap(ctx context.Context, suite, port, archive string) error {
+	if _, err := exec.LookPath("mmdebstrap"); err != nil {
+		return cli.WithHint(err, "apt-get install mmdebstrap arch-test")
+	}
+	mirror, err := debian.Mirror()
+	if err != nil {
+		return cli.WithHint(err, "name another base: make image BASE_IMAGE=…")
+	}
+	return file.Replace(archive, 0o644, func(w io.Writer) error {
+		var said strings.Builder
+		cmd := exec.CommandContext(ctx, "mmdebstrap",
+			"--variant=minbase", "--include=ca-certificates", "--architectures="+port, "--format=tar",
+			// Nobody reads these in a container.
+			"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+			"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+			suite, "-", mirror)
+		cmd.Stdout, cmd.Stderr = w, &said
+		// Interrupted, it removes its directory.
+		cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+		cmd.WaitDelay = 30 * time.Second
+		if err := cmd.Run(); err != nil {
+			return cli.WithHint(fmt.Errorf("mmdebstrap: %w%s", err, cli.Quoted(said.String())), "a foreign architecture's programs must run here: register %s", port)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,88 @@
+package debian
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// System returns the machine's own state of apt's.
+func System(ctx context.Context) (*Apt, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, err
+	}
+	port, err := run(exec.CommandContext(ctx, "dpkg", "--print-architecture"))
+	return &Apt{arch: strings.TrimSpace(port), system: true}, err
+}
+
+// AsRoot returns a command that root runs: through sudo, unless this is root.
+// Interrupted, it ends by itself what it does.
+func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if os.Geteuid() != 0 {
+		name, args = "sudo", append([]string{name}, args...)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// Install installs packages that this machine's apt finds. It asks apt for newer
+// lists only if the packages are not found in those that are there. Of what a
+// package recommends nothing is installed.
+func Install(ctx context.Context, say func(string, ...any), find func(context.Context, *Apt) ([]string, error)) error {
+	apt, err := System(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("sudo"); err != nil && os.Geteuid() != 0 {
+		return fmt.Errorf("root is required to install packages: %w", err)
+	}
+	packages, err := find(ctx, apt)
+	if err != nil {
+		if _, err := run(AsRoot(ctx, "apt-get", "update", "-qq")); err != nil {
+			return err
+		}
+		if packages, err = find(ctx, apt); err != nil {
+			return err
+		}
+	}
+	say("installing %s …", strings.Join(packages, " "))
+	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
+	if _, err := run(AsRoot(ctx, "env", args...)); err != nil {
+		return cli.WithHint(err, "see what it said above; apt-get update may be needed")
+	}
+	return nil
+}
+
+// InstallEmulators installs the newest of Debian's (or Ubuntu's) static emulators
+// that this machine's apt knows, unless there are some in a directory. A package
+// that registers entries of its own is only recommended, and so left out.
+func InstallEmulators(ctx context.Context, dir string, say func(string, ...any)) error {
+	// Since QEMU 10 their names have no suffix.
+	for _, pattern := range []string{"qemu-*-static", "qemu-aarch64", "qemu-x86_64"} {
+		names, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && info.Mode()&0o111 != 0 {
+				return nil
+			}
+		}
+	}
+	err := Install(ctx, say, func(ctx context.Context, apt *Apt) ([]string, error) {
+		p, err := apt.StaticEmulators(ctx)
+		return []string{p.Name + "=" + p.Version}, err
+	})
+	if err != nil && cli.Hint(err) == "" {
+		err = cli.WithHint(err, "as root: apt-get install qemu-user-static; Fedora has qemu-user-static, Arch qemu-user-static, too")
+	}
+	if err != nil {
+		return fmt.Errorf("there are no emulators in %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+// Package versions knows what the go-build image is made of: versions.yaml, and
+// the names that are made from it.
+package versions
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// File is the versions file's path in the repository.
+const File = "image/versions.yaml"
+
+// Versions is what the versions file says.
+type Versions struct {
+	Go         string // 1.26.8
+	LLVM       string `yaml:"llvm"` // 19
+	Kubernetes string // 1.37.2
+	Tools      []Tool
+}
+
+// A Tool is a command that is built from a Go module.
+type Tool struct {
+	Name    string // of the command
+	Package string // import path
+	Version string // of the package's module: v2.34.0
+}
+
+// Load reads a versions file.
+func Load(file string) (*Versions, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, cli.WithHint(err, "run this in the root of the repository, or name the file")
+	}
+	v, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return v, nil
+}
+
+// Parse reads the content of a versions file. What it does not know, what is
+// missing, and a version that is not exact are errors.
+func Parse(data []byte) (*Versions, error) {
+	v := new(Versions)
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(v); err != nil && err != io.EOF {
+		return nil, err
+	}
+	if err := decoder.Decode(new(Versions)); err != io.EOF {
+		return nil, errors.New("more than one document")
+	}
+	return v, v.check()
+}
+
+var (
+	release  = regexp.MustCompile(`^[1-9][0-9]*\.[0-9]+\.[0-9]+$`)
+	major    = regexp.MustCompile(`^[1-9][0-9]*$`)
+	tagged   = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$`)
+	command  = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	imported = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)+$`)
+)
+
+func (v *Versions) check() error {
+	var errs []error
+	check := func(what, value string, want *regexp.Regexp, example string) {
+		if !want.MatchString(value) {
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %q will not do", what, value), "%s is one", example))
+		}
+	}
+	check("go", v.Go, release, "1.26.8")
+	check("llvm", v.LLVM, major, "19")
+	check("kubernetes", v.Kubernetes, release, "1.37.2")
+	if len(v.Tools) == 0 {
+		errs = append(errs, errors.New("tools: there are none"))
+	}
+	seen := make(map[string]bool)
+	for _, t := range v.Tools {
+		check("tools: name", t.Name, command, "goimports")
+		check("tools: "+t.Name+": package", t.Package, imported, "golang.org/x/tools/cmd/goimports")
+		check("tools: "+t.Name+": version", t.Version, tagged, "v1.2.3")
+		if seen[t.Name] {
+			errs = append(errs, fmt.Errorf("tools: %s is there twice", t.Name))
+		}
+		seen[t.Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+// String returns the versions as the image's tag has them, without an
+// architecture: the tag of the image for all of them.
+func (v *Versions) String() string {
+	return fmt.Sprintf("%s-llvm%s-k8s%s", v.Go, v.LLVM, v.Kubernetes)
+}
+
+// Tag returns the tag of an architecture's image.
+func (v *Versions) Tag(arch *elfmagic.Arch) string { return v.String() + "-" + arch.GOARCH }
+
+// Latest returns the tag of an architecture's newest image.
+func Latest(arch *elfmagic.Arch) string { return "latest-" + arch.GOARCH }
+
+// Core returns the tag of the core of an architecture's image, which is for tests.
+func Core(arch *elfmagic.Arch) string { return "core-" + arch.GOARCH }
+
+// Branch returns the name of the branch on which images of these versions are
+// built. No tag of git's has that name.
+func (v *Versions) Branch() string { return "image-" + v.String() }
+
+// Get returns a version by its name: go, llvm, kubernetes, or that of a tool.
+func (v *Versions) Get(name string) (string, error) {
+	all := map[string]string{"go": v.Go, "llvm": v.LLVM, "kubernetes": v.Kubernetes}
+	for _, t := range v.Tools {
+		all[t.Name] = t.Version
+	}
+	if version, ok := all[name]; ok {
+		return version, nil
+	}
+	return "", cli.WithHint(fmt.Errorf("no version of %q", name), "there are %s", strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+}
+
+// architectures are those that there are images for, by Go's names.
+var architectures = []string{"amd64", "arm64", "ppc64le", "s390x"}
+
+// Architectures returns the architectures that there are images for.
+func Architectures() []*elfmagic.Arch {
+	var archs []*elfmagic.Arch
+	for _, name := range architectures {
+		arch, err := elfmagic.Lookup(name)
+		if err != nil {
+			panic(err)
+		}
+		archs = append(archs, arch)
+	}
+	return archs
+}
+
+// Architecture returns the architecture of a name, if there is an image for it.
+func Architecture(name string) (*elfmagic.Arch, error) {
+	arch, err := elfmagic.Lookup(name)
+	if err == nil && !slices.Contains(Architectures(), arch) {
+		err = fmt.Errorf("there is no image for %s", arch)
+	}
+	if err != nil {
+		return nil, cli.WithHint(err, "there are images for %s", strings.Join(architectures, ", "))
+	}
+	return arch, nil
+}

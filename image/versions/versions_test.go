@@ -1,0 +1,126 @@
+package versions_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+const some = `
+go: 1.26.8
+llvm: 19
+kubernetes: 1.37.2
+tools:
+  - {name: ginkgo, package: github.com/onsi/ginkgo/ginkgo, version: v1.16.5}
+  - {name: ginkgo2, package: github.com/onsi/ginkgo/v2/ginkgo, version: v2.34.0}
+`
+
+func TestNamesAreMadeOfVersions(t *testing.T) {
+	v, err := versions.Parse([]byte(some))
+	require.NoError(t, err)
+	assert.Equal(t, &versions.Versions{
+		Go: "1.26.8", LLVM: "19", Kubernetes: "1.37.2",
+		Tools: []versions.Tool{
+			{Name: "ginkgo", Package: "github.com/onsi/ginkgo/ginkgo", Version: "v1.16.5"},
+			{Name: "ginkgo2", Package: "github.com/onsi/ginkgo/v2/ginkgo", Version: "v2.34.0"},
+		},
+	}, v)
+	var tags []string
+	for _, arch := range versions.Architectures() {
+		tags = append(tags, v.Tag(arch), versions.Latest(arch))
+	}
+	assert.Equal(t, []string{
+		"1.26.8-llvm19-k8s1.37.2-amd64", "latest-amd64",
+		"1.26.8-llvm19-k8s1.37.2-arm64", "latest-arm64",
+		"1.26.8-llvm19-k8s1.37.2-ppc64le", "latest-ppc64le",
+		"1.26.8-llvm19-k8s1.37.2-s390x", "latest-s390x",
+	}, tags)
+	assert.Equal(t, "1.26.8-llvm19-k8s1.37.2", v.String())
+	assert.Equal(t, "image-1.26.8-llvm19-k8s1.37.2", v.Branch())
+}
+
+func TestArchitecturesHaveAllTheirNames(t *testing.T) {
+	for _, name := range []string{"arm64", "aarch64", "linux/arm64"} {
+		arch, err := versions.Architecture(name)
+		require.NoError(t, err)
+		assert.Equal(t, "arm64", arch.GOARCH)
+	}
+	for _, name := range []string{"riscv64", "m68k", "nonsense", ""} {
+		_, err := versions.Architecture(name)
+		require.Error(t, err, name)
+		assert.Contains(t, cli.Hint(err), "amd64, arm64, ppc64le, s390x")
+	}
+}
+
+func TestGetKnowsAllVersions(t *testing.T) {
+	v, err := versions.Parse([]byte(some))
+	require.NoError(t, err)
+	for name, want := range map[string]string{"go": "1.26.8", "llvm": "19", "kubernetes": "1.37.2", "ginkgo2": "v2.34.0"} {
+		got, err := v.Get(name)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	_, err = v.Get("gingko")
+	require.EqualError(t, err, `no version of "gingko"`)
+	assert.Equal(t, "there are ginkgo, ginkgo2, go, kubernetes, llvm", cli.Hint(err))
+}
+
+func TestWhatIsWrongIsSaid(t *testing.T) {
+	tests := []struct{ old, new, want string }{
+		{"llvm:", "lvm:", "line 3: field lvm not found"},
+		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 7: field path not found"},
+		{"llvm: 19", "llvm: 19\nllvm: 20", "line 4: mapping key \"llvm\" already defined"},
+		{"go: 1.26.8", "", `go: "" will not do`},
+		{"go: 1.26.8", "go: 1.26", `go: "1.26" will not do`},
+		{"go: 1.26.8", "go: go1.26.8", `go: "go1.26.8" will not do`},
+		{"llvm: 19", "llvm: 19.1", `llvm: "19.1" will not do`},
+		{"kubernetes: 1.37.2", "kubernetes: v1.37.2", `kubernetes: "v1.37.2" will not do`},
+		{"v1.16.5", "latest", `tools: ginkgo: version: "latest" will not do`},
+		{"v1.16.5", "v1.16", `tools: ginkgo: version: "v1.16" will not do`},
+		{"github.com/onsi/ginkgo/ginkgo", "ginkgo", `tools: ginkgo: package: "ginkgo" will not do`},
+		{"name: ginkgo,", "name: ../ginkgo,", `tools: name: "../ginkgo" will not do`},
+		{"name: ginkgo2", "name: ginkgo", "tools: ginkgo is there twice"},
+		{some[strings.Index(some, "tools:"):], "", "tools: there are none"},
+		{"llvm: 19", "llvm: [19]", "line 3: cannot unmarshal"},
+	}
+	for _, test := range tests {
+		require.Contains(t, some, test.old)
+		v, err := versions.Parse([]byte(strings.Replace(some, test.old, test.new, 1)))
+		assert.ErrorContains(t, err, test.want, "%v", v)
+	}
+	_, err := versions.Parse([]byte(some + "---\nmore: 1\n"))
+	assert.Error(t, err)
+	_, err = versions.Parse(nil)
+	assert.ErrorContains(t, err, `go: "" will not do`)
+}
+
+func TestErrorsNameTheFile(t *testing.T) {
+	_, err := versions.Load("nowhere.yaml")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.NotEmpty(t, cli.Hint(err))
+	file := t.TempDir() + "/versions.yaml"
+	require.NoError(t, os.WriteFile(file, []byte("go: 1\n"), 0o644))
+	_, err = versions.Load(file)
+	assert.ErrorContains(t, err, file+`: go: "1" will not do`)
+}
+
+// The generators know the APIs of one release of Kubernetes.
+func TestGeneratorsAreOfTheSameKubernetes(t *testing.T) {
+	v, err := versions.Load("../versions.yaml")
+	require.NoError(t, err)
+	_, release, _ := strings.Cut(v.Kubernetes, ".")
+	count := 0
+	for _, tool := range v.Tools {
+		if strings.HasPrefix(tool.Package, "k8s.io/code-generator/") {
+			assert.Equal(t, "v0."+release, tool.Version, tool.Name)
+			count++
+		}
+	}
+	assert.NotZero(t, count)
+}
