@@ -99,6 +99,7 @@ test-rootfs: debian-emulators ## try crossrun with Debian systems of other archi
 # STOCK are directories of those, with colons between them, or Debian's.
 PROVE ?= $(BUILT)/$(HOSTARCH)
 PLAIN := $(BIN)/emulators-plain
+WITH_COMMANDS := ./tests/programs ./tests/translation ./tests/register ./tests/crossrun ./tests/single
 STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/$(HOSTARCH)):/usr/bin)
 
 .PHONY: plain-emulators
@@ -109,8 +110,8 @@ plain-emulators: ## build emulators of the same source without our patches and o
 .PHONY: test-emulators
 test-emulators: test-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	@image/base/install-tools
-	TEST_EMULATORS=$(abspath $(PROVE)) STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
-	GO_BUILD_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 ./tests
+	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
+	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
 
 .PHONY: test-images
 test-images: ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
