@@ -61,6 +61,7 @@ plain-emulators: ## build emulators of the same source without our patches and o
 HOSTARCH = $(shell $(GO) env GOHOSTARCH)
 PROVE ?= $(BIN)/emulators/$(HOSTARCH)
 PLAIN := $(BIN)/emulators-plain
+WITH_COMMANDS := ./tests/programs ./tests/translation ./tests/register ./tests/crossrun ./tests/single
 STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/$(HOSTARCH)):/usr/bin)
 
 test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
@@ -75,8 +76,8 @@ test-rootfs: debian-emulators base-tools ## try crossrun with Debian systems of 
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
-	TEST_EMULATORS=$(abspath $(PROVE)) STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
-	GO_BUILD_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 ./tests
+	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
+	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
 
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images

@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // The README's table of architectures is the one in elfmagic.
 func TestReadmeListsEveryArchitecture(t *testing.T) {
-	readme := read(t, "../README.md")
+	readme := commands.Read(t, "../README.md")
 	for _, arch := range elfmagic.Archs() {
 		var ports []string
 		for _, port := range arch.Debian {
@@ -33,10 +36,10 @@ func TestReadmeListsEveryArchitecture(t *testing.T) {
 
 // What the documents tell people to type is there.
 func TestDocumentsNameTargetsAndFlagsThatExist(t *testing.T) {
-	makefile := read(t, "../Makefile")
-	help := run(t, command("register", "--help")).stdout + run(t, command("crossrun", "--help")).stdout
+	makefile := commands.Read(t, "../Makefile")
+	help := commands.Run(t, commands.Command("register", "--help")).Stdout + commands.Run(t, commands.Command("crossrun", "--help")).Stdout
 	for _, path := range []string{"../README.md", "../CONTRIBUTING.md", "../docs/architecture.md"} {
-		text := read(t, path)
+		text := commands.Read(t, path)
 		for _, m := range regexp.MustCompile("(?:\n    |`|; |=[a-z0-9]+ )make ([a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
 			assert.True(t, strings.Contains(makefile, "\n"+m[1]+":"), "%s says make %s", path, m[1])
 		}
@@ -46,9 +49,31 @@ func TestDocumentsNameTargetsAndFlagsThatExist(t *testing.T) {
 	}
 }
 
-func read(t testing.TB, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return string(text)
+// Each environment variable that tests read is in the table, and no other.
+func TestSwitchesAreListed(t *testing.T) {
+	name := regexp.MustCompile(`\bTEST_[A-Z_]+\b`)
+	used := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`"(TEST_[A-Z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+			used[m[1]] = true
+		}
+		return err
+	}))
+	listed := make(map[string]bool)
+	for line := range strings.Lines(commands.Read(t, "../CONTRIBUTING.md")) {
+		if row, ok := strings.CutPrefix(line, "| `"); ok {
+			names, _, _ := strings.Cut(row, "|")
+			for _, m := range name.FindAllString(names, -1) {
+				listed[m] = true
+			}
+		}
+	}
+	assert.Equal(t, used, listed)
+	for _, m := range name.FindAllString(commands.Read(t, "../Makefile"), -1) {
+		assert.True(t, used[m], "the Makefile sets %s, which no test reads", m)
+	}
 }

@@ -97,7 +97,7 @@ func TestSealedMemoryStaysAsItIs(t *testing.T) {
 
 // executed is the environment variable by which this test's program executes
 // another.
-const executed = "GO_BUILD_FILE_EXEC"
+const executed = "TEST_EXEC"
 
 func TestExecTakesThisProcessesPlace(t *testing.T) {
 	if path := os.Getenv(executed); path != "" {

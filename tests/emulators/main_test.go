@@ -57,7 +57,7 @@ type settings struct {
 
 var prepare = sync.OnceValues(func() (s settings, err error) {
 	s.judged = guests.Set{Name: "judged", Path: os.Getenv("TEST_EMULATORS")}
-	for _, dir := range filepath.SplitList(os.Getenv("STOCK")) {
+	for _, dir := range filepath.SplitList(os.Getenv("TEST_STOCK")) {
 		s.stock = append(s.stock, guests.Set{Path: dir})
 	}
 	if len(s.stock) == 0 {

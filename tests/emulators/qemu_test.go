@@ -26,7 +26,7 @@ import (
 
 // recordDir is the environment variable by which the test binary is that
 // emulator: it names the directory to write to.
-const recordDir = "GO_BUILD_RECORD"
+const recordDir = "TEST_RECORD"
 
 // A call is how the make files run a test.
 type call struct {

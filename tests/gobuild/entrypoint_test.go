@@ -77,9 +77,9 @@ func TestBadIDsAreErrors(t *testing.T) {
 		"LOCAL_USER_ID=me": "LOCAL_USER_ID=$(id -u)", "LOCAL_USER_ID=-1": "LOCAL_USER_ID=$(id -u)", "EXTRA_GROUP_ID=docker": "EXTRA_GROUP_ID=$(id -u)",
 	} {
 		r := container(t, environment(variable), "echo", "ran")
-		assert.Equal(t, 125, r.status, variable)
-		assert.Empty(t, r.stdout)
-		assert.Equal(t, "entrypoint: error: "+variable+" is not a number\nentrypoint: hint: "+hint+" is usual\n", r.stderr)
+		assert.Equal(t, 125, r.Status, variable)
+		assert.Empty(t, r.Stdout)
+		assert.Equal(t, "entrypoint: error: "+variable+" is not a number\nentrypoint: hint: "+hint+" is usual\n", r.Stderr)
 	}
 }
 
@@ -92,12 +92,12 @@ func TestDockersUserStays(t *testing.T) {
 func TestCommandIsTheContainersFirstProcess(t *testing.T) {
 	for _, variable := range []string{"LOCAL_USER_ID=1234", "RUN_AS_ROOT=true"} {
 		assert.Equal(t, "1", prints(t, environment(variable), "sh", "-c", "echo $$"), variable)
-		assert.Equal(t, 37, container(t, environment(variable), "sh", "-c", "exit 37").status, variable)
-		assert.Equal(t, 137, container(t, environment(variable), "bash", "-c", "(kill -9 $BASHPID); exit $?").status, variable)
+		assert.Equal(t, 37, container(t, environment(variable), "sh", "-c", "exit 37").Status, variable)
+		assert.Equal(t, 137, container(t, environment(variable), "bash", "-c", "(kill -9 $BASHPID); exit $?").Status, variable)
 	}
 	r := container(t, nil, "no-such-command")
-	assert.Equal(t, 127, r.status)
-	assert.Contains(t, r.stderr, "no-such-command")
+	assert.Equal(t, 127, r.Status)
+	assert.Contains(t, r.Stderr, "no-such-command")
 }
 
 func TestASignalIsTheCommands(t *testing.T) {
@@ -113,7 +113,7 @@ func TestASignalIsTheCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "started\n", string(buffer))
 	start := time.Now()
-	require.Zero(t, run(t, "docker", "stop", "--time", "60", name).status)
+	require.Zero(t, run(t, "docker", "stop", "--time", "60", name).Status)
 	rest := make([]byte, 100)
 	n, _ := out.Read(rest)
 	assert.Equal(t, "stopped\n", string(rest[:n]))
@@ -127,15 +127,15 @@ func TestAContainerCanBeStartedAgain(t *testing.T) {
 	name := "go-build-again-" + strconv.Itoa(os.Getpid())
 	r := run(t, "docker", "run", "--name", name, "--network", "none", "--env", "LOCAL_USER_ID=1234", "--env", "EXTRA_GROUP_ID=4321", tested(t), "id")
 	defer exec.Command("docker", "rm", "--force", name).Run()
-	require.Zero(t, r.status, r.stderr)
+	require.Zero(t, r.Status, r.Stderr)
 	again := run(t, "docker", "start", "--attach", name)
-	assert.Zero(t, again.status, again.stderr)
-	assert.Equal(t, r.stdout, again.stdout)
+	assert.Zero(t, again.Status, again.Stderr)
+	assert.Equal(t, r.Stdout, again.Stdout)
 }
 
 func TestRegisterIsRootAlways(t *testing.T) {
 	for _, command := range []string{"register", "/usr/bin/register", "/usr/local/bin/register"} {
-		if container(t, nil, "test", "-x", command).status != 0 && command != "register" {
+		if container(t, nil, "test", "-x", command).Status != 0 && command != "register" {
 			continue
 		}
 		// Without privilege it gets as far as root does.

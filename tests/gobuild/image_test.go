@@ -34,15 +34,15 @@ func TestGoRunsAndTestsOtherArchitectures(t *testing.T) {
 	flags := source(t, "module")
 	for _, arch := range archs {
 		r := container(t, append(environment("GOARCH="+arch), flags...), "go", "run", ".", "3")
-		assert.Equal(t, "hello from "+arch+"\n", r.stdout, r.stderr)
-		assert.Equal(t, 1, r.status, "go run's own")
-		assert.Contains(t, r.stderr, "exit status 3", "the program's")
+		assert.Equal(t, "hello from "+arch+"\n", r.Stdout, r.Stderr)
+		assert.Equal(t, 1, r.Status, "go run's own")
+		assert.Contains(t, r.Stderr, "exit status 3", "the program's")
 
 		said := prints(t, append(environment("GOARCH="+arch, "WANT="+arch), flags...), "go", "test", "-v", "./...")
 		assert.Contains(t, said, "--- PASS: TestArchitecture")
 		r = container(t, append(environment("GOARCH="+arch, "WANT=none"), flags...), "go", "test", "./...")
-		assert.Equal(t, 1, r.status, "a test that fails does so here, too")
-		assert.Contains(t, r.stdout, "it is "+arch+", not none")
+		assert.Equal(t, 1, r.Status, "a test that fails does so here, too")
+		assert.Contains(t, r.Stdout, "it is "+arch+", not none")
 	}
 }
 
@@ -242,7 +242,7 @@ func TestLabels(t *testing.T) {
 	img := tested(t)
 	r := run(t, "docker", "image", "inspect", "--format", "{{json .Config.Labels}}", img)
 	var labels map[string]string
-	require.NoError(t, json.Unmarshal([]byte(r.stdout), &labels))
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &labels))
 	assert.Equal(t, "https://github.com/projectcalico/go-build", labels["org.opencontainers.image.source"])
 	assert.Regexp(t, `^([0-9a-f]{40}|unknown)$`, labels["org.opencontainers.image.revision"])
 	assert.Equal(t, pinned(t).Go, labels["org.golang.version"])

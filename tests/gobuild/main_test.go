@@ -4,8 +4,6 @@
 package gobuild
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // whole skips a test of what is in the whole image only.
@@ -46,8 +45,8 @@ func tested(t *testing.T) string {
 func goarch(t *testing.T) string {
 	t.Helper()
 	r := run(t, "docker", "image", "inspect", "--format", "{{.Architecture}}", tested(t))
-	require.Zero(t, r.status, r.stderr)
-	return strings.TrimSpace(r.stdout)
+	require.Zero(t, r.Status, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
 }
 
 // native skips tests that only an image for the host's architecture can pass.
@@ -65,27 +64,13 @@ func pinned(t *testing.T) *versions.Versions {
 	return v
 }
 
-// result is what a command did.
-type result struct {
-	stdout, stderr string
-	status         int
-}
-
-func run(t *testing.T, name string, args ...string) result {
+func run(t *testing.T, name string, args ...string) commands.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(t, err)
-	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return commands.Run(t, exec.Command(name, args...))
 }
 
 // container runs a command in a container of the tested image.
-func container(t *testing.T, flags []string, args ...string) result {
+func container(t *testing.T, flags []string, args ...string) commands.Result {
 	t.Helper()
 	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--platform", "linux/" + goarch(t), "--network", "none"}, flags, []string{tested(t)}, args)...)
 }
@@ -95,8 +80,8 @@ func container(t *testing.T, flags []string, args ...string) result {
 func prints(t *testing.T, flags []string, args ...string) string {
 	t.Helper()
 	r := container(t, flags, args...)
-	require.Zero(t, r.status, "%v: %s%s", args, r.stdout, r.stderr)
-	return strings.TrimSpace(r.stdout)
+	require.Zero(t, r.Status, "%v: %s%s", args, r.Stdout, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
 }
 
 // source mounts a directory of testdata as /src, and the caches that all tests

@@ -55,12 +55,12 @@ func TestWhatTheImageRegistersRuns(t *testing.T) {
 
 	flags := []string{"--privileged"}
 	r := container(t, flags, "register")
-	if strings.Contains(r.stderr, "unable to apply caps") {
+	if strings.Contains(r.Stderr, "unable to apply caps") {
 		t.Log("--privileged asks for capabilities that this machine does not have; single ones are given instead")
 		r = container(t, instead, "register")
 	}
-	require.Zero(t, r.status, r.stderr)
-	assert.Contains(t, r.stdout, "linux/s390x")
+	require.Zero(t, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "linux/s390x")
 
 	flags = append(environment("GOARCH=s390x"), source(t, "module")...)
 	said := prints(t, flags, "sh", "-c", "go build -o hello hello.go && ./hello")

@@ -66,8 +66,8 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	published := func(subcommand, archs string) string {
 		r := run(t, program, subcommand, "--arch", archs, "--file", "../../"+versions.File, "--registry", host, "--repository", local)
-		require.Zero(t, r.status, r.stderr)
-		return r.stdout
+		require.Zero(t, r.Status, r.Stderr)
+		return r.Stdout
 	}
 	archs := versions.Architectures()[:2]
 	var names []string
@@ -95,14 +95,14 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 		name := host + "/" + local + "/go-build:" + v.String()
 		names = append(names, name)
 		r := run(t, "docker", "pull", "--quiet", "--platform", arch.Platform(), name)
-		require.Zero(t, r.status, r.stderr)
+		require.Zero(t, r.Status, r.Stderr)
 		r = run(t, "docker", "image", "inspect", "--format", `{{.Architecture}} {{index .Config.Labels "file"}}`, name)
-		assert.Equal(t, arch.GOARCH+" "+arch.GOARCH+"\n", r.stdout)
+		assert.Equal(t, arch.GOARCH+" "+arch.GOARCH+"\n", r.Stdout)
 		r = run(t, "docker", "pull", "--quiet", pushed[arch.GOARCH][:strings.LastIndex(pushed[arch.GOARCH], ":"+v.String())]+"@"+digest(pushed[arch.GOARCH]))
-		assert.Zero(t, r.status, r.stderr)
+		assert.Zero(t, r.Status, r.Stderr)
 		byTag := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", name)
-		byDigest := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", strings.TrimSpace(r.stdout))
-		assert.Equal(t, byDigest.stdout, byTag.stdout, "by platform comes what was pushed for it")
+		byDigest := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", strings.TrimSpace(r.Stdout))
+		assert.Equal(t, byDigest.Stdout, byTag.Stdout, "by platform comes what was pushed for it")
 	}
 }
 

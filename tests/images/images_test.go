@@ -25,7 +25,7 @@ func saved(t *testing.T, tag string) v1.Image {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "image.tar")
 	r := run(t, "docker", "save", "--output", file, tag)
-	require.Equal(t, 0, r.status, r.stderr)
+	require.Equal(t, 0, r.Status, r.Stderr)
 	ref, err := name.NewTag(tag)
 	require.NoError(t, err)
 	image, err := tarball.ImageFromPath(file, &ref)
@@ -159,13 +159,13 @@ func TestEntriesOfAnOldContainerAreReplaced(t *testing.T) {
 	oldImage := repository + "/old/qemu-user-static:latest-amd64"
 	register(t, oldImage, "arm64")
 	for _, image := range []string{oldImage, repository + "/old/binfmt:latest-amd64"} {
-		require.Equal(t, 0, run(t, "docker", "rmi", "--force", image).status)
+		require.Equal(t, 0, run(t, "docker", "rmi", "--force", image).Status)
 	}
 
 	r := docker(t, least, multiarch, "--status")
-	assert.Equal(t, 0, r.status, r.stderr)
-	assert.Regexp(t, `linux/arm64 +qemu-aarch64 +PF +\S+ +6\.`, r.stdout, "the version that the kernel holds")
-	assert.Contains(t, r.stdout, "not by the file that is there now")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Regexp(t, `linux/arm64 +qemu-aarch64 +PF +\S+ +6\.`, r.Stdout, "the version that the kernel holds")
+	assert.Contains(t, r.Stdout, "not by the file that is there now")
 
 	stop, failed := make(chan struct{}), make(chan string)
 	go func() {
@@ -185,12 +185,12 @@ func TestEntriesOfAnOldContainerAreReplaced(t *testing.T) {
 	r = register(t, multiarch, "arm64")
 	close(stop)
 	assert.Empty(t, <-failed, "it ran all the time")
-	assert.Contains(t, r.stdout, "replaced (it holds another file than /usr/bin/qemu-aarch64-static: version 6.")
+	assert.Contains(t, r.Stdout, "replaced (it holds another file than /usr/bin/qemu-aarch64-static: version 6.")
 	before, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 
 	r = register(t, multiarch, "arm64")
-	assert.Contains(t, r.stdout, "kept, runs")
+	assert.Contains(t, r.Stdout, "kept, runs")
 	after, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "not even registered anew")

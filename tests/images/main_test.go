@@ -19,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // repository is what the names of the tests' own images begin with.
@@ -195,36 +196,22 @@ func othersAreThere(t *testing.T, fs binfmt.FS) {
 	}
 }
 
-// result is what a command did.
-type result struct {
-	stdout, stderr string
-	status         int
-}
-
-func run(t *testing.T, name string, args ...string) result {
+func run(t *testing.T, name string, args ...string) commands.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(t, err)
-	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return commands.Run(t, exec.Command(name, args...))
 }
 
 // docker runs a container, and removes it.
-func docker(t *testing.T, flags []string, image string, args ...string) result {
+func docker(t *testing.T, flags []string, image string, args ...string) commands.Result {
 	t.Helper()
 	return run(t, "docker", slices.Concat([]string{"run", "--rm", "--network", "none"}, flags, []string{image}, args)...)
 }
 
 // register registers from a container, and must succeed.
-func register(t *testing.T, image string, args ...string) result {
+func register(t *testing.T, image string, args ...string) commands.Result {
 	t.Helper()
 	r := docker(t, least, image, args...)
-	require.Equal(t, 0, r.status, "%s %v: %+v", image, args, r)
+	require.Equal(t, 0, r.Status, "%s %v: %+v", image, args, r)
 	return r
 }
 
@@ -239,8 +226,8 @@ func flags(t *testing.T, fs binfmt.FS, name string) string {
 // emulator.
 func helloRuns(t *testing.T, goarch string) {
 	t.Helper()
-	for _, r := range []result{run(t, hello(goarch)), docker(t, nil, scratch, "/hello-"+goarch)} {
-		assert.Equal(t, 0, r.status, r.stderr)
-		assert.Contains(t, r.stdout, "hello from "+goarch)
+	for _, r := range []commands.Result{run(t, hello(goarch)), docker(t, nil, scratch, "/hello-"+goarch)} {
+		assert.Equal(t, 0, r.Status, r.Stderr)
+		assert.Contains(t, r.Stdout, "hello from "+goarch)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -56,43 +57,43 @@ func TestCommandLinesOfMultiarchWork(t *testing.T) {
 	assert.Equal(t, !native, i386(), "removed by --reset")
 
 	r := docker(t, nil, multiarch, "--help")
-	assert.Equal(t, 0, r.status)
+	assert.Equal(t, 0, r.Status)
 	for _, flag := range []string{"--qemu-path", "--qemu-suffix", "--debian", "--systemd", "--exportdir", "--credential", "--persistent", "--preserve-argv0", "--ignore-family", "--reset"} {
-		assert.Contains(t, r.stdout, flag)
+		assert.Contains(t, r.Stdout, flag)
 	}
 	r = docker(t, least, noFiles, "-p", "yes")
-	assert.Equal(t, 1, r.status, "there is nothing to hold open")
-	assert.Contains(t, r.stderr, "no emulator found")
+	assert.Equal(t, 1, r.Status, "there is nothing to hold open")
+	assert.Contains(t, r.Stderr, "no emulator found")
 }
 
 // What tonistiigi/binfmt documents, and its variables.
 func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 	fs := mounted(t)
-	install := func(flags []string, args ...string) (state, result) {
+	install := func(flags []string, args ...string) (state, commands.Result) {
 		t.Helper()
 		r := docker(t, append(flags, least...), tonistiigi, args...)
 		othersAreThere(t, fs)
 		return stateOf(t, r), r
 	}
 	s, r := install(nil)
-	assert.Equal(t, 0, r.status)
+	assert.Equal(t, 0, r.Status)
 	assert.Contains(t, s.Supported, "linux/amd64")
 	assert.NotContains(t, s.Supported, "linux/arm64")
 	assert.Subset(t, s.Emulators, []string{"WSLInterop", "jar", "python3.11"})
 
 	s, r = install(nil, "--install", "arm64,riscv64,arm")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	want := []string{"linux/amd64", "linux/arm64", "linux/riscv64", "linux/386", "linux/arm/v7", "linux/arm/v6"}
 	if !kerneltest.Native(t, kerneltest.Lookup(t, "i386")) {
 		want = slices.DeleteFunc(want, func(p string) bool { return p == "linux/386" })
 	}
 	assert.Equal(t, want, slices.DeleteFunc(s.Supported, func(p string) bool { return strings.HasPrefix(p, "linux/amd64/") }))
 	assert.Subset(t, s.Emulators, []string{"qemu-aarch64", "qemu-arm", "qemu-riscv64"})
-	assert.Contains(t, r.stderr, "installing: arm64 OK\n")
+	assert.Contains(t, r.Stderr, "installing: arm64 OK\n")
 	assert.Equal(t, "POCF", flags(t, fs, "qemu-arm"), "C is on here, as it is there")
 
 	s, r = install(nil, "--uninstall", "qemu-aarch64")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.NotContains(t, s.Emulators, "qemu-aarch64")
 	assert.NotContains(t, s.Supported, "linux/arm64")
 	s, _ = install(nil, "--uninstall", "linux/arm/v7")
@@ -100,12 +101,12 @@ func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 	assert.Contains(t, s.Emulators, "qemu-riscv64")
 
 	s, r = install(nil, "--install", "all")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	for _, platform := range []string{"linux/arm64", "linux/riscv64", "linux/ppc64le", "linux/s390x", "linux/386", "linux/mips64le", "linux/mips64", "linux/loong64", "linux/arm/v7", "linux/arm/v6"} {
 		assert.Contains(t, s.Supported, platform)
 	}
 	s, r = install(nil, "--uninstall", "qemu-*")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.False(t, slices.ContainsFunc(s.Emulators, func(e string) bool { return strings.HasPrefix(e, "qemu-") }))
 
 	install([]string{"--env", "QEMU_PRESERVE_ARGV0=1"}, "--install", "arm64", "--credential", "no")
@@ -115,13 +116,13 @@ func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "mine-qemu-s390x"), content, 0o755))
 	_, r = install([]string{"--volume", directory + ":/emulators", "--env", "QEMU_BINARY_PATH=/emulators", "--env", "QEMU_BINARY_PREFIX=mine-"}, "--install", "s390x")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	e, err := fs.Get("mine-qemu-s390x")
 	require.NoError(t, err)
 	assert.Equal(t, "/emulators/mine-qemu-s390x", e.Interpreter)
 	helloRuns(t, "s390x")
 	_, r = install([]string{"--env", "QEMU_BINARY_PREFIX=mine-"}, "--uninstall", "s390x")
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	_, err = fs.Get("mine-qemu-s390x")
 	assert.Error(t, err)
 }
@@ -132,14 +133,14 @@ func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 func TestTheSequenceOfACIActionWorks(t *testing.T) {
 	mounted(t)
 	r := docker(t, least, tonistiigi, "--version")
-	assert.Equal(t, 0, r.status)
-	assert.Regexp(t, `^binfmt/\S+ qemu/\d+\.\d+\S* go/1\.\d+`, r.stdout)
-	assert.Equal(t, 0, docker(t, least, tonistiigi, "--uninstall", "qemu-*").status, "there is none")
-	assert.Equal(t, 0, docker(t, least, tonistiigi, "--install", "linux/arm64,linux/s390x").status)
+	assert.Equal(t, 0, r.Status)
+	assert.Regexp(t, `^binfmt/\S+ qemu/\d+\.\d+\S* go/1\.\d+`, r.Stdout)
+	assert.Equal(t, 0, docker(t, least, tonistiigi, "--uninstall", "qemu-*").Status, "there is none")
+	assert.Equal(t, 0, docker(t, least, tonistiigi, "--install", "linux/arm64,linux/s390x").Status)
 	r = docker(t, least, tonistiigi)
-	assert.Equal(t, 0, r.status)
+	assert.Equal(t, 0, r.Status)
 	assert.Contains(t, strings.Join(stateOf(t, r).Supported, ",")+",", ",linux/arm64,linux/s390x,")
-	assert.Equal(t, 0, docker(t, least, tonistiigi, "--uninstall", "qemu-*").status)
+	assert.Equal(t, 0, docker(t, least, tonistiigi, "--uninstall", "qemu-*").Status)
 
 	for args, want := range map[string]string{
 		"--install arm46":      `unknown architecture "arm46" (did you mean arm64?)`,
@@ -147,8 +148,8 @@ func TestTheSequenceOfACIActionWorks(t *testing.T) {
 		"--install amd64":      "is native to this host",
 	} {
 		r := docker(t, least, tonistiigi, strings.Fields(args)...)
-		assert.Equal(t, 1, r.status, args)
-		lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
+		assert.Equal(t, 1, r.Status, args)
+		lines := strings.Split(strings.TrimSpace(r.Stderr), "\n")
 		assert.Contains(t, lines[len(lines)-1], want)
 	}
 }
@@ -158,7 +159,7 @@ func exported(t *testing.T, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	r := docker(t, []string{"--volume", dir + ":/out"}, multiarch, append(args, "--exportdir", "/out", "-p", "no")...)
-	require.Equal(t, 0, r.status, r.stderr)
+	require.Equal(t, 0, r.Status, r.Stderr)
 	return dir
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 func execCombined(path string) (string, error) {
@@ -39,24 +40,24 @@ func TestRegisteredProgramsRunEverywhere(t *testing.T) {
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	assert.Equal(t, "aarch64\n", docker(t, nil, debian, "uname", "-m").stdout)
-	assert.Regexp(t, `^apt \d+\.\d+\S* \(arm64\)`, docker(t, nil, debian, "apt-get", "--version").stdout)
+	assert.Equal(t, "aarch64\n", docker(t, nil, debian, "uname", "-m").Stdout)
+	assert.Regexp(t, `^apt \d+\.\d+\S* \(arm64\)`, docker(t, nil, debian, "apt-get", "--version").Stdout)
 }
 
 // Without F, the emulator is the container's.
 func TestWithoutFProgramsRunWhereTheEmulatorIs(t *testing.T) {
 	fs := mounted(t)
 	r := register(t, noFiles, "--reset", "arm64")
-	assert.Contains(t, r.stdout, "not tried: its emulator is to be in each container")
+	assert.Contains(t, r.Stdout, "not tried: its emulator is to be in each container")
 	assert.Equal(t, "", flags(t, fs, "qemu-aarch64"))
 
 	r = docker(t, nil, scratch, "/hello-arm64")
-	assert.NotEqual(t, 0, r.status)
-	assert.Contains(t, r.stderr, "no such file or directory")
+	assert.NotEqual(t, 0, r.Status)
+	assert.Contains(t, r.Stderr, "no such file or directory")
 	emulator := filepath.Join(built, "amd64/emulators/usr/bin/qemu-aarch64-static")
 	r = docker(t, []string{"--volume", emulator + ":/usr/bin/qemu-aarch64-static"}, scratch, "/hello-arm64")
-	assert.Equal(t, 0, r.status, r.stderr)
-	assert.Contains(t, r.stdout, "hello from arm64")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "hello from arm64")
 }
 
 // unmounted makes sure that the machine has not mounted binfmt_misc.
@@ -83,9 +84,9 @@ func TestOnAHostThatHasNotMountedNothingIsReportedThatWouldNotLast(t *testing.T)
 	fs := unmounted(t)
 	for _, command := range [][]string{{multiarch}, {multiarch, "--reset", "-p", "yes"}, {tonistiigi, "--install", "all"}, {noFiles}} {
 		r := docker(t, least, command[0], command[1:]...)
-		assert.Equal(t, 1, r.status)
-		assert.Contains(t, r.stderr, "error: the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
-		assert.Contains(t, r.stderr, "docker run --privileged --pid=host")
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "error: the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
+		assert.Contains(t, r.Stderr, "docker run --privileged --pid=host")
 		assert.False(t, isMounted(t, fs))
 		_, err := execCombined(hello("arm64"))
 		assert.ErrorContains(t, err, "exec format error")
@@ -106,7 +107,7 @@ func TestWithTheHostsProcessesItIsMountedForTheHost(t *testing.T) {
 		}
 		require.NoError(t, fs.Unmount())
 	})
-	require.Equal(t, 0, r.status, r.stderr)
+	require.Equal(t, 0, r.Status, r.Stderr)
 	assert.True(t, isMounted(t, fs), "still, although the container is gone")
 	helloRuns(t, "arm64")
 	helloRuns(t, "s390x")
@@ -116,8 +117,8 @@ func TestWithTheHostsProcessesItIsMountedForTheHost(t *testing.T) {
 func TestWhatIsMountedForTheHostInVainIsUnmounted(t *testing.T) {
 	fs := unmounted(t)
 	r := docker(t, forHost, multiarch, "--qemu-path", "/nowhere", "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "no emulator found")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "no emulator found")
 	assert.False(t, isMounted(t, fs))
 }
 
@@ -135,9 +136,9 @@ func TestMissingPrivilegesAreNamed(t *testing.T) {
 		{"host's processes, not to be looked at", append([]string{"--pid=host"}, least...), "CAP_SYS_PTRACE", "--cap-add SYS_PTRACE"},
 	} {
 		r := docker(t, test.flags, multiarch, "arm64")
-		assert.Equal(t, 1, r.status, test.name)
-		assert.Contains(t, r.stderr, test.err, test.name)
-		assert.Contains(t, r.stderr, test.hint, test.name)
+		assert.Equal(t, 1, r.Status, test.name)
+		assert.Contains(t, r.Stderr, test.err, test.name)
+		assert.Contains(t, r.Stderr, test.hint, test.name)
 	}
 }
 
@@ -145,9 +146,9 @@ func TestAReadOnlyProcSysIsNamed(t *testing.T) {
 	fs := mounted(t)
 	// As the host's mount appears in a container: bound, and read-only.
 	r := docker(t, append([]string{"--volume", "/proc/sys/fs/binfmt_misc:/binfmt:ro"}, least...), multiarch, "--mount", "/binfmt", "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "read-only file system")
-	assert.Contains(t, r.stderr, "hint: /proc/sys is read-only")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "read-only file system")
+	assert.Contains(t, r.Stderr, "hint: /proc/sys is read-only")
 	_, err := fs.Get("qemu-aarch64")
 	assert.Error(t, err)
 }
@@ -156,10 +157,10 @@ func TestAReadOnlyProcSysIsNamed(t *testing.T) {
 func TestPrivileged(t *testing.T) {
 	fs := mounted(t)
 	r := docker(t, []string{"--privileged"}, multiarch, "arm64")
-	if strings.Contains(r.stderr, "unable to apply caps") {
-		t.Skip("this machine lacks a capability that docker run --privileged gives: ", r.stderr)
+	if strings.Contains(r.Stderr, "unable to apply caps") {
+		t.Skip("this machine lacks a capability that docker run --privileged gives: ", r.Stderr)
 	}
-	assert.Equal(t, 0, r.status, r.stderr)
+	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.Equal(t, "PF", flags(t, fs, "qemu-aarch64"))
 	helloRuns(t, "arm64")
 }
@@ -167,8 +168,8 @@ func TestPrivileged(t *testing.T) {
 // state is what binfmt prints without arguments.
 type state struct{ Supported, Emulators []string }
 
-func stateOf(t *testing.T, r result) (s state) {
+func stateOf(t *testing.T, r commands.Result) (s state) {
 	t.Helper()
-	require.NoError(t, json.Unmarshal([]byte(r.stdout), &s), "%+v", r)
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &s), "%+v", r)
 	return s
 }

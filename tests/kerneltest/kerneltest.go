@@ -19,7 +19,7 @@ import (
 )
 
 // phase is the environment variable that tells a test binary where it runs.
-const phase = "GO_BUILD_KERNELTEST"
+const phase = "TEST_PHASE"
 
 const (
 	asUser  = "user"    // an ordinary user, still outside

@@ -15,7 +15,7 @@ import (
 
 // failing, in the environment, makes a test of this package fail: for all
 // users, or for ordinary ones only.
-const failing = "GO_BUILD_KERNELTEST_FAILING"
+const failing = "TEST_FAILING"
 
 func TestMain(m *testing.M) { os.Exit(kerneltest.Main(m)) }
 
@@ -59,7 +59,7 @@ func again(t *testing.T, test, environment string) (string, error) {
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+test+"$", "-test.v")
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "GO_BUILD_KERNELTEST=") {
+		if !strings.HasPrefix(v, "TEST_PHASE=") {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}

@@ -4,8 +4,6 @@
 package rootfs
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,31 +16,20 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // nobody is the ordinary user, and their group, in Debian and Fedora alike.
 const nobody = 65534
 
-type result struct {
-	stdout, stderr string
-	status         int
-}
-
 // run runs a command as nobody.
-func run(t *testing.T, name string, args ...string) result {
+func run(t *testing.T, name string, args ...string) commands.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(t, err)
-	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return commands.Run(t, cmd)
 }
 
 // system returns a directory with a Debian of another architecture that belongs
@@ -109,8 +96,8 @@ func TestDebianOfAnotherArchitecture(t *testing.T) {
 			root := system(t, crossrun, port)
 			in := func(args ...string) string {
 				r := run(t, crossrun, append([]string{"--rootfs", root}, args...)...)
-				require.Zero(t, r.status, "%v: %s%s", args, r.stdout, r.stderr)
-				return r.stdout
+				require.Zero(t, r.Status, "%v: %s%s", args, r.Stdout, r.Stderr)
+				return r.Stdout
 			}
 			assert.Equal(t, machine+"\n", in("uname", "-m"))
 			assert.Equal(t, "0 0\n", in("sh", "-c", "echo $(id -u) $(id -g)"))
@@ -132,22 +119,22 @@ func TestDebianOfAnotherArchitecture(t *testing.T) {
 			// native programs, and a foreign make runs both.
 			shell := filepath.Join(root, "usr/bin/dash")
 			r := run(t, crossrun, "--sysroot", root, shell, "-c", `echo "native $(uname -s)" | `+root+`/usr/bin/tr a-z A-Z | cat; exit 37`)
-			assert.Equal(t, result{"NATIVE LINUX\n", "", 37}, r)
+			assert.Equal(t, commands.Result{Stdout: "NATIVE LINUX\n", Status: 37}, r)
 			makefile = "all:\n\t@" + root + "/usr/bin/dash -c 'echo by a foreign shell'\n\t@echo by this machine\\'s\n"
 			require.NoError(t, os.WriteFile(filepath.Join(root, "tmp/Makefile"), []byte(makefile), 0o644))
 			r = run(t, crossrun, "--sysroot", root, root+"/usr/bin/make", "-f", root+"/tmp/Makefile")
-			assert.Equal(t, result{"by a foreign shell\nby this machine's\n", "", 0}, r)
+			assert.Equal(t, commands.Result{Stdout: "by a foreign shell\nby this machine's\n"}, r)
 			script := filepath.Join(root, "tmp/script")
 			require.NoError(t, os.WriteFile(script, []byte("#!"+shell+"\n"+root+"/usr/bin/uname -s; uname -m; \"$0\".inner\n"), 0o755))
 			require.NoError(t, os.WriteFile(script+".inner", []byte("#!"+root+"/usr/bin/perl\nprint \"inner\\n\";\n"), 0o755))
 			r = run(t, crossrun, "--sysroot", root, script)
-			require.Zero(t, r.status, r.stderr)
-			lines := strings.Fields(r.stdout)
+			require.Zero(t, r.Status, r.Stderr)
+			lines := strings.Fields(r.Stdout)
 			assert.Equal(t, []string{"Linux", lines[1], "inner"}, lines)
 			assert.NotEqual(t, machine, lines[1], "the machine's own uname")
 
 			r = run(t, crossrun, "--direct", "--sysroot", root, shell, "-c", root+"/usr/bin/uname")
-			assert.NotZero(t, r.status, "the emulator alone does not run what is started: %+v", r)
+			assert.NotZero(t, r.Status, "the emulator alone does not run what is started: %+v", r)
 		})
 	}
 }

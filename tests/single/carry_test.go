@@ -1,4 +1,4 @@
-package tests
+package single
 
 import (
 	"encoding/json"
@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -21,21 +22,21 @@ import (
 func dist(t testing.TB) string {
 	t.Helper()
 	for _, goarch := range []string{"arm64", "s390x"} {
-		if kerneltest.Native(t, lookup(t, goarch)) {
+		if kerneltest.Native(t, kerneltest.Lookup(t, goarch)) {
 			t.Skip(goarch, " is native here")
 		}
 	}
-	from := filepath.Dir(findEmulator(t, lookup(t, "arm64")).Path)
-	if filepath.Dir(findEmulator(t, lookup(t, "s390x")).Path) != from {
+	from := filepath.Dir(commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Path)
+	if filepath.Dir(commands.FindEmulator(t, kerneltest.Lookup(t, "s390x")).Path) != from {
 		t.Skip("emulators of two directories")
 	}
-	return built(t, "dist", func(path string) *exec.Cmd { return makeDist(t, from, path) })
+	return commands.Built(t, "dist", func(path string) *exec.Cmd { return makeDist(t, from, path) })
 }
 
 func makeDist(t testing.TB, from, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("go", "run", "./image", "single-files", "--targets", "arm64,s390x", "--emulators", from, "--dir", path)
-	cmd.Dir = ".."
+	cmd.Dir = "../.."
 	return cmd
 }
 
@@ -46,11 +47,11 @@ func single(t testing.TB, name string) string {
 }
 
 // carrying runs a single file with a directory for its cache.
-func carrying(t testing.TB, name, cache string, args ...string) result {
+func carrying(t testing.TB, name, cache string, args ...string) commands.Result {
 	t.Helper()
 	cmd := exec.Command(single(t, name), args...)
 	cmd.Env = append(os.Environ(), "CROSSRUN_CACHE="+cache)
-	return run(t, cmd)
+	return commands.Run(t, cmd)
 }
 
 // bare makes a root file system that has nothing in it but crossrun and two
@@ -60,28 +61,28 @@ func bare(t testing.TB) string {
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o755))
 	require.NoError(t, os.Chmod(filepath.Dir(root), 0o755))
-	copyFile(t, single(t, "crossrun"), filepath.Join(root, "crossrun"))
-	copyFile(t, goHello(t, "arm64"), filepath.Join(root, "hello"))
-	copyFile(t, goProgram(t, "false", "s390x"), filepath.Join(root, "false"))
+	commands.CopyFile(t, single(t, "crossrun"), filepath.Join(root, "crossrun"))
+	commands.CopyFile(t, commands.GoHello(t, "arm64"), filepath.Join(root, "hello"))
+	commands.CopyFile(t, commands.GoProgram(t, "false", "s390x"), filepath.Join(root, "false"))
 	return root
 }
 
 func TestACarriedEmulatorRunsInAnEmptyRoot(t *testing.T) {
 	kerneltest.Need(t)
 	root := bare(t)
-	in := func(cmd *exec.Cmd, env ...string) result {
+	in := func(cmd *exec.Cmd, env ...string) commands.Result {
 		t.Helper()
 		if cmd.SysProcAttr == nil {
 			cmd.SysProcAttr = &syscall.SysProcAttr{}
 		}
 		cmd.SysProcAttr.Chroot, cmd.Dir, cmd.Env = root, "/", append([]string{}, env...)
-		return run(t, cmd)
+		return commands.Run(t, cmd)
 	}
 	try := func(who func(*exec.Cmd) *exec.Cmd, env ...string) {
 		t.Helper()
 		for range 2 {
-			assert.Equal(t, result{stdout: goSaying("arm64", "./hello", "an argument")}, in(who(exec.Command("/crossrun", "./hello", "an argument")), env...))
-			assert.Equal(t, result{status: 1}, in(who(exec.Command("/crossrun", "/false")), env...))
+			assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", "./hello", "an argument")}, in(who(exec.Command("/crossrun", "./hello", "an argument")), env...))
+			assert.Equal(t, commands.Result{Status: 1}, in(who(exec.Command("/crossrun", "/false")), env...))
 		}
 	}
 	self := func(cmd *exec.Cmd) *exec.Cmd { return cmd }
@@ -94,29 +95,29 @@ func TestACarriedEmulatorRunsInAnEmptyRoot(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, kept, 2)
 	r := in(self(exec.Command("/crossrun", "-v", "./hello")), "HOME=/home")
-	assert.Contains(t, r.stderr, ": qemu-aarch64 -0 ./hello ./hello # carried, QEMU ")
-	assert.Contains(t, r.stderr, ", in /home/.cache/crossrun/emulators/qemu-aarch64-")
+	assert.Contains(t, r.Stderr, ": qemu-aarch64 -0 ./hello ./hello # carried, QEMU ")
+	assert.Contains(t, r.Stderr, ", in /home/.cache/crossrun/emulators/qemu-aarch64-")
 
-	if os.Getuid() == 0 && !singleUser(t) {
-		user := func(cmd *exec.Cmd) *exec.Cmd { return unprivileged(t, cmd) }
+	if os.Getuid() == 0 && !commands.SingleUser(t) {
+		user := func(cmd *exec.Cmd) *exec.Cmd { return commands.Unprivileged(t, cmd) }
 		try(user)
 		try(user, "HOME=/home") // another's
 		r := in(user(exec.Command("/crossrun", "-v", "./hello")), "HOME=/home")
-		assert.Contains(t, r.stderr, ", in memory: ")
+		assert.Contains(t, r.Stderr, ", in memory: ")
 	}
 }
 
 func TestACarriedEmulatorIsChecked(t *testing.T) {
 	kerneltest.Need(t)
-	hello, want := goHello(t, "arm64"), findEmulator(t, lookup(t, "arm64"))
+	hello, want := commands.GoHello(t, "arm64"), commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
 	for _, way := range []string{"--direct", "--private"} {
 		cache := filepath.Join(t.TempDir(), "cache")
 		use := func(where string) {
 			t.Helper()
 			r := carrying(t, "crossrun", cache, "-v", way, hello, "x")
-			assert.Equal(t, 0, r.status, r.stderr)
-			assert.Equal(t, goSaying("arm64", hello, "x"), r.stdout)
-			assert.Contains(t, r.stderr, where)
+			assert.Equal(t, 0, r.Status, r.Stderr)
+			assert.Equal(t, commands.GoSaying("arm64", hello, "x"), r.Stdout)
+			assert.Contains(t, r.Stderr, where)
 		}
 		use(", in " + cache)
 		kept, err := filepath.Glob(filepath.Join(cache, "*"))
@@ -135,32 +136,32 @@ func TestACarriedEmulatorIsChecked(t *testing.T) {
 		require.NoError(t, os.Chmod(kept[0], 0o700))
 		require.NoError(t, os.WriteFile(kept[0], damaged, 0o700))
 		use(", in " + cache)
-		assert.Equal(t, read(t, want.Path), read(t, kept[0]), "replaced")
+		assert.Equal(t, commands.Read(t, want.Path), commands.Read(t, kept[0]), "replaced")
 
 		require.NoError(t, os.Chmod(cache, 0o777))
 		use(", in memory: " + cache + ": others may write to it (mode 0777)")
 	}
-	if os.Getuid() == 0 && !singleUser(t) {
+	if os.Getuid() == 0 && !commands.SingleUser(t) {
 		cache := t.TempDir()
 		require.NoError(t, os.Chown(cache, 65534, 65534))
 		r := carrying(t, "crossrun", cache, "-v", "--direct", hello)
-		assert.Contains(t, r.stderr, ", in memory: "+cache+": belongs to user 65534, not to 0")
-		assert.Equal(t, goSaying("arm64", hello), r.stdout)
+		assert.Contains(t, r.Stderr, ", in memory: "+cache+": belongs to user 65534, not to 0")
+		assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout)
 	} else {
 		home := t.TempDir()
 		require.NoError(t, os.Chmod(home, 0o500))
 		r := carrying(t, "crossrun", filepath.Join(home, "cache"), "-v", "--direct", hello)
 		if os.Geteuid() != 0 {
-			assert.Contains(t, r.stderr, ", in memory: ")
+			assert.Contains(t, r.Stderr, ", in memory: ")
 		}
-		assert.Equal(t, goSaying("arm64", hello), r.stdout)
+		assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout)
 	}
 }
 
 // A full disk and one on which nothing can be executed are passed over.
 func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
 	kerneltest.Need(t)
-	hello := goHello(t, "arm64")
+	hello := commands.GoHello(t, "arm64")
 	for _, test := range []struct {
 		flags     uintptr
 		size, why string
@@ -172,9 +173,9 @@ func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
 		defer unix.Unmount(cache, unix.MNT_DETACH)
 		for _, way := range []string{"--direct", "--private"} {
 			r := carrying(t, "crossrun", cache, "-v", way, hello)
-			assert.Equal(t, goSaying("arm64", hello), r.stdout)
-			assert.Contains(t, r.stderr, ", in memory: ")
-			assert.Contains(t, r.stderr, test.why)
+			assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout)
+			assert.Contains(t, r.Stderr, ", in memory: ")
+			assert.Contains(t, r.Stderr, test.why)
 			left, err := os.ReadDir(cache)
 			require.NoError(t, err)
 			assert.Empty(t, left)
@@ -185,8 +186,8 @@ func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
 // Only what is in hand is unpacked; crossrun itself stands for the others.
 func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 	kerneltest.Instance(t)
-	arm64, s390x := foreigners(t)
-	hello := goHello(t, "arm64")
+	arm64, s390x := commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
 	cache := filepath.Join(t.TempDir(), "cache")
 	list := func() (names []string) {
 		kept, err := filepath.Glob(filepath.Join(cache, "*"))
@@ -198,21 +199,21 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 		return names
 	}
 	r := carrying(t, "crossrun", cache, arm64, "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-s390x /proc/sys/fs/binfmt_misc/qemu-aarch64")
-	assert.Equal(t, 0, r.status, r.stderr)
-	assert.Contains(t, r.stdout, "interpreter /proc/self/exe\n")
-	assert.Contains(t, r.stdout, "interpreter /proc/self/fd/5\n")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "interpreter /proc/self/exe\n")
+	assert.Contains(t, r.Stdout, "interpreter /proc/self/fd/5\n")
 	assert.Equal(t, []string{"qemu-aarch64"}, list())
 
 	for range 2 {
 		r = carrying(t, "crossrun", cache, arm64, s390x, "/bin/sh", "-c", hello+` "an argument" | cat; `+s390x+` `+arm64+` sh -c "exit 37"`)
-		assert.Equal(t, result{
-			stdout: "started by arm64\nstarted by s390x\n" + goSaying("arm64", hello, "an argument") + "started by s390x\nstarted by arm64\n",
-			status: 37,
+		assert.Equal(t, commands.Result{
+			Stdout: "started by arm64\nstarted by s390x\n" + commands.GoSaying("arm64", hello, "an argument") + "started by s390x\nstarted by arm64\n",
+			Status: 37,
 		}, r)
 		assert.Equal(t, []string{"qemu-aarch64", "qemu-s390x"}, list())
 	}
 	r = carrying(t, "crossrun", "off", "--private", "/bin/sh", "-c", s390x+" "+hello+" x")
-	assert.Equal(t, result{stdout: "started by s390x\n" + goSaying("arm64", hello, "x")}, r, "nothing is in hand, nor kept")
+	assert.Equal(t, commands.Result{Stdout: "started by s390x\n" + commands.GoSaying("arm64", hello, "x")}, r, "nothing is in hand, nor kept")
 
 	// In a root file system, of which nothing becomes part.
 	root := t.TempDir()
@@ -221,31 +222,31 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
 	require.NoError(t, os.Symlink("/usr/bin", filepath.Join(root, "bin")))
-	copyFile(t, arm64, filepath.Join(root, "usr/bin/starter"))
-	copyFile(t, goHello(t, "s390x"), filepath.Join(root, "usr/bin/hello"))
+	commands.CopyFile(t, arm64, filepath.Join(root, "usr/bin/starter"))
+	commands.CopyFile(t, commands.GoHello(t, "s390x"), filepath.Join(root, "usr/bin/hello"))
 	r = carrying(t, "crossrun", cache, "-v", "--rootfs", root, "starter", "/bin/hello", "x")
-	assert.Equal(t, "started by arm64\n"+goSaying("s390x", "/bin/hello", "x"), r.stdout, r.stderr)
-	assert.Contains(t, r.stderr, "# carried, QEMU ")
+	assert.Equal(t, "started by arm64\n"+commands.GoSaying("s390x", "/bin/hello", "x"), r.Stdout, r.Stderr)
+	assert.Contains(t, r.Stderr, "# carried, QEMU ")
 	entries, err := os.ReadDir(filepath.Join(root, "root"))
 	require.NoError(t, err)
 	assert.Empty(t, entries)
 }
 
 func TestWhichEmulatorIsUsed(t *testing.T) {
-	needInstalled(t)
+	commands.NeedInstalled(t)
 	kerneltest.Instance(t)
-	foreigners(t)
-	hello := goHello(t, "arm64")
-	installed := findEmulator(t, lookup(t, "arm64")).Path
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	installed := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Path
 	show := func(env []string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command(single(t, "crossrun"), args...)
 		cmd.Env = append(append(os.Environ(), "CROSSRUN_CACHE=/no/such/directory"), env...)
-		r := run(t, cmd)
-		assert.Equal(t, 0, r.status, r.stderr)
-		return r.stdout
+		r := commands.Run(t, cmd)
+		assert.Equal(t, 0, r.Status, r.Stderr)
+		return r.Stdout
 	}
-	carried := "# carried, QEMU " + strings.Split(findEmulator(t, lookup(t, "arm64")).Version, " ")[0] + ", sha256:"
+	carried := "# carried, QEMU " + strings.Split(commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Version, " ")[0] + ", sha256:"
 	assert.Contains(t, show(nil, "--print", "--direct", hello, "x y"), single(t, "crossrun")+" --direct "+hello+" 'x y' "+carried)
 	assert.Contains(t, show(nil, "--print", "--cpu", "max", hello), " --direct --cpu max "+hello+" "+carried)
 	assert.Contains(t, show(nil, "--print", hello), " --private "+hello+" "+carried)
@@ -256,45 +257,48 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 
 	// What is printed is what a shell runs.
 	line := show(nil, "--print", "--direct", hello, "x y")
-	assert.Equal(t, result{stdout: goSaying("arm64", hello, "x y")}, run(t, exec.Command("/bin/sh", "-c", line)))
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello, "x y")}, commands.Run(t, exec.Command("/bin/sh", "-c", line)))
 
 	// What is not carried is looked for.
-	if riscv64 := goHello(t, "riscv64"); !kerneltest.Native(t, lookup(t, "riscv64")) {
-		assert.Contains(t, show(nil, "--print", "--direct", riscv64), findEmulator(t, lookup(t, "riscv64")).Path+" -0 ")
+	if riscv64 := commands.GoHello(t, "riscv64"); !kerneltest.Native(t, kerneltest.Lookup(t, "riscv64")) {
+		assert.Contains(t, show(nil, "--print", "--direct", riscv64), commands.FindEmulator(t, kerneltest.Lookup(t, "riscv64")).Path+" -0 ")
 	}
 	for _, name := range []string{"crossrun", "register"} {
-		r := run(t, exec.Command(single(t, name), "--version"))
-		assert.Contains(t, r.stdout, "\n2 emulators carried, QEMU ")
-		assert.True(t, strings.HasSuffix(r.stdout, ": aarch64 s390x\n"), r.stdout)
-		assert.NotContains(t, run(t, command(name, "--version")).stdout, "carried")
+		r := commands.Run(t, exec.Command(single(t, name), "--version"))
+		assert.Contains(t, r.Stdout, "\n2 emulators carried, QEMU ")
+		assert.True(t, strings.HasSuffix(r.Stdout, ": aarch64 s390x\n"), r.Stdout)
+		assert.NotContains(t, commands.Run(t, commands.Command(name, "--version")).Stdout, "carried")
 	}
 }
 
 func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
-	needInstalled(t)
+	commands.NeedInstalled(t)
 	fs := kerneltest.Instance(t)
-	hello := goHello(t, "arm64")
-	installed := findEmulator(t, lookup(t, "arm64"))
+	hello := commands.GoHello(t, "arm64")
+	installed := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
 	single := single(t, "register")
-	register := func(args ...string) result { t.Helper(); return run(t, exec.Command(single, args...)) }
+	register := func(args ...string) commands.Result {
+		t.Helper()
+		return commands.Run(t, exec.Command(single, args...))
+	}
 
 	r := register("--dry-run", "arm64", "s390x")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*would add`, r.stdout)
-	require.Empty(t, list(t, fs))
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*would add`, r.Stdout)
+	require.Empty(t, commands.List(t, fs))
 	r = register("arm64", "s390x")
-	require.Equal(t, 0, r.status, r.stderr)
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*added, runs`, r.stdout)
-	assert.Equal(t, result{stdout: goSaying("arm64", hello, "x")}, run(t, exec.Command(hello, "x")))
+	require.Equal(t, 0, r.Status, r.Stderr)
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*added, runs`, r.Stdout)
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello, "x")}, commands.Run(t, exec.Command(hello, "x")))
 	entry, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	r = register("arm64", "s390x")
-	assert.Regexp(t, `qemu-s390x +PF +carried \([0-9a-f]{12}\) .*kept, runs`, r.stdout)
+	assert.Regexp(t, `qemu-s390x +PF +carried \([0-9a-f]{12}\) .*kept, runs`, r.Stdout)
 	again, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	assert.Equal(t, entry.Registered, again.Registered)
 
 	r = register("--status")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*runs\n`, r.stdout)
+	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*runs\n`, r.Stdout)
 	r = register("--status", "--output", "json")
 	var report struct {
 		Architectures []struct {
@@ -305,48 +309,48 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report))
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report))
 	require.Len(t, report.Architectures, 2)
 	for _, a := range report.Architectures {
 		assert.True(t, a.Holds.Current)
 		assert.Equal(t, a.Carried, a.Holds.Digest)
 	}
-	r = run(t, command("register", "--status"))
-	assert.Regexp(t, `qemu-aarch64 +PF +in memory .* runs\n`, r.stdout, "to a register that carries nothing")
+	r = commands.Run(t, commands.Command("register", "--status"))
+	assert.Regexp(t, `qemu-aarch64 +PF +in memory .* runs\n`, r.Stdout, "to a register that carries nothing")
 
 	// Another emulator in memory is replaced, and so is one on disk; a directory
 	// that is named comes first.
-	dirs, _ := twoVersions(t, lookup(t, "arm64"))
+	dirs, _ := commands.TwoVersions(t, kerneltest.Lookup(t, "arm64"))
 	r = register("--qemu-path", dirs[0], "arm64")
-	assert.Contains(t, r.stdout, "replaced (interpreter "+dirs[0])
+	assert.Contains(t, r.Stdout, "replaced (interpreter "+dirs[0])
 	r = register("arm64")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried .*replaced \(.*\), runs`, r.stdout)
+	assert.Regexp(t, `qemu-aarch64 +PF +carried .*replaced \(.*\), runs`, r.Stdout)
 	r = register("-p", "no", "arm64")
-	assert.Regexp(t, `qemu-aarch64 +P +`+installed.Path, r.stdout, "without F only a path will do")
+	assert.Regexp(t, `qemu-aarch64 +P +`+installed.Path, r.Stdout, "without F only a path will do")
 	r = register("arm64")
-	assert.Regexp(t, `carried .*replaced \(.*\), runs`, r.stdout)
-	assert.Zero(t, register("--uninstall").status)
-	assert.Empty(t, list(t, fs))
+	assert.Regexp(t, `carried .*replaced \(.*\), runs`, r.Stdout)
+	assert.Zero(t, register("--uninstall").Status)
+	assert.Empty(t, commands.List(t, fs))
 }
 
 // The same emulators and source give the same files, and what is said of them is
 // so.
 func TestSingleFilesAreReproducible(t *testing.T) {
 	kerneltest.Need(t)
-	if singleUser(t) {
+	if commands.SingleUser(t) {
 		t.Skip("builds again, which takes a cache: the run as root does")
 	}
 	one := dist(t)
-	from := filepath.Dir(findEmulator(t, lookup(t, "arm64")).Path)
+	from := filepath.Dir(commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Path)
 	other := filepath.Join(t.TempDir(), "elsewhere")
 	out, err := makeDist(t, from, other).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	assert.Equal(t, read(t, filepath.Join(one, "SHA256SUMS")), read(t, filepath.Join(other, "SHA256SUMS")))
+	assert.Equal(t, commands.Read(t, filepath.Join(one, "SHA256SUMS")), commands.Read(t, filepath.Join(other, "SHA256SUMS")))
 	check := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
 	check.Dir = other
-	r := run(t, check)
-	assert.Equal(t, 0, r.status, r.stderr)
-	assert.Equal(t, 4, strings.Count(r.stdout, ": OK\n"), r.stdout)
+	r := commands.Run(t, check)
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Equal(t, 4, strings.Count(r.Stdout, ": OK\n"), r.Stdout)
 
 	var document struct {
 		Packages []struct {
@@ -354,7 +358,7 @@ func TestSingleFilesAreReproducible(t *testing.T) {
 			Checksums []struct{ ChecksumValue string }
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(read(t, single(t, "crossrun")+".spdx.json")), &document))
+	require.NoError(t, json.Unmarshal([]byte(commands.Read(t, single(t, "crossrun")+".spdx.json")), &document))
 	said := make(map[string]string)
 	for _, p := range document.Packages {
 		for _, c := range p.Checksums {

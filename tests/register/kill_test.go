@@ -1,10 +1,12 @@
-package tests
+package register
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -24,25 +27,25 @@ import (
 // the kernel it changes by writes.
 func TestKillingRegisterAtAnyPoint(t *testing.T) {
 	hellos := map[string]string{
-		"aarch64": cHello(t, cPort{"aarch64-linux-gnu", "aarch64"}, "static"),
-		"s390x":   cHello(t, cPort{"s390x-linux-gnu", "s390x"}, "static"),
+		"aarch64": commands.CHello(t, commands.Port("aarch64-linux-gnu"), "static"),
+		"s390x":   commands.CHello(t, commands.Port("s390x-linux-gnu"), "static"),
 	}
 	for _, args := range [][]string{nil, {"--no-probe"}, {"--reset"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			fs := kerneltest.Instance(t)
-			dirs, _ := twoVersions(t, lookup(t, "arm64"))
-			others, _ := twoVersions(t, lookup(t, "s390x"))
+			dirs, _ := commands.TwoVersions(t, kerneltest.Lookup(t, "arm64"))
+			others, _ := commands.TwoVersions(t, kerneltest.Lookup(t, "s390x"))
 			for i := range others {
-				copyFile(t, filepath.Join(others[i], "qemu-s390x-static"), filepath.Join(dirs[i], "qemu-s390x-static"))
+				commands.CopyFile(t, filepath.Join(others[i], "qemu-s390x-static"), filepath.Join(dirs[i], "qemu-s390x-static"))
 			}
-			require.Equal(t, 0, register(t, "--qemu-path", dirs[0], "arm64", "s390x").status)
+			require.Equal(t, 0, commands.Register(t, "--qemu-path", dirs[0], "arm64", "s390x").Status)
 			require.NoError(t, fs.Register(binfmt.Entry{Name: "python", Extension: "py", Interpreter: "/usr/bin/python3"}))
 
 			point, between := 1, 0
 			for ; ; point++ {
 				require.Less(t, point, 1000)
 				next := dirs[point%2]
-				killed := runUntilWrite(t, command("register", append([]string{"--qemu-path", next, "arm64", "s390x"}, args...)...), point)
+				killed := runUntilWrite(t, commands.Command("register", append([]string{"--qemu-path", next, "arm64", "s390x"}, args...)...), point)
 				for arch, hello := range hellos {
 					got, err := exec.Command(hello).CombinedOutput()
 					require.NoError(t, err, "%s after a kill at point %d: %s", arch, point, got)
@@ -50,12 +53,12 @@ func TestKillingRegisterAtAnyPoint(t *testing.T) {
 				if !killed {
 					break // it came to its end before this point
 				}
-				if slices.ContainsFunc(list(t, fs), binfmt.Entry.Temporary) {
+				if slices.ContainsFunc(commands.List(t, fs), binfmt.Entry.Temporary) {
 					between++
 				}
-				r := register(t, "--qemu-path", next, "arm64", "s390x")
-				require.Equal(t, 0, r.status, r.stderr)
-				require.Equal(t, []string{"python", "qemu-aarch64", "qemu-s390x"}, names(t, fs), "after a kill at point %d", point)
+				r := commands.Register(t, "--qemu-path", next, "arm64", "s390x")
+				require.Equal(t, 0, r.Status, r.Stderr)
+				require.Equal(t, []string{"python", "qemu-aarch64", "qemu-s390x"}, commands.Names(t, fs), "after a kill at point %d", point)
 				for _, name := range []string{"qemu-aarch64", "qemu-s390x"} {
 					e, err := fs.Get(name)
 					require.NoError(t, err)
@@ -93,26 +96,24 @@ func runUntilWrite(t testing.TB, cmd *exec.Cmd, number int) (killed bool) {
 // An interrupt is not a kill: what was staged is taken back.
 func TestAnInterruptedRegisterLeavesWhatWasThere(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	found := findEmulator(t, lookup(t, "arm64"))
-	require.Equal(t, 0, register(t, "arm64").status)
-	before := list(t, fs)
+	found := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	before := commands.List(t, fs)
 
 	// An emulator that never ends holds the probe up until the signal comes.
 	dir := t.TempDir()
-	sleeper := built(t, "sleeper", func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-trimpath", "-o", path, "./testdata/sleeper")
-	})
-	copyFile(t, sleeper, filepath.Join(dir, filepath.Base(found.Path)))
-	cmd := command("register", "--qemu-path", dir, "--qemu-suffix", "-static", "arm64")
+	commands.CopyFile(t, commands.GoProgram(t, "sleeper", runtime.GOARCH), filepath.Join(dir, filepath.Base(found.Path)))
+	cmd := commands.Command("register", "--qemu-path", dir, "--qemu-suffix", "-static", "arm64")
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return len(list(t, fs)) == 2 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(commands.List(t, fs)) == 2 }, 30*time.Second, 5*time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	said := drain(stderr)
+	said, err := io.ReadAll(stderr)
+	require.NoError(t, err)
 	var exit *exec.ExitError
 	require.True(t, errors.As(cmd.Wait(), &exit))
 	assert.Equal(t, 1, exit.ExitCode())
-	assert.Contains(t, said, "interrupted")
-	assert.Equal(t, before, list(t, fs))
+	assert.Contains(t, string(said), "interrupted")
+	assert.Equal(t, before, commands.List(t, fs))
 }

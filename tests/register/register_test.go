@@ -1,4 +1,4 @@
-package tests
+package register
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -53,19 +55,19 @@ type report struct {
 }
 
 // reported runs register with JSON output.
-func reported(t testing.TB, args ...string) (report, result) {
+func reported(t testing.TB, args ...string) (report, commands.Result) {
 	t.Helper()
-	r := register(t, append(args, "--output", "json")...)
+	r := commands.Register(t, append(args, "--output", "json")...)
 	var rep report
-	require.NoError(t, json.Unmarshal([]byte(r.stdout), &rep), "%+v", r)
-	assert.Equal(t, rep.OK, r.status == 0, "%+v", r)
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &rep), "%+v", r)
+	assert.Equal(t, rep.OK, r.Status == 0, "%+v", r)
 	return rep, r
 }
 
 func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	first, r := reported(t)
-	require.True(t, first.OK, r.stderr)
+	require.True(t, first.OK, r.Stderr)
 	require.NotEmpty(t, first.Architectures)
 	for _, a := range first.Architectures {
 		assert.Equal(t, "add", a.Action, a.Arch)
@@ -77,23 +79,23 @@ func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
 		assert.Regexp(t, `^\d+\.\d+`, a.Version)
 		assert.Equal(t, "PF", a.Flags)
 	}
-	before := list(t, fs)
+	before := commands.List(t, fs)
 	assert.Len(t, before, len(first.Architectures))
 
 	second, r := reported(t)
-	require.True(t, second.OK, r.stderr)
+	require.True(t, second.OK, r.Stderr)
 	for _, a := range second.Architectures {
 		assert.Equal(t, "keep", a.Action, a.Arch)
 		assert.Equal(t, "registered already", a.Reason)
 		assert.True(t, *a.Runs)
 	}
-	assert.Equal(t, before, list(t, fs), "not even registered anew")
+	assert.Equal(t, before, commands.List(t, fs), "not even registered anew")
 
-	r = register(t, "--no-probe")
-	assert.Equal(t, 0, r.status)
-	assert.Contains(t, r.stdout, "kept")
-	assert.NotContains(t, r.stdout, "runs")
-	assert.Equal(t, before, list(t, fs))
+	r = commands.Register(t, "--no-probe")
+	assert.Equal(t, 0, r.Status)
+	assert.Contains(t, r.Stdout, "kept")
+	assert.NotContains(t, r.Stdout, "runs")
+	assert.Equal(t, before, commands.List(t, fs))
 }
 
 // While programs are executed, register goes to and fro between two versions of
@@ -101,10 +103,10 @@ func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
 // the kernel then holds.
 func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	arch := lookup(t, "arm64")
-	hello := cHello(t, cPort{"aarch64-linux-gnu", "aarch64"}, "static")
-	dirs, versions := twoVersions(t, arch)
-	require.Equal(t, 0, register(t, "--qemu-path", dirs[1], "arm64").status)
+	arch := kerneltest.Lookup(t, "arm64")
+	hello := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "static")
+	dirs, versions := commands.TwoVersions(t, arch)
+	require.Equal(t, 0, commands.Register(t, "--qemu-path", dirs[1], "arm64").Status)
 
 	stop := make(chan struct{})
 	type outcome struct {
@@ -123,7 +125,7 @@ func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				if out, err := exec.Command(hello).CombinedOutput(); err != nil || string(out) != saying("hello from C 1.414", hello) {
+				if out, err := exec.Command(hello).CombinedOutput(); err != nil || string(out) != commands.Saying("hello from C 1.414", hello) {
 					done <- outcome{times, fmt.Errorf("execution %d: %w: %s", times, err, out)}
 					return
 				}
@@ -133,7 +135,7 @@ func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
 	}
 	for i := range 100 {
 		rep, r := reported(t, "--qemu-path", dirs[i%2], "arm64")
-		require.True(t, rep.OK, r.stderr)
+		require.True(t, rep.OK, r.Stderr)
 		require.Equal(t, "replace", rep.Architectures[0].Action)
 		require.Equal(t, versions[i%2], rep.Architectures[0].Holds.Version)
 	}
@@ -143,7 +145,7 @@ func TestSwitchingEmulatorsUnderLoad(t *testing.T) {
 		assert.NoError(t, o.err)
 		assert.Positive(t, o.times)
 	}
-	assert.Equal(t, []string{"qemu-aarch64"}, names(t, fs))
+	assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs))
 }
 
 // An emulator that was replaced on disk, as packages do it, is replaced in the
@@ -152,14 +154,14 @@ func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
 	for _, probing := range []bool{true, false} {
 		t.Run(fmt.Sprintf("probing=%t", probing), func(t *testing.T) {
 			kerneltest.Instance(t)
-			arch := lookup(t, "arm64")
-			dirs, versions := twoVersions(t, arch)
+			arch := kerneltest.Lookup(t, "arm64")
+			dirs, versions := commands.TwoVersions(t, arch)
 			file := filepath.Join(dirs[0], "qemu-aarch64-static")
 			args := []string{"--qemu-path", dirs[0], "arm64"}
 			if !probing {
 				args = append(args, "--no-probe")
 			}
-			require.Equal(t, 0, register(t, args...).status)
+			require.Equal(t, 0, commands.Register(t, args...).Status)
 
 			// The kernel's clock for files is coarse: some ticks must pass.
 			time.Sleep(50 * time.Millisecond)
@@ -171,7 +173,7 @@ func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
 			assert.Equal(t, versions[1], rep.Architectures[0].Version, "what is on disk")
 
 			rep, r := reported(t, args...)
-			require.True(t, rep.OK, r.stderr)
+			require.True(t, rep.OK, r.Stderr)
 			assert.Equal(t, "replace", rep.Architectures[0].Action)
 			rep, _ = reported(t, "--status")
 			assert.Equal(t, versions[1], rep.Architectures[0].Holds.Version)
@@ -182,13 +184,13 @@ func TestAnEmulatorThatWasUpgradedIsRegisteredAnew(t *testing.T) {
 
 func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	r := register(t, "--status")
-	assert.Equal(t, 0, r.status)
-	assert.Contains(t, r.stdout, "no entries")
+	r := commands.Register(t, "--status")
+	assert.Equal(t, 0, r.Status)
+	assert.Contains(t, r.Stdout, "no entries")
 
-	arch := lookup(t, "arm64")
-	dirs, versions := twoVersions(t, arch)
-	require.Equal(t, 0, register(t, "--qemu-path", dirs[0], "arm64").status)
+	arch := kerneltest.Lookup(t, "arm64")
+	dirs, versions := commands.TwoVersions(t, arch)
+	require.Equal(t, 0, commands.Register(t, "--qemu-path", dirs[0], "arm64").Status)
 	require.NoError(t, os.Remove(filepath.Join(dirs[0], "qemu-aarch64-static")))
 	rep, _ := reported(t, "--status")
 	require.True(t, rep.OK, "it runs all the same")
@@ -198,18 +200,18 @@ func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
 	assert.Equal(t, filepath.Join(dirs[0], "qemu-aarch64-static"), a.Holds.Path)
 	assert.True(t, a.Holds.Deleted)
 	assert.Equal(t, versions[0], a.Holds.Version)
-	assert.Contains(t, register(t, "--status").stdout, "emulator deleted from disk")
+	assert.Contains(t, commands.Register(t, "--status").Stdout, "emulator deleted from disk")
 
 	require.NoError(t, fs.Disable("qemu-aarch64"))
-	r = register(t, "--status")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "linux/arm64: its entry is disabled")
-	assert.Contains(t, r.stderr, "hint: ")
+	r = commands.Register(t, "--status")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: its entry is disabled")
+	assert.Contains(t, r.Stderr, "hint: ")
 
 	require.NoError(t, fs.Remove("qemu-aarch64"))
-	r = register(t, "--status", "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "linux/arm64: does not run: the kernel knows no entry for it")
+	r = commands.Register(t, "--status", "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: does not run: the kernel knows no entry for it")
 }
 
 func TestDryRunDoesNothing(t *testing.T) {
@@ -219,28 +221,28 @@ func TestDryRunDoesNothing(t *testing.T) {
 	require.NotEmpty(t, rep.Architectures)
 	assert.Equal(t, "add", rep.Architectures[0].Action)
 	assert.Nil(t, rep.Architectures[0].Runs)
-	assert.Contains(t, register(t, "--dry-run").stdout, "would add")
-	assert.Empty(t, list(t, fs))
+	assert.Contains(t, commands.Register(t, "--dry-run").Stdout, "would add")
+	assert.Empty(t, commands.List(t, fs))
 }
 
 func TestUninstallRemovesWhatIsOurs(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	others := otherOwners(t, fs)
-	require.Equal(t, 0, register(t).status)
-	r := register(t, "--uninstall", "arm64", "s390x")
-	require.Equal(t, 0, r.status, r.stderr)
-	assert.NotContains(t, names(t, fs), "qemu-aarch64")
-	assert.Contains(t, names(t, fs), "qemu-ppc64le")
+	require.Equal(t, 0, commands.Register(t).Status)
+	r := commands.Register(t, "--uninstall", "arm64", "s390x")
+	require.Equal(t, 0, r.Status, r.Stderr)
+	assert.NotContains(t, commands.Names(t, fs), "qemu-aarch64")
+	assert.Contains(t, commands.Names(t, fs), "qemu-ppc64le")
 
-	require.Equal(t, 0, register(t, "--uninstall", "--dry-run").status)
-	assert.Contains(t, names(t, fs), "qemu-ppc64le")
-	require.Equal(t, 0, register(t, "--uninstall").status)
-	assert.ElementsMatch(t, others, list(t, fs))
+	require.Equal(t, 0, commands.Register(t, "--uninstall", "--dry-run").Status)
+	assert.Contains(t, commands.Names(t, fs), "qemu-ppc64le")
+	require.Equal(t, 0, commands.Register(t, "--uninstall").Status)
+	assert.ElementsMatch(t, others, commands.List(t, fs))
 
-	r = register(t, "--uninstall", "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "linux/arm64: no entry qemu-aarch64")
-	assert.Equal(t, 0, register(t, "--uninstall").status, "there is nothing of ours")
+	r = commands.Register(t, "--uninstall", "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: no entry qemu-aarch64")
+	assert.Equal(t, 0, commands.Register(t, "--uninstall").Status, "there is nothing of ours")
 }
 
 // otherOwners registers entries of the kind that other programs make.
@@ -254,35 +256,35 @@ func otherOwners(t testing.TB, fs binfmt.FS) []binfmt.Entry {
 	} {
 		require.NoError(t, fs.Register(e))
 	}
-	return list(t, fs)
+	return commands.List(t, fs)
 }
 
 func TestResetReplacesQemuEntriesAndOnlyThose(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	otherOwners(t, fs)
-	old := binfmt.Entry{Name: "qemu-aarch64", Pattern: lookup(t, "arm64").Pattern(), Interpreter: "/usr/libexec/old"}
+	old := binfmt.Entry{Name: "qemu-aarch64", Pattern: kerneltest.Lookup(t, "arm64").Pattern(), Interpreter: "/usr/libexec/old"}
 	require.NoError(t, fs.Register(old))
 	rep, r := reported(t, "--reset", "-p", "yes", "arm64")
-	require.True(t, rep.OK, r.stderr)
+	require.True(t, rep.OK, r.Stderr)
 	assert.Equal(t, "replace", rep.Architectures[0].Action)
-	assert.Equal(t, []string{"WSLInterop", "jar", "python3.11", "qemu-aarch64"}, names(t, fs))
+	assert.Equal(t, []string{"WSLInterop", "jar", "python3.11", "qemu-aarch64"}, commands.Names(t, fs))
 	require.Len(t, rep.Removed, 1)
 	assert.Equal(t, "qemu-windows", rep.Removed[0].Entry)
 }
 
 func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	arch := lookup(t, "arm64")
-	found := findEmulator(t, arch)
+	arch := kerneltest.Lookup(t, "arm64")
+	found := commands.FindEmulator(t, arch)
 	fex := binfmt.Entry{Name: "FEX-arm64", Pattern: arch.Pattern(), Interpreter: found.Path, Flags: binfmt.PreserveArgv0 | binfmt.FixBinary}
 	require.NoError(t, fs.Register(fex))
-	before := list(t, fs)
+	before := commands.List(t, fs)
 
-	r := register(t, "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "FEX-arm64")
-	assert.Contains(t, r.stderr, "hint: --force")
-	assert.Equal(t, before, list(t, fs))
+	r := commands.Register(t, "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "FEX-arm64")
+	assert.Contains(t, r.Stderr, "hint: --force")
+	assert.Equal(t, before, commands.List(t, fs))
 
 	rep, _ := reported(t)
 	assert.True(t, rep.OK, "programs for it run, which is what matters")
@@ -292,15 +294,15 @@ func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
 			assert.True(t, *a.Runs)
 		}
 	}
-	assert.NotContains(t, names(t, fs), "qemu-aarch64")
+	assert.NotContains(t, commands.Names(t, fs), "qemu-aarch64")
 	rep, _ = reported(t, "--status")
 	require.Len(t, rep.Others, 1)
 	assert.Equal(t, "FEX-arm64", rep.Others[0].Entry)
 	assert.Equal(t, []string{"linux/arm64"}, rep.Others[0].Catches)
 
-	require.Equal(t, 0, register(t, "--force", "arm64").status)
-	assert.Contains(t, names(t, fs), "qemu-aarch64")
-	assert.Contains(t, names(t, fs), "FEX-arm64")
+	require.Equal(t, 0, commands.Register(t, "--force", "arm64").Status)
+	assert.Contains(t, commands.Names(t, fs), "qemu-aarch64")
+	assert.Contains(t, commands.Names(t, fs), "FEX-arm64")
 }
 
 func TestFlagsCanBeChosen(t *testing.T) {
@@ -315,7 +317,7 @@ func TestFlagsCanBeChosen(t *testing.T) {
 		{[]string{"-pno", "--preserve-argv0=no"}, ""},
 	} {
 		rep, r := reported(t, append(test.args, "arm64")...)
-		require.True(t, rep.OK, r.stderr)
+		require.True(t, rep.OK, r.Stderr)
 		got, err := fs.Get("qemu-aarch64")
 		require.NoError(t, err)
 		assert.Equal(t, test.flags, got.Flags.String())
@@ -330,26 +332,26 @@ func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
 		assert.NotContains(t, rep.Native, a.Platform)
 	}
 	own := rep.Native[0]
-	r := register(t, own)
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "is native to this host")
-	assert.Contains(t, r.stderr, "hint: ")
-	assert.Empty(t, list(t, fs))
+	r := commands.Register(t, own)
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "is native to this host")
+	assert.Contains(t, r.Stderr, "hint: ")
+	assert.Empty(t, commands.List(t, fs))
 
-	r = register(t, "--force", own)
-	assert.Equal(t, 1, r.status, "its emulator would have to emulate itself")
-	assert.Empty(t, list(t, fs))
+	r = commands.Register(t, "--force", own)
+	assert.Equal(t, 1, r.Status, "its emulator would have to emulate itself")
+	assert.Empty(t, commands.List(t, fs))
 }
 
 // failures are ways to fail, each with a part of what is said. After each the
 // instance is as it was.
 func TestFailuresChangeNothing(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	arch := lookup(t, "arm64")
-	found := findEmulator(t, arch)
+	arch := kerneltest.Lookup(t, "arm64")
+	found := commands.FindEmulator(t, arch)
 	otherOwners(t, fs)
-	require.Equal(t, 0, register(t, "s390x").status)
-	before := list(t, fs)
+	require.Equal(t, 0, commands.Register(t, "s390x").Status)
+	before := commands.List(t, fs)
 
 	empty := t.TempDir()
 	emulatorDir := func(content []byte, mode os.FileMode) string {
@@ -361,13 +363,10 @@ func TestFailuresChangeNothing(t *testing.T) {
 	require.NoError(t, err)
 	dynamic, err := os.ReadFile("/bin/true")
 	require.NoError(t, err)
-	foreign, err := os.ReadFile(goHello(t, "s390x"))
+	foreign, err := os.ReadFile(commands.GoHello(t, "s390x"))
 	require.NoError(t, err)
 	// A whole program that is for this host, and no emulator.
-	wrong := built(t, "false", func(path string) *exec.Cmd {
-		return exec.Command("go", "build", "-trimpath", "-o", path, "./testdata/false")
-	})
-	noEmulator, err := os.ReadFile(wrong)
+	noEmulator, err := os.ReadFile(commands.GoProgram(t, "false", runtime.GOARCH))
 	require.NoError(t, err)
 
 	for _, test := range []struct {
@@ -396,29 +395,29 @@ func TestFailuresChangeNothing(t *testing.T) {
 		{"no such mount point", []string{"--mount", filepath.Join(empty, "absent")}, 1, "no such file", "hint"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := register(t, test.args...)
-			assert.Equal(t, test.status, r.status, "%+v", r)
-			assert.Contains(t, r.stderr, "register: error: ")
-			assert.Contains(t, r.stderr, test.err)
-			assert.Contains(t, r.stderr, "register: hint: ")
-			assert.Contains(t, r.stderr, test.hint)
-			assert.Equal(t, before, list(t, fs))
+			r := commands.Register(t, test.args...)
+			assert.Equal(t, test.status, r.Status, "%+v", r)
+			assert.Contains(t, r.Stderr, "register: error: ")
+			assert.Contains(t, r.Stderr, test.err)
+			assert.Contains(t, r.Stderr, "register: hint: ")
+			assert.Contains(t, r.Stderr, test.hint)
+			assert.Equal(t, before, commands.List(t, fs))
 		})
 	}
 }
 
 func TestWithoutPrivilegeNothingIsRegistered(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	r := run(t, unprivileged(t, command("register")))
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "permission denied")
-	assert.Contains(t, r.stderr, "hint: it takes CAP_SYS_ADMIN")
-	assert.Empty(t, list(t, fs))
+	r := commands.Run(t, commands.Unprivileged(t, commands.Command("register")))
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "permission denied")
+	assert.Contains(t, r.Stderr, "hint: it takes CAP_SYS_ADMIN")
+	assert.Empty(t, commands.List(t, fs))
 
-	r = run(t, unprivileged(t, command("register", "--dry-run")))
-	assert.Equal(t, 0, r.status, r.stderr)
-	r = run(t, unprivileged(t, command("register", "--status")))
-	assert.Equal(t, 0, r.status, r.stderr)
+	r = commands.Run(t, commands.Unprivileged(t, commands.Command("register", "--dry-run")))
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	r = commands.Run(t, commands.Unprivileged(t, commands.Command("register", "--status")))
+	assert.Equal(t, 0, r.Status, r.Stderr)
 }
 
 func TestAReadOnlyProcSysIsExplained(t *testing.T) {
@@ -426,11 +425,11 @@ func TestAReadOnlyProcSysIsExplained(t *testing.T) {
 	require.NoError(t, unix.Mount(fs.Dir(), fs.Dir(), "", unix.MS_BIND, ""))
 	defer func() { require.NoError(t, unix.Unmount(fs.Dir(), 0)) }()
 	require.NoError(t, unix.Mount("", fs.Dir(), "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
-	r := register(t)
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "read-only file system")
-	assert.Contains(t, r.stderr, "hint: /proc/sys is read-only in an unprivileged container: docker run --privileged")
-	assert.Empty(t, list(t, fs))
+	r := commands.Register(t)
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "read-only file system")
+	assert.Contains(t, r.Stderr, "hint: /proc/sys is read-only in an unprivileged container: docker run --privileged")
+	assert.Empty(t, commands.List(t, fs))
 }
 
 // Every name that register would use is taken, for other files.
@@ -439,19 +438,19 @@ func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
 	for _, arch := range elfmagic.Archs() {
 		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Extension: arch.Name, Interpreter: "/bin/false"}))
 	}
-	before := list(t, fs)
+	before := commands.List(t, fs)
 	for _, args := range [][]string{{}, {"arm64"}, {"--no-probe"}} {
-		r := register(t, args...)
-		assert.Equal(t, 1, r.status)
-		assert.Contains(t, r.stderr, "linux/arm64: not registered: an entry of this name is for other files")
-		assert.Contains(t, r.stderr, "hint: --force")
-		assert.Equal(t, before, list(t, fs))
+		r := commands.Register(t, args...)
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "linux/arm64: not registered: an entry of this name is for other files")
+		assert.Contains(t, r.Stderr, "hint: --force")
+		assert.Equal(t, before, commands.List(t, fs))
 	}
-	r := register(t, "--uninstall", "arm64")
-	assert.Equal(t, 1, r.status)
-	assert.Equal(t, before, list(t, fs))
-	assert.Equal(t, 0, register(t, "--uninstall").status)
-	assert.Equal(t, before, list(t, fs))
+	r := commands.Register(t, "--uninstall", "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Equal(t, before, commands.List(t, fs))
+	assert.Equal(t, 0, commands.Register(t, "--uninstall").Status)
+	assert.Equal(t, before, commands.List(t, fs))
 }
 
 // Others' entries take every program, and do not run any.
@@ -462,29 +461,29 @@ func TestATableFullOfOthersEntriesForTheSameProgramsIsLeftAsItIs(t *testing.T) {
 			require.NoError(t, fs.Register(binfmt.Entry{Name: "other-" + arch.Name, Pattern: arch.Pattern(), Interpreter: "/bin/false"}))
 		}
 	}
-	before := list(t, fs)
-	r := register(t)
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "linux/arm64: other-aarch64 (/bin/false) is for the same programs, and does not run them")
-	assert.Contains(t, r.stderr, "hint: --force")
-	assert.Equal(t, before, list(t, fs))
+	before := commands.List(t, fs)
+	r := commands.Register(t)
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: other-aarch64 (/bin/false) is for the same programs, and does not run them")
+	assert.Contains(t, r.Stderr, "hint: --force")
+	assert.Equal(t, before, commands.List(t, fs))
 }
 
 func TestAMountPointOfOnesOwn(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	dir := t.TempDir()
-	r := register(t, "--mount", dir, "arm64")
-	require.Equal(t, 0, r.status, r.stderr)
+	r := commands.Register(t, "--mount", dir, "arm64")
+	require.Equal(t, 0, r.Status, r.Stderr)
 	defer func() { require.NoError(t, unix.Unmount(dir, 0)) }()
-	assert.Equal(t, []string{"qemu-aarch64"}, names(t, binfmt.New(dir)))
-	assert.Equal(t, []string{"qemu-aarch64"}, names(t, fs), "a namespace has one instance")
+	assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, binfmt.New(dir)))
+	assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs), "a namespace has one instance")
 }
 
 func TestWhatWasMountedInVainIsUnmounted(t *testing.T) {
 	kerneltest.Instance(t)
 	dir := t.TempDir()
-	r := register(t, "--mount", dir, "--qemu-path", t.TempDir(), "arm64")
-	require.Equal(t, 1, r.status)
+	r := commands.Register(t, "--mount", dir, "--qemu-path", t.TempDir(), "arm64")
+	require.Equal(t, 1, r.Status)
 	state, err := binfmt.New(dir).State()
 	require.NoError(t, err)
 	assert.Equal(t, binfmt.NotMounted, state)
@@ -492,24 +491,24 @@ func TestWhatWasMountedInVainIsUnmounted(t *testing.T) {
 
 func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	results := make(chan result)
+	results := make(chan commands.Result)
 	const runs = 6
 	for range runs {
 		go func() {
-			cmd := command("register", "arm64", "s390x", "ppc64le")
+			cmd := commands.Command("register", "arm64", "s390x", "ppc64le")
 			out, err := cmd.CombinedOutput()
 			status := 0
 			if err != nil {
 				status = 1
 			}
-			results <- result{stdout: string(out), status: status}
+			results <- commands.Result{Stdout: string(out), Status: status}
 		}()
 	}
 	for range runs {
 		r := <-results
-		assert.Equal(t, 0, r.status, r.stdout)
+		assert.Equal(t, 0, r.Status, r.Stdout)
 	}
-	assert.Equal(t, []string{"qemu-aarch64", "qemu-ppc64le", "qemu-s390x"}, names(t, fs))
+	assert.Equal(t, []string{"qemu-aarch64", "qemu-ppc64le", "qemu-s390x"}, commands.Names(t, fs))
 }
 
 func TestHelpAndVersion(t *testing.T) {
@@ -517,18 +516,18 @@ func TestHelpAndVersion(t *testing.T) {
 		"register": {"--persistent", "--credential", "--qemu-path", "--qemu-suffix", "--reset", "--uninstall", "--status", "--dry-run", "--output", "--mount", "--version", "--no-probe", "--force"},
 		"crossrun": {"--emulator", "--sysroot", "--cpu", "--print", "--verbose", "--version"},
 	} {
-		r := run(t, command(name, "--help"))
-		assert.Equal(t, 0, r.status)
-		assert.Empty(t, r.stderr)
-		assert.Contains(t, r.stdout, "Examples:")
+		r := commands.Run(t, commands.Command(name, "--help"))
+		assert.Equal(t, 0, r.Status)
+		assert.Empty(t, r.Stderr)
+		assert.Contains(t, r.Stdout, "Examples:")
 		for _, flag := range flags {
-			assert.Contains(t, r.stdout, flag)
+			assert.Contains(t, r.Stdout, flag)
 		}
-		for line := range strings.Lines(r.stdout) {
+		for line := range strings.Lines(r.Stdout) {
 			assert.LessOrEqual(t, len([]rune(line)), 101, line)
 		}
-		r = run(t, command(name, "--version"))
-		assert.Equal(t, 0, r.status)
-		assert.Regexp(t, "^"+name+` \S+ go1\.\d+\S* linux/\w+\n$`, r.stdout)
+		r = commands.Run(t, commands.Command(name, "--version"))
+		assert.Equal(t, 0, r.Status)
+		assert.Regexp(t, "^"+name+` \S+ go1\.\d+\S* linux/\w+\n$`, r.Stdout)
 	}
 }

@@ -1,4 +1,4 @@
-package tests
+package crossrun
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -121,12 +122,12 @@ const (
 // size, is stopped, goes on, and is interrupted, whichever way it is run.
 func TestTerminals(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	foreigners(t)
-	program := goProgram(t, "terminal", "arm64")
+	commands.Foreigners(t)
+	program := commands.GoProgram(t, "terminal", "arm64")
 	for _, way := range []string{"--private", "--direct", "--kernel"} {
 		t.Run(way, func(t *testing.T) {
 			if way == "--kernel" {
-				require.Zero(t, register(t, "--no-probe", "arm64").status)
+				require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
 				defer func() { require.NoError(t, fs.Remove("qemu-aarch64")) }()
 			}
 			term := interactive(t)
@@ -134,7 +135,7 @@ func TestTerminals(t *testing.T) {
 				require.NoError(t, unix.IoctlSetWinsize(int(term.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
 			}
 			resize(80, 24)
-			term.send(fmt.Sprintf("%s %s %s\n", command("crossrun").Path, way, program))
+			term.send(fmt.Sprintf("%s %s %s\n", commands.Command("crossrun").Path, way, program))
 			term.expect("password: ")
 			term.send("secret word\n")
 			term.expect("arm64 got 11 bytes, <nil>")

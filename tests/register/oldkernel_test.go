@@ -1,4 +1,4 @@
-package tests
+package register
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -23,7 +24,7 @@ const uname26 = 0x0020000
 // onOldKernel runs a command as kernels before 4.8 would: the kernel says that
 // it is a 2.6 (the UNAME26 personality), and does not know the flag F. No such
 // kernel can be had any more; this is a fake, on top of the real one.
-func onOldKernel(t testing.TB, cmd *exec.Cmd) result {
+func onOldKernel(t testing.TB, cmd *exec.Cmd) commands.Result {
 	t.Helper()
 	// Files, not pipes: nobody waits for what copies from these.
 	stdout, stderr := filepath.Join(t.TempDir(), "stdout"), filepath.Join(t.TempDir(), "stderr")
@@ -52,7 +53,7 @@ func onOldKernel(t testing.TB, cmd *exec.Cmd) result {
 			call.deny(unix.EINVAL)
 		}
 	})
-	return result{read(t, stdout), read(t, stderr), status.ExitStatus()}
+	return commands.Result{Stdout: commands.Read(t, stdout), Stderr: commands.Read(t, stderr), Status: status.ExitStatus()}
 }
 
 func personality(persona uintptr) (uintptr, error) {
@@ -65,26 +66,26 @@ func personality(persona uintptr) (uintptr, error) {
 
 func TestOnKernelsWithoutFOneRegistersWithoutIt(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	r := onOldKernel(t, command("register", "arm64", "s390x"))
-	require.Equal(t, 0, r.status, r.stderr)
+	r := onOldKernel(t, commands.Command("register", "arm64", "s390x"))
+	require.Equal(t, 0, r.Status, r.Stderr)
 	for _, name := range []string{"qemu-aarch64", "qemu-s390x"} {
 		e, err := fs.Get(name)
 		require.NoError(t, err)
 		assert.Equal(t, binfmt.Flags(0), e.Flags, "neither F, nor P, which such kernels do not tell the emulator of")
 	}
-	assert.Contains(t, r.stdout, "added, runs")
-	assert.Equal(t, result{stdout: goSaying("arm64", goHello(t, "arm64"))}, run(t, exec.Command(goHello(t, "arm64"))))
+	assert.Contains(t, r.Stdout, "added, runs")
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", commands.GoHello(t, "arm64"))}, commands.Run(t, exec.Command(commands.GoHello(t, "arm64"))))
 
-	r = onOldKernel(t, command("register", "arm64"))
-	require.Equal(t, 0, r.status, r.stderr)
-	assert.Contains(t, r.stdout, "kept, runs")
+	r = onOldKernel(t, commands.Command("register", "arm64"))
+	require.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "kept, runs")
 }
 
 func TestOnKernelsWithoutFPersistenceCannotBeHad(t *testing.T) {
 	fs := kerneltest.Instance(t)
-	r := onOldKernel(t, command("register", "-p", "yes", "arm64"))
-	assert.Equal(t, 1, r.status)
-	assert.Contains(t, r.stderr, "register: error: --persistent yes: Linux 2.6 does not have flag F: it came with 4.8")
-	assert.Contains(t, r.stderr, "register: hint: register without it")
-	assert.Empty(t, list(t, fs))
+	r := onOldKernel(t, commands.Command("register", "-p", "yes", "arm64"))
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "register: error: --persistent yes: Linux 2.6 does not have flag F: it came with 4.8")
+	assert.Contains(t, r.Stderr, "register: hint: register without it")
+	assert.Empty(t, commands.List(t, fs))
 }

@@ -1,0 +1,110 @@
+package commands
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Built returns the path of something that build makes, once for all runs of a
+// package's tests.
+func Built(t testing.TB, name string, build func(path string) *exec.Cmd) string {
+	t.Helper()
+	path := filepath.Join(Dir(), name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	partial := path + ".partial"
+	out, err := build(partial).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NoError(t, os.Rename(partial, path))
+	return path
+}
+
+// GoProgram returns a program of tests/testdata for a GOARCH.
+func GoProgram(t testing.TB, name, goarch string) string {
+	t.Helper()
+	return Built(t, name+"-"+goarch, func(path string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, module+"/tests/testdata/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
+		return cmd
+	})
+}
+
+// GoHello returns a Go program for a GOARCH that says hello.
+func GoHello(t testing.TB, goarch string) string {
+	t.Helper()
+	return GoProgram(t, "hello", goarch)
+}
+
+// Saying is what a hello prints for the given first line and arguments.
+func Saying(hello string, args ...string) string {
+	for _, arg := range args {
+		hello += fmt.Sprintf("\n%q", arg)
+	}
+	return hello + "\n"
+}
+
+// GoSaying is what GoHello's program prints.
+func GoSaying(goarch string, args ...string) string {
+	return Saying("hello from "+goarch+" 1.414", args...)
+}
+
+// A CPort is one of Debian's C cross compilers.
+type CPort struct{ Triplet, Arch string }
+
+// CPorts are all that bookworm has.
+var CPorts = []CPort{
+	{"aarch64-linux-gnu", "aarch64"},
+	{"alpha-linux-gnu", "alpha"},
+	{"arm-linux-gnueabi", "arm"},
+	{"arm-linux-gnueabihf", "arm"},
+	{"hppa-linux-gnu", "hppa"},
+	{"i686-linux-gnu", "i386"},
+	{"m68k-linux-gnu", "m68k"},
+	{"mips-linux-gnu", "mips"},
+	{"mips64-linux-gnuabi64", "mips64"},
+	{"mips64el-linux-gnuabi64", "mips64el"},
+	{"mipsel-linux-gnu", "mipsel"},
+	{"powerpc-linux-gnu", "ppc"},
+	{"powerpc64-linux-gnu", "ppc64"},
+	{"powerpc64le-linux-gnu", "ppc64le"},
+	{"riscv64-linux-gnu", "riscv64"},
+	{"s390x-linux-gnu", "s390x"},
+	{"sh4-linux-gnu", "sh4"},
+	{"sparc64-linux-gnu", "sparc64"},
+	{"x86_64-linux-gnu", "x86_64"},
+}
+
+// Port returns the port of a triplet in CPorts.
+func Port(triplet string) CPort {
+	return CPorts[slices.IndexFunc(CPorts, func(p CPort) bool { return p.Triplet == triplet })]
+}
+
+// CProgram returns a C program that the port's compiler makes of arguments, or
+// skips.
+func CProgram(t testing.TB, port CPort, name string, args ...string) string {
+	t.Helper()
+	compiler, err := exec.LookPath(port.Triplet + "-gcc")
+	if err != nil {
+		t.Skip("no cross compiler: ", err)
+	}
+	return Built(t, name+"-"+port.Triplet, func(path string) *exec.Cmd {
+		return exec.Command(compiler, append([]string{"-o", path}, args...)...)
+	})
+}
+
+// CHello returns a C program that says hello, linked "static" or "dynamic".
+func CHello(t testing.TB, port CPort, link string) string {
+	t.Helper()
+	args := []string{"../testdata/hello.c", "-lm"}
+	if link == "static" {
+		args = append(args, "-static")
+	}
+	return CProgram(t, port, "hello-c-"+link, args...)
+}
