@@ -20,12 +20,7 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 func native(t *testing.T) []*elfmagic.Arch {
 	t.Helper()

@@ -40,12 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(kerneltest.Main(m))
 }
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 // binaryFor is a whole ELF file for a 64-bit little-endian architecture, with
 // nothing in it. Its loader is empty if it is static.

@@ -23,12 +23,7 @@ import (
 // the machine's.
 func TestMain(m *testing.M) { os.Exit(kerneltest.Main(m)) }
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 // called runs the command in this process.
 func called(t *testing.T, args ...string) (status int, stdout, stderr string) {

@@ -8,15 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func arch(t *testing.T, name string) *elfmagic.Arch {
-	t.Helper()
-	a, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return a
-}
+var arch = kerneltest.Lookup
 
 func aSetup(t *testing.T, m mode) setup {
 	t.Helper()

@@ -16,17 +16,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 // program returns bytes that can be packed in part.
 func program(seed uint64, size int) []byte {

@@ -5,9 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 func TestMain(m *testing.M) {
@@ -18,12 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-func lookup(t *testing.T, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 // everything is a PATH that has whatever is looked for, nothing one that has
 // none of it.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // TestMain makes this program an emulator, under the name of one, that has no
@@ -26,12 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 // A binaryFile is an ELF program with one loaded segment, which is the whole file.
 type binaryFile struct {

@@ -17,14 +17,10 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func lookup(t testing.TB, name string) *elfmagic.Arch {
-	t.Helper()
-	arch, err := elfmagic.Lookup(name)
-	require.NoError(t, err)
-	return arch
-}
+var lookup = kerneltest.Lookup
 
 func program(t testing.TB, arch *elfmagic.Arch) []byte {
 	t.Helper()
