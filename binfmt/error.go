@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotMounted says that a directory is not the mount point of a binfmt_misc.
@@ -40,19 +38,19 @@ func (e *Error) Hint() string {
 	switch {
 	case errors.Is(e.Err, ErrNotMounted):
 		return "mount -t binfmt_misc binfmt_misc " + e.Path
-	case errors.Is(e.Err, unix.EROFS):
+	case errors.Is(e.Err, syscall.EROFS):
 		return "/proc/sys is read-only in an unprivileged container: docker run --privileged, or --security-opt systempaths=unconfined --cap-add SYS_ADMIN"
-	case e.Op == "mount" && (errors.Is(e.Err, unix.ENODEV) || errors.Is(e.Err, unix.ENOENT)):
+	case e.Op == "mount" && (errors.Is(e.Err, syscall.ENODEV) || errors.Is(e.Err, syscall.ENOENT)):
 		return "this kernel has no binfmt_misc: neither built in (CONFIG_BINFMT_MISC) nor as a module that can be loaded (modprobe binfmt_misc, on the host)"
 	case e.Op == "mount" && isPermission(e.Err):
 		return "it takes CAP_SYS_ADMIN: " + least
-	case e.Op == "register" && errors.Is(e.Err, unix.ENOENT):
+	case e.Op == "register" && errors.Is(e.Err, syscall.ENOENT):
 		return fmt.Sprintf("with the F flag the kernel opens the interpreter when it is registered, and %s is not there", e.entry.Interpreter)
-	case e.Op == "register" && errors.Is(e.Err, unix.EEXIST):
+	case e.Op == "register" && errors.Is(e.Err, syscall.EEXIST):
 		return "an entry of this name is there already: remove it first, or let register replace it"
-	case e.Op == "register" && errors.Is(e.Err, unix.EINVAL):
+	case e.Op == "register" && errors.Is(e.Err, syscall.EINVAL):
 		return e.invalidHint()
-	case e.Op == "register" && errors.Is(e.Err, unix.EACCES) && e.Written():
+	case e.Op == "register" && errors.Is(e.Err, syscall.EACCES) && e.Written():
 		return fmt.Sprintf("the interpreter %s cannot be executed: see its mode, and whether its file system is mounted noexec", e.entry.Interpreter)
 	case isPermission(e.Err):
 		return "it takes CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + least
@@ -87,7 +85,7 @@ func (e *Error) invalidHint() string {
 }
 
 func isPermission(err error) bool {
-	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
 }
 
 // failure makes an *Error; the path that os put into err is not repeated.
@@ -101,7 +99,7 @@ func (fs FS) failure(op, name, path string, err error) error {
 		failed.Err, failed.written = pathError.Err, pathError.Op == "write"
 	}
 	var errno syscall.Errno
-	if errors.As(err, &errno) && errno == unix.ENOENT && op != "mount" {
+	if errors.As(err, &errno) && errno == syscall.ENOENT && op != "mount" {
 		if state, stateErr := fs.State(); stateErr == nil && state != Mounted {
 			failed.Path, failed.Err = fs.dir, fmt.Errorf("%w: %w", ErrNotMounted, failed.Err)
 		}

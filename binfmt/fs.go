@@ -1,15 +1,13 @@
 package binfmt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/sys/unix"
+	"strings"
+	"syscall"
 )
 
 // DefaultMount is the directory on which binfmt_misc is mounted by convention.
@@ -52,7 +50,7 @@ func (fs FS) List() ([]Entry, error) {
 			continue
 		}
 		e, err := fs.Get(name)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, syscall.ENOENT) {
 			continue // removed since
 		}
 		if err != nil {
@@ -157,6 +155,26 @@ func (fs FS) command(op, name, command string) error {
 	return fs.failure(op, name, path, err)
 }
 
+// Enabled reports whether the kernel uses entries at all: whoever writes 0 to the
+// file system's "status" disables all of them at once.
+func (fs FS) Enabled() (bool, error) {
+	if err := fs.mustBeMounted("look at", fs.dir); err != nil {
+		return false, err
+	}
+	path := fs.path("status")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, fs.failure("look at", "", path, err)
+	}
+	switch strings.TrimSpace(string(text)) {
+	case "enabled":
+		return true, nil
+	case "disabled":
+		return false, nil
+	}
+	return false, &Error{Op: "look at", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
+}
+
 // Supports asks the kernel whether it knows a flag, by an entry that cannot
 // come into being: its interpreter is missing, which is an error with the F
 // flag. The kernel writes a line to its log if it knows F (pr_notice).
@@ -171,46 +189,12 @@ func (fs FS) Supports(flags Flags) (bool, error) {
 	switch {
 	case errors.Is(err, ErrNotMounted):
 		return false, err
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, syscall.ENOENT):
 		return true, nil
-	case errors.Is(err, unix.EINVAL):
+	case errors.Is(err, syscall.EINVAL):
 		return false, nil
 	case err == nil:
 		return false, errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	}
 	return false, err
-}
-
-// lockRetry is how often a lock that another process holds is tried again.
-const lockRetry = 10 * time.Millisecond
-
-// Lock keeps other callers of Lock, in any container that sees the same
-// instance, from changing it until unlock is called or this process ends. It
-// waits as long as ctx allows.
-func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
-	// Only who may register can open this file, so that nobody else can keep
-	// the lock.
-	path := fs.path("register")
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return nil, fs.failure("open", "", path, err)
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return func() { f.Close() }, nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			f.Close()
-			return nil, fs.failure("open", "", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fs.failure("open", "", path, fmt.Errorf("another process is changing it: %w", context.Cause(ctx)))
-		case <-time.After(lockRetry):
-		}
-	}
 }

@@ -1,15 +1,6 @@
 package binfmt
 
-import (
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "fmt"
 
 // A State says what is mounted on an instance's directory.
 type State int
@@ -30,146 +21,10 @@ func (s State) String() string {
 	return "not mounted"
 }
 
-// Types of file systems, from linux/magic.h.
-const (
-	binfmtMagic = 0x42494e4d
-	autofsMagic = 0x0187
-)
-
-// State looks at the type of the file system on the directory; it does not
-// trigger an autofs.
-func (fs FS) State() (State, error) {
-	var st unix.Statfs_t
-	switch err := statfs(fs.dir, &st); {
-	case errors.Is(err, unix.ENOENT):
-		return NotMounted, nil // no such directory: the module is not loaded
-	case err != nil:
-		return NotMounted, &Error{Op: "look at", Path: fs.dir, Err: err}
-	}
-	// The field's type differs between architectures; the magics fit any.
-	switch uint32(st.Type) {
-	case binfmtMagic:
-		return Mounted, nil
-	case autofsMagic:
-		return Autofs, nil
-	}
-	return NotMounted, nil
-}
-
-func statfs(path string, st *unix.Statfs_t) error {
-	for {
-		if err := unix.Statfs(path, st); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
 func (fs FS) mustBeMounted(op, path string) error {
 	state, err := fs.State()
 	if err == nil && state != Mounted {
 		err = &Error{Op: op, Path: path, Err: fmt.Errorf("%w (%s)", ErrNotMounted, state)}
 	}
 	return err
-}
-
-// Mount mounts the file system unless it is mounted, and reports whether it
-// did. Where the directory is an autofs, that is made to mount it. Where the
-// kernel lacks the file system, its module is loaded with modprobe.
-func (fs FS) Mount() (mounted bool, err error) {
-	state, err := fs.State()
-	if err != nil || state == Mounted {
-		return false, err
-	}
-	if state == Autofs {
-		// Looking for a name below the directory triggers it.
-		_, _ = os.Lstat(fs.path("register"))
-		if state, err = fs.State(); err != nil || state == Mounted {
-			return false, err
-		}
-	}
-	err = fs.mount()
-	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) {
-		// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
-		if modprobe() == nil {
-			err = fs.mount()
-		}
-	}
-	return err == nil, fs.failure("mount", "", fs.dir, err)
-}
-
-// MountIn mounts the file system as Mount does, in the mount namespace that the
-// given file stands for: /proc/1/ns/mnt is that of process 1. The directory is
-// taken in that namespace. It takes CAP_SYS_ADMIN and CAP_SYS_CHROOT over both
-// namespaces' owners, and ptrace access to the process (setns(2)).
-func (fs FS) MountIn(namespace string) (mounted bool, err error) {
-	err = inNamespace(namespace, func() error {
-		mounted, err = fs.Mount()
-		return err
-	})
-	return mounted, err
-}
-
-// UnmountIn undoes MountIn.
-func (fs FS) UnmountIn(namespace string) error { return inNamespace(namespace, fs.Unmount) }
-
-// inNamespace calls f in another mount namespace.
-func inNamespace(namespace string, f func() error) error {
-	file, err := os.Open(namespace)
-	if err != nil {
-		return &Error{Op: "open", Path: namespace, Err: errors.Unwrap(err)}
-	}
-	defer file.Close()
-	result := make(chan error)
-	go func() {
-		// The thread is in the other namespace for good: it is not unlocked, and
-		// so ends with this goroutine.
-		runtime.LockOSThread()
-		// Threads that share a working directory must stay in one namespace.
-		err := unix.Unshare(unix.CLONE_FS)
-		if err == nil {
-			err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNS)
-		}
-		if err != nil {
-			result <- &Error{Op: "enter", Path: namespace, Err: err}
-			return
-		}
-		result <- f()
-	}()
-	return <-result
-}
-
-// Made returns when the instance came into being, as coarse as the kernel's
-// clock tick: with the mount that first made it. Whoever mounts one that was
-// made before shares it with others; one that was made by that very mount is
-// nobody else's, and is gone with the mount.
-func (fs FS) Made() (time.Time, error) {
-	if err := fs.mustBeMounted("look at", fs.dir); err != nil {
-		return time.Time{}, err
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(fs.dir, &st); err != nil {
-		return time.Time{}, fs.failure("look at", "", fs.dir, err)
-	}
-	return time.Unix(st.Ctim.Unix()), nil
-}
-
-func (fs FS) mount() error {
-	return unix.Mount("binfmt_misc", fs.dir, "binfmt_misc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-}
-
-func modprobe() error {
-	path, err := exec.LookPath("modprobe")
-	if err != nil {
-		path = "/sbin/modprobe" // not in every PATH
-	}
-	return exec.Command(path, "-q", "binfmt_misc").Run()
-}
-
-// Unmount undoes Mount. Since 1c5976ef0f7a (Linux 5.11 and stable releases of
-// older ones) the last unmount of an instance removes its entries.
-func (fs FS) Unmount() error {
-	if err := fs.mustBeMounted("unmount", fs.dir); err != nil {
-		return err
-	}
-	return fs.failure("unmount", "", fs.dir, unix.Unmount(fs.dir, 0))
 }

@@ -15,6 +15,13 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
+func lookup(t testing.TB, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
 // entryOf is one that others made.
 func entryOf(name string, pattern elfmagic.Pattern) binfmt.Entry {
 	return binfmt.Entry{Name: name, Pattern: pattern, Interpreter: "/other"}

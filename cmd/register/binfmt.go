@@ -13,13 +13,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // binfmtName is the name under which this command has the flags, output and
@@ -232,10 +231,6 @@ func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 	return names, nil
 }
 
-// inOrder are the platforms that BuildKit asks for, in its order; that of this
-// program comes first.
-var inOrder = []string{"amd64", "arm64", "riscv64", "ppc64", "ppc64le", "s390x", "386", "mips64le", "mips64", "loong64", "arm"}
-
 // printState prints what tonistiigi/binfmt prints.
 func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 	var state struct {
@@ -243,7 +238,7 @@ func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 		Emulators []string `json:"emulators"`
 	}
 	var err error
-	if state.Supported, err = supported(ctx); err != nil {
+	if state.Supported, err = host.Platforms(ctx); err != nil {
 		return err
 	}
 	state.Emulators = []string{}
@@ -267,50 +262,4 @@ func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return errors.Join(encoder.Encode(state), out.Flush())
-}
-
-// supported returns the platforms of which a program was run just now.
-func supported(ctx context.Context) ([]string, error) {
-	self := slices.Index(inOrder, runtime.GOARCH)
-	order := slices.Clone(inOrder)
-	if self > 0 {
-		order = append([]string{runtime.GOARCH}, slices.Delete(order, self, self+1)...)
-	}
-	lists := make([][]string, len(order))
-	errs := make([]error, len(order))
-	var wait sync.WaitGroup
-	for i, name := range order {
-		wait.Go(func() { lists[i], errs[i] = platformsOf(ctx, name) })
-	}
-	wait.Wait()
-	return slices.Concat(lists...), errors.Join(errs...)
-}
-
-// platformsOf returns the platforms of one architecture whose programs run: it
-// itself and its variants. The variant of every arm program is one of v5 to v7.
-func platformsOf(ctx context.Context, goarch string) ([]string, error) {
-	arch, err := elfmagic.Lookup(goarch)
-	if err != nil {
-		return nil, err
-	}
-	runs := func(program []byte, err error) bool {
-		return err == nil && tinyelf.Run(ctx, program, nil) == nil
-	}
-	if !runs(tinyelf.Program(arch)) {
-		return nil, nil
-	}
-	platform := "linux/" + goarch
-	var list []string
-	variants := tinyelf.Variants(arch)
-	if goarch == "arm" {
-		slices.Reverse(variants) // the best comes first there
-	} else {
-		list = append(list, platform)
-	}
-	for _, v := range variants {
-		if runs(tinyelf.VariantProgram(arch, v)) {
-			list = append(list, platform+"/"+v)
-		}
-	}
-	return list, nil
 }

@@ -1,0 +1,4 @@
+package host
+
+// Explain is explain, for tests.
+var Explain = explain
