@@ -132,33 +132,32 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 			decisions[i].Err = &worded{"not registered: " + step.Reason, ErrNameTaken}
 		}
 	}
-	// All in the order of the request.
-	all := append(decisions, left...)
-	slices.SortStableFunc(all, func(a, b Decision) int { return order(r, a.Arch) - order(r, b.Arch) })
-	return append(all, removals...), nil
+	if len(left) > 0 {
+		// All in the order of the request.
+		archs := r.about()
+		decisions = append(decisions, left...)
+		slices.SortStableFunc(decisions, func(a, b Decision) int { return slices.Index(archs, a.Arch) - slices.Index(archs, b.Arch) })
+	}
+	return append(decisions, removals...), nil
 }
 
-func order(r Request, arch *elfmagic.Arch) int {
-	archs := r.Archs
-	if len(archs) == 0 {
-		archs = elfmagic.Archs()
+// about returns the architectures of the request: those that were named, or all.
+func (r *Request) about() []*elfmagic.Arch {
+	if len(r.Archs) > 0 {
+		return r.Archs
 	}
-	return slices.Index(archs, arch)
+	return elfmagic.Archs()
 }
 
 // Desired returns the entries that shall be there, whatever is there now.
 func Desired(f *Facts, r Request) ([]Decision, error) {
-	archs := r.Archs
-	if len(archs) == 0 {
-		archs = elfmagic.Archs()
-	}
 	fixBinary := f.FixBinary && r.Persistent != No
 	if r.Persistent == Yes && !f.FixBinary {
 		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
 	}
 	var list []Decision
 	var errs, dynamic, missing []error
-	for _, arch := range archs {
+	for _, arch := range r.about() {
 		e, err := f.serving(r, arch)
 		switch {
 		case errors.Is(err, ErrNeedsFixBinary):
@@ -326,12 +325,8 @@ func isPeerName(name string) bool { return strings.HasPrefix(name, "qemu-") }
 // architectures, or of all. An entry that only has the name of one, and is for
 // other files, stays.
 func DecideRemoval(f *Facts, r Request) []Decision {
-	archs := r.Archs
-	if len(archs) == 0 {
-		archs = elfmagic.Archs()
-	}
 	var decisions, temporary []Decision
-	for _, arch := range archs {
+	for _, arch := range r.about() {
 		name := EntryName(r.Prefix, arch)
 		i := slices.IndexFunc(f.Entries, func(l Listed) bool { return l.Name == name })
 		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}

@@ -159,7 +159,8 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
-	// Half of the time is that of the host's programs, half that of the search.
+	// Half of the time is that of the host's programs, half that of the search,
+	// which several threads make slower: each file takes microseconds.
 	var native []*elfmagic.Arch
 	var nativeErr error
 	var wait sync.WaitGroup
@@ -167,7 +168,9 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	search := r.search()
 	found := make([]*emulator.Emulator, len(archs))
 	problems := make([]error, len(archs))
-	inParallel(len(archs), func(i int) { found[i], problems[i] = search.Find(archs[i]) })
+	for i, arch := range archs {
+		found[i], problems[i] = search.Find(arch)
+	}
 	wait.Wait()
 	if nativeErr != nil {
 		return nil, nativeErr

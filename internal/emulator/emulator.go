@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -135,21 +134,25 @@ func Inspect(arch *elfmagic.Arch, f *os.File) (*Emulator, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
-	header, err := elfmagic.Identify(f)
+	r, err := newBeginning(f)
+	if err != nil {
+		return nil, unwrapPath(err)
+	}
+	header, err := elfmagic.Identify(r)
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: %w", ErrOtherHost, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	segments, err := header.Segments(f)
+	segments, err := header.Segments(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size()) {
 		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size(), want)
 	}
-	interp, err := elfmagic.Interp(f, segments)
+	interp, err := elfmagic.Interp(r, segments)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -181,26 +184,20 @@ func ReadVersion(arch *elfmagic.Arch, f *os.File) string {
 
 // version finds the line that QEMU prints for --version in the file itself:
 // starting 30 emulators to ask them costs more than all else that register
-// does. It is one string among the read-only data, usually within the first
-// 400 KiB of it, and in builds of one version at about the same place. A file
-// that does not have it is asked.
+// does. It is one string among the read-only data, in most of Debian's 32 to
+// 96 KiB behind its start. A file that does not have it is asked.
 func (e *Emulator) version(f *os.File) string {
 	needle := []byte("qemu-" + e.Arch.Name + " version ")
 	start := readOnlyData(e.segments)
 	end := int64(elfmagic.Extent(e.segments))
-	last := start + lastVersion.Load()
-	for _, part := range [][2]int64{{last - chunk/2, last + chunk/2}, {start, end}, {0, start}} {
-		if v, at := scan(f, needle, max(part[0], 0), min(part[1], end)); v != "" {
-			lastVersion.Store(at - start)
+	usual := min(start+usually, end)
+	for _, part := range [][2]int64{{usual, end}, {start, usual}, {0, start}} {
+		if v := scan(f, needle, part[0], part[1]); v != "" {
 			return v
 		}
 	}
 	return e.askVersion(needle)
 }
-
-// lastVersion is how far behind the start of the read-only data the last file
-// had its version.
-var lastVersion atomic.Int64
 
 // readOnlyData returns where the last segment that can only be read begins:
 // constants, in programs linked as they are today.
@@ -217,16 +214,16 @@ func readOnlyData(segments []elfmagic.Segment) int64 {
 // A file is read in pieces of chunk bytes and the beginning of the next, which
 // is longer than the line that is looked for.
 const (
+	usually = 32 << 10 // behind the start of the read-only data
 	chunk   = 16 << 10
 	overlap = 256
 )
 
-// buffers are kept: 30 of them at once would make the garbage collector run.
+// buffers are kept: 30 of them would make the garbage collector run.
 var buffers = sync.Pool{New: func() any { return new([chunk + overlap]byte) }}
 
-// scan returns what follows needle on its line, between two offsets of a file,
-// and where the needle is.
-func scan(r io.ReaderAt, needle []byte, from, to int64) (version string, offset int64) {
+// scan returns what follows needle on its line, between two offsets of a file.
+func scan(r io.ReaderAt, needle []byte, from, to int64) string {
 	array := buffers.Get().(*[chunk + overlap]byte)
 	defer buffers.Put(array)
 	buf := array[:]
@@ -235,14 +232,38 @@ func scan(r io.ReaderAt, needle []byte, from, to int64) (version string, offset 
 		if i := bytes.Index(buf[:n], needle); i >= 0 && i < chunk {
 			rest := buf[i+len(needle) : n]
 			if end := bytes.IndexAny(rest, "\n\x00"); end >= 0 {
-				return string(rest[:end]), at + int64(i)
+				return string(rest[:end])
 			}
 		}
 		if err != nil {
 			break
 		}
 	}
-	return "", 0
+	return ""
+}
+
+// A beginning is a file of which the first bytes have been read: its headers, in
+// one system call.
+type beginning struct {
+	head []byte
+	file io.ReaderAt
+}
+
+func newBeginning(f io.ReaderAt) (*beginning, error) {
+	head := make([]byte, 1<<10)
+	n, err := f.ReadAt(head, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return &beginning{head[:n], f}, err
+}
+
+// ReadAt implements io.ReaderAt.
+func (b *beginning) ReadAt(p []byte, offset int64) (int, error) {
+	if offset >= 0 && offset+int64(len(p)) <= int64(len(b.head)) {
+		return copy(p, b.head[offset:]), nil
+	}
+	return b.file.ReadAt(p, offset)
 }
 
 // askVersion runs the emulator with --version.
