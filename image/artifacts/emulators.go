@@ -24,6 +24,9 @@ import (
 // in a directory.
 const BuiltEmulators = "bin/emulators"
 
+// Installed is where Debian's packages put emulators.
+const Installed = "/usr/bin"
+
 // A Choice says which emulators for a host are wanted. This is the one place
 // where that is decided.
 type Choice struct {
@@ -57,9 +60,8 @@ func (c Choice) Dir() (string, error) {
 		}
 		return c.Word, nil
 	}
-	const installed = "/usr/bin"
-	if c.Installed && c.Host.GOARCH == runtime.GOARCH && has(installed, c.Host) {
-		return installed, nil
+	if c.Installed && c.Host.GOARCH == runtime.GOARCH && has(Installed, c.Host) {
+		return Installed, nil
 	}
 	return "", nil
 }
@@ -217,21 +219,22 @@ func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
 			return in, err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(f.Dir, qemu.ManifestFile)); err == nil {
-		if err := in.addFile("manifest", filepath.Join(f.Dir, qemu.ManifestFile)); err != nil {
-			return in, err
-		}
+	if file, built := EmulatorManifest(f.Dir); built {
+		err = in.addFile("manifest", file.Source)
 	}
-	return in, nil
+	return in, err
 }
 
 // EmulatorPrograms returns what there is to say of emulators of one directory,
 // which are of a package of Debian's, or were built, or are of unknown origin.
 // They get names of their own.
 func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
-	m, err := builtManifest(dir)
-	if err != nil {
-		return nil, err
+	var m *qemu.Manifest
+	if _, built := EmulatorManifest(dir); built {
+		var err error
+		if m, err = qemu.ReadManifest(dir); err != nil {
+			return nil, err
+		}
 	}
 	var programs []Program
 	for _, e := range found {
@@ -242,14 +245,6 @@ func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Packag
 		programs = append(programs, p)
 	}
 	return programs, nil
-}
-
-// builtManifest returns the manifest of emulators that were built, or nil.
-func builtManifest(dir string) (*qemu.Manifest, error) {
-	if _, built := EmulatorManifest(dir); !built {
-		return nil, nil
-	}
-	return qemu.ReadManifest(dir)
 }
 
 // emulatorProgram returns what there is to say of an emulator, and sees that one
@@ -295,21 +290,12 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	m, err := builtManifest(f.Dir)
-	if err != nil {
-		return c, err
-	}
 	if file, built := EmulatorManifest(f.Dir); built {
 		c.files = append(c.files, file)
 	}
 	for _, e := range found {
-		file := EmulatorFile(e)
-		c.files = append(c.files, file)
-		p, err := emulatorProgram(e, file.Name, f.Package, m)
-		if err != nil {
-			return c, err
-		}
-		c.programs = append(c.programs, p)
+		c.files = append(c.files, EmulatorFile(e))
 	}
-	return c, nil
+	c.programs, err = EmulatorPrograms(found, f.Dir, f.Package, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
+	return c, err
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/projectcalico/go-build/image/program"
 )
 
 // A File is one that Debian's archive has: a package, or a part of a source.
@@ -55,7 +57,7 @@ func (a *Apt) files(ctx context.Context, args ...string) ([]File, error) {
 	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := run(cmd)
+	out, err := program.Output(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 		}
 	}
 	if len(missing) > 0 {
-		if _, err := run(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
+		if _, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +127,7 @@ func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File
 		return nil, "", err
 	}
 	dir = a.path("debs")
-	if _, err := run(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
+	if _, err := program.Output(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
 		return nil, "", err
 	}
 	for _, f := range files {

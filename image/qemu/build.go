@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -93,7 +92,7 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, command, args...)
+	cmd := program.Command(ctx, command, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), s.environment()...)
 	w := io.Writer(log)
@@ -101,9 +100,6 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 		w = io.MultiWriter(log, &lines{each: line})
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	// Interrupted, ninja ends its compilers and removes what they left half done.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -136,12 +136,8 @@ func (b *Builder) patch(ctx context.Context, dir, file string) error {
 
 // command runs a command in a directory, and returns what it printed.
 func (b *Builder) command(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := program.Command(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w%s", name, err, cli.Quoted(string(out)))
-	}
-	return string(out), nil
+	return program.Output(cmd)
 }
