@@ -72,11 +72,6 @@ func has(dir string, host *elfmagic.Arch) bool {
 	return err == nil
 }
 
-// ChooseEmulators is a Choice for an image, which has all emulators.
-func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
-	return Choice{Word: word, Root: root, Host: host}.Dir()
-}
-
 // wholeSet reports what is missing in a directory of built emulators, of which
 // some may be enough.
 func wholeSet(dir string, host *elfmagic.Arch, some bool) error {
