@@ -3,7 +3,6 @@ package artifacts
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -179,7 +179,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 		return fetched{Dir: b.Emulators}, nil
 	}
 	memory := b.work("emulators.json")
-	if data, err := os.ReadFile(memory); err == nil && !b.Update && json.Unmarshal(data, &f) == nil {
+	if !b.Update && jsonfile.Read(memory, &f) == nil {
 		if _, err := os.Stat(f.Dir); err == nil {
 			return f, nil
 		}
@@ -191,11 +191,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.Say); err != nil {
 		return f, err
 	}
-	data, err := json.Marshal(f)
-	if err != nil {
-		return f, err
-	}
-	return f, os.WriteFile(memory, data, 0o644)
+	return f, jsonfile.Write(memory, f)
 }
 
 func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {

@@ -3,7 +3,6 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -206,11 +206,8 @@ func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file string
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(temporary, "built.json"), data, 0o644); err != nil {
+	built := Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}
+	if err := jsonfile.Write(filepath.Join(temporary, "built.json"), built); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(dir), os.Rename(temporary, dir))

@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,9 +9,9 @@ import (
 	"slices"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // chosen is what is remembered of a choice.
@@ -35,7 +34,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return err
 	}
 	var c chosen
-	if data, err := os.ReadFile(memory); err == nil && !b.Update && json.Unmarshal(data, &c) == nil && c.Source.check() == nil {
+	if !b.Update && jsonfile.Read(memory, &c) == nil && c.Source.check() == nil {
 		b.source, b.passed = c.Source, c.Passed
 		if _, err := os.Stat(b.sourceDir()); err == nil {
 			return nil
@@ -71,11 +70,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return errors.Join(updateErr, err)
 	}
 	b.passed = passed
-	data, err := json.Marshal(chosen{b.source, passed})
-	if err != nil {
-		return err
-	}
-	return file.ReplaceWith(memory, 0o644, data)
+	return jsonfile.Write(memory, chosen{b.source, passed})
 }
 
 // unpackSource makes the tree of sources from archives in a directory.

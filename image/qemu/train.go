@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -106,11 +107,11 @@ func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./"+filepath.Join(trainingDir, name))
+		cmd := program.Command(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./"+filepath.Join(trainingDir, name))
 		cmd.Dir = b.Root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch, "GOARM=", "GOFLAGS=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s for %s: %w%s", name, goarch, err, cli.Quoted(string(out)))
+		if _, err := program.Output(cmd); err != nil {
+			return fmt.Errorf("guest for %s: %w", goarch, err)
 		}
 	}
 	return nil

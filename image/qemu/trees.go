@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
-	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/image/jsonfile"
 )
 
 // A wish is a tree of files made of Debian's packages, with nothing installed.
@@ -54,8 +53,7 @@ func wishPort(name, suite string) wish {
 func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
 	memory := b.path("trees", w.name+".json")
 	var t tree
-	data, err := os.ReadFile(memory)
-	if err == nil && !b.updates(w.name) && json.Unmarshal(data, &t) == nil {
+	if err := jsonfile.Read(memory, &t); err == nil && !b.updates(w.name) {
 		if t.Failure != "" {
 			return t, errors.New(t.Failure)
 		}
@@ -65,18 +63,14 @@ func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
 		}
 	}
 	b.Say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
-	t, err = b.fetchTree(ctx, w)
+	t, err := b.fetchTree(ctx, w)
 	if ctx.Err() != nil {
 		return t, err
 	}
 	if err != nil {
 		t = tree{Failure: reason(err)}
 	}
-	data, jsonErr := json.Marshal(t)
-	if jsonErr != nil {
-		return t, jsonErr
-	}
-	return t, errors.Join(err, file.ReplaceWith(memory, 0o644, data))
+	return t, errors.Join(err, jsonfile.Write(memory, t))
 }
 
 // updates reports whether Debian is to be asked anew, which it is once.
