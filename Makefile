@@ -79,7 +79,7 @@ test-image-core: base-image image-test-tools ## build the core of the go-build i
 	@$(IMAGE) build --core --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions core --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 20m ./tests/gobuild
 
-test-tools: debian-emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
+test-tools: debian-emulators ## install the compilers and tools that the tests need and that are missing (root)
 	@tests/install-tools
 base-tools:
 	@image/base/install-tools

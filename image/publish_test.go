@@ -162,7 +162,7 @@ func TestImagesThatDoNotBelongTogether(t *testing.T) {
 	}
 }
 
-// A registry that takes an index and gives another back is found out.
+// A registry that accepts an index and returns another is found out.
 func TestWhatDidNotArriveIsNoticed(t *testing.T) {
 	v := pinned(t)
 	lose := false

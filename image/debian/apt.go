@@ -42,7 +42,7 @@ func OpenSources(dir string, suites ...string) (*Apt, error) {
 
 func open(dir, arch, kind string, suites []string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
+		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "Debian or Ubuntu is required")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -206,7 +206,7 @@ func Mirror() (string, error) {
 			return fields[2], nil
 		}
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; on Ubuntu there is none")
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
 }
 
 // Unpack extracts a package's files into a directory.

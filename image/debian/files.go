@@ -49,8 +49,8 @@ func parseFiles(text string) []File {
 	return files
 }
 
-// files has apt name files, where there are none: it leaves out those that it
-// sees are there.
+// files has apt name files, in an empty directory: it leaves out those that it
+// finds.
 func (a *Apt) files(ctx context.Context, args ...string) ([]File, error) {
 	cmd := a.command(ctx, "apt-get", args...)
 	cmd.Dir = a.path("none")
@@ -78,8 +78,7 @@ func (a *Apt) Closure(ctx context.Context, names ...string) ([]File, error) {
 	return a.files(ctx, append([]string{"install", "-y", "-qq", "--no-install-recommends", "--print-uris", "-o", "Acquire::ForceHash=SHA256"}, names...)...)
 }
 
-// Get downloads packages, as far as they are not there, and returns where they
-// are. Apt checks them against its signed lists.
+// Get downloads the packages that are missing, and returns where all are. Apt checks them against its signed lists.
 func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 	var paths, missing []string
 	for _, f := range files {
@@ -118,8 +117,7 @@ func (a *Apt) SourceVersions(ctx context.Context, name string) ([]string, error)
 	return list, err
 }
 
-// GetSource downloads the files of a source, as far as they are not there, and
-// returns them, and the directory that they are in. Apt checks them against its
+// GetSource downloads the files of a source that are missing, and returns all, and the directory that they are in. Apt checks them against its
 // signed lists.
 func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File, dir string, err error) {
 	source := name + "=" + version

@@ -25,7 +25,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 	if _, err := b.libraries(ctx, host); err != nil {
 		return setup{}, err
 	}
-	meson, err := b.tree(ctx, wishMeson(b.native))
+	meson, err := b.tree(ctx, mesonSpec(b.native))
 	if err != nil {
 		return setup{}, fmt.Errorf("meson: %w", err)
 	}

@@ -31,7 +31,7 @@ type Compiler struct {
 // tool returns the name of one of its commands: lld-19.
 func (c Compiler) tool(name string) string { return fmt.Sprintf("%s-%d", name, c.Major) }
 
-// tools are the commands that a build takes.
+// tools are the commands that a build requires.
 var tools = []string{"clang", "lld", "llvm-ar", "llvm-nm", "llvm-ranlib", "llvm-strip", "llvm-objcopy", "llvm-profdata"}
 
 // newestCompiler returns the newest version all of whose tools there are.

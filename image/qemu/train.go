@@ -34,7 +34,7 @@ func (b *Builder) workInputs(ctx context.Context) (in inputs, files map[string][
 	}
 	version, err := b.command(ctx, b.Root, "go", "env", "GOVERSION")
 	if err != nil {
-		return nil, nil, cli.WithHint(err, "it takes Go")
+		return nil, nil, cli.WithHint(err, "Go is required")
 	}
 	in.add(guestsRecipe)
 	in.add("go %s", strings.TrimSpace(version))
@@ -93,7 +93,7 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 // portTree makes the tree of a port's guests, of the first suite that has them.
 func (b *Builder) portTree(ctx context.Context, p port) (t tree, err error) {
 	for _, suite := range p.suites {
-		if t, err = b.tree(ctx, wishPort(p.name, suite)); err == nil || ctx.Err() != nil {
+		if t, err = b.tree(ctx, portSpec(p.name, suite)); err == nil || ctx.Err() != nil {
 			return t, err
 		}
 	}
