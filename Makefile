@@ -37,7 +37,6 @@ help: ## list the targets
 build: ## build register and crossrun for this machine, into bin/
 	@$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	@ls $(BIN)/register $(BIN)/crossrun
-
 cross: $(HOSTS:%=dist/%) ## build both commands for every host architecture, into dist/
 .PHONY: $(HOSTS:%=dist/%)
 $(HOSTS:%=dist/%):
@@ -49,10 +48,8 @@ register: build ## build, get emulators if there are none, register, show what r
 
 emulators: ## build QEMU's static emulators for hosts of ARCH, all or TARGETS="aarch64 s390x" (root, for clang; forty minutes for all)
 	@$(IMAGE) emulators --install --arch '$(ARCH)' --update=$(if $(filter yes,$(UPDATE)),true,false) $(TARGETS)
-
 debian-emulators: ## install Debian's static emulators, if there are none (root)
 	@$(IMAGE) debian-emulators
-
 plain-emulators: ## build emulators of the same source without our patches and optimisation, to compare with (a quarter of an hour)
 	@$(IMAGE) emulators --install --plain $(TARGETS)
 
@@ -67,29 +64,23 @@ STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/
 test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
 	$(GO) vet ./...
 	$(GO) test -count=1 ./...
-
 test-kernels: ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
-
 test-rootfs: debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
-
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
-
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images
-
 test-image: image image-test-tools ## build the go-build image for ARCH and try all that is in it, in containers (Docker; the first time half an hour)
 	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions latest --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 60m ./tests/gobuild
-
 test-image-core: base-image image-test-tools ## build the core of the go-build image for ARCH and try it: a few minutes (root, Docker)
 	@$(IMAGE) build --core --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions core --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 20m ./tests/gobuild
 
-test-tools: debian-emulators ## install the compilers and tools that the tests need, as far as they are missing (root)
+test-tools: debian-emulators ## install the compilers and tools that the tests need and that are missing (root)
 	@tests/install-tools
 base-tools:
 	@image/base/install-tools
@@ -98,25 +89,19 @@ image-test-tools:
 
 register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
 	@$(IMAGE) register-images --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
-
 image: build ## build the go-build image for ARCH, from BASE_IMAGE (Docker; root registers a foreign ARCH)
 	@$(IMAGE) build --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --base '$(BASE_IMAGE)' --repository $(REPOSITORY)
-
 image-all: ARCH := all
 image-all: $(if $(filter yes,$(BASE)),base-image) image ## build the go-build images for all architectures (Docker; an hour or two, the first time)
-
 base-image: build base-tools ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
 	@$(IMAGE) base --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 
 push: ## push the go-build image for ARCH to REGISTRY (Docker, and its credentials)
 	@$(IMAGE) push --arch '$(ARCH)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
-
 manifest: ## join the images for ARCHS (default: all) that REGISTRY has into one image for all (no Docker)
 	@$(IMAGE) manifest --arch '$(ARCHS)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
-
 tag: ## print the go-build image's tag for ARCH
 	@$(IMAGE) versions tag --arch '$(ARCH)'
-
 branch-name: ## print the name of the branch for the versions in image/versions.yaml
 	@$(IMAGE) versions branch-name
 
@@ -129,14 +114,12 @@ bench: build dist ## time parsing, register and crossrun, side by side with the 
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench
 	@[ ! -e $(PROVE)/manifest.json ] || $(GO) run ./tests/emulatorbench -emulators built=$(PROVE) $(BENCHFLAGS)
-
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
 	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
 	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg
 
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
-
 lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
 	$(GO) vet ./...
@@ -145,6 +128,5 @@ lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
 	@$(GO) mod tidy -diff
 	$(GO) run $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
-
 clean: ## remove what was built
 	rm -rf $(BIN) dist

@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/base"
 	"github.com/projectcalico/go-build/image/versions"
 )
@@ -13,36 +13,25 @@ var baseImage = command{
 	name:  "base",
 	brief: "make a base image from Debian's packages (root, Docker)",
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` of the images", base.Port)
+		f.arch("the images", base.Port)
 		suite := f.String("suite", "stable", "Debian's `release`")
-		repository := f.repository()
 		tag := f.String("tag", "", "`name` of the image (default REPOSITORY/base:latest-ARCH)")
 		dir := f.String("dir", "dist/base", "`directory` for the root file systems, which are kept")
-		emulators, runnable := f.emulators(), f.runnable()
+		f.forRepository()
+		f.emulatorsFlag() // for those that are registered
+		f.registering()
+		f.withDocker("")
 		return func(ctx context.Context, c *call) error {
-			if *emulators != "" && !*runnable {
-				return wrong(errors.New("--emulators is for --register"))
-			}
-			var images []base.Image
-			for _, arch := range archs.archs {
-				i := base.Image{Arch: arch, Suite: *suite, Dir: *dir, Tag: cmp.Or(*tag, *repository+"/base:"+versions.Latest(arch))}
+			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
+				i := base.Image{Arch: arch, Suite: *suite, Dir: *dir, Tag: cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch))}
 				if err := i.Check(); err != nil {
-					return wrong(err)
+					return nil, wrong(err)
 				}
-				images = append(images, i)
-			}
-			if *runnable {
-				if err := c.registerForeign(ctx, *emulators, archs.archs); err != nil {
-					return err
+				if err := c.runnable(ctx, arch); err != nil {
+					return nil, err
 				}
-			}
-			for _, i := range images {
-				if err := i.Make(ctx, c.say); err != nil {
-					return err
-				}
-				c.print(i.Tag)
-			}
-			return nil
+				return []string{i.Tag}, i.Make(ctx, c.say)
+			})
 		}
 	},
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
+	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
-	"github.com/projectcalico/go-build/image/registration"
 )
 
 var debianEmulators = command{
@@ -12,7 +12,7 @@ var debianEmulators = command{
 	brief: "install Debian's emulators, if there are none (root)",
 	define: func(f *flags) action {
 		return func(ctx context.Context, c *call) error {
-			return debian.InstallEmulators(ctx, registration.Installed, c.say)
+			return debian.InstallEmulators(ctx, artifacts.Installed, c.say)
 		}
 	},
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"strings"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/qemu"
 )
 
@@ -15,15 +17,15 @@ var emulators = command{
 	more: `They emulate the targets, by any of their names, or all. What is finished is kept in
 the user's cache directory, and not built again.`,
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` that they run on: "+strings.Join(qemu.Hosts(), ", "), qemu.Host)
-		dir := f.String("dir", "", "`directory` for them (default bin/emulators/ARCH)")
+		b := qemu.Builder{Root: "."}
+		f.arch("their hosts: "+strings.Join(qemu.Hosts(), ", "), qemu.Host)
+		dir := f.String("dir", "", "`directory` for them (default bin/emulators/ARCH, or bin/emulators-plain/ARCH)")
 		install := f.Bool("install", false, "install what builds them, if it is missing (root)")
-		update := f.Bool("update", false, "ask Debian for newer sources and packages than those of the last time")
-		plain := f.Bool("plain", false, "without our patches and optimisation, to compare with (default directory bin/emulators-plain/ARCH)")
-		keep := f.Bool("keep", false, "leave the directories that they are built in, with unstripped programs")
-		return func(ctx context.Context, c *call) error {
-			targets, err := qemu.Targets(c.args)
-			if err != nil {
+		f.BoolVar(&b.Update, "update", false, "ask Debian for newer sources and packages than those of the last time")
+		f.BoolVar(&b.Plain, "plain", false, "without our patches and optimisation, to compare with")
+		f.BoolVar(&b.Keep, "keep", false, "leave the directories that they are built in, with unstripped programs")
+		return func(ctx context.Context, c *call) (err error) {
+			if b.Targets, err = qemu.Targets(c.args); err != nil {
 				return wrong(err)
 			}
 			if *install {
@@ -31,19 +33,15 @@ the user's cache directory, and not built again.`,
 					return err
 				}
 			}
-			for _, arch := range archs.archs {
-				b := qemu.Builder{Root: ".", Host: arch, Targets: targets, Out: *dir, Update: *update, Plain: *plain, Keep: *keep, Say: c.say}
-				if b.Out == "" {
-					b.Out = filepath.Join("bin", "emulators", arch.GOARCH)
-					if *plain {
-						b.Out = filepath.Join("bin", "emulators-plain", arch.GOARCH)
-					}
+			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
+				b := b
+				b.Host, b.Say, b.Out = arch, c.say, "bin/emulators"
+				if b.Plain {
+					b.Out += "-plain"
 				}
-				if err := b.Build(ctx); err != nil {
-					return err
-				}
-			}
-			return nil
+				b.Out = cmp.Or(*dir, filepath.Join(b.Out, arch.GOARCH))
+				return nil, b.Build(ctx)
+			})
 		}
 	},
 }

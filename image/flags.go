@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"runtime"
 	"strings"
 
@@ -8,42 +10,95 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/versions"
 )
+
+// A call is one of a subcommand, with what the flags say that several have.
+type call struct {
+	name           string
+	args           []string // after the flags
+	stdout, stderr io.Writer
+
+	archs      []*elfmagic.Arch
+	file       string // of the versions
+	versions   *versions.Versions
+	repository string
+	emulators  string                    // the flag
+	dirs       map[*elfmagic.Arch]string // of the emulators; empty: Debian's are fetched
+	registers  bool
+	here       []string // what bin/register is told of the emulators
+}
+
+// say tells what is done, a line each.
+func (c *call) say(format string, args ...any) {
+	fmt.Fprintf(c.stderr, c.name+": "+format+"\n", args...)
+}
+
+// each makes something for each architecture, and prints the lines of its result.
+func (c *call) each(do func(arch *elfmagic.Arch) ([]string, error)) error {
+	for _, arch := range c.archs {
+		lines, err := do(arch)
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			fmt.Fprintln(c.stdout, line)
+		}
+	}
+	return nil
+}
 
 // flags are those of a subcommand. What several have has one name and one meaning.
 type flags struct {
 	*pflag.FlagSet
-	check func() error // of defaults
+	call   *call
+	checks []func() error // of what was read
+}
+
+// read reads the arguments, and looks at what the flags name.
+func (f *flags) read(args []string, positional bool) error {
+	f.SetOutput(io.Discard)
+	if err := f.Parse(args); err != nil {
+		return wrong(err)
+	}
+	f.call.args = f.Args()
+	if !positional && f.NArg() > 0 {
+		return wrong(fmt.Errorf("unexpected argument %q", f.Arg(0)))
+	}
+	for _, check := range f.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // archList is the value of a flag for architectures, by any of their names. An
 // empty one leaves the default: make passes variables on that nobody has set.
 type archList struct {
-	archs  []*elfmagic.Arch
-	all    []*elfmagic.Arch
+	archs  *[]*elfmagic.Arch
 	lookup func(name string) (*elfmagic.Arch, error)
 }
 
-func (l *archList) String() string { return "" }
-func (l *archList) Type() string   { return "ARCH,…" }
+func (l archList) String() string { return "" }
+func (l archList) Type() string   { return "ARCH" }
 
-func (l *archList) Set(text string) error {
-	names := words(text)
-	if len(names) == 0 {
-		return nil
-	}
-	if len(names) == 1 && names[0] == "all" && l.all != nil {
-		l.archs = l.all
-		return nil
-	}
-	l.archs = nil
-	for _, name := range names {
+func (l archList) Set(text string) error {
+	var archs []*elfmagic.Arch
+	for _, name := range words(text) {
+		if name == "all" {
+			archs = append(archs, versions.Architectures()...)
+			continue
+		}
 		arch, err := l.lookup(name)
 		if err != nil {
 			return err
 		}
-		l.archs = append(l.archs, arch)
+		archs = append(archs, arch)
+	}
+	if len(archs) > 0 {
+		*l.archs = archs
 	}
 	return nil
 }
@@ -53,48 +108,59 @@ func words(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' })
 }
 
-// arch is --arch: what is made is for these architectures. Lookup knows those that
-// there are.
-func (f *flags) arch(usage string, lookup func(name string) (*elfmagic.Arch, error)) *archList {
-	l := &archList{lookup: lookup, all: versions.Architectures()}
-	if native, err := elfmagic.Lookup(runtime.GOARCH); err == nil {
-		l.archs = []*elfmagic.Arch{native}
-	}
-	f.check = func() error {
-		for _, arch := range l.archs {
-			if _, err := lookup(arch.Name); err != nil {
-				return err
+// arch is --arch. Lookup knows which architectures there are.
+func (f *flags) arch(what string, lookup func(name string) (*elfmagic.Arch, error)) {
+	f.Var(archList{&f.call.archs, lookup}, "arch", "`architectures` of "+what+", by any of their names; all: those of the go-build images (default: this machine's)")
+	f.checks = append(f.checks, func() error {
+		if len(f.call.archs) > 0 {
+			return nil
+		}
+		arch, err := lookup(runtime.GOARCH)
+		f.call.archs = []*elfmagic.Arch{arch}
+		return wrong(err)
+	})
+}
+
+// fromVersions is --file.
+func (f *flags) fromVersions() {
+	f.StringVar(&f.call.file, "file", versions.File, "versions `file`")
+	f.checks = append(f.checks, func() (err error) {
+		f.call.versions, err = versions.Load(f.call.file)
+		return err
+	})
+}
+
+// forRepository is --repository.
+func (f *flags) forRepository() {
+	f.StringVar(&f.call.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
+}
+
+// withEmulators is --emulators; choice says the rest.
+func (f *flags) withEmulators(choice artifacts.Choice) {
+	f.emulatorsFlag()
+	f.checks = append(f.checks, func() (err error) {
+		f.call.dirs = make(map[*elfmagic.Arch]string)
+		for _, arch := range f.call.archs {
+			choice.Word, choice.Root, choice.Host = f.call.emulators, ".", arch
+			if f.call.dirs[arch], err = choice.Dir(); err != nil {
+				return wrong(err)
 			}
 		}
 		return nil
-	}
-	f.Var(l, "arch", usage+", by any of their names; all: those that there are go-build images for (default: this machine's)")
-	return l
+	})
 }
 
-func (f *flags) file() *string {
-	return f.String("file", versions.File, "versions `file`")
+func (f *flags) emulatorsFlag() {
+	f.StringVar(&f.call.emulators, "emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
 }
 
-func (f *flags) repository() *string {
-	return f.String("repository", "calico", "`prefix` of the images' names: a registry, an organization")
+// withDocker has Docker be there before anything is made for it.
+func (f *flags) withDocker(without string) {
+	f.checks = append(f.checks, func() error { return docker.Installed(without) })
 }
 
-// emulators is --emulators, the word of an artifacts.Choice.
-func (f *flags) emulators() *string {
-	return f.String("emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
-}
-
-// choose returns the directories of the emulators for all architectures.
-func choose(choice artifacts.Choice, archs []*elfmagic.Arch) ([]string, error) {
-	var dirs []string
-	for _, arch := range archs {
-		choice.Root, choice.Host = ".", arch
-		dir, err := choice.Dir()
-		if err != nil {
-			return nil, wrong(err)
-		}
-		dirs = append(dirs, dir)
-	}
-	return dirs, nil
+// registering is --register.
+func (f *flags) registering() {
+	f.BoolVar(&f.call.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
+	f.checks = append(f.checks, f.call.checkHere)
 }

@@ -25,8 +25,6 @@ const (
 	exitUsage   = 2 // the arguments are wrong; nothing was done
 )
 
-const program = "image"
-
 // A command is a subcommand.
 type command struct {
 	name  string
@@ -34,32 +32,13 @@ type command struct {
 	brief string // what it does, in a line
 	more  string // what else there is to say
 
-	// define adds its flags, and returns what it does with them.
+	// define adds its flags, and returns what it does.
 	define func(f *flags) action
 }
 
 // An action is what a subcommand does. What is wrong with its arguments it finds
 // before it changes anything.
 type action func(ctx context.Context, c *call) error
-
-// A call is one of a subcommand.
-type call struct {
-	name           string
-	args           []string // after the flags
-	stdout, stderr io.Writer
-}
-
-// say tells what is done, a line each.
-func (c *call) say(format string, args ...any) {
-	fmt.Fprintf(c.stderr, c.name+": "+format+"\n", args...)
-}
-
-// print prints results, a line each.
-func (c *call) print(lines ...string) {
-	for _, line := range lines {
-		fmt.Fprintln(c.stdout, line)
-	}
-}
 
 // commands are in the order in which one would use them.
 var commands = []command{
@@ -84,55 +63,42 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
 	if i < 0 {
-		err := fmt.Errorf("unknown subcommand %q", args[0])
-		if like := nearest(args[0]); like != "" {
-			err = cli.WithHint(err, "did you mean %s?", like)
-		} else {
-			err = cli.WithHint(err, "go run ./image --help lists them")
-		}
-		cli.Error(stderr, program, err)
+		cli.Error(stderr, "image", cli.WithHint(fmt.Errorf("unknown subcommand %q", args[0]), "%s", guess(args[0])))
 		return exitUsage
 	}
-	return commands[i].run(ctx, args[1:], stdout, stderr)
-}
-
-func (s *command) run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c := &call{name: program + " " + s.name, stdout: stdout, stderr: stderr}
-	f := &flags{FlagSet: pflag.NewFlagSet(c.name, pflag.ContinueOnError)}
-	f.SetOutput(io.Discard)
+	s := &commands[i]
+	c := &call{name: "image " + s.name, stdout: stdout, stderr: stderr}
+	f := &flags{FlagSet: pflag.NewFlagSet(c.name, pflag.ContinueOnError), call: c}
 	do := s.define(f)
-	err := f.Parse(args)
+	err := f.read(args[1:], s.args != "")
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, s.usage(f))
 		return exitOK
 	}
-	c.args = f.Args()
-	if err == nil && s.args == "" && len(c.args) > 0 {
-		err = fmt.Errorf("unexpected argument %q", c.args[0])
-	}
-	if err == nil && f.check != nil {
-		err = f.check()
-	}
-	if err != nil {
-		err = wrong(err)
-	} else {
+	if err == nil {
 		err = do(ctx, c)
 	}
+	return c.status(ctx, err)
+}
+
+// status says what went wrong, and returns the exit status.
+func (c *call) status(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	status := exitFailure
 	var usage *usageError
 	switch {
-	case err == nil:
-		return exitOK
 	case errors.As(err, &usage):
+		status = exitUsage
 		if cli.Hint(err) == "" {
 			err = cli.WithHint(err, "go run ./%s --help lists what there is", c.name)
 		}
-		cli.Error(stderr, c.name, err)
-		return exitUsage
 	case ctx.Err() != nil:
 		err = cli.WithHint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "what was built is kept: run it again")
 	}
-	cli.Error(stderr, c.name, err)
-	return exitFailure
+	cli.Error(c.stderr, c.name, err)
+	return status
 }
 
 // A usageError is one of arguments that are wrong.
@@ -165,35 +131,21 @@ func (s *command) usage(f *flags) string {
 	return text + "\n" + f.FlagUsagesWrapped(80)
 }
 
-// nearest returns the subcommand whose name is most like a word, if one is.
-func nearest(word string) string {
-	best, least := "", 1+len(word)/3
+// guess says which subcommand may be meant: one that begins and ends as the word
+// does, in half of its letters.
+func guess(word string) string {
+	hint, most := "go run ./image --help lists them", len(word)/2
 	for _, c := range commands {
-		if d := distance(word, c.name); d <= least {
-			best, least = c.name, d-1
+		same := 0
+		for same < min(len(word), len(c.name)) && word[same] == c.name[same] {
+			same++
+		}
+		for end := 1; end <= min(len(word), len(c.name))-same && word[len(word)-end] == c.name[len(c.name)-end]; {
+			same, end = same+1, end+1
+		}
+		if same > most {
+			hint, most = "did you mean "+c.name+"?", same
 		}
 	}
-	return best
-}
-
-// distance is how many letters must be changed, added or left out to get from one
-// word to another.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		left := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := left
-			if a[i] != b[j] {
-				change++
-			}
-			left = row[j+1]
-			row[j+1] = min(change, row[j]+1, left+1)
-		}
-	}
-	return row[len(b)]
+	return hint
 }

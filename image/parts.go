@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/versions"
 )
@@ -16,32 +17,32 @@ var parts = command{
 	brief: "build what the go-build image is made of besides packages",
 	more:  "Each part is an archive: " + strings.Join(artifacts.Parts(), ", ") + "; all, if none is named.",
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` of the images", versions.Architecture)
-		file, emulators := f.file(), f.emulators()
+		f.arch("the images", versions.Architecture)
 		dir := f.String("dir", "", "`directory` for the archives (default dist/image/ARCH)")
 		update := f.Bool("update", false, "ask Debian for newer emulators than those fetched before")
+		f.checks = append(f.checks, func() error { return wrong(artifacts.CheckParts(f.Args())) })
+		f.withEmulators(artifacts.Choice{})
+		f.fromVersions()
 		return func(ctx context.Context, c *call) error {
-			if err := artifacts.CheckParts(c.args); err != nil {
-				return wrong(err)
-			}
-			dirs, err := choose(artifacts.Choice{Word: *emulators}, archs.archs)
-			if err != nil {
-				return err
-			}
-			v, err := versions.Load(*file)
-			if err != nil {
-				return err
-			}
-			for i, arch := range archs.archs {
+			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
 				b := artifacts.Builder{
-					Root: ".", Versions: v, File: *file, Arch: arch, Emulators: dirs[i], Update: *update, Say: c.say,
+					Root: ".", Versions: c.versions, File: c.file, Arch: arch, Emulators: c.dirs[arch], Update: *update, Say: c.say,
 					Dir: cmp.Or(*dir, filepath.Join("dist", "image", arch.GOARCH)),
 				}
-				if err := b.Build(ctx, c.args...); err != nil {
-					return err
-				}
-			}
-			return nil
+				return nil, b.Build(ctx, c.args...)
+			})
+		}
+	},
+}
+
+var pin = command{
+	name:  "pin",
+	brief: "write image/kubernetes/go.mod for the versions file",
+	define: func(f *flags) action {
+		f.fromVersions()
+		return func(ctx context.Context, c *call) error {
+			b := artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}
+			return b.Pin(ctx)
 		}
 	},
 }

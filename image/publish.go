@@ -14,7 +14,8 @@ var push = command{
 	more: `Docker has the images. They get their versions' tags and latest-ARCH, and are read
 back. Credentials are those of docker login.`,
 	define: func(f *flags) action {
-		return publishing(f, f.arch("`architectures` of the images", versions.Architecture), (*publish.Publisher).Push)
+		f.arch("the images", versions.Architecture)
+		return publishing(f, (*publish.Publisher).Push)
 	},
 }
 
@@ -23,27 +24,24 @@ var manifest = command{
 	brief: "join the images that a registry has into one",
 	more:  "Docker is not required. Credentials are those of docker login.",
 	define: func(f *flags) action {
-		archs := &archList{archs: versions.Architectures(), all: versions.Architectures(), lookup: versions.Architecture}
-		f.Var(archs, "arch", "`architectures` of the images, by any of their names (default: all)")
-		return publishing(f, archs, (*publish.Publisher).Manifest)
+		f.call.archs = versions.Architectures()
+		f.Var(archList{&f.call.archs, versions.Architecture}, "arch", "`architectures` of the images, by any of their names (default: all)")
+		return publishing(f, (*publish.Publisher).Manifest)
 	},
 }
 
 // publishing is what both have in common.
-func publishing(f *flags, archs *archList, do func(*publish.Publisher, context.Context, []*elfmagic.Arch) error) action {
+func publishing(f *flags, do func(*publish.Publisher, context.Context, []*elfmagic.Arch) error) action {
 	registry := f.String("registry", "", "`host` of the registry, with a port if it has one: docker.io, localhost:5000")
 	insecure := f.Bool("insecure", false, "the registry may speak plain HTTP (one on localhost always may)")
-	file, repository := f.file(), f.repository()
+	f.fromVersions()
+	f.forRepository()
 	return func(ctx context.Context, c *call) error {
-		v, err := versions.Load(*file)
-		if err != nil {
-			return err
-		}
-		p, err := publish.New(v, *registry, *repository, *insecure)
+		p, err := publish.New(c.versions, *registry, c.repository, *insecure)
 		if err != nil {
 			return wrong(err)
 		}
 		p.Say, p.Stdout = c.say, c.stdout
-		return do(p, ctx, archs.archs)
+		return do(p, ctx, c.archs)
 	}
 }

@@ -1,58 +1,73 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image/registration"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 var register = command{
 	name:  "register",
-	args:  "[ARCH…]",
 	brief: "register emulators with this kernel, by bin/register (root)",
 	more:  "Debian's are installed first if they are asked for, or if there are no others.",
 	define: func(f *flags) action {
-		word := f.emulators()
-		return func(ctx context.Context, c *call) error {
-			var archs []*elfmagic.Arch
-			for _, name := range c.args {
-				arch, err := elfmagic.Lookup(name)
-				if err != nil {
-					return wrong(err)
-				}
-				archs = append(archs, arch)
-			}
-			host := c.host(*word)
-			host.Stdout = c.stdout
-			if err := host.Check(); err != nil {
-				return wrong(err)
-			}
-			return host.Register(ctx, archs...)
-		}
+		f.emulatorsFlag()
+		f.checks = append(f.checks, f.call.checkHere)
+		return func(ctx context.Context, c *call) error { return c.registerHere(ctx, c.stdout) }
 	},
 }
 
-// host is this machine, with emulators by the word of --emulators.
-func (c *call) host(emulators string) registration.Host {
-	return registration.Host{Root: ".", Emulators: emulators, Say: c.say, Stdout: c.stderr, Stderr: c.stderr}
-}
-
-// runnable is --register of subcommands that run foreign programs.
-func (f *flags) runnable() *bool {
-	return f.Bool("register", false, "register emulators for foreign architectures first, by bin/register (root)")
-}
-
-// registerForeign registers emulators for those of the architectures that are not
-// this machine's.
-func (c *call) registerForeign(ctx context.Context, emulators string, archs []*elfmagic.Arch) error {
-	foreign := registration.Foreign(archs)
-	if len(foreign) == 0 {
+// checkHere finds the emulators for this machine. Those that were built lie beside
+// bin/register, which looks there first.
+func (c *call) checkHere() error {
+	if c.emulators == "" {
 		return nil
 	}
-	host := c.host(emulators)
-	if err := host.Check(); err != nil {
+	native, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	dir, err := artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true}.Dir()
+	if err != nil {
 		return wrong(err)
 	}
-	return host.Register(ctx, foreign...)
+	dir, err = filepath.Abs(cmp.Or(dir, artifacts.Installed))
+	c.here = []string{"--qemu-path", dir}
+	return err
+}
+
+// runnable registers emulators for an architecture, if that is asked for and it is
+// not this machine's.
+func (c *call) runnable(ctx context.Context, arch *elfmagic.Arch) error {
+	if !c.registers || arch.GOARCH == runtime.GOARCH {
+		return nil
+	}
+	return c.registerHere(ctx, c.stderr, arch.Name)
+}
+
+// registerHere registers emulators for the architectures, or for all.
+func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...string) error {
+	const command = "bin/register"
+	if _, err := os.Stat(command); err != nil {
+		return cli.WithHint(err, "make build")
+	}
+	_, none := os.Stat(filepath.Join(artifacts.BuiltEmulators, runtime.GOARCH, qemu.ManifestFile))
+	if c.emulators == "debian" || c.emulators == "" && none != nil {
+		if err := debian.InstallEmulators(ctx, artifacts.Installed, c.say); err != nil {
+			return err
+		}
+	}
+	cmd := program.AsRoot(ctx, command, append(c.here, archs...)...)
+	cmd.Stdout, cmd.Stderr = stdout, c.stderr
+	return cmd.Run()
 }

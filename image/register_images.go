@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/registerimage"
@@ -13,39 +15,36 @@ var registerImages = command{
 	name:  "register-images",
 	brief: "build qemu-user-static and binfmt, to register from (Docker)",
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` of the hosts that the images are for", ported)
-		repository, emulators := f.repository(), f.emulators()
-		dir := f.String("dir", "dist/register-image", "`directory` for what goes into the images, ARCH/ for each architecture")
-		contextOnly := f.Bool("context-only", false, "put together what goes into the images, and build none")
+		f.arch("the hosts that the images are for", ported)
+		dir := f.String("dir", "dist/register-image", "`directory` for what goes into the images, in ARCH/")
+		contextOnly := f.Bool("context-only", false, "put together what goes into the images, and build none: Docker is not required")
+		f.withEmulators(artifacts.Choice{})
+		f.forRepository()
 		return func(ctx context.Context, c *call) error {
-			dirs, err := choose(artifacts.Choice{Word: *emulators}, archs.archs)
-			if err != nil {
-				return err
-			}
 			if !*contextOnly {
-				if err := docker.Installed("; with --context-only it is not required"); err != nil {
+				if err := docker.Installed(", or use --context-only"); err != nil {
 					return err
 				}
 			}
-			for i, arch := range archs.archs {
-				where, err := filepath.Abs(filepath.Join(*dir, arch.GOARCH))
-				if err != nil {
-					return err
+			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
+				b := registerimage.Builder{
+					Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
+					Emulators: c.dirs[arch], Say: c.say, Stderr: c.stderr,
 				}
-				b := registerimage.Builder{Arch: arch, Repository: *repository, Dir: where, Emulators: dirs[i], Say: c.say, Stderr: c.stderr}
-				if err := b.Prepare(ctx); err != nil {
-					return err
+				if err := b.Prepare(ctx); err != nil || *contextOnly {
+					return nil, err
 				}
-				if *contextOnly {
-					continue
-				}
-				names, err := b.Build(ctx)
-				if err != nil {
-					return err
-				}
-				c.print(names...)
-			}
-			return nil
+				return b.Build(ctx)
+			})
 		}
 	},
+}
+
+// ported returns the architecture of a name, if commands can be built for it.
+func ported(name string) (*elfmagic.Arch, error) {
+	arch, err := elfmagic.Lookup(name)
+	if err == nil && arch.GOARCH == "" {
+		err = fmt.Errorf("no command can be built for %s: Go has no port", arch)
+	}
+	return arch, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
@@ -13,35 +12,20 @@ var singleFiles = command{
 	name:  "single-files",
 	brief: "build both commands with the emulators inside",
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` of the hosts that the commands are for", ported)
-		targets := &archList{lookup: elfmagic.Lookup, all: []*elfmagic.Arch{}}
-		f.Var(targets, "targets", "`architectures` whose emulators are embedded (default: all)")
-		emulators := f.emulators()
+		var targets []*elfmagic.Arch
+		f.arch("the hosts that the commands are for", ported)
+		f.Var(archList{&targets, elfmagic.Lookup}, "targets", "`architectures` whose emulators are embedded (default: every one)")
 		dir := f.String("dir", "dist", "`directory` for the commands")
-		names := f.String("commands", "crossrun,register", "which `commands`")
+		commands := f.String("commands", "crossrun,register", "which `commands`")
+		f.withEmulators(artifacts.Choice{Some: true, Installed: true})
 		return func(ctx context.Context, c *call) error {
-			dirs, err := choose(artifacts.Choice{Word: *emulators, Some: true, Installed: true}, archs.archs)
-			if err != nil {
-				return err
-			}
-			for i, arch := range archs.archs {
-				b := singlefiles.Builder{Host: arch, Targets: targets.archs, Emulators: dirs[i], Dir: *dir, Commands: words(*names), Say: c.say, Stderr: c.stderr}
-				paths, err := b.Build(ctx)
-				if err != nil {
-					return err
+			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
+				b := singlefiles.Builder{
+					Host: arch, Targets: targets, Emulators: c.dirs[arch], Dir: *dir, Commands: words(*commands),
+					Say: c.say, Stderr: c.stderr,
 				}
-				c.print(paths...)
-			}
-			return nil
+				return b.Build(ctx)
+			})
 		}
 	},
-}
-
-// ported returns the architecture of a name, if commands can be built for it.
-func ported(name string) (*elfmagic.Arch, error) {
-	arch, err := elfmagic.Lookup(name)
-	if err == nil && arch.GOARCH == "" {
-		err = fmt.Errorf("no command can be built for %s: Go has no port", arch)
-	}
-	return arch, err
 }

@@ -20,46 +20,35 @@ var versionNames = command{
   architectures   those that there are images for
   go, llvm, kubernetes, or the name of a tool: its version`,
 	define: func(f *flags) action {
-		archs := f.arch("`architectures` that the tags are for", elfmagic.Lookup)
-		file := f.file()
+		f.arch("tag, latest, core", elfmagic.Lookup)
+		f.fromVersions()
 		return func(ctx context.Context, c *call) error {
 			if len(c.args) != 1 {
 				return wrong(fmt.Errorf("one name is required, not %d", len(c.args)))
 			}
-			v, err := versions.Load(*file)
-			if err != nil {
-				return err
-			}
-			tags := func(of func(*elfmagic.Arch) string) error {
-				for _, arch := range archs.archs {
-					if _, err := versions.Architecture(arch.Name); err != nil {
-						return wrong(err)
-					}
-					c.print(of(arch))
-				}
-				return nil
+			v := c.versions
+			tags := map[string]func(*elfmagic.Arch) string{"tag": v.Tag, "latest": versions.Latest, "core": versions.Core}
+			if tag := tags[c.args[0]]; tag != nil {
+				return c.each(func(arch *elfmagic.Arch) ([]string, error) {
+					_, err := versions.Architecture(arch.Name)
+					return []string{tag(arch)}, wrong(err)
+				})
 			}
 			switch c.args[0] {
-			case "tag":
-				return tags(v.Tag)
-			case "latest":
-				return tags(versions.Latest)
-			case "core":
-				return tags(versions.Core)
 			case "manifest":
-				c.print(v.String())
+				fmt.Fprintln(c.stdout, v)
 			case "branch-name":
-				c.print(v.Branch())
+				fmt.Fprintln(c.stdout, v.Branch())
 			case "architectures":
 				for _, arch := range versions.Architectures() {
-					c.print(arch.GOARCH)
+					fmt.Fprintln(c.stdout, arch.GOARCH)
 				}
 			default:
 				version, err := v.Get(c.args[0])
 				if err != nil {
 					return wrong(err)
 				}
-				c.print(version)
+				fmt.Fprintln(c.stdout, version)
 			}
 			return nil
 		}

@@ -2,7 +2,6 @@ package artifacts
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -143,11 +143,7 @@ func (b *Builder) part(ctx context.Context, p part) error {
 	if err != nil {
 		return err
 	}
-	list, err := json.MarshalIndent(c.programs, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(programs, list, 0o644); err != nil {
+	if err := jsonfile.Write(programs, c.programs); err != nil {
 		return err
 	}
 	if err := b.archive(archive, c.files); err != nil {

@@ -3,7 +3,6 @@ package artifacts
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -23,6 +23,9 @@ import (
 // BuiltEmulators is where make emulators puts those that it builds, each host's
 // in a directory.
 const BuiltEmulators = "bin/emulators"
+
+// Installed is where Debian's packages put emulators.
+const Installed = "/usr/bin"
 
 // A Choice says which emulators for a host are wanted. This is the one place
 // where that is decided.
@@ -57,9 +60,8 @@ func (c Choice) Dir() (string, error) {
 		}
 		return c.Word, nil
 	}
-	const installed = "/usr/bin"
-	if c.Installed && c.Host.GOARCH == runtime.GOARCH && has(installed, c.Host) {
-		return installed, nil
+	if c.Installed && c.Host.GOARCH == runtime.GOARCH && has(Installed, c.Host) {
+		return Installed, nil
 	}
 	return "", nil
 }
@@ -68,11 +70,6 @@ func (c Choice) Dir() (string, error) {
 func has(dir string, host *elfmagic.Arch) bool {
 	_, _, err := FindEmulators(host, dir)
 	return err == nil
-}
-
-// ChooseEmulators is a Choice for an image, which has all emulators.
-func ChooseEmulators(word, root string, host *elfmagic.Arch) (dir string, err error) {
-	return Choice{Word: word, Root: root, Host: host}.Dir()
 }
 
 // wholeSet reports what is missing in a directory of built emulators, of which
@@ -182,7 +179,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 		return fetched{Dir: b.Emulators}, nil
 	}
 	memory := b.work("emulators.json")
-	if data, err := os.ReadFile(memory); err == nil && !b.Update && json.Unmarshal(data, &f) == nil {
+	if !b.Update && jsonfile.Read(memory, &f) == nil {
 		if _, err := os.Stat(f.Dir); err == nil {
 			return f, nil
 		}
@@ -194,11 +191,7 @@ func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
 	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.Say); err != nil {
 		return f, err
 	}
-	data, err := json.Marshal(f)
-	if err != nil {
-		return f, err
-	}
-	return f, os.WriteFile(memory, data, 0o644)
+	return f, jsonfile.Write(memory, f)
 }
 
 func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
@@ -217,21 +210,22 @@ func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
 			return in, err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(f.Dir, qemu.ManifestFile)); err == nil {
-		if err := in.addFile("manifest", filepath.Join(f.Dir, qemu.ManifestFile)); err != nil {
-			return in, err
-		}
+	if file, built := EmulatorManifest(f.Dir); built {
+		err = in.addFile("manifest", file.Source)
 	}
-	return in, nil
+	return in, err
 }
 
 // EmulatorPrograms returns what there is to say of emulators of one directory,
 // which are of a package of Debian's, or were built, or are of unknown origin.
 // They get names of their own.
 func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
-	m, err := builtManifest(dir)
-	if err != nil {
-		return nil, err
+	var m *qemu.Manifest
+	if _, built := EmulatorManifest(dir); built {
+		var err error
+		if m, err = qemu.ReadManifest(dir); err != nil {
+			return nil, err
+		}
 	}
 	var programs []Program
 	for _, e := range found {
@@ -242,14 +236,6 @@ func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Packag
 		programs = append(programs, p)
 	}
 	return programs, nil
-}
-
-// builtManifest returns the manifest of emulators that were built, or nil.
-func builtManifest(dir string) (*qemu.Manifest, error) {
-	if _, built := EmulatorManifest(dir); !built {
-		return nil, nil
-	}
-	return qemu.ReadManifest(dir)
 }
 
 // emulatorProgram returns what there is to say of an emulator, and sees that one
@@ -295,21 +281,12 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	m, err := builtManifest(f.Dir)
-	if err != nil {
-		return c, err
-	}
 	if file, built := EmulatorManifest(f.Dir); built {
 		c.files = append(c.files, file)
 	}
 	for _, e := range found {
-		file := EmulatorFile(e)
-		c.files = append(c.files, file)
-		p, err := emulatorProgram(e, file.Name, f.Package, m)
-		if err != nil {
-			return c, err
-		}
-		c.programs = append(c.programs, p)
+		c.files = append(c.files, EmulatorFile(e))
 	}
-	return c, nil
+	c.programs, err = EmulatorPrograms(found, f.Dir, f.Package, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
+	return c, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -37,7 +38,7 @@ func built(t *testing.T, dir string, targets ...*elfmagic.Arch) *qemu.Manifest {
 func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
 	root, host := t.TempDir(), lookup(t, "arm64")
 	dir := filepath.Join(root, "bin/emulators/arm64")
-	choose := func(word string) (string, error) { return ChooseEmulators(word, root, host) }
+	choose := func(word string) (string, error) { return Choice{Word: word, Root: root, Host: host}.Dir() }
 
 	got, err := choose("")
 	require.NoError(t, err)
@@ -53,6 +54,12 @@ func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
 	assert.Empty(t, got, "one is missing: Debian's")
 	_, err = choose("built")
 	assert.EqualError(t, err, dir+" has no emulators of "+archs[0].Name)
+	got, err = Choice{Word: "built", Root: root, Host: host, Some: true}.Dir()
+	require.NoError(t, err)
+	assert.Equal(t, dir, got, "some are enough")
+	got, err = Choice{Root: root, Host: host, Some: true}.Dir()
+	require.NoError(t, err)
+	assert.Empty(t, got, "but only if they are asked for")
 
 	built(t, dir, archs...)
 	for word, want := range map[string]string{"": dir, "built": dir, "debian": "", root: root} {
@@ -63,6 +70,43 @@ func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
 	_, err = choose("ours")
 	assert.EqualError(t, err, `emulators "ours" are neither debian nor built, nor a directory`)
 	assert.NotEmpty(t, cli.Hint(err))
+}
+
+func TestADirectoryMayHaveEmulatorsOfSeveralHosts(t *testing.T) {
+	native := lookup(t, runtime.GOARCH)
+	if !has(Installed, native) {
+		t.Skip("no static emulators in ", Installed)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(Installed, filepath.Join(dir, native.GOARCH)))
+	for _, host := range []*elfmagic.Arch{native, lookup(t, "riscv64")} {
+		got, err := Choice{Word: dir, Host: host}.Dir()
+		require.NoError(t, err)
+		if host == native {
+			assert.Equal(t, filepath.Join(dir, native.GOARCH), got)
+		} else {
+			assert.Equal(t, dir, got, "it has none of this host's own")
+		}
+	}
+}
+
+// Those that are installed here are Debian's for this host, and no other.
+func TestDebiansEmulatorsMayBeInstalled(t *testing.T) {
+	native := lookup(t, runtime.GOARCH)
+	if !has(Installed, native) {
+		t.Skip("no static emulators in ", Installed)
+	}
+	for _, test := range []struct {
+		host      string
+		installed bool
+		want      string
+	}{{native.Name, true, Installed}, {native.Name, false, ""}, {"riscv64", true, ""}} {
+		for _, word := range []string{"debian", ""} {
+			got, err := Choice{Word: word, Root: t.TempDir(), Host: lookup(t, test.host), Installed: test.installed}.Dir()
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got, test)
+		}
+	}
 }
 
 func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {

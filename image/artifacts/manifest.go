@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/rootfs"
 )
 
@@ -73,13 +74,9 @@ func (b *Builder) programs() (programs []Program, missing []string, err error) {
 			missing = append(missing, name)
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(b.Dir, name+".json"))
-		if err != nil {
-			return nil, nil, err
-		}
 		var list []Program
-		if err := json.Unmarshal(data, &list); err != nil {
-			return nil, nil, fmt.Errorf("%s.json: %w", name, err)
+		if err := jsonfile.Read(filepath.Join(b.Dir, name+".json"), &list); err != nil {
+			return nil, nil, err
 		}
 		programs = append(programs, list...)
 	}

@@ -11,18 +11,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -101,16 +100,13 @@ func bootstrap(ctx context.Context, suite, port, archive string) error {
 	}
 	return file.Replace(archive, 0o644, func(w io.Writer) error {
 		var said strings.Builder
-		cmd := exec.CommandContext(ctx, "mmdebstrap",
+		cmd := program.Command(ctx, "mmdebstrap",
 			"--variant=minbase", "--include=ca-certificates", "--architectures="+port, "--format=tar",
 			// Nobody reads these in a container.
 			"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 			"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 			suite, "-", mirror)
 		cmd.Stdout, cmd.Stderr = w, &said
-		// Interrupted, it removes its directory.
-		cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-		cmd.WaitDelay = 30 * time.Second
 		if err := cmd.Run(); err != nil {
 			return cli.WithHint(fmt.Errorf("mmdebstrap: %w%s", err, cli.Quoted(said.String())), "a foreign architecture's programs must run here: register %s", port)
 		}

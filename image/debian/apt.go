@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -41,7 +42,7 @@ func OpenSources(dir string, suites ...string) (*Apt, error) {
 
 func open(dir, arch, kind string, suites []string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "it takes a Debian or Ubuntu machine")
+		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "Debian or Ubuntu is required")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -94,7 +95,7 @@ Dir::Cache %q;
 }
 
 func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := program.Command(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	if !a.system {
 		cmd.Env = append(cmd.Env, "APT_CONFIG="+a.path("conf"))
@@ -103,37 +104,20 @@ func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cm
 	return cmd
 }
 
-func run(cmd *exec.Cmd) (string, error) {
-	var said strings.Builder
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(cli.Quoted(said.String())))
-	}
-	return string(out), nil
-}
-
 // Update fetches the lists of packages.
 func (a *Apt) Update(ctx context.Context) error {
-	_, err := run(a.command(ctx, "apt-get", "update", "-qq"))
+	_, err := program.Output(a.command(ctx, "apt-get", "update", "-qq"))
 	return err
 }
 
-// Names returns the packages that there are whose names begin so.
-func (a *Apt) Names(ctx context.Context, prefix string) ([]string, error) {
-	out, err := run(a.command(ctx, "apt-cache", "pkgnames", prefix))
-	if err != nil {
-		return nil, err
-	}
-	// It has names, too, that other packages only mention.
-	packages, err := a.madison(ctx, " "+a.arch+" Packages", strings.Fields(out)...)
-	var names []string
+// Known returns which of some packages there are.
+func (a *Apt) Known(ctx context.Context, names ...string) ([]string, error) {
+	packages, err := a.madison(ctx, " "+a.arch+" Packages", names...)
+	var known []string
 	for _, p := range packages {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
-		}
+		known = append(known, p.Name)
 	}
-	return names, err
+	return known, err
 }
 
 // Versions returns which versions of a package there are, newest first.
@@ -146,7 +130,7 @@ func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
 
 // madison returns the packages in the lines of apt-cache madison that end so.
 func (a *Apt) madison(ctx context.Context, end string, names ...string) ([]Package, error) {
-	out, err := run(a.command(ctx, "apt-cache", append([]string{"madison"}, names...)...))
+	out, err := program.Output(a.command(ctx, "apt-cache", append([]string{"madison"}, names...)...))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +160,7 @@ func versions(packages []Package) []string {
 //
 // A field of apt-cache show: "Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1), …".
 func (a *Apt) Depends(ctx context.Context, name, version string) ([]Package, error) {
-	out, err := run(a.command(ctx, "apt-cache", "show", name+"="+version))
+	out, err := program.Output(a.command(ctx, "apt-cache", "show", name+"="+version))
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +187,7 @@ func (a *Apt) Download(ctx context.Context, name, version string) (string, error
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	if _, err := run(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
+	if _, err := program.Output(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
 		return "", err
 	}
 	_, err := os.Stat(file)
@@ -212,7 +196,7 @@ func (a *Apt) Download(ctx context.Context, name, version string) (string, error
 
 // Mirror returns where the machine's own apt gets Debian's packages from.
 func Mirror() (string, error) {
-	out, err := run(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
+	out, err := program.Output(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
 	if err != nil {
 		return "", err
 	}
@@ -222,7 +206,7 @@ func Mirror() (string, error) {
 			return fields[2], nil
 		}
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; on Ubuntu there is none")
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
 }
 
 // Unpack extracts a package's files into a directory.
@@ -230,11 +214,11 @@ func Unpack(ctx context.Context, deb, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	_, err := run(exec.CommandContext(ctx, "dpkg-deb", "--extract", deb, dir))
+	_, err := program.Output(program.Command(ctx, "dpkg-deb", "--extract", deb, dir))
 	return err
 }
 
 // AtLeast reports whether version a is b or newer, as dpkg orders them.
 func AtLeast(ctx context.Context, a, b string) bool {
-	return exec.CommandContext(ctx, "dpkg", "--compare-versions", a, "ge", b).Run() == nil
+	return program.Command(ctx, "dpkg", "--compare-versions", a, "ge", b).Run() == nil
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/projectcalico/go-build/image/program"
 )
 
 // A File is one that Debian's archive has: a package, or a part of a source.
@@ -47,15 +49,15 @@ func parseFiles(text string) []File {
 	return files
 }
 
-// files has apt name files, where there are none: it leaves out those that it
-// sees are there.
+// files has apt name files, in an empty directory: it leaves out those that it
+// finds.
 func (a *Apt) files(ctx context.Context, args ...string) ([]File, error) {
 	cmd := a.command(ctx, "apt-get", args...)
 	cmd.Dir = a.path("none")
 	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := run(cmd)
+	out, err := program.Output(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +78,7 @@ func (a *Apt) Closure(ctx context.Context, names ...string) ([]File, error) {
 	return a.files(ctx, append([]string{"install", "-y", "-qq", "--no-install-recommends", "--print-uris", "-o", "Acquire::ForceHash=SHA256"}, names...)...)
 }
 
-// Get downloads packages, as far as they are not there, and returns where they
-// are. Apt checks them against its signed lists.
+// Get downloads the packages that are missing, and returns where all are. Apt checks them against its signed lists.
 func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 	var paths, missing []string
 	for _, f := range files {
@@ -89,7 +90,7 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 		}
 	}
 	if len(missing) > 0 {
-		if _, err := run(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
+		if _, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
 			return nil, err
 		}
 	}
@@ -116,8 +117,7 @@ func (a *Apt) SourceVersions(ctx context.Context, name string) ([]string, error)
 	return list, err
 }
 
-// GetSource downloads the files of a source, as far as they are not there, and
-// returns them, and the directory that they are in. Apt checks them against its
+// GetSource downloads the files of a source that are missing, and returns all, and the directory that they are in. Apt checks them against its
 // signed lists.
 func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File, dir string, err error) {
 	source := name + "=" + version
@@ -125,7 +125,7 @@ func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File
 		return nil, "", err
 	}
 	dir = a.path("debs")
-	if _, err := run(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
+	if _, err := program.Output(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
 		return nil, "", err
 	}
 	for _, f := range files {

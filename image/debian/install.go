@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -17,20 +17,8 @@ func System(ctx context.Context) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, err
 	}
-	port, err := run(exec.CommandContext(ctx, "dpkg", "--print-architecture"))
+	port, err := program.Output(program.Command(ctx, "dpkg", "--print-architecture"))
 	return &Apt{arch: strings.TrimSpace(port), system: true}, err
-}
-
-// AsRoot returns a command that root runs: through sudo, unless this is root.
-// Interrupted, it ends by itself what it does.
-func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
-	if os.Geteuid() != 0 {
-		name, args = "sudo", append([]string{name}, args...)
-	}
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
 }
 
 // Install installs packages that this machine's apt finds. It asks apt for newer
@@ -46,7 +34,7 @@ func Install(ctx context.Context, say func(string, ...any), find func(context.Co
 	}
 	packages, err := find(ctx, apt)
 	if err != nil {
-		if _, err := run(AsRoot(ctx, "apt-get", "update", "-qq")); err != nil {
+		if _, err := program.Output(program.AsRoot(ctx, "apt-get", "update", "-qq")); err != nil {
 			return err
 		}
 		if packages, err = find(ctx, apt); err != nil {
@@ -55,7 +43,7 @@ func Install(ctx context.Context, say func(string, ...any), find func(context.Co
 	}
 	say("installing %s …", strings.Join(packages, " "))
 	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
-	if _, err := run(AsRoot(ctx, "env", args...)); err != nil {
+	if _, err := program.Output(program.AsRoot(ctx, "env", args...)); err != nil {
 		return cli.WithHint(err, "see what it said above; apt-get update may be needed")
 	}
 	return nil

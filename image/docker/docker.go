@@ -11,14 +11,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -42,7 +41,7 @@ func (b Build) Run(ctx context.Context) error {
 	for _, arg := range b.Args {
 		args = append(args, "--build-arg", arg)
 	}
-	cmd := command(ctx, append(args, b.Context)...)
+	cmd := program.Command(ctx, "docker", append(args, b.Context)...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if b.Progress != nil {
@@ -67,7 +66,7 @@ func Inspect(ctx context.Context, tag string) (Image, error) {
 		return Image{}, fmt.Errorf("%s: Docker has no such image: %w", tag, err)
 	}
 	var images []Image
-	if err := json.Unmarshal(out, &images); err != nil || len(images) != 1 {
+	if err := json.Unmarshal([]byte(out), &images); err != nil || len(images) != 1 {
 		return Image{}, fmt.Errorf("%s: docker image inspect says %q", tag, out)
 	}
 	return images[0], nil
@@ -131,7 +130,7 @@ func WithPlatform(image v1.Image, platform *v1.Platform) (v1.Image, error) {
 
 // Load hands an image to the daemon.
 func Load(ctx context.Context, ref name.Tag, image v1.Image) error {
-	cmd := command(ctx, "load", "--quiet")
+	cmd := program.Command(ctx, "docker", "load", "--quiet")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -158,22 +157,7 @@ func Installed(hint string) error {
 	return nil
 }
 
-func command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	// Interrupted, it ends what the daemon does for it.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
-}
-
 // run returns what a docker command printed.
-func run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := command(ctx, args...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("docker %s: %w%s", args[0], err, cli.Quoted(string(out)+said.String()))
-	}
-	return out, nil
+func run(ctx context.Context, args ...string) (string, error) {
+	return program.Output(program.Command(ctx, "docker", args...))
 }

@@ -90,7 +90,7 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 	for _, part := range append(artifacts.Parts(), "manifest") {
 		archive := part + ".tar"
 		if len(parts) > 0 && !slices.Contains(parts, part) {
-			// Docker takes an archive without files for a file, and its
+			// Docker adds an archive without files as a file, and its
 			// classic builder loses one of two layers that are the same.
 			files := []rootfs.File{{Name: "usr/share/go-build/without-" + part, Target: "versions.yaml"}}
 			if part == "manifest" {

@@ -51,7 +51,7 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 	return &Publisher{versions: v, local: local, remote: repository}, nil
 }
 
-// options are what each request to the registry takes.
+// options are those of each request to the registry.
 func options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
 }

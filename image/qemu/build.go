@@ -3,7 +3,6 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -26,7 +25,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 	if _, err := b.libraries(ctx, host); err != nil {
 		return setup{}, err
 	}
-	meson, err := b.tree(ctx, wishMeson(b.native))
+	meson, err := b.tree(ctx, mesonSpec(b.native))
 	if err != nil {
 		return setup{}, fmt.Errorf("meson: %w", err)
 	}
@@ -93,7 +92,7 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, command, args...)
+	cmd := program.Command(ctx, command, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), s.environment()...)
 	w := io.Writer(log)
@@ -101,9 +100,6 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 		w = io.MultiWriter(log, &lines{each: line})
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	// Interrupted, ninja ends its compilers and removes what they left half done.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -210,11 +206,8 @@ func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file string
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(temporary, "built.json"), data, 0o644); err != nil {
+	built := Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}
+	if err := jsonfile.Write(filepath.Join(temporary, "built.json"), built); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(dir), os.Rename(temporary, dir))

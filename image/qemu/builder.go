@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -64,81 +64,116 @@ func (b *Builder) mode() mode {
 	return optimised
 }
 
-// prepare makes what each build takes: compiler, sources, libraries. No other run
-// does anything until unlock is called.
-func (b *Builder) prepare(ctx context.Context) (unlock func(), err error) {
+// open finds what each build requires, and where it is kept.
+func (b *Builder) open(ctx context.Context) (err error) {
 	b.sysroots, b.updated = make(map[string]string), make(map[string]bool)
 	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
-		return nil, err
+		return err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.cache = filepath.Join(cache, "calico-go-build", "qemu")
 	if b.Plain {
 		b.cache += "-plain" // trees of sources are kept of one kind each
 	}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	if b.compiler, err = FindCompiler(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if missing := missingTools(ctx); len(missing) > 0 {
-		return nil, cli.WithHint(fmt.Errorf("not installed: %s", strings.Join(missing, ", ")), installTools)
+		return cli.WithHint(fmt.Errorf("not installed: %s", strings.Join(missing, ", ")), installTools)
 	}
 	if !b.Plain {
 		if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if unlock, err = b.lock(ctx); err != nil {
-		return nil, err
-	}
-	if err := b.prepareSource(ctx); err != nil {
-		unlock()
-		return nil, err
-	}
-	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
-		unlock()
-		return nil, err
-	}
-	return unlock, nil
+	return nil
 }
 
 // Build builds the emulators that are missing, and puts all of them, and the
 // manifest, into Out.
 func (b *Builder) Build(ctx context.Context) (err error) {
 	start := time.Now()
-	unlock, err := b.prepare(ctx)
+	if err := b.open(ctx); err != nil {
+		return err
+	}
+	unlock, err := file.Lock(ctx, b.path("lock"), func() { b.Say("waiting for another run …") })
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var trained []string
-	if !b.Plain {
-		if err := b.prepareGuests(ctx); err != nil {
+	if err := b.prepareSource(ctx); err != nil {
+		return err
+	}
+	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
+		return err
+	}
+	profiles, err := b.profiles(ctx)
+	if err != nil {
+		return err
+	}
+	missing, finished := b.plan(profiles)
+	if err := b.train(ctx, missing, profiles); err != nil {
+		return err
+	}
+	var failures error
+	for _, g := range missing {
+		profile, err := b.profile(ctx, g.trainers, profiles)
+		if err != nil {
 			return err
 		}
-		trained = trainers(b.Targets)
-	}
-	profiles := make(map[string]inputs) // by trainer
-	for _, t := range trained {
-		native := b.libs
-		if b.Host != b.native {
-			if native, err = b.libraries(ctx, b.native); err != nil {
-				return err
-			}
+		failures = errors.Join(failures, b.optimise(ctx, g.targets, profile, g.trainers, finished))
+		if ctx.Err() != nil {
+			return failures
 		}
+	}
+	built, err := b.install(finished)
+	if err := errors.Join(failures, err); err != nil {
+		return err
+	}
+	var total int64
+	for _, e := range built {
+		total += e.Size
+	}
+	b.Say("%s in %s, %.1f MB, %s", count(len(built), "emulator", "emulators"), b.Out, float64(total)/1e6, time.Since(start).Round(time.Second))
+	return nil
+}
+
+// profiles returns what the trainers' profiles are made of. A plain build has none.
+func (b *Builder) profiles(ctx context.Context) (map[string]inputs, error) {
+	if b.Plain {
+		return nil, nil
+	}
+	if err := b.prepareGuests(ctx); err != nil {
+		return nil, err
+	}
+	native := b.libs
+	if b.Host != b.native {
+		var err error
+		if native, err = b.libraries(ctx, b.native); err != nil {
+			return nil, err
+		}
+	}
+	profiles := make(map[string]inputs)
+	for _, t := range trainers(b.Targets) {
 		profiles[t] = trainingInputs(b.source, b.patches, b.compiler, b.native, native, b.guests[t])
 	}
+	return profiles, nil
+}
+
+// plan returns the groups with those of their targets that are missing, and where
+// each target is when it is finished.
+func (b *Builder) plan(profiles map[string]inputs) (missing []group, finished map[string]string) {
 	groups := together(b.Targets)
 	if b.Plain {
 		groups = []group{{targets: b.Targets}}
 	}
-	finished := make(map[string]string) // directories
-	var missing []group                 // with those targets only that are
+	finished = make(map[string]string)
 	there := 0
 	for _, g := range groups {
 		profile := mergedInputs(g.trainers, profiles)
@@ -159,38 +194,7 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	}
 	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
 		b.source.Version, b.compiler.Version, there, len(b.Targets)-there)
-	if err := b.train(ctx, missing, profiles); err != nil {
-		return err
-	}
-	var failures error
-	for _, g := range missing {
-		profile, err := b.profile(ctx, g.trainers, profiles)
-		if err != nil {
-			return err
-		}
-		failures = errors.Join(failures, b.optimise(ctx, g.targets, profile, g.trainers, finished))
-		if ctx.Err() != nil {
-			return failures
-		}
-	}
-	built, err := b.install(finished)
-	if err != nil {
-		return errors.Join(failures, err)
-	}
-	if failures != nil {
-		return failures
-	}
-	var total int64
-	for _, e := range built {
-		total += e.Size
-	}
-	b.Say("%s in %s, %.1f MB, %s", count(len(built), "emulator", "emulators"), b.Out, float64(total)/1e6, time.Since(start).Round(time.Second))
-	return nil
-}
-
-// lock keeps two runs from building the same.
-func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
-	return file.Lock(ctx, b.path("lock"), func() { b.Say("waiting for another run …") })
+	return missing, finished
 }
 
 // install puts the finished emulators into Out, with what there is of others
@@ -212,15 +216,12 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 	var built []Built
 	for _, t := range b.Targets {
 		dir := finished[t.Name]
-		data, err := os.ReadFile(filepath.Join(dir, "built.json"))
+		var e Built
+		err := jsonfile.Read(filepath.Join(dir, "built.json"), &e)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // it failed
 		}
 		if err != nil {
-			return nil, err
-		}
-		var e Built
-		if err := json.Unmarshal(data, &e); err != nil {
 			return nil, err
 		}
 		content, err := os.ReadFile(filepath.Join(dir, e.File))

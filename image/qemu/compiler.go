@@ -11,11 +11,13 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// oldestClang is the oldest that the recipe was tried with.
-const oldestClang = 19
+// oldestClang is the oldest that the recipe was tried with, newestClang one that
+// there is not yet.
+const oldestClang, newestClang = 19, 49
 
 // installTools says how to get what is missing.
 const installTools = "make emulators installs what is missing (root, Debian 12 or newer)"
@@ -29,13 +31,13 @@ type Compiler struct {
 // tool returns the name of one of its commands: lld-19.
 func (c Compiler) tool(name string) string { return fmt.Sprintf("%s-%d", name, c.Major) }
 
-// tools are the commands that a build takes.
+// tools are the commands that a build requires.
 var tools = []string{"clang", "lld", "llvm-ar", "llvm-nm", "llvm-ranlib", "llvm-strip", "llvm-objcopy", "llvm-profdata"}
 
 // newestCompiler returns the newest version all of whose tools there are.
 func newestCompiler(has func(tool string) bool) (Compiler, error) {
 	var missing string
-	for major := oldestClang + 30; major >= oldestClang; major-- {
+	for major := newestClang; major >= oldestClang; major-- {
 		c := Compiler{Major: major}
 		if !has(c.tool("clang")) {
 			continue
@@ -85,17 +87,16 @@ func FindCompiler(ctx context.Context) (Compiler, error) {
 	if err != nil {
 		return c, err
 	}
-	out, err := exec.CommandContext(ctx, c.tool("clang"), "--version").Output()
+	out, err := program.Output(program.Command(ctx, c.tool("clang"), "--version"))
 	if err != nil {
-		return c, fmt.Errorf("%s --version: %w", c.tool("clang"), err)
+		return c, err
 	}
-	line, _, _ := strings.Cut(string(out), "\n")
+	line, _, _ := strings.Cut(out, "\n")
 	c.Version = strings.TrimSpace(line)
-	out, err = exec.CommandContext(ctx, c.tool("clang"), "--print-resource-dir").Output()
-	if err != nil {
-		return c, fmt.Errorf("%s --print-resource-dir: %w", c.tool("clang"), err)
+	if out, err = program.Output(program.Command(ctx, c.tool("clang"), "--print-resource-dir")); err != nil {
+		return c, err
 	}
-	runtimes, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "lib", "*", "libclang_rt.profile*.a"))
+	runtimes, _ := filepath.Glob(filepath.Join(strings.TrimSpace(out), "lib", "*", "libclang_rt.profile*.a"))
 	if len(runtimes) == 0 {
 		return c, cli.WithHint(fmt.Errorf("libclang-rt-%d-dev is not installed", c.Major), installTools)
 	}
@@ -115,7 +116,11 @@ func InstallTools(ctx context.Context, say func(string, ...any)) error {
 		if clang == nil {
 			return missing, nil
 		}
-		known, err := apt.Names(ctx, "clang-")
+		var names []string
+		for major := oldestClang; major <= newestClang; major++ {
+			names = append(names, Compiler{Major: major}.tool("clang"))
+		}
+		known, err := apt.Known(ctx, names...)
 		if err != nil {
 			return nil, err
 		}

@@ -2,17 +2,16 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // chosen is what is remembered of a choice.
@@ -35,7 +34,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return err
 	}
 	var c chosen
-	if data, err := os.ReadFile(memory); err == nil && !b.Update && json.Unmarshal(data, &c) == nil && c.Source.check() == nil {
+	if !b.Update && jsonfile.Read(memory, &c) == nil && c.Source.check() == nil {
 		b.source, b.passed = c.Source, c.Passed
 		if _, err := os.Stat(b.sourceDir()); err == nil {
 			return nil
@@ -44,7 +43,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		if err == nil {
 			return b.unpackSource(ctx, dir)
 		}
-		b.Say("QEMU %s cannot be had any more: %s", b.source.Version, reason(err))
+		b.Say("QEMU %s is no longer available: %s", b.source.Version, reason(err))
 	}
 	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)
@@ -71,11 +70,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return errors.Join(updateErr, err)
 	}
 	b.passed = passed
-	data, err := json.Marshal(chosen{b.source, passed})
-	if err != nil {
-		return err
-	}
-	return file.ReplaceWith(memory, 0o644, data)
+	return jsonfile.Write(memory, chosen{b.source, passed})
 }
 
 // unpackSource makes the tree of sources from archives in a directory.
@@ -136,12 +131,8 @@ func (b *Builder) patch(ctx context.Context, dir, file string) error {
 
 // command runs a command in a directory, and returns what it printed.
 func (b *Builder) command(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := program.Command(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w%s", name, err, cli.Quoted(string(out)))
-	}
-	return string(out), nil
+	return program.Output(cmd)
 }

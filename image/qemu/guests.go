@@ -11,7 +11,7 @@ import (
 )
 
 // A port is one of Debian's architectures whose programs are guests in training,
-// of the first of the suites that can be had: a mirror may not have all of them
+// of the first of the suites that is available: a mirror may not have all of them
 // whole at all times.
 type port struct {
 	target, name string
@@ -77,11 +77,11 @@ func trainers(targets []*elfmagic.Arch) []string {
 	return slices.Compact(list)
 }
 
-// alone are the targets with a profile of their own guests and no others, as most
-// programs are theirs: a profile of all has the compiler take too much for hot,
+// ownProfile are the targets with a profile of their own guests and no others, as most
+// programs are theirs: with a profile of all the compiler considers too much hot,
 // and cannot tell it which function of several a pointer leads to. What all
 // targets have in common is compiled anew for each of these.
-var alone = []string{"aarch64", "x86_64"}
+var ownProfile = []string{"aarch64", "x86_64"}
 
 // A group of targets is built at once, with one profile.
 type group struct {
@@ -89,12 +89,12 @@ type group struct {
 	trainers []string
 }
 
-// together groups targets: each that is alone, then all others.
+// together groups targets: each with a profile of its own, then all others.
 func together(targets []*elfmagic.Arch) []group {
 	var groups []group
 	var others []*elfmagic.Arch
 	for _, t := range targets {
-		if slices.Contains(alone, t.Name) {
+		if slices.Contains(ownProfile, t.Name) {
 			groups = append(groups, group{[]*elfmagic.Arch{t}, []string{t.Name}})
 		} else {
 			others = append(others, t)

@@ -1,14 +1,13 @@
 package qemu
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // ManifestFile is the name of the file beside the emulators that says what they
@@ -46,25 +45,17 @@ type Built struct {
 
 // ReadManifest reads the one in a directory of emulators.
 func ReadManifest(dir string) (*Manifest, error) {
-	file := filepath.Join(dir, ManifestFile)
-	data, err := os.ReadFile(file)
+	m := new(Manifest)
+	err := jsonfile.Read(filepath.Join(dir, ManifestFile), m)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, cli.WithHint(fmt.Errorf("no built emulators in %s", dir), "make emulators builds them")
 	}
 	if err != nil {
-		return nil, err
-	}
-	m := new(Manifest)
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, cli.WithHint(fmt.Errorf("%s: %w", file, err), "make emulators writes it again")
+		return nil, cli.WithHint(err, "make emulators writes it again")
 	}
 	return m, nil
 }
 
 func (m *Manifest) write(dir string) error {
-	data, err := json.MarshalIndent(m, "", "\t")
-	if err != nil {
-		return err
-	}
-	return file.ReplaceWith(filepath.Join(dir, ManifestFile), 0o644, append(data, '\n'))
+	return jsonfile.Write(filepath.Join(dir, ManifestFile), m)
 }

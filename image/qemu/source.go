@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// oldestSource is the oldest version of Debian's that will do: the recipe
+	// oldestSource is the oldest version of Debian's that is used: the recipe
 	// and the patches are for it and newer ones.
 	oldestSource = "1:10.2"
 
@@ -23,7 +23,7 @@ const (
 	sourcePackage = "qemu"
 )
 
-// sourceSuites are where it is looked for. The newest that can be had is in
+// sourceSuites are where it is looked for. The newest that is available is in
 // any of them, as mirrors and archives go.
 var sourceSuites = []string{"sid", "testing", "trixie-backports"}
 
@@ -91,7 +91,7 @@ func choose(versions []string, newEnough func(string) bool, try func(version str
 		passed = append(passed, Passed{v, reason(err)})
 	}
 	if failed != nil {
-		return "", passed, cli.WithHint(fmt.Errorf("no version of Debian's %s will do, the last is %s: %w", sourcePackage, passed[len(passed)-1].Version, failed),
+		return "", passed, cli.WithHint(fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, passed[len(passed)-1].Version, failed),
 			"%s", cli.Hint(failed))
 	}
 	return "", nil, cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),

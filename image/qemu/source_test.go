@@ -37,7 +37,7 @@ func TestIfNoSourceWillDoTheLastReasonIsTheError(t *testing.T) {
 	_, passed, err := choose([]string{"2", "1"}, func(string) bool { return true }, func(v string) error {
 		return cli.WithHint(errors.New("00-x.patch does not apply to "+v), "make it again")
 	})
-	assert.EqualError(t, err, "no version of Debian's qemu will do, the last is 1: 00-x.patch does not apply to 1")
+	assert.EqualError(t, err, "no version of Debian's qemu is usable, the last is 1: 00-x.patch does not apply to 1")
 	assert.Equal(t, "make it again", cli.Hint(err))
 	assert.Len(t, passed, 2)
 	_, _, err = choose([]string{"1"}, func(string) bool { return false }, nil)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -33,7 +34,7 @@ func (b *Builder) workInputs(ctx context.Context) (in inputs, files map[string][
 	}
 	version, err := b.command(ctx, b.Root, "go", "env", "GOVERSION")
 	if err != nil {
-		return nil, nil, cli.WithHint(err, "it takes Go")
+		return nil, nil, cli.WithHint(err, "Go is required")
 	}
 	in.add(guestsRecipe)
 	in.add("go %s", strings.TrimSpace(version))
@@ -92,7 +93,7 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 // portTree makes the tree of a port's guests, of the first suite that has them.
 func (b *Builder) portTree(ctx context.Context, p port) (t tree, err error) {
 	for _, suite := range p.suites {
-		if t, err = b.tree(ctx, wishPort(p.name, suite)); err == nil || ctx.Err() != nil {
+		if t, err = b.tree(ctx, portSpec(p.name, suite)); err == nil || ctx.Err() != nil {
 			return t, err
 		}
 	}
@@ -106,11 +107,11 @@ func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./"+filepath.Join(trainingDir, name))
+		cmd := program.Command(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./"+filepath.Join(trainingDir, name))
 		cmd.Dir = b.Root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch, "GOARM=", "GOFLAGS=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s for %s: %w%s", name, goarch, err, cli.Quoted(string(out)))
+		if _, err := program.Output(cmd); err != nil {
+			return fmt.Errorf("guest for %s: %w", goarch, err)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,11 +11,12 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
-	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/image/jsonfile"
 )
 
-// A wish is a tree of files made of Debian's packages, with nothing installed.
-type wish struct {
+// A treeSpec says which of Debian's packages a tree of files is made of. Nothing is
+// installed.
+type treeSpec struct {
 	name     string
 	port     string // Debian's architecture
 	suites   []string
@@ -24,38 +24,37 @@ type wish struct {
 	packages []string
 }
 
-// A tree is one that there is.
+// A tree is one that was made.
 type tree struct {
 	Files   []debian.File
-	Failure string `json:",omitempty"` // why there is none; it is asked for again with Update
+	Failure string `json:",omitempty"` // why it could not be made; it is asked for again with Update
 	dir     string
 }
 
-// wishSysroot are the headers and static libraries of a host: of trixie, whatever
+// sysrootSpec are the headers and static libraries of a host: of trixie, whatever
 // the machine has.
-func wishSysroot(host *elfmagic.Arch) wish {
-	return wish{"sysroot-" + host.GOARCH, host.Debian[0].Name, []string{"trixie"}, false, []string{
+func sysrootSpec(host *elfmagic.Arch) treeSpec {
+	return treeSpec{"sysroot-" + host.GOARCH, host.Debian[0].Name, []string{"trixie"}, false, []string{
 		"libc6", "libc6-dev", "libgcc-14-dev", "libgcc-s1", "linux-libc-dev",
 		"libgio-2.0-dev", "libglib2.0-dev", "libpcre2-dev", "libsysprof-capture-4-dev", "zlib1g-dev",
 	}}
 }
 
-// wishMeson is Python code; Debian 12's own is too old for QEMU.
-func wishMeson(native *elfmagic.Arch) wish {
-	return wish{"meson", native.Debian[0].Name, []string{"trixie", "sid"}, false, []string{"meson"}}
+// mesonSpec is Python code; Debian 12's own is too old for QEMU.
+func mesonSpec(native *elfmagic.Arch) treeSpec {
+	return treeSpec{"meson", native.Debian[0].Name, []string{"trixie", "sid"}, false, []string{"meson"}}
 }
 
-func wishPort(name, suite string) wish {
-	return wish{"guests-" + name + "-" + suite, name, []string{suite}, true, portPackages}
+func portSpec(name, suite string) treeSpec {
+	return treeSpec{"guests-" + name + "-" + suite, name, []string{suite}, true, portPackages}
 }
 
 // tree makes a tree, unless it is there. Which packages it was made of is
 // remembered: Debian is asked again only when that is wanted.
-func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
+func (b *Builder) tree(ctx context.Context, w treeSpec) (tree, error) {
 	memory := b.path("trees", w.name+".json")
 	var t tree
-	data, err := os.ReadFile(memory)
-	if err == nil && !b.updates(w.name) && json.Unmarshal(data, &t) == nil {
+	if err := jsonfile.Read(memory, &t); err == nil && !b.updates(w.name) {
 		if t.Failure != "" {
 			return t, errors.New(t.Failure)
 		}
@@ -65,18 +64,14 @@ func (b *Builder) tree(ctx context.Context, w wish) (tree, error) {
 		}
 	}
 	b.Say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
-	t, err = b.fetchTree(ctx, w)
+	t, err := b.fetchTree(ctx, w)
 	if ctx.Err() != nil {
 		return t, err
 	}
 	if err != nil {
 		t = tree{Failure: reason(err)}
 	}
-	data, jsonErr := json.Marshal(t)
-	if jsonErr != nil {
-		return t, jsonErr
-	}
-	return t, errors.Join(err, file.ReplaceWith(memory, 0o644, data))
+	return t, errors.Join(err, jsonfile.Write(memory, t))
 }
 
 // updates reports whether Debian is to be asked anew, which it is once.
@@ -88,13 +83,13 @@ func (b *Builder) updates(name string) bool {
 	return true
 }
 
-func (t tree) key(w wish) string {
+func (t tree) key(w treeSpec) string {
 	in := inputs{"tree 1", w.port}
 	in.files("package", t.Files)
 	return in.key()
 }
 
-func (b *Builder) fetchTree(ctx context.Context, w wish) (t tree, err error) {
+func (b *Builder) fetchTree(ctx context.Context, w treeSpec) (t tree, err error) {
 	if err := os.MkdirAll(b.path("trees"), 0o755); err != nil {
 		return t, err
 	}
@@ -175,7 +170,7 @@ func (b *Builder) aptDir() string { return filepath.Join(filepath.Dir(b.cache), 
 
 // libraries returns the packages of a host's sysroot, which it makes.
 func (b *Builder) libraries(ctx context.Context, host *elfmagic.Arch) ([]debian.File, error) {
-	t, err := b.tree(ctx, wishSysroot(host))
+	t, err := b.tree(ctx, sysrootSpec(host))
 	if err != nil {
 		return nil, fmt.Errorf("headers and libraries for %s: %w", host.Platform(), err)
 	}

@@ -6,7 +6,6 @@ package singlefiles
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -103,12 +103,8 @@ func (b *Builder) overlay(archive string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(map[string]map[string]string{"Replace": {at: archive}})
-	if err != nil {
-		return "", err
-	}
 	overlay := b.work("overlay.json")
-	return overlay, os.WriteFile(overlay, text, 0o644)
+	return overlay, jsonfile.Write(overlay, map[string]map[string]string{"Replace": {at: archive}})
 }
 
 // archive packs emulators, and returns what is to be said of them.

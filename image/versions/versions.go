@@ -77,14 +77,14 @@ func (v *Versions) check() error {
 	var errs []error
 	check := func(what, value string, want *regexp.Regexp, example string) {
 		if !want.MatchString(value) {
-			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %q will not do", what, value), "%s is one", example))
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %q is not valid", what, value), "%s is one", example))
 		}
 	}
 	check("go", v.Go, release, "1.26.8")
 	check("llvm", v.LLVM, major, "19")
 	check("kubernetes", v.Kubernetes, release, "1.37.2")
 	if len(v.Tools) == 0 {
-		errs = append(errs, errors.New("tools: there are none"))
+		errs = append(errs, errors.New("tools: the list is empty"))
 	}
 	seen := make(map[string]bool)
 	for _, t := range v.Tools {

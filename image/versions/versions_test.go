@@ -76,17 +76,17 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"llvm:", "lvm:", "line 3: field lvm not found"},
 		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 7: field path not found"},
 		{"llvm: 19", "llvm: 19\nllvm: 20", "line 4: mapping key \"llvm\" already defined"},
-		{"go: 1.26.8", "", `go: "" will not do`},
-		{"go: 1.26.8", "go: 1.26", `go: "1.26" will not do`},
-		{"go: 1.26.8", "go: go1.26.8", `go: "go1.26.8" will not do`},
-		{"llvm: 19", "llvm: 19.1", `llvm: "19.1" will not do`},
-		{"kubernetes: 1.37.2", "kubernetes: v1.37.2", `kubernetes: "v1.37.2" will not do`},
-		{"v1.16.5", "latest", `tools: ginkgo: version: "latest" will not do`},
-		{"v1.16.5", "v1.16", `tools: ginkgo: version: "v1.16" will not do`},
-		{"github.com/onsi/ginkgo/ginkgo", "ginkgo", `tools: ginkgo: package: "ginkgo" will not do`},
-		{"name: ginkgo,", "name: ../ginkgo,", `tools: name: "../ginkgo" will not do`},
+		{"go: 1.26.8", "", `go: "" is not valid`},
+		{"go: 1.26.8", "go: 1.26", `go: "1.26" is not valid`},
+		{"go: 1.26.8", "go: go1.26.8", `go: "go1.26.8" is not valid`},
+		{"llvm: 19", "llvm: 19.1", `llvm: "19.1" is not valid`},
+		{"kubernetes: 1.37.2", "kubernetes: v1.37.2", `kubernetes: "v1.37.2" is not valid`},
+		{"v1.16.5", "latest", `tools: ginkgo: version: "latest" is not valid`},
+		{"v1.16.5", "v1.16", `tools: ginkgo: version: "v1.16" is not valid`},
+		{"github.com/onsi/ginkgo/ginkgo", "ginkgo", `tools: ginkgo: package: "ginkgo" is not valid`},
+		{"name: ginkgo,", "name: ../ginkgo,", `tools: name: "../ginkgo" is not valid`},
 		{"name: ginkgo2", "name: ginkgo", "tools: ginkgo is there twice"},
-		{some[strings.Index(some, "tools:"):], "", "tools: there are none"},
+		{some[strings.Index(some, "tools:"):], "", "tools: the list is empty"},
 		{"llvm: 19", "llvm: [19]", "line 3: cannot unmarshal"},
 	}
 	for _, test := range tests {
@@ -97,7 +97,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	_, err := versions.Parse([]byte(some + "---\nmore: 1\n"))
 	assert.Error(t, err)
 	_, err = versions.Parse(nil)
-	assert.ErrorContains(t, err, `go: "" will not do`)
+	assert.ErrorContains(t, err, `go: "" is not valid`)
 }
 
 func TestErrorsNameTheFile(t *testing.T) {
@@ -107,7 +107,7 @@ func TestErrorsNameTheFile(t *testing.T) {
 	file := t.TempDir() + "/versions.yaml"
 	require.NoError(t, os.WriteFile(file, []byte("go: 1\n"), 0o644))
 	_, err = versions.Load(file)
-	assert.ErrorContains(t, err, file+`: go: "1" will not do`)
+	assert.ErrorContains(t, err, file+`: go: "1" is not valid`)
 }
 
 // The generators know the APIs of one release of Kubernetes.
