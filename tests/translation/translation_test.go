@@ -25,7 +25,11 @@ func translated(t *testing.T, port commands.CPort, name string) string {
 	path := commands.CProgram(t, port, "translation-"+name, "-static", "-pthread", "-O1", "-Wall", "-Wextra", "-Werror", "testdata/"+name+".c")
 	argv := []string{path}
 	if arch := kerneltest.Lookup(t, port.Arch); !kerneltest.Native(t, arch) {
-		argv = []string{commands.FindEmulatorForThreads(t, arch).Path, path}
+		find := commands.FindEmulator
+		if name == "threads" {
+			find = commands.FindEmulatorForThreads
+		}
+		argv = []string{find(t, arch).Path, path}
 	}
 	r := commands.Run(t, exec.Command(argv[0], argv[1:]...))
 	assert.Equal(t, 0, r.Status, r.Stderr)
