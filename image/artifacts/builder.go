@@ -15,6 +15,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -30,7 +31,7 @@ type Builder struct {
 	Update    bool   // ask Debian for newer emulators than those that are there
 	Progress  io.Writer
 
-	toolchain *Toolchain
+	toolchain *toolchain.Toolchain
 }
 
 // A part is what one archive has, and how it comes about.
@@ -92,7 +93,7 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 		return err
 	}
 	defer unlock()
-	if b.toolchain, err = FindToolchain(ctx, b.Versions.Go); err != nil {
+	if b.toolchain, err = toolchain.Find(ctx, b.Versions.Go); err != nil {
 		return err
 	}
 	for _, p := range b.parts() {

@@ -91,7 +91,7 @@ func base(ctx context.Context, archName, suite, tag, dir string, stderr io.Write
 	if image, err = mutate.Config(image, v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}}); err != nil {
 		return err
 	}
-	return docker.Load(ctx, ref, image)
+	return docker.Load(ctx, map[name.Reference]v1.Image{ref: image})
 }
 
 // bootstrap makes the root file system, or nothing.

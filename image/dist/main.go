@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -21,8 +20,10 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -37,15 +38,16 @@ func main() {
 
 // A builder makes the commands for one host.
 type builder struct {
-	host     *elfmagic.Arch
-	targets  []*elfmagic.Arch // whose emulators are carried; none: all
-	from     string           // directory of emulators, or what chooses one
-	pack     debian.Package   // that they are from, if they are Debian's
-	dir      string           // for the commands
-	commands []string
-	revision artifacts.Revision
-	stdout   io.Writer
-	stderr   io.Writer
+	host      *elfmagic.Arch
+	targets   []*elfmagic.Arch // whose emulators are carried; none: all
+	from      string           // directory of emulators, or what chooses one
+	pack      debian.Package   // that they are from, if they are Debian's
+	dir       string           // for the commands
+	commands  []string
+	revision  toolchain.Revision
+	toolchain *toolchain.Toolchain
+	stdout    io.Writer
+	stderr    io.Writer
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -96,7 +98,14 @@ func (b *builder) configure(ctx context.Context, arch, targets string) (err erro
 	if b.dir, err = filepath.Abs(b.dir); err != nil {
 		return err
 	}
-	b.revision = artifacts.ReadRevision(ctx, ".")
+	b.revision = toolchain.ReadRevision(ctx, ".")
+	v, err := image.Load(image.File)
+	if err != nil {
+		return err
+	}
+	if b.toolchain, err = toolchain.Find(ctx, v.Go); err != nil {
+		return err
+	}
 	return b.choose(ctx)
 }
 
@@ -211,11 +220,7 @@ func (b *builder) archive(found []*emulator.Emulator, path string) ([]artifacts.
 func (b *builder) command(ctx context.Context, name, overlay string, emulators []artifacts.Program) error {
 	file := name + "-linux-" + b.host.GOARCH
 	path := filepath.Join(b.dir, file)
-	args := append([]string{"build", "-tags=carry", "-overlay=" + overlay, "-o", path}, artifacts.CommandFlags(b.revision.Version)...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/"+name)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.host.GOARCH)
-	cmd.Stderr = b.stderr
-	if err := cmd.Run(); err != nil {
+	if err := b.toolchain.Build(ctx, ".", b.host, name, b.revision.Version, path, "-tags=carry", "-overlay="+overlay); err != nil {
 		return fmt.Errorf("cannot build %s: %w", name, err)
 	}
 	own, _, err := artifacts.Describe(b.host, path, file, b.revision.Version)

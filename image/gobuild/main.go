@@ -21,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
@@ -162,7 +163,7 @@ func (b *builder) image(ctx context.Context, dir string) error {
 		llvm, kubernetes = "", ""
 	}
 	name := b.repository + "/go-build:"
-	revision := artifacts.ReadRevision(ctx, ".")
+	revision := toolchain.ReadRevision(ctx, ".")
 	fmt.Fprintf(b.stderr, "gobuild: building %s …\n", name+tag)
 	err := docker.Build{
 		Tag: name + tag, Platform: b.arch.Platform(), File: "image/gobuild/Dockerfile", Context: dir, Progress: b.stderr,

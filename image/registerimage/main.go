@@ -1,10 +1,10 @@
-// Registerimage builds the images from which emulators are registered: it puts
-// their files together, has Docker build the targets of image/Dockerfile from
-// them, and sets the platform where the builder does not.
+// Registerimage makes the images from which emulators are registered, hands them
+// to Docker, and prints their digests.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,169 +13,89 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image"
 	"github.com/projectcalico/go-build/image/artifacts"
-	"github.com/projectcalico/go-build/image/docker"
-	"github.com/projectcalico/go-build/image/qemu"
-	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/registerimages"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// A builder builds the images for one architecture.
-type builder struct {
-	arch       *elfmagic.Arch
-	repository string // before the names of the images: calico
-	revision   artifacts.Revision
-	dir        string // for what is put together
-	emulators  string // directory with emulators; empty: Debian's
-	stderr     io.Writer
-
-	qemuVersion, qemuPackage string
-}
-
-// images are the targets of the Dockerfile, and the names of their images
-// before "-ARCH".
-var images = []struct{ target, image string }{
-	{"qemu-user-static", "qemu-user-static:latest"},
-	{"register", "qemu-user-static:register"},
-	{"binfmt", "binfmt:latest"},
-}
-
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	b := builder{stderr: stderr}
+	b := registerimages.Builder{Root: ".", Say: func(format string, args ...any) {
+		fmt.Fprintf(stderr, "registerimage: "+format+"\n", args...)
+	}}
 	f := flag.NewFlagSet("registerimage", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	arch := f.String("arch", runtime.GOARCH, "`architecture` of the images: that of the hosts which they are for")
-	f.StringVar(&b.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
-	f.StringVar(&b.emulators, "emulators", "", "debian, built, or a `directory` of them (default: those that were built, if all are there, else Debian's)")
-	f.StringVar(&b.dir, "dir", "dist/register-image", "`directory` for what goes into the images")
-	contextOnly := f.Bool("context-only", false, "put together what goes into the images, and build none")
+	f.StringVar(&b.Repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
+	f.StringVar(&b.Emulators, "emulators", "", "debian, built, or a `directory` of them (default: those that were built, if all are there, else Debian's)")
+	f.StringVar(&b.Dir, "dir", "dist/register-image", "`directory` for what is made on the way, and for the images: ARCH/oci is an OCI layout of them")
+	load := f.Bool("load", true, "hand the images to Docker")
+	archive := f.String("tarball", "", "write the images to a `file`, for docker load")
+	push := f.Bool("push", false, "push the images to the registry that -repository begins with")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	err := b.configure(ctx, *arch)
-	if err == nil {
-		err = b.prepare(ctx)
-	}
-	if err == nil && !*contextOnly {
-		err = b.build(ctx, stdout)
-	}
-	if err != nil {
+	if err := build(ctx, &b, *arch, *load, *archive, *push, stdout); err != nil {
 		cli.Error(stderr, "registerimage", err)
 		return 1
 	}
 	return 0
 }
 
-func (b *builder) say(format string, args ...any) {
-	fmt.Fprintf(b.stderr, "registerimage: "+format+"\n", args...)
-}
-
-// configure finds out what the images are of.
-func (b *builder) configure(ctx context.Context, arch string) (err error) {
-	if b.arch, err = elfmagic.Lookup(arch); err != nil {
-		return err
-	}
-	if b.arch.GOARCH == "" {
-		return fmt.Errorf("%s: register cannot be built for it: Go has no port", b.arch)
-	}
-	if b.dir, err = filepath.Abs(filepath.Join(b.dir, b.arch.GOARCH)); err != nil {
-		return err
-	}
-	if b.emulators, err = artifacts.ChooseEmulators(b.emulators, ".", b.arch); err != nil {
-		return err
-	}
-	b.revision = artifacts.ReadRevision(ctx, ".")
-	return nil
-}
-
-// prepare puts the images' files together.
-func (b *builder) prepare(ctx context.Context) error {
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return err
-	}
-	b.say("building register for linux/%s …", b.arch.GOARCH)
-	register := filepath.Join(b.dir, "register")
-	args := append([]string{"build", "-o", register}, artifacts.CommandFlags(b.revision.Version)...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/register")...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch.GOARCH)
-	cmd.Stderr = b.stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("cannot build register: %w", err)
-	}
-	files := []rootfs.File{
-		{Name: "usr/bin/register", Source: register, Mode: 0o755},
-		{Name: "usr/bin/binfmt", Target: "register"},
-	}
-	if err := b.write("register.tar", files); err != nil {
-		return err
-	}
-	if b.emulators == "" {
-		dir, newest, err := artifacts.FetchEmulators(ctx, b.arch, filepath.Join(b.dir, "emulators"), b.say)
-		if err != nil {
-			return err
+func build(ctx context.Context, b *registerimages.Builder, arch string, load bool, archive string, push bool, stdout io.Writer) (err error) {
+	if load {
+		if _, err := exec.LookPath("docker"); err != nil {
+			return cli.WithHint(err, "install Docker, or make the images without it: -load=false")
 		}
-		b.emulators, b.qemuPackage = dir, newest.Name+" "+newest.Version
 	}
-	if file, built := artifacts.EmulatorManifest(b.emulators); built {
-		m, err := qemu.ReadManifest(b.emulators)
-		if err != nil {
-			return err
-		}
-		b.qemuPackage = "qemu " + m.Debian + " (source)"
-		files = append(files, file)
+	if b.Arch, err = elfmagic.Lookup(arch); err != nil {
+		return err
 	}
-	found, missing, err := artifacts.FindEmulators(b.arch, b.emulators)
+	b.Dir = filepath.Join(b.Dir, b.Arch.GOARCH)
+	if b.Emulators, err = artifacts.ChooseEmulators(b.Emulators, b.Root, b.Arch); err != nil {
+		return err
+	}
+	versions, err := image.Load(image.File)
 	if err != nil {
 		return err
 	}
-	for _, arch := range missing {
-		b.say("no emulator for %s", arch)
-	}
-	for _, e := range found {
-		b.qemuVersion = e.Version
-		files = append(files, artifacts.EmulatorFile(e))
-	}
-	b.say("%d emulators of QEMU %s", len(found), b.qemuVersion)
-	return b.write("emulators.tar", files)
-}
-
-func (b *builder) write(name string, files []rootfs.File) error {
-	// The same source gives the same images: all their times are the commit's.
-	return rootfs.WriteFile(filepath.Join(b.dir, name), files, b.revision.Time)
-}
-
-// build has Docker build the targets, and prints the images' names.
-func (b *builder) build(ctx context.Context, stdout io.Writer) error {
-	if _, err := exec.LookPath("docker"); err != nil {
-		return cli.WithHint(err, "install Docker; what goes into the images is in %s", b.dir)
-	}
-	ignore := "*\n!*.tar\n" // only these are sent to the daemon
-	if err := os.WriteFile(filepath.Join(b.dir, ".dockerignore"), []byte(ignore), 0o644); err != nil {
+	if b.Toolchain, err = toolchain.Find(ctx, versions.Go); err != nil {
 		return err
 	}
-	for _, i := range images {
-		tag := b.repository + "/" + i.image + "-" + b.arch.GOARCH
-		b.say("building %s …", tag)
-		err := docker.Build{
-			Tag: tag, Platform: b.arch.Platform(), File: "image/Dockerfile", Target: i.target, Context: b.dir,
-			Args: []string{
-				"VERSION=" + b.revision.Version, "REVISION=" + b.revision.Commit, "CREATED=" + b.revision.Time.Format(time.RFC3339),
-				"QEMU_VERSION=" + b.qemuVersion, "QEMU_PACKAGE=" + b.qemuPackage,
-			},
-		}.Run(ctx)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(stdout, tag)
+	images, err := b.Build(ctx)
+	if err == nil {
+		err = images.Layout(filepath.Join(b.Dir, "oci"))
 	}
-	return nil
+	if err == nil && archive != "" {
+		err = write(archive, images)
+	}
+	if err == nil && load {
+		err = images.Load(ctx)
+	}
+	if err == nil && push {
+		err = images.Push(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return images.Print(stdout)
+}
+
+func write(file string, images registerimages.Images) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(images.Tarball(f), f.Close())
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // A File is one file of the archive: a regular one with the content of Source,
@@ -73,15 +75,25 @@ func writeFile(archive *tar.Writer, f File, when time.Time) error {
 	return err
 }
 
-// WriteFile writes the files into an archive of a name, whole or not at all.
+// WriteFile writes the files into an archive of a name, whole or not at all. It is
+// compressed if its name ends in .gz: by a module whose version go.sum says, as
+// compress/gzip writes other bytes with other versions of Go.
 func WriteFile(name string, files []File, when time.Time) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".partial-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if err := errors.Join(Write(f, files, when), f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(write(f, filepath.Ext(name) == ".gz", files, when), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+func write(w io.Writer, compressed bool, files []File, when time.Time) error {
+	if !compressed {
+		return Write(w, files, when)
+	}
+	zip := gzip.NewWriter(w)
+	return errors.Join(Write(zip, files, when), zip.Close())
 }
