@@ -177,8 +177,13 @@ func (b *Builder) layer(file string, files []rootfs.File) (v1.Layer, error) {
 	if err := rootfs.WriteFile(file, files, b.revision.Time); err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromFile(file, tarball.WithMediaType(types.OCILayer))
+	l, err := tarball.LayerFromFile(file, tarball.WithMediaType(types.OCILayer))
+	return layer{l}, err
 }
+
+// A layer has only what its interface says: tarball's descriptor has annotations
+// that are empty and not nil, with which a manifest is not what is read of it.
+type layer struct{ v1.Layer }
 
 // image makes an image of one layer.
 func (b *Builder) image(layer v1.Layer, entrypoint []string, labels ...map[string]string) (v1.Image, error) {

@@ -90,12 +90,11 @@ func main() { println(said, bits.OnesCount64(uint64(len(said)))) }
 }
 
 func TestWhatIsBuiltIsTheSameWhateverTheCallersSettings(t *testing.T) {
-	need(t)
 	root := repository(t)
-	built := func(t *testing.T, goarch string) []byte {
+	built := func(t *testing.T, tc *Toolchain, goarch string) []byte {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "hello")
-		require.NoError(t, need(t).Build(t.Context(), root, lookup(t, goarch), "hello", "v1", file))
+		require.NoError(t, tc.Build(t.Context(), root, lookup(t, goarch), "hello", "v1", file))
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
 		return data
@@ -103,7 +102,7 @@ func TestWhatIsBuiltIsTheSameWhateverTheCallersSettings(t *testing.T) {
 	archs := []string{"amd64", "arm64"}
 	want := make(map[string][]byte)
 	for _, goarch := range archs {
-		want[goarch] = built(t, goarch)
+		want[goarch] = built(t, need(t), goarch)
 	}
 	config := filepath.Join(t.TempDir(), "env")
 	write(t, config, "GOFLAGS=-tags=x\nGOAMD64=v3\nGOARM64=v9.0\nGOEXPERIMENT=jsonv2\nCGO_ENABLED=1\n")
@@ -124,8 +123,9 @@ func TestWhatIsBuiltIsTheSameWhateverTheCallersSettings(t *testing.T) {
 			for name, value := range leaked {
 				t.Setenv(name, value)
 			}
+			tc := need(t)
 			for _, goarch := range archs {
-				assert.True(t, bytes.Equal(want[goarch], built(t, goarch)), goarch)
+				assert.True(t, bytes.Equal(want[goarch], built(t, tc, goarch)), goarch)
 			}
 			if name != "all" {
 				return
@@ -273,4 +273,40 @@ func TestDistributionIsTheSameFromAnyGOROOT(t *testing.T) {
 	require.NoError(t, os.Symlink("fmt", filepath.Join(root, "src/link")))
 	_, err = tc.Source()
 	assert.ErrorContains(t, err, "not a regular file")
+}
+
+// git shortens a commit by how many objects a clone has, and as it is told to.
+func TestTheVersionIsTheSameInEveryClone(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("clones a repository: ", err)
+	}
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	git := func(dir string, args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	first, second := t.TempDir(), filepath.Join(t.TempDir(), "clone")
+	git(first, "init", "--quiet")
+	write(t, filepath.Join(first, "file"), "1")
+	git(first, "add", "file")
+	git(first, "commit", "--quiet", "--message", "1")
+	git(first, "clone", "--quiet", first, second)
+	git(second, "config", "core.abbrev", "40")
+	r := ReadRevision(t.Context(), first)
+	assert.Equal(t, r.Commit[:12], r.Version)
+	assert.Equal(t, r, ReadRevision(t.Context(), second))
+	assert.False(t, r.Dirty())
+
+	write(t, filepath.Join(second, "file"), "2")
+	dirty := ReadRevision(t.Context(), second)
+	assert.Equal(t, r.Version+"-dirty", dirty.Version)
+	assert.True(t, dirty.Dirty())
+	assert.Equal(t, r.Time, dirty.Time)
+
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	assert.Equal(t, time.Unix(1700000000, 0).UTC(), ReadRevision(t.Context(), first).Time)
+	assert.Equal(t, "unknown", ReadRevision(t.Context(), t.TempDir()).Version)
 }
