@@ -100,6 +100,7 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 		assert.Equal(t, arch.GOARCH+" "+arch.GOARCH+"\n", r.stdout)
 		r = run(t, "docker", "pull", "--quiet", pushed[arch.GOARCH][:strings.LastIndex(pushed[arch.GOARCH], ":"+v.String())]+"@"+digest(pushed[arch.GOARCH]))
 		assert.Zero(t, r.status, r.stderr)
+		names = append(names, strings.TrimSpace(r.stdout))
 		byTag := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", name)
 		byDigest := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", strings.TrimSpace(r.stdout))
 		assert.Equal(t, byDigest.stdout, byTag.stdout, "by platform comes what was pushed for it")
