@@ -108,7 +108,7 @@ func (t *Toolchain) verify(hostOS string) error {
 	}
 	digests["go.env"] = goEnv
 	if have := sum(module, digests); have != want {
-		return cli.WithHint(fmt.Errorf("Go in %s is not the go%s that go.dev distributes: its checksum is %s, not %s", t.Root, t.Version, have, want), fromGo)
+		return cli.WithHint(fmt.Errorf("%s is not the go%s that go.dev distributes: its checksum is %s, not %s", t.Root, t.Version, have, want), fromGo)
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func TestAGoThatWasChangedIsNotUsed(t *testing.T) {
 	for _, tool := range Tools {
 		write(t, filepath.Join(tc.Root, tool.Path(tc.Host)), "")
 	}
-	fails("is not the go"+tc.Version+" that go.dev distributes", "go.dev")
+	fails(tc.Root+" is not the go"+tc.Version+" that go.dev distributes", "go.dev")
 	tc.Version = "1.26.99"
 	fails("no checksum of golang.org/toolchain@v0.0.1-go1.26.99.linux-amd64", "go mod download -json golang.org/toolchain@v0.0.1-go1.26.99.linux-amd64")
 }
