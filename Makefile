@@ -37,11 +37,8 @@ help: ## list the targets
 build: ## build register and crossrun for this machine, into bin/
 	@$(GO) build $(GOFLAGS_BUILD) -o $(BIN)/ ./cmd/...
 	@ls $(BIN)/register $(BIN)/crossrun
-cross: $(HOSTS:%=dist/%) ## build both commands for every host architecture, into dist/
-.PHONY: $(HOSTS:%=dist/%)
-$(HOSTS:%=dist/%):
-	@GOOS=linux GOARCH=$(@F) $(GO) build $(GOFLAGS_BUILD) -o $@/ ./cmd/...
-	@ls $@/*
+cross: ## build both commands for every host architecture, as they are shipped, into dist/
+	@$(IMAGE) commands --arch '$(HOSTS)'
 
 register: build ## build, get emulators if there are none, register, show what runs (root)
 	@$(IMAGE) register --emulators '$(EMULATORS)'

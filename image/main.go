@@ -42,7 +42,7 @@ type action func(ctx context.Context, c *call) error
 
 // commands are in the order in which one would use them.
 var commands = []command{
-	debianEmulators, emulators, register, singleFiles, registerImages,
+	debianEmulators, emulators, register, singleFiles, ownCommands, registerImages,
 	baseImage, parts, build, push, manifest, versionNames, pin,
 }
 

@@ -19,10 +19,14 @@ var singleFiles = command{
 		commands := f.String("commands", "crossrun,register", "which `commands`")
 		f.withEmulators(artifacts.Choice{Some: true, Installed: true})
 		return func(ctx context.Context, c *call) error {
+			tc, err := pinnedToolchain(ctx)
+			if err != nil {
+				return err
+			}
 			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
 				b := singlefiles.Builder{
 					Host: arch, Targets: targets, Emulators: c.dirs[arch], Dir: *dir, Commands: words(*commands),
-					Say: c.say, Stderr: c.stderr,
+					Say: c.say, Toolchain: tc,
 				}
 				return b.Build(ctx)
 			})

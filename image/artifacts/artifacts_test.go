@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
@@ -52,9 +53,9 @@ func newBuilder(t *testing.T, arch string) (*Builder, *strings.Builder) {
 }
 
 // needToolchain skips a test where the pinned Go is not to be had.
-func needToolchain(t *testing.T) *Toolchain {
+func needToolchain(t *testing.T) *toolchain.Toolchain {
 	t.Helper()
-	tc, err := FindToolchain(t.Context(), pinned(t).Go)
+	tc, err := toolchain.Find(t.Context(), pinned(t).Go)
 	if err != nil {
 		t.Skipf("no pinned toolchain: %v", err)
 	}
@@ -106,7 +107,7 @@ func (f *fake) part(dir string) part {
 
 func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
-	b.toolchain = &Toolchain{Released: time.Unix(1, 0)}
+	b.toolchain = &toolchain.Toolchain{Released: time.Unix(1, 0)}
 	f := &fake{in: inputs{"a 1", "b 1"}}
 	build := func() error { return b.part(t.Context(), f.part(t.TempDir())) }
 	archive := filepath.Join(b.Dir, "fake.tar")
@@ -301,7 +302,7 @@ func TestToolsDependOnTheirVersions(t *testing.T) {
 
 func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
-	b.toolchain = &Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
+	b.toolchain = &toolchain.Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
 	programs := map[string][]Program{
 		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
 		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", Debian: true}},

@@ -13,6 +13,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
@@ -29,7 +30,7 @@ type Builder struct {
 	Update    bool                             // ask Debian for newer emulators than those that are there
 	Say       func(format string, args ...any) // is told of each step
 
-	toolchain *Toolchain
+	toolchain *toolchain.Toolchain
 }
 
 // A part is what one archive has, and how it comes about.
@@ -99,7 +100,7 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 		return err
 	}
 	defer unlock()
-	if b.toolchain, err = FindToolchain(ctx, b.Versions.Go); err != nil {
+	if b.toolchain, err = toolchain.Find(ctx, b.Versions.Go); err != nil {
 		return err
 	}
 	for _, p := range b.parts() {

@@ -13,6 +13,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
@@ -134,7 +135,7 @@ func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 	assert.Equal(t, []Program{{Path: "it", Package: "qemu", Version: e.Version, SHA256: sum}}, unknown)
 
 	b, _ := newBuilder(t, "amd64")
-	b.toolchain = new(Toolchain)
+	b.toolchain = new(toolchain.Toolchain)
 	d := b.document([]Program{p}, "u")
 	assert.Equal(t, p.Source.text(), d.Packages[1].SourceInfo)
 	assert.Equal(t, "pkg:deb/debian/qemu@1%3A10.2.2%2Bds-1?arch=source", d.Packages[1].ExternalRefs[0].Locator)

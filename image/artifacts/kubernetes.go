@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -35,7 +36,7 @@ func (b *Builder) kubernetesDir() string { return filepath.Join(b.Root, kubernet
 func kubernetesLinked(version string) string {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
-	flags := linked
+	flags := toolchain.Linked
 	for _, path := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		for _, variable := range []string{"gitVersion=v" + version, "gitMajor=" + major, "gitMinor=" + minor, "gitCommit=", "gitTreeState=archive"} {
 			flags += " -X " + path + "." + variable
@@ -72,10 +73,10 @@ func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
 		dir := b.work("kubernetes", name)
 		program := filepath.Join(dir, name)
 		err := b.step(dir, name+" "+b.Versions.Kubernetes, in, func() error {
-			cmd := b.toolchain.command(ctx, b.Arch, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
+			cmd := b.toolchain.Command(ctx, b.Arch, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
 				"-ldflags="+kubernetesLinked(b.Versions.Kubernetes), "-o", program, "k8s.io/kubernetes/cmd/"+name)
 			cmd.Dir = b.kubernetesDir()
-			_, err := run(cmd)
+			_, err := toolchain.Run(cmd)
 			return err
 		})
 		if err != nil {
@@ -142,15 +143,15 @@ func pins(m *modfile.File, version string) error {
 // Pin writes the go.mod and go.sum that the version of Kubernetes is built from,
 // going by Kubernetes' own go.mod.
 func (b *Builder) Pin(ctx context.Context) error {
-	t, err := FindToolchain(ctx, b.Versions.Go)
+	t, err := toolchain.Find(ctx, b.Versions.Go)
 	if err != nil {
 		return err
 	}
 	version := "v" + b.Versions.Kubernetes
 	b.Say("reading what Kubernetes %s is made of …", version)
-	download := t.command(ctx, t.Host, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
+	download := t.Command(ctx, t.Host, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
 	download.Dir = os.TempDir()
-	out, err := run(download)
+	out, err := toolchain.Run(download)
 	if err != nil {
 		return err
 	}
@@ -171,9 +172,9 @@ func (b *Builder) Pin(ctx context.Context) error {
 		return err
 	}
 	b.Say("resolving all its dependencies …")
-	tidy := t.command(ctx, t.Host, "mod", "tidy")
+	tidy := t.Command(ctx, t.Host, "mod", "tidy")
 	tidy.Dir = dir
-	if _, err := run(tidy); err != nil {
+	if _, err := toolchain.Run(tidy); err != nil {
 		return err
 	}
 	have, err := readModule(dir)

@@ -1,60 +1,21 @@
 package artifacts
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 )
-
-// A Revision is the state of the repository that an image is built from.
-type Revision struct {
-	Version string // git describe
-	Commit  string
-	Time    time.Time // of the commit, or what SOURCE_DATE_EPOCH says
-}
-
-// ReadRevision asks git. What it does not know is "unknown".
-func ReadRevision(ctx context.Context, root string) Revision {
-	git := func(args ...string) string {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir = root
-		out, _ := cmd.Output()
-		return strings.TrimSpace(string(out))
-	}
-	r := Revision{
-		Version: cmp.Or(git("describe", "--tags", "--always", "--dirty"), "unknown"),
-		Commit:  cmp.Or(git("rev-parse", "HEAD"), "unknown"),
-	}
-	var seconds int64
-	if _, err := fmt.Sscan(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), git("log", "-1", "--format=%ct")), &seconds); err != nil {
-		seconds = 0
-	}
-	r.Time = time.Unix(seconds, 0).UTC()
-	return r
-}
-
-// CommandFlags are the flags of go build for this repository's commands, of a
-// version.
-func CommandFlags(version string) []string {
-	return []string{"-trimpath", "-buildvcs=false", "-ldflags=" + linked + " -X github.com/projectcalico/go-build/internal/cli.linked=" + version}
-}
-
-var ownCommands = []string{"register", "crossrun"}
 
 // ownInputs are the sources of our commands, and the version that they say.
 func (b *Builder) ownInputs(ctx context.Context) (inputs, error) {
 	in := inputs{"recipe 1"}
 	in.add("go %s for %s", b.Versions.Go, b.Arch.Platform())
-	in.add("flags %s", strings.Join(CommandFlags(ReadRevision(ctx, b.Root).Version), " "))
+	in.add("flags %s", strings.Join(toolchain.Flags(toolchain.ReadRevision(ctx, b.Root).Version), " "))
 	for _, f := range ownLinks() {
 		in.add("%s -> %s", f.Name, f.Target)
 	}
@@ -67,9 +28,9 @@ func (b *Builder) ownInputs(ctx context.Context) (inputs, error) {
 {{end}}{{range .SFiles}}{{$.Dir}}/{{.}}
 {{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}
 {{end}}{{end}}`
-	cmd := b.toolchain.command(ctx, b.Arch, "list", "-deps", "-f", sources, "./cmd/register", "./cmd/crossrun")
+	cmd := b.toolchain.Command(ctx, b.Arch, append([]string{"list", "-deps", "-f", sources}, toolchain.Packages()...)...)
 	cmd.Dir = b.Root
-	out, err := run(cmd)
+	out, err := toolchain.Run(cmd)
 	if err != nil {
 		return in, err
 	}
@@ -87,20 +48,14 @@ func (b *Builder) ownInputs(ctx context.Context) (inputs, error) {
 
 // own builds this repository's commands, and gives them their other names.
 func (b *Builder) own(ctx context.Context) (c contents, err error) {
-	version := ReadRevision(ctx, b.Root).Version
-	dir := b.work("own")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	version := toolchain.ReadRevision(ctx, b.Root).Version
+	b.Say("building %s for %s …", strings.Join(toolchain.Commands, ", "), b.Arch.Platform())
+	files, err := b.toolchain.BuildCommands(ctx, b.Root, b.work("own"), b.Arch)
+	if err != nil {
 		return c, err
 	}
-	for _, name := range ownCommands {
-		b.Say("building %s for %s …", name, b.Arch.Platform())
-		file := filepath.Join(dir, name)
-		args := append([]string{"build", "-o", file}, CommandFlags(version)...)
-		cmd := b.toolchain.command(ctx, b.Arch, append(args, "./cmd/"+name)...)
-		cmd.Dir = b.Root
-		if _, err := run(cmd); err != nil {
-			return c, err
-		}
+	for _, file := range files {
+		name := filepath.Base(file)
 		p, err := describe(b.toolchain, b.Arch, file, "usr/bin/"+name, version)
 		if err != nil {
 			return c, err

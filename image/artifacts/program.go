@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -41,7 +42,7 @@ type Module struct {
 }
 
 // describe is Describe, and sees that a program was built by the toolchain.
-func describe(t *Toolchain, arch *elfmagic.Arch, file, path, version string) (Program, error) {
+func describe(t *toolchain.Toolchain, arch *elfmagic.Arch, file, path, version string) (Program, error) {
 	p, built, err := Describe(arch, file, path, version)
 	if err == nil && built != "go"+t.Version {
 		err = fmt.Errorf("%s: built by %s, not go%s", file, built, t.Version)

@@ -7,17 +7,15 @@ import (
 	"path/filepath"
 
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 )
 
 // programDir is where commands go that Debian does not have.
 const programDir = "usr/local/bin/"
 
-// linked are the linker's flags: no symbol table, no debugger's information.
-const linked = "-s -w"
-
 func (b *Builder) toolInput(t versions.Tool) string {
-	return fmt.Sprintf("%s %s@%s with go %s for %s, linked %s", t.Name, t.Package, t.Version, b.Versions.Go, b.Arch.Platform(), linked)
+	return fmt.Sprintf("%s %s@%s with go %s for %s, linked %s", t.Name, t.Package, t.Version, b.Versions.Go, b.Arch.Platform(), toolchain.Linked)
 }
 
 func (b *Builder) toolInputs(context.Context) (inputs, error) {
@@ -55,10 +53,10 @@ func (b *Builder) install(ctx context.Context, t versions.Tool, file string) err
 	if err := os.RemoveAll(filepath.Join(path, "bin")); err != nil {
 		return err
 	}
-	cmd := b.toolchain.command(ctx, b.Arch, "install", "-trimpath", "-buildvcs=false", "-ldflags="+linked, t.Package+"@"+t.Version)
+	cmd := b.toolchain.Command(ctx, b.Arch, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version)
 	cmd.Env = append(cmd.Env, "GOPATH="+path)
 	cmd.Dir = b.Dir
-	if _, err := run(cmd); err != nil {
+	if _, err := toolchain.Run(cmd); err != nil {
 		return err
 	}
 	dir := filepath.Join(path, "bin")

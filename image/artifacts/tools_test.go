@@ -38,7 +38,7 @@ func proxy(t *testing.T, module, version, main string) string {
 func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 	tc := needToolchain(t)
 	dir := proxy(t, "example.org/hello/v2", "v2.1.0", "package main\n\nfunc main() { println(1) }\n")
-	tc.env = append(tc.env, "GOPROXY=file://"+dir, "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
+	tc.Env = append(tc.Env, "GOPROXY=file://"+dir, "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
 	for _, arch := range []string{tc.Host.GOARCH, "ppc64le", "arm64"} {
 		b, said := newBuilder(t, arch)
 		b.toolchain = tc

@@ -86,7 +86,7 @@ func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
 	if image, err = mutate.Config(image, v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}}); err != nil {
 		return err
 	}
-	return docker.Load(ctx, ref, image)
+	return docker.Load(ctx, map[name.Reference]v1.Image{ref: image})
 }
 
 // bootstrap makes the root file system, or nothing.

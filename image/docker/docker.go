@@ -26,7 +26,6 @@ type Build struct {
 	Tag      string
 	Platform string // linux/arm64
 	File     string // Dockerfile
-	Target   string // its stage; empty: the last
 	Context  string // directory
 	Args     []string
 	Progress io.Writer // for what the builder prints; nil: only if it fails
@@ -35,9 +34,6 @@ type Build struct {
 // Run builds the image.
 func (b Build) Run(ctx context.Context) error {
 	args := []string{"build", "--platform", b.Platform, "--file", b.File, "--tag", b.Tag}
-	if b.Target != "" {
-		args = append(args, "--target", b.Target)
-	}
 	for _, arg := range b.Args {
 		args = append(args, "--build-arg", arg)
 	}
@@ -114,7 +110,7 @@ func SetPlatform(ctx context.Context, tag, platform string) error {
 	if image, err = WithPlatform(image, want); err != nil {
 		return err
 	}
-	return Load(ctx, ref, image)
+	return Load(ctx, map[name.Reference]v1.Image{ref: image})
 }
 
 // WithPlatform returns the image with another platform in its configuration.
@@ -128,8 +124,8 @@ func WithPlatform(image v1.Image, platform *v1.Platform) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// Load hands an image to the daemon.
-func Load(ctx context.Context, ref name.Tag, image v1.Image) error {
+// Load hands images to the daemon.
+func Load(ctx context.Context, images map[name.Reference]v1.Image) error {
 	cmd := program.Command(ctx, "docker", "load", "--quiet")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -140,7 +136,7 @@ func Load(ctx context.Context, ref name.Tag, image v1.Image) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	writeErr := tarball.Write(ref, image, in)
+	writeErr := tarball.MultiRefWrite(images, in)
 	in.Close()
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("docker load: %w%s", err, cli.Quoted(said.String()))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"io"
 	"os"
 	"path/filepath"
@@ -119,7 +120,7 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 		tag, llvm, kubernetes = versions.Core(b.Arch), "", ""
 	}
 	name := b.Repository + "/go-build:"
-	revision := artifacts.ReadRevision(ctx, ".")
+	revision := toolchain.ReadRevision(ctx, ".")
 	b.Say("building %s from %s …", name+tag, b.Base)
 	err := docker.Build{
 		Tag: name + tag, Platform: b.Arch.Platform(), File: "image/gobuild/Dockerfile", Context: dir, Progress: b.Progress,

@@ -4,13 +4,17 @@ package rootfs
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -73,7 +77,17 @@ func writeFile(archive *tar.Writer, f File, when time.Time) error {
 	return err
 }
 
-// WriteFile writes the files into an archive of a name, whole or not at all.
+// WriteFile writes the files into an archive of a name, whole or not at all. It is
+// compressed if its name ends in .gz: by a module whose version go.sum says, as
+// compress/gzip writes other bytes with other versions of Go.
 func WriteFile(name string, files []File, when time.Time) error {
-	return file.Replace(name, 0o644, func(w io.Writer) error { return Write(w, files, when) })
+	return file.Replace(name, 0o644, func(w io.Writer) error { return write(w, filepath.Ext(name) == ".gz", files, when) })
+}
+
+func write(w io.Writer, compressed bool, files []File, when time.Time) error {
+	if !compressed {
+		return Write(w, files, when)
+	}
+	zip := gzip.NewWriter(w)
+	return errors.Join(Write(zip, files, when), zip.Close())
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -32,10 +32,10 @@ type Builder struct {
 	Dir       string           // for the commands
 	Commands  []string
 	Say       func(format string, args ...any)
-	Stderr    io.Writer // for what the go command says
+	Toolchain *toolchain.Toolchain
 
 	pack     debian.Package // that they are from, if they are Debian's
-	revision artifacts.Revision
+	revision toolchain.Revision
 }
 
 // work returns a directory for what is made on the way.
@@ -45,7 +45,7 @@ func (b *Builder) work(name string) string {
 
 // Build builds the commands, and what is said of them. It returns their files.
 func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
-	b.revision = artifacts.ReadRevision(ctx, ".")
+	b.revision = toolchain.ReadRevision(ctx, ".")
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return nil, err
 	}
@@ -145,11 +145,7 @@ func (b *Builder) archive(found []*emulator.Emulator, path string) ([]artifacts.
 func (b *Builder) command(ctx context.Context, name, overlay string, emulators []artifacts.Program) (string, error) {
 	base := name + "-linux-" + b.Host.GOARCH
 	path := filepath.Join(b.Dir, base)
-	args := append([]string{"build", "-tags=carry", "-overlay=" + overlay, "-o", path}, artifacts.CommandFlags(b.revision.Version)...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/"+name)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.Host.GOARCH)
-	cmd.Stderr = b.Stderr
-	if err := cmd.Run(); err != nil {
+	if err := b.Toolchain.Build(ctx, ".", b.Host, name, b.revision.Version, path, "-tags=carry", "-overlay="+overlay); err != nil {
 		return "", fmt.Errorf("cannot build %s: %w", name, err)
 	}
 	own, _, err := artifacts.Describe(b.Host, path, base, b.revision.Version)

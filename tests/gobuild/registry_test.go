@@ -100,6 +100,7 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 		assert.Equal(t, arch.GOARCH+" "+arch.GOARCH+"\n", r.Stdout)
 		r = run(t, "docker", "pull", "--quiet", pushed[arch.GOARCH][:strings.LastIndex(pushed[arch.GOARCH], ":"+v.String())]+"@"+digest(pushed[arch.GOARCH]))
 		assert.Zero(t, r.Status, r.Stderr)
+		names = append(names, strings.TrimSpace(r.Stdout))
 		byTag := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", name)
 		byDigest := run(t, "docker", "image", "inspect", "--format", "{{.Id}}", strings.TrimSpace(r.Stdout))
 		assert.Equal(t, byDigest.Stdout, byTag.Stdout, "by platform comes what was pushed for it")

@@ -107,19 +107,33 @@ func TestImagesHoldTheCommandAndEmulatorsOnly(t *testing.T) {
 	}
 }
 
-func TestTheSameInputsGiveTheSameLayers(t *testing.T) {
+func TestTheSameInputsGiveTheSameImages(t *testing.T) {
 	need(t)
+	t.Setenv("GOFLAGS", "-tags=x")
+	t.Setenv("GOAMD64", "v3")
 	require.NoError(t, build("amd64", t.TempDir(), repository+"/again"))
 	for _, image := range []string{"qemu-user-static:latest-amd64", "qemu-user-static:register-amd64", "binfmt:latest-amd64"} {
-		assert.Equal(t, layers(t, repository+"/"+image), layers(t, repository+"/again/"+image))
+		want, err := saved(t, repository+"/"+image).ConfigName()
+		require.NoError(t, err)
+		again, err := saved(t, repository+"/again/"+image).ConfigName()
+		require.NoError(t, err)
+		assert.Equal(t, want, again)
 	}
 }
 
-func layers(t *testing.T, tag string) []v1.Hash {
-	t.Helper()
-	config, err := saved(t, tag).ConfigFile()
-	require.NoError(t, err)
-	return config.RootFS.DiffIDs
+// Somebody's own image is the same as one of the tests', and stays.
+func TestImagesOfOthersAreNotRemoved(t *testing.T) {
+	need(t)
+	const others, ours = "go-build-test-of-others:kept", repository + "/removed/hello:latest"
+	t.Cleanup(func() { run(t, "docker", "rmi", others) })
+	for _, name := range []string{others, ours} {
+		require.Equal(t, 0, run(t, "docker", "tag", scratch, name).Status)
+	}
+	require.NoError(t, removeImages(repository+"/removed"))
+	assert.NotEqual(t, 0, run(t, "docker", "image", "inspect", ours).Status)
+	for _, name := range []string{others, scratch} {
+		assert.Equal(t, 0, run(t, "docker", "image", "inspect", name).Status, name)
+	}
 }
 
 func TestImagesForAnotherHostAreForIt(t *testing.T) {

@@ -67,16 +67,7 @@ func testMain(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(built)
-	defer func() {
-		images, _ := exec.Command("docker", "images", "--quiet", "--filter", "reference="+repository+"/*").Output()
-		if list := strings.Fields(string(images)); len(list) > 0 {
-			slices.Sort(list)
-			out, rmErr := exec.Command("docker", append([]string{"rmi", "--force"}, slices.Compact(list)...)...).CombinedOutput()
-			if rmErr != nil {
-				err = errors.Join(err, fmt.Errorf("%w: %s", rmErr, out))
-			}
-		}
-	}()
+	defer func() { err = errors.Join(err, removeImages(repository)) }()
 	if err := build("amd64", built, repository); err != nil {
 		return 1, err
 	}
@@ -88,6 +79,20 @@ func testMain(m *testing.M) (status int, err error) {
 		return 1, fmt.Errorf("the machine's own binfmt_misc was changed:\nbefore: %s\nafter: %s", before, after)
 	}
 	return status, nil
+}
+
+// removeImages removes the images whose names begin with a repository. The same
+// image can have a name that somebody else gave it, and keeps that.
+func removeImages(repository string) error {
+	names, err := exec.Command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}",
+		"--filter", "reference="+repository+"/*", "--filter", "reference="+repository+"/*/*").Output()
+	if list := strings.Fields(string(names)); err == nil && len(list) > 0 {
+		var out []byte
+		if out, err = exec.Command("docker", append([]string{"rmi"}, list...)...).CombinedOutput(); err != nil {
+			err = fmt.Errorf("docker rmi: %w: %s", err, out)
+		}
+	}
+	return err
 }
 
 // build builds the images for an architecture.

@@ -1,0 +1,84 @@
+package artifacts
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
+	tc := needToolchain(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module example.org/hello\n\ngo 1.26.0\n")
+	write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { println(1) }\n")
+	arm64, s390x := lookup(t, "arm64"), lookup(t, "s390x")
+	hello := filepath.Join(dir, "hello")
+	cmd := tc.Command(t.Context(), arm64, "build", "-o", hello)
+	cmd.Dir = dir
+	_, err := toolchain.Run(cmd)
+	require.NoError(t, err)
+
+	p, err := describe(tc, arm64, hello, "usr/bin/hello", "v1")
+	require.NoError(t, err)
+	sum, err := file.SHA256(hello)
+	require.NoError(t, err)
+	assert.Equal(t, Program{
+		Path: "usr/bin/hello", Package: "example.org/hello", Version: "v1", SHA256: sum,
+		Modules: []Module{{"stdlib", tc.Version}},
+	}, p)
+
+	_, err = describe(tc, s390x, hello, "", "")
+	assert.ErrorContains(t, err, "not for s390x")
+	other := *tc
+	other.Version = "1.26.7"
+	_, err = describe(&other, arm64, hello, "", "")
+	assert.ErrorContains(t, err, "not go1.26.7")
+	_, err = describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
+	assert.Error(t, err)
+
+	sh, err := filepath.EvalSymlinks("/bin/sh")
+	require.NoError(t, err)
+	if err := static(sh, tc.Host); assert.Error(t, err) {
+		assert.EqualError(t, err, "not static")
+	}
+}
+
+func TestGoDoesNotGetOtherToolchains(t *testing.T) {
+	for _, env := range []string{"GOPROXY=x\nGOTOOLCHAIN=auto\n", "GOPROXY=x\nGOTOOLCHAIN=local\n\n"} {
+		assert.Equal(t, "GOPROXY=x\nGOTOOLCHAIN=local\n", string(localToolchain([]byte(env))))
+	}
+}
+
+// The machine's own distribution is not compiled, and whole.
+func TestOwnDistributionIsACopy(t *testing.T) {
+	b, said := newBuilder(t, needToolchain(t).Host.GOARCH)
+	b.toolchain = needToolchain(t)
+	commands, err := b.goCommands(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, said.String(), "nothing is built")
+	assert.Equal(t, filepath.Join(b.toolchain.Root, "bin/go"), commands["go"])
+	c, err := b.golang(t.Context())
+	require.NoError(t, err)
+	var names []string
+	for _, p := range c.programs {
+		names = append(names, p.Package)
+	}
+	assert.Equal(t, []string{"cmd/go", "cmd/gofmt", "cmd/asm", "cmd/cgo", "cmd/compile", "cmd/cover", "cmd/fix", "cmd/link", "cmd/preprofile", "cmd/vet"}, names)
+	for _, name := range []string{"bin/go", "pkg/tool/linux_" + b.Arch.GOARCH + "/compile", "VERSION", "src/fmt/print.go", "pkg/include/textflag.h", "lib/time/zoneinfo.zip", "src/runtime/cgo/cgo.go"} {
+		assert.True(t, slices.ContainsFunc(c.files, func(f rootfs.File) bool { return f.Name == "usr/local/go/"+name }), name)
+	}
+}
+
+// What is there may have lost its permissions.
+func TestScriptsOfADistributionAreExecutable(t *testing.T) {
+	for name, mode := range map[string]int64{"VERSION": 0o644, "src/fmt/print.go": 0o644, "src/all.bash": 0o755, "src/fmt/testdata/x": 0o644, "lib/wasm/go_js_wasm_exec": 0o755} {
+		assert.Equal(t, mode, goMode(name), name)
+	}
+}

@@ -1,0 +1,223 @@
+package registerimages
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+)
+
+const root = "../.."
+
+func lookup(t *testing.T, name string) *elfmagic.Arch {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
+	require.NoError(t, err)
+	return arch
+}
+
+// emulators makes programs for a host that are called as emulators are.
+func emulators(t *testing.T, host string, targets ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	program, err := tinyelf.Program(lookup(t, host))
+	require.NoError(t, err)
+	for _, target := range targets {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "qemu-"+target+"-static"), program, 0o755))
+	}
+	return dir
+}
+
+// build makes the images, and returns what was said.
+func build(t *testing.T, arch, repository, emulators string) (Images, string) {
+	t.Helper()
+	versions, err := versions.Load(filepath.Join(root, versions.File))
+	require.NoError(t, err)
+	tc, err := toolchain.Find(t.Context(), versions.Go)
+	if err != nil {
+		t.Skipf("no pinned toolchain: %v", err)
+	}
+	var said strings.Builder
+	b := Builder{
+		Root: root, Toolchain: tc, Arch: lookup(t, arch), Repository: repository, Emulators: emulators, Dir: t.TempDir(),
+		Say: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) },
+	}
+	images, err := b.Build(t.Context())
+	require.NoError(t, err)
+	return images, said.String()
+}
+
+func printed(t *testing.T, images Images) string {
+	t.Helper()
+	var text strings.Builder
+	require.NoError(t, images.Print(&text))
+	return text.String()
+}
+
+// content returns what is in an image: the targets of links, the sizes of files.
+func content(t *testing.T, image v1.Image) map[string]string {
+	t.Helper()
+	r := mutate.Extract(image)
+	defer r.Close()
+	all := make(map[string]string)
+	for archive := tar.NewReader(r); ; {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		assert.Zero(t, h.Uid+h.Gid, h.Name)
+		switch h.Typeflag {
+		case tar.TypeSymlink:
+			all[h.Name] = "-> " + h.Linkname
+		case tar.TypeReg:
+			all[h.Name] = fmt.Sprintf("%o", h.Mode)
+		}
+	}
+}
+
+func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
+	images, said := build(t, "arm64", "calico", emulators(t, "arm64", "x86_64", "s390x"))
+	assert.Contains(t, said, "building register for linux/arm64 …\n")
+	assert.Contains(t, said, "no emulator for arm\n")
+	revision := toolchain.ReadRevision(t.Context(), root)
+	assert.Equal(t, revision.Dirty(), strings.Contains(said, "warning: there are changes that are in no commit"))
+
+	command := map[string]string{"usr/bin/register": "755", "usr/bin/binfmt": "-> register"}
+	all := map[string]string{"usr/bin/qemu-x86_64-static": "755", "usr/bin/qemu-s390x-static": "755"}
+	for name, value := range command {
+		all[name] = value
+	}
+	require.Len(t, images, 3)
+	for i, want := range []struct {
+		tag        string
+		title      string
+		licenses   string
+		entrypoint []string
+		content    map[string]string
+	}{
+		{"calico/qemu-user-static:latest-arm64", "qemu-user-static", "Apache-2.0 AND GPL-2.0-or-later", []string{"/usr/bin/register"}, all},
+		{"calico/qemu-user-static:register-arm64", "register", "Apache-2.0", []string{"/usr/bin/register", "--persistent", "no"}, command},
+		{"calico/binfmt:latest-arm64", "binfmt", "Apache-2.0 AND GPL-2.0-or-later", []string{"/usr/bin/binfmt"}, all},
+	} {
+		require.NoError(t, validate.Image(images[i]), want.tag)
+		assert.Equal(t, want.tag, images[i].Tag.String())
+		config, err := images[i].ConfigFile()
+		require.NoError(t, err)
+		assert.Equal(t, "linux/arm64", config.Platform().String())
+		assert.Equal(t, revision.Time, config.Created.UTC())
+		assert.Equal(t, want.entrypoint, config.Config.Entrypoint)
+		assert.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, config.Config.Env)
+		assert.Empty(t, config.Config.Cmd)
+		assert.Equal(t, want.content, content(t, images[i]))
+		labels := config.Config.Labels
+		assert.NotEmpty(t, labels[description])
+		_, qemu := labels["org.qemu.version"]
+		_, debian := labels["org.debian.package"]
+		assert.Equal(t, want.title != "register", qemu && debian)
+		for _, name := range []string{description, "org.qemu.version", "org.debian.package"} {
+			delete(labels, name)
+		}
+		assert.Equal(t, map[string]string{
+			title: want.title, licenses: want.licenses, "org.opencontainers.image.source": "https://github.com/projectcalico/go-build",
+			"org.opencontainers.image.version": revision.Version, "org.opencontainers.image.revision": revision.Commit,
+			"org.opencontainers.image.created": revision.Time.Format(time.RFC3339),
+		}, labels)
+	}
+}
+
+func TestTheSameSourceAndEmulatorsGiveTheSameDigests(t *testing.T) {
+	images, _ := build(t, "amd64", "calico", emulators(t, "amd64", "aarch64"))
+	want := printed(t, images)
+	assert.Regexp(t, `^calico/qemu-user-static:latest-amd64@sha256:[0-9a-f]{64}\n(.*@sha256:[0-9a-f]{64}\n){2}$`, want)
+
+	t.Setenv("GOFLAGS", "-tags=x")
+	t.Setenv("GOAMD64", "v3")
+	from := emulators(t, "amd64", "aarch64")
+	require.NoError(t, os.Chtimes(filepath.Join(from, "qemu-aarch64-static"), time.Unix(1, 0), time.Unix(1, 0)))
+	again, _ := build(t, "amd64", "calico", from)
+	assert.Equal(t, want, printed(t, again))
+
+	other, _ := build(t, "amd64", "calico", emulators(t, "amd64", "aarch64", "arm"))
+	assert.NotEqual(t, want, printed(t, other), "the digests say what is in the images")
+	assert.Equal(t, strings.Split(want, "\n")[1], strings.Split(printed(t, other), "\n")[1], "one has no emulators in it")
+}
+
+// What is written, loaded and pushed has the digests that are printed.
+func TestUsesOfOneValue(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	images, _ := build(t, "amd64", strings.TrimPrefix(server.URL, "http://")+"/calico", emulators(t, "amd64", "aarch64"))
+
+	dir := filepath.Join(t.TempDir(), "oci")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "old"), nil, 0o644))
+	require.NoError(t, images.Layout(dir))
+	assert.NoFileExists(t, filepath.Join(dir, "old"))
+	index, err := layout.ImageIndexFromPath(dir)
+	require.NoError(t, err)
+	require.NoError(t, validate.Index(index))
+	manifest, err := index.IndexManifest()
+	require.NoError(t, err)
+	require.Len(t, manifest.Manifests, len(images))
+
+	var archive bytes.Buffer
+	require.NoError(t, images.Tarball(&archive))
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil }
+
+	require.NoError(t, images.Push(t.Context()))
+	for i, image := range images {
+		want, err := image.Digest()
+		require.NoError(t, err)
+		m := manifest.Manifests[i]
+		assert.Equal(t, want, m.Digest)
+		assert.Equal(t, "linux/amd64", m.Platform.String())
+		assert.Equal(t, image.Tag.String(), m.Annotations["org.opencontainers.image.ref.name"])
+
+		// Docker's archive has the configuration and the layers.
+		loaded, err := tarball.Image(open, &image.Tag)
+		require.NoError(t, err)
+		require.NoError(t, validate.Image(loaded))
+		id, err := loaded.ConfigName()
+		require.NoError(t, err)
+		wanted, err := image.ConfigName()
+		require.NoError(t, err)
+		assert.Equal(t, wanted, id)
+
+		pulled, err := remote.Image(image.Tag)
+		require.NoError(t, err)
+		require.NoError(t, validate.Image(pulled))
+		digest, err := pulled.Digest()
+		require.NoError(t, err)
+		assert.Equal(t, want, digest)
+	}
+}
+
+func TestWhatCannotBeMadeIsSaid(t *testing.T) {
+	b := Builder{Root: root, Arch: lookup(t, "sparc")}
+	_, err := b.Build(t.Context())
+	assert.ErrorContains(t, err, "Go has no port")
+}

@@ -1,0 +1,239 @@
+// Package toolchain builds what is shipped: with the Go of one version, whose
+// bytes are checked, in an environment that has nothing of the caller's but where
+// modules come from and where they are kept. The same source gives the same bytes
+// on every machine.
+package toolchain
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// A Toolchain is the go command of an exact version.
+type Toolchain struct {
+	Version  string         // 1.26.8
+	Root     string         // its GOROOT
+	Host     *elfmagic.Arch // which it runs on
+	Released time.Time      // of its version
+	Env      []string       // of its commands
+}
+
+// Find finds the Go of a version: the one in PATH if it has it, else the one that
+// this downloads (see go.dev/doc/toolchain). Either must be what go.dev
+// distributes, byte for byte, as toolchain.sum says.
+func Find(ctx context.Context, version string) (*Toolchain, error) {
+	cmd := exec.CommandContext(ctx, "go", "env", "-json")
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=go"+version)
+	cmd.Dir = os.TempDir() // outside of any module
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, cli.WithHint(fmt.Errorf("go %s is unavailable: %w%s", version, err, cli.Quoted(said.String())),
+			"install it, or name the one that go version prints in the versions file")
+	}
+	settings := make(map[string]string)
+	if err := json.Unmarshal(out, &settings); err != nil {
+		return nil, fmt.Errorf("go env -json: %w", err)
+	}
+	if have, _, _ := strings.Cut(settings["GOVERSION"], " "); have != "go"+version { // "go1.26.8 X:experiments"
+		return nil, cli.WithHint(fmt.Errorf("this is %s, not go%s", have, version), "install it, or name the one that go version prints in the versions file")
+	}
+	if settings["GOSUMDB"] == "off" {
+		return nil, cli.WithHint(errors.New("the checksum database is turned off"), "go env -u GOSUMDB, or unset it in the environment: what is shipped is checked")
+	}
+	t := &Toolchain{Version: version, Root: settings["GOROOT"], Env: environ(os.Getenv, settings)}
+	if t.Host, err = elfmagic.Lookup(settings["GOHOSTARCH"]); err != nil {
+		return nil, err
+	}
+	if t.Released, err = released(t.Root); err != nil {
+		return nil, cli.WithHint(err, fromGo)
+	}
+	return t, t.verify(settings["GOHOSTOS"])
+}
+
+const fromGo = "put Go as go.dev distributes it first in PATH"
+
+// passed are the variables of the caller's that a go command gets: where to find
+// programs, files and the network, and how much of the machine to use.
+var passed = []string{
+	"PATH", "HOME", "TMPDIR", "GOTMPDIR", "GOMAXPROCS", "GOMEMLIMIT", "GOGC",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC", "SSH_AUTH_SOCK",
+}
+
+// environ returns the environment for a go command. A variable that is not in it
+// has its default: GOAMD64, GOEXPERIMENT, GODEBUG, … GOROOT/go.env is read even so
+// (verify looks at it), and GOENV=off does not turn it off.
+func environ(getenv func(string) string, settings map[string]string) []string {
+	var env []string
+	for _, name := range passed {
+		if value := getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	for _, name := range []string{"GOPROXY", "GOSUMDB", "GOAUTH", "GOMODCACHE"} {
+		env = append(env, name+"="+settings[name])
+	}
+	// The go command tells compilers apart by their version (toolID in
+	// cmd/go/internal/work/buildid.go): what another go1.26.8 compiled, a
+	// distribution's with patches, would be linked. The cache is for this one alone.
+	return append(env, "GOCACHE="+filepath.Join(settings["GOCACHE"], "calico-go-build"),
+		"GOENV=off", "GOFLAGS="+strings.Join(reproducible, " "), "GOTOOLCHAIN=local", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux")
+}
+
+// reproducible are the flags without which a program has the names of
+// directories, or of what git sees, in it.
+var reproducible = []string{"-trimpath", "-buildvcs=false"}
+
+// released returns when a Go version was released.
+//
+// VERSION in GOROOT: "go1.26.8", and on the next line "time 2026-08-28T16:20:06Z".
+func released(root string) (time.Time, error) {
+	data, err := os.ReadFile(filepath.Join(root, "VERSION"))
+	if err != nil {
+		return time.Time{}, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "time "); ok {
+			return time.Parse(time.RFC3339, text)
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s does not say when it was released", filepath.Join(root, "VERSION"))
+}
+
+// Command returns a go command that builds for the architecture.
+func (t *Toolchain) Command(ctx context.Context, arch *elfmagic.Arch, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(t.Root, "bin", "go"), args...)
+	cmd.Env = append(slices.Clip(t.Env), "GOARCH="+arch.GOARCH)
+	// Interrupted, it ends its compilers; they would outlive a killed one.
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// Run runs a go command and returns what it printed.
+func Run(cmd *exec.Cmd) (string, error) {
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", cli.WithHint(fmt.Errorf("%s: %w%s", strings.Join(cmd.Args[1:], " "), err, cli.Quoted(said.String())), "%s", hint(said.String()))
+	}
+	return string(out), nil
+}
+
+// hint says what to do about a go command that failed.
+func hint(said string) string {
+	switch {
+	case strings.Contains(said, "requires go >="):
+		return "pin an older version of it, or a newer Go"
+	case strings.Contains(said, "no space left"):
+		return "make room: go clean -cache, or another TMPDIR, GOCACHE or -dir"
+	case strings.Contains(said, "dial tcp"), strings.Contains(said, "lookup "), strings.Contains(said, "timeout"), strings.Contains(said, "TLS"):
+		return "see that go env GOPROXY can be reached, and run this again: what was built is kept"
+	case strings.Contains(said, "SECURITY ERROR"), strings.Contains(said, "checksum mismatch"):
+		return "the module is not what everybody else gets: find out why before you build it"
+	case strings.Contains(said, "updates to go.mod needed"), strings.Contains(said, "missing go.sum entry"):
+		return "go run ./image/artifacts -pin"
+	}
+	return "run this again when it is put right: what was built is kept"
+}
+
+// Linked are the linker's flags: no symbol table, no debugger's information.
+const Linked = "-s -w"
+
+// Flags are the flags of go build for this repository's commands, of a version.
+func Flags(version string) []string {
+	return append(slices.Clip(reproducible), "-ldflags="+Linked+" -X github.com/projectcalico/go-build/internal/cli.linked="+version)
+}
+
+// Build builds one of this repository's commands, of a version, into a file. More
+// flags are go build's.
+func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch, name, version, file string, flags ...string) error {
+	file, err := filepath.Abs(file)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(file), 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	args := slices.Concat([]string{"build", "-o", file}, Flags(version), flags, []string{"./cmd/" + name})
+	cmd := t.Command(ctx, arch, args...)
+	cmd.Dir = root
+	_, err = Run(cmd)
+	return err
+}
+
+// Commands are this repository's commands.
+var Commands = []string{"register", "crossrun"}
+
+// Packages are the packages of these commands.
+func Packages() []string {
+	var packages []string
+	for _, name := range Commands {
+		packages = append(packages, "./cmd/"+name)
+	}
+	return packages
+}
+
+// BuildCommands builds this repository's commands for an architecture into a
+// directory, and returns the files.
+func (t *Toolchain) BuildCommands(ctx context.Context, root, dir string, arch *elfmagic.Arch) (files []string, err error) {
+	version := ReadRevision(ctx, root).Version
+	for _, name := range Commands {
+		file := filepath.Join(dir, name)
+		if err := t.Build(ctx, root, arch, name, version, file); err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// A Revision is the state of the repository that something is built from.
+type Revision struct {
+	Version string // git describe
+	Commit  string
+	Time    time.Time // of the commit, or what SOURCE_DATE_EPOCH says
+}
+
+// ReadRevision asks git. What it does not know is "unknown". The version of a tree
+// in which files that git knows were changed ends in -dirty.
+func ReadRevision(ctx context.Context, root string) Revision {
+	git := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = root
+		out, _ := cmd.Output()
+		return strings.TrimSpace(string(out))
+	}
+	r := Revision{
+		// As many digits in every clone: by default git goes by how many objects it has.
+		Version: cmp.Or(git("describe", "--tags", "--always", "--dirty", "--abbrev=12"), "unknown"),
+		Commit:  cmp.Or(git("rev-parse", "HEAD"), "unknown"),
+	}
+	var seconds int64
+	if _, err := fmt.Sscan(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), git("log", "-1", "--format=%ct")), &seconds); err != nil {
+		seconds = 0
+	}
+	r.Time = time.Unix(seconds, 0).UTC()
+	return r
+}
+
+// Dirty reports whether the tree has changes that are in no commit.
+func (r Revision) Dirty() bool { return strings.HasSuffix(r.Version, "-dirty") }
