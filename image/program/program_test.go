@@ -28,7 +28,7 @@ func TestAFailedProgramsLastWordsAreQuoted(t *testing.T) {
 func TestAnInterruptedProgramCleansUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	// The shell acts on its trap only when its child has ended.
-	cmd := program.Command(ctx, "/bin/sh", "-c", `trap 'echo cleaned up; exit 0' INT; echo ready; sleep 100; sleep 100`)
+	cmd := program.Command(ctx, "/bin/sh", "-c", `trap 'echo cleaned up; exit 0' INT; sh -c 'echo ready; exec sleep 100'; sleep 100`)
 	pipe, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
