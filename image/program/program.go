@@ -11,24 +11,32 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// Command is exec.CommandContext, but a program that is interrupted has time to end
-// what it started, and to remove what it left half done.
+// Command is exec.CommandContext, but when it is interrupted, the program and what
+// it started are told so, as a terminal tells them, and have time to clean up:
+// mmdebstrap would leave mounts behind.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 30 * time.Second
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGINT) }
+	cmd.WaitDelay = time.Minute
 	return cmd
 }
 
-// AsRoot is Command as root: through sudo, unless this is root.
+// AsRoot is Command as root: through sudo, which passes signals on, unless this is
+// root.
 func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
-	if os.Geteuid() != 0 {
-		name, args = "sudo", append([]string{name}, args...)
+	if os.Geteuid() == 0 {
+		return Command(ctx, name, args...)
 	}
-	return Command(ctx, name, args...)
+	cmd := Command(ctx, "sudo", append([]string{name}, args...)...)
+	cmd.SysProcAttr = nil // it may ask the terminal for a password
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
+	return cmd
 }
 
 // Output returns what a command prints. An error has the last lines of what it

@@ -27,7 +27,8 @@ func TestAFailedProgramsLastWordsAreQuoted(t *testing.T) {
 
 func TestAnInterruptedProgramCleansUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := program.Command(ctx, "/bin/sh", "-c", `trap 'echo cleaned up; exit' INT; echo ready; while :; do sleep 0.01; done`)
+	// The shell acts on its trap only when its child has ended.
+	cmd := program.Command(ctx, "/bin/sh", "-c", `trap 'echo cleaned up; exit 0' INT; sh -c 'echo ready; exec sleep 100'; sleep 100`)
 	pipe, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

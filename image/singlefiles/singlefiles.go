@@ -59,7 +59,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	archive := b.work("emulators")
-	programs, err := b.archive(found, archive)
+	programs, err := b.archive(ctx, found, archive)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (b *Builder) overlay(archive string) (string, error) {
 }
 
 // archive packs emulators, and returns what is to be said of them.
-func (b *Builder) archive(found []*emulator.Emulator, path string) ([]artifacts.Program, error) {
+func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) ([]artifacts.Program, error) {
 	b.Say("packing %d emulators of %s …", len(found), b.Emulators)
 	packer := carry.NewPacker(b.Host, codec.Encode)
 	programs, err := artifacts.EmulatorPrograms(found, b.Emulators, b.pack, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
@@ -117,6 +117,9 @@ func (b *Builder) archive(found []*emulator.Emulator, path string) ([]artifacts.
 	}
 	size := 0
 	for _, e := range found {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		program, err := os.ReadFile(e.Path)
 		if err != nil {
 			return nil, err
