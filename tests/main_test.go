@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -31,7 +32,10 @@ const artifacts = "GO_BUILD_ARTIFACTS"
 // the tests use before those that are installed.
 const judged = "GO_BUILD_EMULATORS"
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	private.Main()
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	if os.Getenv(artifacts) != "" {
