@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -31,6 +32,7 @@ const (
 const name = "crossrun"
 
 func main() {
+	private.Main()
 	if os.Args[0] == watcher {
 		if err := watch(os.Args); err != nil {
 			fmt.Fprintf(os.Stdout, "%v", err)

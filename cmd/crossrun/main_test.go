@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -24,6 +25,7 @@ import (
 const echo = "CROSSRUN_TEST_ECHO"
 
 func TestMain(m *testing.M) {
+	private.Main()
 	if variable := os.Getenv(echo); variable != "" {
 		// Bytes, because arguments need not be UTF-8.
 		var args [][]byte

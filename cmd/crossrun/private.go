@@ -59,7 +59,7 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		switch {
 		case e.Carried == nil:
 		case archs[i] == inHand:
-			entry.Interpreter = "/proc/self/fd/5"
+			entry.Interpreter = private.FilePath(0)
 		default:
 			entry.Interpreter = interpreter
 		}

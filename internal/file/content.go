@@ -1,3 +1,5 @@
+// Package file opens, compares and locks files, makes programs in memory, and
+// executes open files.
 package file
 
 import (

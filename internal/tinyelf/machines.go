@@ -17,6 +17,12 @@ type machine interface {
 	// failed.
 	branchIfError(target int)
 
+	// keep puts the errno of the call that failed into a register that calls
+	// leave alone, and add adds it, times 4, to the register of an address: that
+	// of argument 1.
+	keep()
+	add()
+
 	// exec makes the call that executes argv[1] with argv[2:] and the
 	// environment, found on the stack, where the kernel puts argc, argv and envp.
 	exec(number uint32)
@@ -65,6 +71,9 @@ func (m *onX8664) branchIfError(target int) {
 	m.little(uint32(m.distance(target) - 4))
 }
 
+func (m *onX8664) keep() { m.bytes(0x48, 0x89, 0xc3, 0x48, 0xf7, 0xdb) } // mov %rax, %rbx; neg %rbx
+func (m *onX8664) add()  { m.bytes(0x48, 0x8d, 0x34, 0x9e) }             // lea (%rsi, %rbx, 4), %rsi
+
 func (m *onX8664) exec(number uint32) {
 	m.bytes(0x48, 0x8b, 0x7c, 0x24, 0x10) // mov 16(%rsp), %rdi
 	m.bytes(0x48, 0x8d, 0x74, 0x24, 0x18) // lea 24(%rsp), %rsi
@@ -92,6 +101,9 @@ func (m *onAArch64) call(number uint32) {
 func (m *onAArch64) branchIfError(target int) {
 	m.little(0xb7f80000 | uint32(m.distance(target))>>2&0x3fff<<5) // tbnz x0, #63, target
 }
+
+func (m *onAArch64) keep() { m.little(0xcb0003f3) } // neg x19, x0
+func (m *onAArch64) add()  { m.little(0x8b130821) } // add x1, x1, x19, lsl #2
 
 func (m *onAArch64) exec(number uint32) {
 	m.little(
@@ -128,6 +140,9 @@ func (m *onRISCV64) branchIfError(target int) {
 	m.little(0x00054063 | d>>12&1<<31 | d>>5&0x3f<<25 | d>>1&0xf<<8 | d>>11&1<<7)
 }
 
+func (m *onRISCV64) keep() { m.little(0x40a004b3) }             // neg s1, a0
+func (m *onRISCV64) add()  { m.little(0x00249293, 0x005585b3) } // slli t0, s1, 2; add a1, a1, t0
+
 func (m *onRISCV64) exec(number uint32) {
 	m.little(
 		0x01013503, // ld a0, 16(sp)
@@ -160,6 +175,9 @@ func (m *onPPC64LE) branchIfError(target int) {
 	m.little(0x41830000 | uint32(m.distance(target))&0xfffc) // bso target: sc sets the summary overflow
 }
 
+func (m *onPPC64LE) keep() { m.little(0x7c7f1b78) }             // mr r31, r3: it is positive here
+func (m *onPPC64LE) add()  { m.little(0x7be61764, 0x7c843214) } // sldi r6, r31, 2; add r4, r4, r6
+
 func (m *onPPC64LE) exec(number uint32) {
 	m.little(
 		0xe8610010, // ld r3, 16(r1)
@@ -191,6 +209,13 @@ func (m *onS390x) branchIfError(target int) {
 	d := m.distance(target) / 2     // halfwords, from the instruction itself
 	m.bytes(0xc0, 0x44)             // jgl target
 	*m.code() = binary.BigEndian.AppendUint32(*m.code(), uint32(d))
+}
+
+func (m *onS390x) keep() { m.bytes(0xb9, 0x03, 0x00, 0x72) } // lcgr %r7, %r2
+
+func (m *onS390x) add() {
+	m.bytes(0xeb, 0x87, 0x00, 0x02, 0x00, 0x0d) // sllg %r8, %r7, 2
+	m.bytes(0xb9, 0x08, 0x00, 0x38)             // agr %r3, %r8
 }
 
 func (m *onS390x) exec(number uint32) {

@@ -3,6 +3,7 @@ package tinyelf
 import (
 	"debug/elf"
 	"fmt"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
 )
@@ -18,22 +19,26 @@ type Call struct {
 // fails.
 const ExitFailed = 126
 
-// Supported reports whether there are stubs for an architecture.
+// StubSupported reports whether there are stubs for an architecture.
 func StubSupported(arch *elfmagic.Arch) bool { return machines[arch.Name] != nil }
 
-// Program returns a program for the architecture that makes the calls, and
+// Stub returns a program for the architecture that makes the calls, and
 // executes the path that is its second argument, with the arguments that follow
 // it and its own environment: its argument list is {ignored, path, argv[0], …}.
-// If a call fails it writes callFailed to standard error, if execve does,
-// execFailed. No entry of binfmt_misc is for the program itself.
-func Stub(arch *elfmagic.Arch, calls []Call, callFailed, execFailed string) ([]byte, error) {
+// If a call fails it writes callFailed to the descriptor, if execve does,
+// execFailed: both followed by the errno, as a number, and the end of the line.
+// No entry of binfmt_misc is for the program itself.
+func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, execFailed string) ([]byte, error) {
 	newMachine := machines[arch.Name]
 	if newMachine == nil {
 		return nil, fmt.Errorf("no stub is known for %s", arch)
 	}
 	// Addresses are known once the lengths are: the first pass finds these.
 	var code []byte
-	var at [3]uint32 // of what fails, and of the texts
+	var failed uint32       // where the code for a failed call is
+	var addresses [3]uint32 // of the texts
+	texts := [3]string{callFailed, execFailed, errnos()}
+	start := uint32(Start(arch))
 	for range 2 {
 		m := newMachine()
 		for _, c := range calls {
@@ -45,26 +50,46 @@ func Stub(arch *elfmagic.Arch, calls []Call, callFailed, execFailed string) ([]b
 				m.load(i, arg)
 			}
 			m.call(number.on(arch))
-			m.branchIfError(int(at[0]))
+			m.branchIfError(int(failed))
 		}
 		m.exec(numbers["execve"].on(arch))
-		fail := func(address, length uint32) {
-			m.load(0, 2) // standard error
+		write := func(address uint32, length int, more func()) {
+			m.load(0, descriptor)
 			m.load(1, address)
-			m.load(2, length)
+			more()
+			m.load(2, uint32(length))
 			m.call(numbers["write"].on(arch))
+		}
+		fail := func(text int) {
+			m.keep()
+			write(addresses[text], len(texts[text]), func() {})
+			write(addresses[2], errnoSize, m.add)
 			m.load(0, ExitFailed)
 			m.call(numbers["exit_group"].on(arch))
 		}
-		start := uint32(Start(arch))
-		fail(start+at[2], uint32(len(execFailed)))
-		at[0] = uint32(len(*m.code()))
-		fail(start+at[1], uint32(len(callFailed)))
-		at[1] = uint32(len(*m.code()))
-		at[2] = at[1] + uint32(len(callFailed))
-		code = append(append(*m.code(), callFailed...), execFailed...)
+		fail(1)
+		failed = uint32(len(*m.code()))
+		fail(0)
+		code = *m.code()
+		for i, text := range texts {
+			addresses[i] = start + uint32(len(code))
+			code = append(code, text...)
+		}
 	}
 	return Executable{Arch: arch, Version: ForeignVersion, Flags: flags[arch.Name], Code: code}.File()
+}
+
+// errnoSize is how long each of errnos is: machine.add multiplies by it.
+const errnoSize = 4
+
+// errnos returns the text of each errno, for a program that cannot divide. The
+// largest that Linux returns is 133 (include/uapi/asm-generic/errno.h).
+func errnos() string {
+	var all strings.Builder
+	for errno := range 134 {
+		fmt.Fprintf(&all, "%3d\n", errno)
+	}
+	return all.String()
 }
 
 // flags are the e_flags that kernels or emulators want.
@@ -94,6 +119,7 @@ var numbers = map[string]number{
 	"execve":     {59, 221, 11, 11},
 	"exit_group": {231, 94, 234, 248},
 	"fchdir":     {81, 50, 133, 133},
+	"fcntl":      {72, 25, 55, 55},
 	"setns":      {308, 268, 350, 339},
 	"write":      {1, 64, 4, 4},
 }

@@ -27,7 +27,7 @@ var hosts = []string{"amd64", "arm64", "ppc64le", "riscv64", "s390x"}
 func command(t *testing.T, host string, calls []tinyelf.Call, args ...string) *exec.Cmd {
 	t.Helper()
 	arch := lookup(t, host)
-	program, err := tinyelf.Stub(arch, calls, "a call failed\n", "execve failed\n")
+	program, err := tinyelf.Stub(arch, calls, 2, "a call failed: errno", "execve failed: errno")
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "stub")
 	argv := append([]string{path, "ignored"}, args...)
@@ -99,13 +99,16 @@ func TestStubSaysWhatFailed(t *testing.T) {
 		t.Run(host, func(t *testing.T) {
 			code, stdout, stderr := status(t, command(t, host, []tinyelf.Call{{"close", []uint32{0}}, {"fchdir", []uint32{1 << 30}}, {"close", []uint32{2}}}, "/bin/echo", "echo", "ran"))
 			assert.Equal(t, tinyelf.ExitFailed, code)
-			assert.Equal(t, "a call failed\n", stderr)
+			assert.Equal(t, "a call failed: errno  9\n", stderr)
 			assert.Empty(t, stdout)
 
 			code, stdout, stderr = status(t, command(t, host, nil, "/no/such/program", "x"))
 			assert.Equal(t, tinyelf.ExitFailed, code)
-			assert.Equal(t, "execve failed\n", stderr)
+			assert.Equal(t, "execve failed: errno  2\n", stderr)
 			assert.Empty(t, stdout)
+
+			_, _, stderr = status(t, command(t, host, nil, "/dev/null/program", "x"))
+			assert.Equal(t, "execve failed: errno 20\n", stderr)
 		})
 	}
 }
@@ -119,7 +122,7 @@ func TestStubLoadsLargeConstants(t *testing.T) {
 	for _, host := range hosts {
 		for _, offset := range []uint32{0, 1, 0x7ff, 0x800, 0xfff, 0x1000, 0x1801, 0x8000, 0xffff, 0x10000} {
 			calls := []tinyelf.Call{{"write", []uint32{1, 0x400000 + offset, 0x801}}}
-			program, err := tinyelf.Stub(lookup(t, host), calls, string(filler), "")
+			program, err := tinyelf.Stub(lookup(t, host), calls, 2, string(filler), "")
 			require.NoError(t, err)
 			cmd := command(t, host, calls, "/bin/true", "true")
 			path := slices.Index(cmd.Args, "-0") + 2
@@ -137,11 +140,11 @@ func TestStubLoadsLargeConstants(t *testing.T) {
 
 func TestUnknownMachinesAndCallsAreErrors(t *testing.T) {
 	for _, arch := range elfmagic.Archs() {
-		_, err := tinyelf.Stub(arch, nil, "", "")
+		_, err := tinyelf.Stub(arch, nil, 2, "", "")
 		supported := slices.Contains(hosts, arch.GOARCH)
 		assert.Equal(t, supported, tinyelf.StubSupported(arch), arch.Name)
 		assert.Equal(t, supported, err == nil, arch.Name)
 	}
-	_, err := tinyelf.Stub(lookup(t, "amd64"), []tinyelf.Call{{"reboot", nil}}, "", "")
+	_, err := tinyelf.Stub(lookup(t, "amd64"), []tinyelf.Call{{"reboot", nil}}, 2, "", "")
 	assert.EqualError(t, err, "no number of the system call reboot is known")
 }

@@ -29,6 +29,7 @@ import (
 const inside = "GO_BUILD_BENCH_INSIDE"
 
 func main() {
+	private.Main()
 	bin := flag.String("bin", "bin", "`directory` of register and crossrun")
 	dist := flag.String("dist", "dist", "`directory` of the single files")
 	rounds := flag.Int("rounds", 40, "how `often` each command is run")

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -33,6 +34,7 @@ const module = "github.com/projectcalico/go-build"
 // commands, runs the tests as kerneltest.Main does, and compares the machine's
 // own binfmt_misc before and after.
 func Main(m *testing.M) int {
+	private.Main() // before anything is built
 	if os.Getenv(artifacts) != "" {
 		return kerneltest.Main(m)
 	}

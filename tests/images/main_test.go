@@ -18,6 +18,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/commands"
 )
@@ -43,6 +44,7 @@ const (
 var built string // directory of the tests' programs, for all tests
 
 func TestMain(m *testing.M) {
+	private.Main()
 	status, err := testMain(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

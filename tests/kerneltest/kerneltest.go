@@ -24,14 +24,18 @@ const phase = "TEST_PHASE"
 const (
 	asUser  = "user"    // an ordinary user, still outside
 	inside  = "inside"  // a private instance
-	outside = "outside" // there is none to be had
+	outside = "outside" // without one
 )
+
+// unavailable is why there is no private instance.
+var unavailable error = errors.New("this is not one")
 
 // nobody is a user without any privilege.
 const nobody = 65534
 
 // Main is what TestMain calls; its result is the exit status.
 func Main(m *testing.M) int {
+	private.Main()
 	switch os.Getenv(phase) {
 	case inside, outside:
 		return m.Run()
@@ -52,24 +56,24 @@ func Main(m *testing.M) int {
 	return status
 }
 
-// without runs the tests where no private instance can be had. On a kernel that
-// should have them that is a failure; on an older one, tests that call Need
-// are skipped.
+// without runs the tests where a private instance is unavailable: those that call
+// Need are skipped, if the kernel is older or this process may not make user
+// namespaces. Whatever else it is, is a failure.
 func without(m *testing.M, reason error) int {
-	kernel, err := binfmt.RunningKernel()
-	if err == nil && binfmt.FeatureInstances.Supported(kernel) == nil {
-		fmt.Fprintf(os.Stderr, "Linux %s has private instances of binfmt_misc, but: %v\n", kernel, reason)
+	if !errors.Is(reason, errors.ErrUnsupported) {
+		fmt.Fprintln(os.Stderr, "a private instance should be available here:", reason)
 		return 1
 	}
+	unavailable = reason
 	os.Setenv(phase, outside)
 	return m.Run()
 }
 
-// Need skips a test that needs a private instance where none can be had.
+// Need skips a test that needs a private instance where it is unavailable.
 func Need(t testing.TB) {
 	t.Helper()
 	if os.Getenv(phase) != inside {
-		t.Skip("needs a private instance of binfmt_misc: Linux 6.7 or newer, and user namespaces")
+		t.Skip("needs a kernel that can be changed: ", unavailable)
 	}
 }
 

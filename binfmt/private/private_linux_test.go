@@ -116,7 +116,9 @@ func TestWhatCannotBeSetUpIsSaid(t *testing.T) {
 	var failed *private.Error
 	require.ErrorAs(t, err, &failed)
 	assert.ErrorIs(t, err, unix.ENOENT)
-	assert.Contains(t, failed.Hint(), "/no/such/file is not there")
+	assert.Equal(t, private.OpRegister, failed.Op)
+	assert.Equal(t, &missing, failed.Entry)
+	assert.NotErrorIs(t, err, errors.ErrUnsupported)
 
 	invalid := echo()
 	invalid.Name = "a/b"
@@ -135,14 +137,17 @@ func TestADeniedUserNamespaceIsExplained(t *testing.T) {
 	defer func() { require.NoError(t, os.WriteFile(limit, before, 0)) }()
 	err = private.Available(ctx)
 	require.ErrorIs(t, err, syscall.ENOSPC)
-	var hinter interface{ Hint() string }
-	require.True(t, errors.As(err, &hinter))
-	assert.Contains(t, hinter.Hint(), "user.max_user_namespaces")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorIs(t, private.Check(), syscall.ENOSPC)
+	var failed *private.Error
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, private.OpNamespace, failed.Op)
 }
 
 func TestAvailable(t *testing.T) {
 	kerneltest.Need(t)
 	assert.NoError(t, private.Available(ctx))
+	assert.NoError(t, private.Check())
 }
 
 func TestCancelling(t *testing.T) {
@@ -156,7 +161,7 @@ func TestCancelling(t *testing.T) {
 
 func TestTheMarkerAloneDoesNothing(t *testing.T) {
 	c := exec.Command("/proc/self/exe")
-	c.Args = []string{"binfmt-private", "77", "78"}
+	c.Args = []string{"binfmt-private"}
 	out, err := c.CombinedOutput()
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)

@@ -1,0 +1,68 @@
+package private
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+)
+
+// Check returns an error if it can be seen, without making namespaces, that
+// this process cannot have an instance. It looks at
+//
+//   - the kernel's version: 6.7;
+//   - the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone
+//     (Debian) and kernel.apparmor_restrict_unprivileged_userns (Ubuntu 24.04);
+//   - whether the root directory is one of a mount: in a chroot nobody makes user
+//     namespaces (create_user_ns in kernel/user_namespace.c);
+//   - what a seccomp filter answers to unshare(2) and setns(2) that the kernel
+//     itself refuses, as they make no sense.
+//
+// What it does not see: a limit that is not 0 and reached, security modules
+// other than that of Ubuntu, and why a mount may be denied. Only Available is
+// sure.
+func Check() error {
+	if err := kernelTooOld(); err != nil {
+		return &Error{Op: OpMount, Feature: &binfmt.FeatureInstances, Err: err}
+	}
+	denied := func(err error) error { return &Error{Op: OpNamespace, Err: err} }
+	if sysctl("user/max_user_namespaces") == "0" {
+		return denied(fmt.Errorf("user.max_user_namespaces is 0: %w", unix.ENOSPC))
+	}
+	if os.Geteuid() != 0 {
+		if sysctl("kernel/unprivileged_userns_clone") == "0" {
+			return denied(fmt.Errorf("kernel.unprivileged_userns_clone is 0: %w", unix.EPERM))
+		}
+		profile, _ := os.ReadFile("/proc/self/attr/current")
+		if sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" && strings.HasPrefix(string(profile), "unconfined") {
+			return denied(fmt.Errorf("kernel.apparmor_restrict_unprivileged_userns is 1: %w", unix.EACCES))
+		}
+	}
+	var root unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, "/", 0, 0, &root) == nil && root.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 && root.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return denied(fmt.Errorf("in a chroot: %w", unix.EPERM))
+	}
+	// No flag of unshare(2) is CLONE_VFORK: EINVAL (check_unshare_flags in kernel/fork.c).
+	if err := unix.Unshare(unix.CLONE_NEWUSER | unix.CLONE_VFORK); err != unix.EINVAL {
+		return denied(os.NewSyscallError("unshare", err))
+	}
+	return mayEnter()
+}
+
+// mayEnter asks a seccomp filter, if there is one, whether setns(2) is denied:
+// no namespace has the descriptor -1.
+func mayEnter() error {
+	if err := unix.Setns(-1, unix.CLONE_NEWUSER); err != unix.EBADF {
+		return &Error{Op: OpEnter, Err: os.NewSyscallError("setns", err)}
+	}
+	return nil
+}
+
+// sysctl returns the value of a sysctl, or nothing.
+func sysctl(path string) string {
+	text, _ := os.ReadFile("/proc/sys/" + path)
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,33 @@
+//go:build !linux
+
+package private
+
+import (
+	"context"
+	"errors"
+)
+
+type namespaces struct{}
+
+var unsupported = &Error{Op: OpNamespace, Err: errors.ErrUnsupported}
+
+// Main does nothing: there are no instances but on Linux.
+func Main() {}
+
+// Check returns an error that is errors.ErrUnsupported.
+func Check() error { return unsupported }
+
+// NewInstance returns an error that is errors.ErrUnsupported.
+func NewInstance(context.Context, InstanceOptions) (*Instance, error) { return nil, unsupported }
+
+// FilePath returns nothing that could be used.
+func FilePath(int) string { return "" }
+
+// Close does nothing.
+func (*Instance) Close() {}
+
+// Exec returns an error that is errors.ErrUnsupported.
+func (*Instance) Exec(_, _ string, _, _ []string) error { return unsupported }
+
+// Start returns an error that is errors.ErrUnsupported.
+func (*Cmd) Start() error { return unsupported }
