@@ -150,7 +150,7 @@ func hint(said string) string {
 	case strings.Contains(said, "SECURITY ERROR"), strings.Contains(said, "checksum mismatch"):
 		return "the module is not what everybody else gets: find out why before you build it"
 	case strings.Contains(said, "updates to go.mod needed"), strings.Contains(said, "missing go.sum entry"):
-		return "go run ./image/artifacts -pin"
+		return "go run ./image pin"
 	}
 	return "run this again when it is put right: what was built is kept"
 }
