@@ -250,6 +250,7 @@ func TestWhatOthersMayWriteIsNotUsed(t *testing.T) {
 	if os.Getuid() == 0 {
 		require.NoError(t, os.RemoveAll(dir))
 		use(dir, "")
+		kerneltest.NeedUsers(t)
 		require.NoError(t, os.Chown(files(t, dir)[0], 1, 1))
 		use(dir, "belongs to user 1, not to 0")
 		require.NoError(t, os.Chown(dir, 1, 1))

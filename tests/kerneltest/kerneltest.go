@@ -77,6 +77,18 @@ func Need(t testing.TB) {
 	}
 }
 
+// NeedUsers skips a test that needs root, and other users in this namespace.
+func NeedUsers(t testing.TB) {
+	t.Helper()
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 || strings.HasSuffix(strings.TrimSpace(string(ids)), " 1") {
+		t.Skip("needs root, and a second user in this user namespace")
+	}
+}
+
 // Instance returns the private instance, without any entry before and after the
 // test, or skips the test as Need does.
 func Instance(t testing.TB) binfmt.FS {
