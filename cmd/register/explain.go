@@ -13,24 +13,24 @@ import (
 
 // worded returns what went wrong with one architecture in words of this command,
 // and what to do about it.
-func worded(err error, uninstalling bool) (error, string) {
+func worded(err error, uninstalling bool) (hint string, explained error) {
 	switch {
 	case errors.Is(err, install.ErrLeftToOthers):
-		return err, "--force registers in front of it"
+		return "--force registers in front of it", err
 	case errors.Is(err, install.ErrNameTaken) && uninstalling:
-		return err, "another program made it: remove it with that"
+		return "another program made it: remove it with that", err
 	case errors.Is(err, install.ErrNameTaken):
-		return err, "--force replaces the entry"
+		return "--force replaces the entry", err
 	case errors.Is(err, install.ErrNoEntry):
-		return err, "--status shows what is registered"
+		return "--status shows what is registered", err
 	case errors.Is(err, syscall.ENOEXEC):
-		return errors.New("does not run: the kernel knows no entry for it"), "register it, or see with --status whether its entry is disabled"
+		return "register it, or see with --status whether its entry is disabled", errors.New("does not run: the kernel knows no entry for it")
 	case errors.Is(err, syscall.ENOENT):
-		return errors.New("does not run: the entry's interpreter is missing"), "the entry has no F flag, or another instance of binfmt_misc is in use: register it again"
+		return "the entry has no F flag, or another instance of binfmt_misc is in use: register it again", errors.New("does not run: the entry's interpreter is missing")
 	case errors.Is(err, syscall.ELOOP):
-		return errors.New("does not run: the entry's interpreter is itself taken by an entry"), "remove the entry that is for this host's own programs"
+		return "remove the entry that is for this host's own programs", errors.New("does not run: the entry's interpreter is itself taken by an entry")
 	}
-	return err, "run the emulator by hand to see why; --qemu-path names others"
+	return "run the emulator by hand to see why; --qemu-path names others", err
 }
 
 // explain adds to each error what causes it here, and what to do about that.

@@ -186,7 +186,8 @@ func (r *row) saw(s *install.Seen) {
 
 // fail notes what went wrong, and what to do about it.
 func (r *row) fail(err error, uninstalling bool) {
-	r.failed(worded(err, uninstalling))
+	hint, err := worded(err, uninstalling)
+	r.failed(err, hint)
 }
 
 func (r *row) failed(err error, hint string) {

@@ -27,8 +27,8 @@ const (
 	outside = "outside" // without one
 )
 
-// unavailable is why there is no private instance.
-var unavailable error = errors.New("this is not one")
+// errUnavailable is why there is no private instance.
+var errUnavailable error = errors.New("this is not one")
 
 // nobody is a user without any privilege.
 const nobody = 65534
@@ -64,7 +64,7 @@ func without(m *testing.M, reason error) int {
 		fmt.Fprintln(os.Stderr, "a private instance should be available here:", reason)
 		return 1
 	}
-	unavailable = reason
+	errUnavailable = reason
 	os.Setenv(phase, outside)
 	return m.Run()
 }
@@ -73,7 +73,7 @@ func without(m *testing.M, reason error) int {
 func Need(t testing.TB) {
 	t.Helper()
 	if os.Getenv(phase) != inside {
-		t.Skip("needs a kernel that can be changed: ", unavailable)
+		t.Skip("needs a kernel that can be changed: ", errUnavailable)
 	}
 }
 
