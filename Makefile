@@ -27,6 +27,7 @@ FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:
 
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
@@ -117,11 +118,13 @@ bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENC
 
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
-lint: ## gofmt, go vet, staticcheck, actionlint; shellcheck if it is there
+lint: ## gofmt, go vet, staticcheck, govulncheck, actionlint; shellcheck if it is there
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w: $$files"; exit 1; }
 	$(GO) vet ./...
 	cd tests/emulatorbench/plot && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	@GOBIN=$(abspath $(BIN)) $(GO) install $(GOVULNCHECK)
+	@$(BIN)/govulncheck ./...; case $$? in 0) ;; 3) exit 1 ;; *) echo "govulncheck: the vulnerability database is unreachable: not checked" ;; esac
 	@$(GO) mod tidy -diff
 	$(GO) run $(ACTIONLINT)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts not checked"; fi
