@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // A Staged is a plan of which the first half is done: what is to be added is
@@ -69,7 +68,7 @@ func (fs FS) registerTemporary(e Entry) (string, error) {
 		}
 		// A name that is taken is left by a run that was killed, and may be all
 		// that stands behind its programs: Plan has it removed in the end.
-		if err = fs.Register(e); !errors.Is(err, unix.EEXIST) {
+		if err = fs.Register(e); !errors.Is(err, syscall.EEXIST) {
 			return e.Name, err
 		}
 	}

@@ -1,15 +1,12 @@
 package binfmt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // DefaultMount is the directory on which binfmt_misc is mounted by convention.
@@ -35,9 +32,37 @@ func (fs FS) Dir() string { return fs.dir }
 
 func (fs FS) path(name string) string { return filepath.Join(fs.dir, name) }
 
+// A State says what is mounted on an instance's directory.
+type State int
+
+const (
+	NotMounted State = iota
+	Autofs           // it will be mounted when somebody looks into it
+	Mounted
+)
+
+func (s State) String() string {
+	switch s {
+	case Mounted:
+		return "mounted"
+	case Autofs:
+		return "not yet mounted by autofs"
+	}
+	return "not mounted"
+}
+
+func (fs FS) mustBeMounted(op, path string) error {
+	state, err := fs.State()
+	if err == nil && state != Mounted {
+		err = &Error{Op: op, Path: path, Err: fmt.Errorf("%w (%s)", ErrNotMounted, state)}
+	}
+	return err
+}
+
 // List returns the entries, in the order of their directory, which on Linux is
 // that in which the kernel tries them: newest first. Errors are *Error, and
-// wrap ErrNotMounted if the file system is not there.
+// wrap ErrNotMounted if the file system is not there. Entries that cannot be
+// read are left out, and an error for each is joined to the others.
 func (fs FS) List() ([]Entry, error) {
 	if err := fs.mustBeMounted("list", fs.dir); err != nil {
 		return nil, err
@@ -47,20 +72,22 @@ func (fs FS) List() ([]Entry, error) {
 		return nil, fs.failure("list", "", fs.dir, err)
 	}
 	entries := make([]Entry, 0, len(names))
+	var errs []error
 	for _, name := range names {
 		if reserved(name) {
 			continue
 		}
 		e, err := fs.Get(name)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, syscall.ENOENT) {
 			continue // removed since
 		}
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		entries = append(entries, e)
 	}
-	return entries, nil
+	return entries, errors.Join(errs...)
 }
 
 func readNames(dir string) ([]string, error) {
@@ -70,6 +97,27 @@ func readNames(dir string) ([]string, error) {
 	}
 	defer f.Close()
 	return f.Readdirnames(-1)
+}
+
+// Enabled reports whether the kernel uses the instance's entries at all. It
+// reads the file "status", which says "enabled" or "disabled" (bm_status_read in
+// fs/binfmt_misc.c).
+func (fs FS) Enabled() (bool, error) {
+	path := fs.path("status")
+	if err := fs.mustBeMounted("get", path); err != nil {
+		return false, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, fs.failure("get", "", path, err)
+	}
+	switch string(text) {
+	case "enabled\n":
+		return true, nil
+	case "disabled\n":
+		return false, nil
+	}
+	return false, &Error{Op: "get", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
 }
 
 // Get returns the entry of the given name. Without one the error wraps ENOENT.
@@ -114,7 +162,7 @@ func (fs FS) Register(e Entry) error {
 		err = fs.failure("register", e.Name, path, err)
 		var failed *Error
 		if errors.As(err, &failed) {
-			failed.entry = &e
+			failed.Entry = &e
 		}
 		return err
 	}
@@ -171,46 +219,12 @@ func (fs FS) Supports(flags Flags) (bool, error) {
 	switch {
 	case errors.Is(err, ErrNotMounted):
 		return false, err
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, syscall.ENOENT):
 		return true, nil
-	case errors.Is(err, unix.EINVAL):
+	case errors.Is(err, syscall.EINVAL):
 		return false, nil
 	case err == nil:
 		return false, errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	}
 	return false, err
-}
-
-// lockRetry is how often a lock that another process holds is tried again.
-const lockRetry = 10 * time.Millisecond
-
-// Lock keeps other callers of Lock, in any container that sees the same
-// instance, from changing it until unlock is called or this process ends. It
-// waits as long as ctx allows.
-func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
-	// Only who may register can open this file, so that nobody else can keep
-	// the lock.
-	path := fs.path("register")
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return nil, fs.failure("open", "", path, err)
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return func() { f.Close() }, nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			f.Close()
-			return nil, fs.failure("open", "", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fs.failure("open", "", path, fmt.Errorf("another process is changing it: %w", context.Cause(ctx)))
-		case <-time.After(lockRetry):
-		}
-	}
 }

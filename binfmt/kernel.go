@@ -1,10 +1,8 @@
 package binfmt
 
 import (
+	"errors"
 	"fmt"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // A KernelVersion is a release of Linux, such as 6.18.
@@ -19,15 +17,6 @@ func ParseKernelVersion(release string) (KernelVersion, error) {
 		return KernelVersion{}, fmt.Errorf("kernel release %q does not begin with two numbers", release)
 	}
 	return v, nil
-}
-
-// RunningKernel returns the version of the kernel that runs.
-func RunningKernel() (KernelVersion, error) {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return KernelVersion{}, fmt.Errorf("cannot ask for the kernel's version: %w", err)
-	}
-	return ParseKernelVersion(strings.TrimRight(string(name.Release[:]), "\x00"))
 }
 
 // AtLeast reports whether this version is that one or newer.
@@ -74,3 +63,6 @@ type UnsupportedError struct {
 func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("Linux %s does not have %s: it came with %s", e.Kernel, e.Feature.Name, e.Feature.Since)
 }
+
+// Is reports whether target is errors.ErrUnsupported.
+func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // A Cmd is a command that will run, or runs, in an instance of its own.
@@ -269,12 +270,8 @@ func become(configFD, resultFD string) {
 	if err == nil {
 		os.Exit(0) // there was no command
 	}
-	f := failure{Message: err.Error()}
+	f := failure{Message: err.Error(), Hint: cli.Hint(err)}
 	errors.As(err, &f.Errno)
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) {
-		f.Hint = hinter.Hint()
-	}
 	_ = json.NewEncoder(out).Encode(held{Failure: &f})
 	os.Exit(125)
 }

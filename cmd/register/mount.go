@@ -121,7 +121,7 @@ func explain(err error, s host.Surroundings) error {
 	if !errors.As(err, &failed) || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
 		return err
 	}
-	if failed.Op == "register" && failed.Written() {
+	if failed.Op == "register" && failed.Written {
 		return err // it is about the interpreter
 	}
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"

@@ -2,7 +2,6 @@ package binfmt
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -10,25 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// A State says what is mounted on an instance's directory.
-type State int
-
-const (
-	NotMounted State = iota
-	Autofs           // it will be mounted when somebody looks into it
-	Mounted
-)
-
-func (s State) String() string {
-	switch s {
-	case Mounted:
-		return "mounted"
-	case Autofs:
-		return "not yet mounted by autofs"
-	}
-	return "not mounted"
-}
 
 // Types of file systems, from linux/magic.h.
 const (
@@ -62,14 +42,6 @@ func statfs(path string, st *unix.Statfs_t) error {
 			return err
 		}
 	}
-}
-
-func (fs FS) mustBeMounted(op, path string) error {
-	state, err := fs.State()
-	if err == nil && state != Mounted {
-		err = &Error{Op: op, Path: path, Err: fmt.Errorf("%w (%s)", ErrNotMounted, state)}
-	}
-	return err
 }
 
 // Mount mounts the file system unless it is mounted, and reports whether it
