@@ -62,7 +62,7 @@ func TestLookupFindsWhatPeopleType(t *testing.T) {
 
 func TestLookupFindsEachRowByEachOfItsNames(t *testing.T) {
 	for _, a := range elfmagic.Archs() {
-		names := slices.Concat(a.Names(), a.Platforms, a.Emulators(), []string{a.Platform(), a.EntryName()})
+		names := slices.Concat(a.Names(), a.Platforms, []string{a.Platform(), "qemu-" + a.Name, "qemu-" + a.Name + "-static"})
 		for _, name := range names {
 			for _, name := range []string{name, strings.ToUpper(name)} {
 				found, err := elfmagic.Lookup(name)
@@ -123,7 +123,7 @@ func TestPlatformsAreReadAsContainerdReadsThem(t *testing.T) {
 func named(a *elfmagic.Arch, text string) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	own := func(name string) bool { return slices.Contains(a.Names(), name) }
-	if own(text) || text == a.EntryName() || slices.Contains(a.Emulators(), text) {
+	if own(text) || strings.TrimSuffix(text, "-static") == "qemu-"+a.Name {
 		return true
 	}
 	parts := strings.Split(text, "/")

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -44,7 +45,7 @@ func TestGoProgramsOfEveryArchitectureRunOnceRegistered(t *testing.T) {
 			arch := lookup(t, goarch)
 			if goarch != runtime.GOARCH && !(runtime.GOARCH == "amd64" && goarch == "386") {
 				findEmulator(t, arch)
-				assert.Contains(t, names(t, fs), arch.EntryName())
+				assert.Contains(t, names(t, fs), emulator.EntryName(arch))
 			}
 			hello := goHello(t, goarch)
 			cmd := exec.Command(hello, "one", "two words")

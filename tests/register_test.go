@@ -16,6 +16,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -437,7 +438,7 @@ func TestAReadOnlyProcSysIsExplained(t *testing.T) {
 func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	for _, arch := range elfmagic.Archs() {
-		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Extension: arch.Name, Interpreter: "/bin/false"}))
+		require.NoError(t, fs.Register(binfmt.Entry{Name: emulator.EntryName(arch), Extension: arch.Name, Interpreter: "/bin/false"}))
 	}
 	before := list(t, fs)
 	for _, args := range [][]string{{}, {"arm64"}, {"--no-probe"}} {

@@ -200,7 +200,7 @@ func (r *registrar) elsewhere(arch *elfmagic.Arch) *emulator.Emulator {
 
 // entryName returns the name of the architecture's entry.
 func (r *registrar) entryName(arch *elfmagic.Arch) string {
-	return r.options.qemuPrefix + arch.EntryName()
+	return r.options.qemuPrefix + emulator.EntryName(arch)
 }
 
 func (r *registrar) isNative(a *elfmagic.Arch) bool { return slices.Contains(r.native, a) }

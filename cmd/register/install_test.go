@@ -177,8 +177,8 @@ func TestWhatOthersEntriesAreForIsLeftToThem(t *testing.T) {
 				byName := make(map[string]*row)
 				var desired []binfmt.Entry
 				for _, arch := range []*elfmagic.Arch{arm64, s390x} {
-					byName[arch.EntryName()] = rep.row(arch)
-					desired = append(desired, entry(arch.EntryName(), arch.Pattern()))
+					byName[emulator.EntryName(arch)] = rep.row(arch)
+					desired = append(desired, entry(emulator.EntryName(arch), arch.Pattern()))
 				}
 				rest := r.leaveToOthers(rep, byName, desired, test.current)
 				assert.Len(t, desired, 2)
@@ -186,7 +186,7 @@ func TestWhatOthersEntriesAreForIsLeftToThem(t *testing.T) {
 				for _, row := range rep.Rows {
 					wanted := false
 					for _, e := range rest {
-						wanted = wanted || e.Name == row.arch.EntryName()
+						wanted = wanted || e.Name == emulator.EntryName(row.arch)
 					}
 					reason, left := test.left[row.Arch]
 					assert.Equal(t, left, !wanted, row.Arch)

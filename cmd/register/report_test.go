@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -23,7 +24,7 @@ func everything(t *testing.T) *report {
 	rep.native([]*elfmagic.Arch{lookup(t, "amd64"), lookup(t, "386")})
 	add := func(name, flags, version string) *row {
 		row := rep.row(lookup(t, name))
-		row.Entry, row.Flags = row.arch.EntryName(), flags
+		row.Entry, row.Flags = emulator.EntryName(row.arch), flags
 		row.Emulator, row.Version = "/usr/bin/qemu-"+row.Arch+"-static", version
 		return row
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // built is crossrun, built from this checkout when the first test needs it.
@@ -73,15 +74,15 @@ func unfit(target *target, entries []binfmt.Entry) string {
 		return "it is the host's"
 	}
 	for _, e := range entries {
-		if e.Name == target.arch.EntryName() || e.Pattern.Magic != nil && bytes.Equal(e.Pattern.Magic, target.arch.Pattern().Magic) {
+		if e.Name == emulator.EntryName(target.arch) || e.Pattern.Magic != nil && bytes.Equal(e.Pattern.Magic, target.arch.Pattern().Magic) {
 			return "the kernel has an entry for it"
 		}
 	}
 	if _, err := exec.LookPath(target.tool("gcc")); err != nil {
 		return err.Error()
 	}
-	for _, name := range target.arch.Emulators() {
-		if _, err := exec.LookPath(name); err == nil {
+	for _, suffix := range []string{"-static", ""} {
+		if _, err := exec.LookPath(emulator.EntryName(target.arch) + suffix); err == nil {
 			return ""
 		}
 	}
