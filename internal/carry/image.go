@@ -110,7 +110,7 @@ func (e *Emulator) memory(reason error) (*Image, error) {
 // write returns an image that is written into the cache. It comes to its name as
 // a whole, or not at all.
 func (e *Emulator) write(dir int, path string) (*Image, error) {
-	sweep(filepath.Dir(path), "qemu-" + e.Arch.Name+"-")
+	sweep(filepath.Dir(path), "qemu-"+e.Arch.Name+"-")
 	out, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return nil, err
