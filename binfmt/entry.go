@@ -103,6 +103,22 @@ func (e Entry) validate() error {
 // has.
 func reserved(name string) bool { return name == "register" || name == "status" }
 
+// Requires returns the features of the kernel without which it refuses the
+// entry with EINVAL.
+func (e Entry) Requires() []Feature {
+	var features []Feature
+	if e.Flags.Has(FixBinary) {
+		features = append(features, FeatureFixBinary)
+	}
+	if line, _ := e.MarshalText(); len(line) > 255 {
+		features = append(features, FeatureLine1920)
+	}
+	if e.Pattern.Offset+len(e.Pattern.Magic) > 128 {
+		features = append(features, FeatureWindow256)
+	}
+	return features
+}
+
 // Equal reports whether two entries would read the same in the kernel: all but
 // when they were registered, and whether they are disabled.
 func (e Entry) Equal(f Entry) bool {

@@ -90,6 +90,10 @@ func (f Flags) Effective() Flags {
 	return f
 }
 
+// Unknown returns those of the flags that this package has no name for. A kernel
+// refuses what it does not know: FS.Supports asks it.
+func (f Flags) Unknown() Flags { return f &^ known }
+
 // MarshalText returns the flags as String does.
 func (f Flags) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 

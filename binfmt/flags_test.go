@@ -47,6 +47,12 @@ func TestHasAsksForAllFlags(t *testing.T) {
 	assert.False(t, f.Has(binfmt.FixBinary|binfmt.Credentials))
 }
 
+func TestUnknownFlagsAreThoseWithoutAName(t *testing.T) {
+	f, err := binfmt.ParseFlags("POCFZa")
+	require.NoError(t, err)
+	assert.Equal(t, "Za", f.Unknown().String())
+}
+
 func FuzzFlags(f *testing.F) {
 	f.Add("POCF")
 	f.Add("xyzXYZ")

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -33,9 +32,37 @@ func (fs FS) Dir() string { return fs.dir }
 
 func (fs FS) path(name string) string { return filepath.Join(fs.dir, name) }
 
+// A State says what is mounted on an instance's directory.
+type State int
+
+const (
+	NotMounted State = iota
+	Autofs           // it will be mounted when somebody looks into it
+	Mounted
+)
+
+func (s State) String() string {
+	switch s {
+	case Mounted:
+		return "mounted"
+	case Autofs:
+		return "not yet mounted by autofs"
+	}
+	return "not mounted"
+}
+
+func (fs FS) mustBeMounted(op, path string) error {
+	state, err := fs.State()
+	if err == nil && state != Mounted {
+		err = &Error{Op: op, Path: path, Err: fmt.Errorf("%w (%s)", ErrNotMounted, state)}
+	}
+	return err
+}
+
 // List returns the entries, in the order of their directory, which on Linux is
 // that in which the kernel tries them: newest first. Errors are *Error, and
-// wrap ErrNotMounted if the file system is not there.
+// wrap ErrNotMounted if the file system is not there. Entries that cannot be
+// read are left out, and an error for each is joined to the others.
 func (fs FS) List() ([]Entry, error) {
 	if err := fs.mustBeMounted("list", fs.dir); err != nil {
 		return nil, err
@@ -45,6 +72,7 @@ func (fs FS) List() ([]Entry, error) {
 		return nil, fs.failure("list", "", fs.dir, err)
 	}
 	entries := make([]Entry, 0, len(names))
+	var errs []error
 	for _, name := range names {
 		if reserved(name) {
 			continue
@@ -54,11 +82,12 @@ func (fs FS) List() ([]Entry, error) {
 			continue // removed since
 		}
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		entries = append(entries, e)
 	}
-	return entries, nil
+	return entries, errors.Join(errs...)
 }
 
 func readNames(dir string) ([]string, error) {
@@ -68,6 +97,27 @@ func readNames(dir string) ([]string, error) {
 	}
 	defer f.Close()
 	return f.Readdirnames(-1)
+}
+
+// Enabled reports whether the kernel uses the instance's entries at all. It
+// reads the file "status", which says "enabled" or "disabled" (bm_status_read in
+// fs/binfmt_misc.c).
+func (fs FS) Enabled() (bool, error) {
+	path := fs.path("status")
+	if err := fs.mustBeMounted("get", path); err != nil {
+		return false, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, fs.failure("get", "", path, err)
+	}
+	switch string(text) {
+	case "enabled\n":
+		return true, nil
+	case "disabled\n":
+		return false, nil
+	}
+	return false, &Error{Op: "get", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
 }
 
 // Get returns the entry of the given name. Without one the error wraps ENOENT.
@@ -112,7 +162,7 @@ func (fs FS) Register(e Entry) error {
 		err = fs.failure("register", e.Name, path, err)
 		var failed *Error
 		if errors.As(err, &failed) {
-			failed.entry = &e
+			failed.Entry = &e
 		}
 		return err
 	}
@@ -153,26 +203,6 @@ func (fs FS) command(op, name, command string) error {
 	defer f.Close()
 	_, err = f.WriteString(command)
 	return fs.failure(op, name, path, err)
-}
-
-// Enabled reports whether the kernel uses entries at all: whoever writes 0 to the
-// file system's "status" disables all of them at once.
-func (fs FS) Enabled() (bool, error) {
-	if err := fs.mustBeMounted("look at", fs.dir); err != nil {
-		return false, err
-	}
-	path := fs.path("status")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return false, fs.failure("look at", "", path, err)
-	}
-	switch strings.TrimSpace(string(text)) {
-	case "enabled":
-		return true, nil
-	case "disabled":
-		return false, nil
-	}
-	return false, &Error{Op: "look at", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
 }
 
 // Supports asks the kernel whether it knows a flag, by an entry that cannot

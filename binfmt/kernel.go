@@ -60,9 +60,9 @@ type UnsupportedError struct {
 	Kernel  KernelVersion
 }
 
-// Is reports that the error is an errors.ErrUnsupported.
-func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
-
 func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("Linux %s does not have %s: it came with %s", e.Kernel, e.Feature.Name, e.Feature.Since)
 }
+
+// Is reports whether target is errors.ErrUnsupported.
+func (e *UnsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }

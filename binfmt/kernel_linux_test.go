@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -31,14 +32,6 @@ func names(t *testing.T, fs binfmt.FS) []string {
 		list = append(list, e.Name)
 	}
 	return list
-}
-
-func hint(err error) string {
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) {
-		return hinter.Hint()
-	}
-	return ""
 }
 
 func TestKernelPrintsWhatWasRegistered(t *testing.T) {
@@ -130,7 +123,7 @@ func TestKernelRefusesWhatValidateRefuses(t *testing.T) {
 	assert.Empty(t, names(t, fs))
 }
 
-func TestErrorsKeepTheErrnoAndSayWhatToDo(t *testing.T) {
+func TestErrorsKeepTheErrnoAndWhatTheyAreAbout(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	require.NoError(t, fs.Register(entry("there", "m", "/bin/true")))
 	notExecutable := filepath.Join(t.TempDir(), "file")
@@ -138,24 +131,33 @@ func TestErrorsKeepTheErrnoAndSayWhatToDo(t *testing.T) {
 	unknown := entry("unknown", "m", "/bin/true")
 	unknown.Flags |= flag(t, "Z")
 	for _, test := range []struct {
-		err   error
-		errno error
-		hint  string
+		err        error
+		errno      error
+		registered string // the name of the entry that was to be registered
+		hint       string
 	}{
-		{fs.Register(entry("there", "m", "/bin/true")), unix.EEXIST, "remove it first"},
-		{fs.Register(entry("missing", "m", "/no/such/file")), unix.ENOENT, "/no/such/file is not there"},
-		{fs.Register(entry("mode", "m", notExecutable)), unix.EACCES, notExecutable + " cannot be executed"},
-		{fs.Register(unknown), unix.EINVAL, "may not know the flags Z"},
-		{fs.Remove("absent"), unix.ENOENT, ""},
-		{fs.Enable("absent"), unix.ENOENT, ""},
-		{second(fs.Get("absent")), unix.ENOENT, ""},
+		{fs.Register(entry("there", "m", "/bin/true")), unix.EEXIST, "there", "remove it first"},
+		{fs.Register(entry("missing", "m", "/no/such/file")), unix.ENOENT, "missing", "/no/such/file is not there"},
+		{fs.Register(entry("mode", "m", notExecutable)), unix.EACCES, "mode", notExecutable + " cannot be executed"},
+		{fs.Register(unknown), unix.EINVAL, "unknown", "may not know the flags Z"},
+		{fs.Remove("absent"), unix.ENOENT, "", ""},
+		{fs.Enable("absent"), unix.ENOENT, "", ""},
+		{second(fs.Get("absent")), unix.ENOENT, "", ""},
 	} {
 		var failed *binfmt.Error
 		require.ErrorAs(t, test.err, &failed)
 		assert.ErrorIs(t, test.err, test.errno)
 		assert.NotErrorIs(t, test.err, binfmt.ErrNotMounted)
-		assert.Contains(t, failed.Hint(), test.hint)
 		assert.Contains(t, test.err.Error(), failed.Name)
+		assert.Equal(t, test.registered != "", failed.Entry != nil)
+		if failed.Entry != nil {
+			assert.Equal(t, test.registered, failed.Entry.Name)
+			assert.True(t, failed.Written)
+		}
+		if test.hint == "" {
+			assert.Empty(t, cli.Hint(test.err))
+		}
+		assert.Contains(t, cli.Hint(test.err), test.hint, "what the commands say of it")
 	}
 	assert.Equal(t, []string{"there"}, names(t, fs))
 }
@@ -168,7 +170,7 @@ func flag(t *testing.T, letters string) binfmt.Flags {
 	return f
 }
 
-func TestWithoutPrivilegeTheCapabilityIsNamed(t *testing.T) {
+func TestAReadOnlyFileSystemIsTold(t *testing.T) {
 	kerneltest.Need(t)
 	// A directory that looks the same to everybody but its owner.
 	dir := t.TempDir()
@@ -180,14 +182,7 @@ func TestWithoutPrivilegeTheCapabilityIsNamed(t *testing.T) {
 	}
 	err := binfmt.New(dir).Register(sample())
 	require.ErrorIs(t, err, unix.EROFS)
-	assert.Contains(t, hint(err), "docker run --privileged")
-
-	permission := &binfmt.Error{Op: "remove", Name: "a", Path: "/p/a", Err: &os.PathError{Op: "open", Path: "/p/a", Err: unix.EACCES}}
-	assert.Contains(t, permission.Hint(), "CAP_SYS_ADMIN")
-	module := &binfmt.Error{Op: "mount", Path: "/p", Err: unix.ENODEV}
-	assert.Contains(t, module.Hint(), "modprobe binfmt_misc")
-	mount := &binfmt.Error{Op: "mount", Path: "/p", Err: unix.EPERM}
-	assert.Contains(t, mount.Hint(), "CAP_SYS_ADMIN")
+	assert.Contains(t, cli.Hint(err), "docker run --privileged")
 }
 
 func TestDisabledEntriesAreThereAndNotUsed(t *testing.T) {
@@ -231,6 +226,46 @@ func TestNothingButEntriesIsEverWrittenTo(t *testing.T) {
 	status, err := os.ReadFile(filepath.Join(fs.Dir(), "status"))
 	require.NoError(t, err)
 	assert.Equal(t, "enabled\n", string(status))
+}
+
+func TestWhetherAllAreDisabledIsRead(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	status := filepath.Join(fs.Dir(), "status")
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(status, []byte("1"), 0)) })
+	for text, want := range map[string]bool{"0": false, "1": true} {
+		require.NoError(t, os.WriteFile(status, []byte(text), 0))
+		got, err := fs.Enabled()
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	_, err := binfmt.New(t.TempDir()).Enabled()
+	assert.ErrorIs(t, err, binfmt.ErrNotMounted)
+}
+
+// cover mounts a file with the given content over one of the file system's.
+func cover(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, unix.Mount(executable(t, content), path, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(path, 0)) })
+}
+
+func TestWhatCannotBeReadDoesNotHideTheRest(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, fs.Register(entry(name, "m", "/bin/true")))
+	}
+	cover(t, filepath.Join(fs.Dir(), "b"), "something new\n")
+	entries, err := fs.List()
+	require.Len(t, entries, 2)
+	assert.Equal(t, "c", entries[0].Name)
+	assert.Equal(t, "a", entries[1].Name)
+	var failed *binfmt.Error
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, "b", failed.Name)
+
+	cover(t, filepath.Join(fs.Dir(), "status"), "perhaps\n")
+	_, err = fs.Enabled()
+	assert.ErrorContains(t, err, `"perhaps\n" is neither enabled nor disabled`)
 }
 
 func TestFlagsAreAskedOfTheKernel(t *testing.T) {
@@ -309,7 +344,7 @@ func TestWhatIsNotMountedIsSaidToBe(t *testing.T) {
 		_, lockErr := fs.Lock(context.Background())
 		for _, err := range []error{listErr, lockErr, fs.Register(sample()), fs.Remove("a"), fs.Unmount()} {
 			assert.ErrorIs(t, err, binfmt.ErrNotMounted)
-			assert.Contains(t, hint(err), "mount -t binfmt_misc")
+			assert.Contains(t, cli.Hint(err), "mount -t binfmt_misc")
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package binfmt_test
 
 import (
+	"errors"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,4 +45,27 @@ func TestAnOldKernelIsNamedWithTheVersionThatIsNeeded(t *testing.T) {
 	assert.Equal(t, binfmt.KernelVersion{Major: 4, Minor: 8}, unsupported.Feature.Since)
 	assert.EqualError(t, err, "Linux 4.7 does not have flag F: it came with 4.8")
 	assert.NoError(t, binfmt.FeatureFixBinary.Supported(binfmt.KernelVersion{Major: 4, Minor: 8}))
+}
+
+func TestWhatTheKernelDoesNotHaveIsUnsupported(t *testing.T) {
+	assert.ErrorIs(t, binfmt.FeatureFixBinary.Supported(binfmt.KernelVersion{Major: 4, Minor: 7}), errors.ErrUnsupported)
+	assert.ErrorIs(t, &binfmt.Error{Op: "mount", Path: "/m", Err: syscall.ENODEV}, errors.ErrUnsupported)
+	for _, err := range []*binfmt.Error{{Op: "mount", Err: syscall.EPERM}, {Op: "list", Err: syscall.ENODEV}} {
+		assert.NotErrorIs(t, err, errors.ErrUnsupported)
+	}
+}
+
+func TestEntriesRequireFeatures(t *testing.T) {
+	e := sample()
+	e.Flags = binfmt.PreserveArgv0
+	assert.Empty(t, e.Requires())
+	e.Flags |= binfmt.FixBinary
+	assert.Equal(t, []binfmt.Feature{binfmt.FeatureFixBinary}, e.Requires())
+	e.Flags, e.Interpreter = 0, "/"+strings.Repeat("i", 250)
+	assert.Equal(t, []binfmt.Feature{binfmt.FeatureLine1920}, e.Requires())
+	e = sample()
+	e.Flags, e.Pattern.Offset = 0, 128-len(e.Pattern.Magic)
+	assert.Empty(t, e.Requires())
+	e.Pattern.Offset++
+	assert.Equal(t, []binfmt.Feature{binfmt.FeatureWindow256}, e.Requires())
 }

@@ -16,7 +16,10 @@ const delimiters = ":,;|!#%&*+=?@^_~ "
 // MarshalText returns the line that registers the entry, as the kernel reads
 // it: :name:type:offset:magic:mask:interpreter:flags. It fails where Validate
 // does. That the entry is disabled cannot be said in it.
-func (e Entry) MarshalText() ([]byte, error) {
+func (e Entry) MarshalText() ([]byte, error) { return e.line(delimiters) }
+
+// line is MarshalText with one of the given delimiters.
+func (e Entry) line(delimiters string) ([]byte, error) {
 	if err := e.validate(); err != nil {
 		return nil, fmt.Errorf("entry %q: %w", e.Name, err)
 	}

@@ -69,13 +69,3 @@ func (a *Arch) Platform() string {
 	}
 	return "linux/" + a.Name
 }
-
-// EntryName returns the name under which the architecture's emulator is
-// registered with the kernel by convention: "qemu-aarch64".
-func (a *Arch) EntryName() string { return "qemu-" + a.Name }
-
-// Emulators returns the file names under which the architecture's emulator is
-// installed by convention, the static build's first.
-func (a *Arch) Emulators() []string {
-	return []string{"qemu-" + a.Name + "-static", "qemu-" + a.Name}
-}

@@ -15,13 +15,13 @@ func ExampleLookup() {
 			fmt.Println(err)
 			continue
 		}
-		fmt.Println(arch.Name, arch.Platform(), arch.EntryName())
+		fmt.Println(arch.Name, arch.Platform())
 	}
 	// Output:
-	// aarch64 linux/arm64 qemu-aarch64
-	// arm linux/arm/v7 qemu-arm
-	// ppc64le linux/ppc64le qemu-ppc64le
-	// s390x linux/s390x qemu-s390x
+	// aarch64 linux/arm64
+	// arm linux/arm/v7
+	// ppc64le linux/ppc64le
+	// s390x linux/s390x
 }
 
 func ExampleLookup_unknown() {
@@ -29,11 +29,11 @@ func ExampleLookup_unknown() {
 	fmt.Println(err)
 	var unknown *elfmagic.UnknownArchError
 	if errors.As(err, &unknown) {
-		fmt.Println(unknown.Hint())
+		fmt.Println(unknown.Name)
 	}
 	// Output:
 	// unknown architecture "amr64"
-	// did you mean arm64?
+	// amr64
 }
 
 func ExampleArch_Pattern() {

@@ -7,22 +7,13 @@ import (
 )
 
 // An UnknownArchError says that no architecture has the name that was asked
-// for, and which known name is nearest to it.
+// for.
 type UnknownArchError struct {
-	Name    string
-	Nearest string // empty where nothing is near
+	Name string
 }
 
 func (e *UnknownArchError) Error() string {
 	return fmt.Sprintf("unknown architecture %q", e.Name)
-}
-
-// Hint says what the caller may have meant.
-func (e *UnknownArchError) Hint() string {
-	if e.Nearest != "" {
-		return fmt.Sprintf("did you mean %s?", e.Nearest)
-	}
-	return "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64"
 }
 
 // Lookup finds an architecture by any name that is in use for it: QEMU's
@@ -46,7 +37,7 @@ func Lookup(name string) (*Arch, error) {
 	if a := byPlatform(key); a != nil {
 		return a, nil
 	}
-	return nil, &UnknownArchError{Name: name, Nearest: nearest(key)}
+	return nil, &UnknownArchError{Name: name}
 }
 
 // byPlatform finds the architecture of an OCI platform, whose operating system

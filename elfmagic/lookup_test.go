@@ -62,7 +62,7 @@ func TestLookupFindsWhatPeopleType(t *testing.T) {
 
 func TestLookupFindsEachRowByEachOfItsNames(t *testing.T) {
 	for _, a := range elfmagic.Archs() {
-		names := slices.Concat(a.Names(), a.Platforms, a.Emulators(), []string{a.Platform(), a.EntryName()})
+		names := slices.Concat(a.Names(), a.Platforms, []string{a.Platform(), "qemu-" + a.Name, "qemu-" + a.Name + "-static"})
 		for _, name := range names {
 			for _, name := range []string{name, strings.ToUpper(name)} {
 				found, err := elfmagic.Lookup(name)
@@ -73,49 +73,20 @@ func TestLookupFindsEachRowByEachOfItsNames(t *testing.T) {
 	}
 }
 
-func TestUnknownNamesComeWithTheNearestKnownOne(t *testing.T) {
-	for name, nearest := range map[string]string{
-		// a slip of the finger
-		"amr64": "arm64", "arm46": "arm64", "amd46": "amd64", "adm64": "amd64", "aarch46": "aarch64", "aarhc64": "aarch64",
-		"x86_46": "x86_64", "x8664": "x86-64", "ppc46le": "ppc64le", "mips64l": "mips64el", "s39x": "s390x", "armhff": "armhf", "m86k": "m68k",
-		"linux/amr64": "arm64", "linux/amr64/v8": "arm64", "qemu-amr64-static": "arm64", "AMR64": "arm64",
-		// half a name: one that Go has a port for comes first
-		"riscv": "riscv64", "loong": "loong64", "amd": "amd64", "microb": "microblaze", "loongarch": "loongarch64", "s390": "s390x",
-		// a name of the wrong kind
-		"qemu-arm64": "linux/arm64", "qemu-amd64-static": "linux/amd64", "aarch64-linux-musl": "aarch64-linux-gnu", "i786": "i386",
-		// a platform of which something else is wrong
-		"windows/amd64": "linux/amd64", "darwin/arm64": "linux/arm64", "linux//arm64": "linux/arm64", "linux/arm64/v8/x": "linux/arm64",
-		"arm64/": "linux/arm64", "/arm64": "linux/arm64", "linux/mips64le/softfloat": "linux/mips64le",
-		// four characters too many are a slip, five are another name
-		"powerpc64le-linux-gnu1234": "powerpc64le-linux-gnu", "powerpc64le-linux-gnu12345": "",
+func TestUnknownNamesAreKept(t *testing.T) {
+	for _, name := range []string{
+		"", " ", "/", "linux", "linux/", "qemu-", "qemu--static", "vax", "amr64\n", "all", "é", "\xff", "qemu-arm64", "windows/amd64", "linux//arm64",
+		"linux/arm64/v8/x", "arm64/", "/arm64", strings.Repeat("a", 1<<20), strings.Repeat("arm64/", 1<<16),
 		// two architectures, or half of one, must not pass for the first
-		"arm64/amd64": "linux/arm64", "linux/arm64/amd64": "linux/arm64", "arm/linux": "linux/arm/v7", "arm64/linux": "linux/arm64",
-		"arm/64": "linux/arm/v7", "linux/arm/64": "linux/arm/v7", "x86/64": "linux/386", "i386/amd64": "linux/386",
-		"armhf/amd64": "linux/arm/v7", "linux/armel/arm64": "linux/arm/v7",
-		// nothing is near
-		"": "", " ": "", "/": "", "//": "", "linux": "", "linux/": "", "qemu-": "", "qemu--static": "", "zzzz": "", "vax": "", "linux/vax": "",
-		"cris": "", "nios2": "", "wasm": "", "x32": "", "é": "", "\xff": "", "all": "",
-		strings.Repeat("a", 1<<20): "", "arm64" + strings.Repeat("4", 1<<20): "",
-		strings.Repeat("arm64/", 1<<16): "linux/arm64",
+		"arm64/amd64", "linux/arm64/amd64", "arm/linux", "arm64/linux", "arm/64", "linux/arm/64", "x86/64", "i386/amd64", "armhf/amd64", "linux/armel/arm64",
 	} {
 		a, err := elfmagic.Lookup(name)
-		if !assert.Error(t, err, "%.40q is %s", name, a) {
-			continue
-		}
-		assert.Nil(t, a)
+		assert.Nil(t, a, "%.40q is %s", name, a)
 		var unknown *elfmagic.UnknownArchError
 		require.ErrorAs(t, err, &unknown)
 		assert.Equal(t, name, unknown.Name)
-		assert.Equal(t, nearest, unknown.Nearest, "%.40q", name)
 	}
-}
-
-func TestUnknownArchErrorSaysWhatIsWrongAndWhatIsKnown(t *testing.T) {
-	err := &elfmagic.UnknownArchError{Name: "amr64\n", Nearest: "arm64"}
-	assert.EqualError(t, err, `unknown architecture "amr64\n"`)
-	assert.Equal(t, "did you mean arm64?", err.Hint())
-	err = &elfmagic.UnknownArchError{Name: "vax"}
-	assert.Equal(t, "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64", err.Hint())
+	assert.EqualError(t, &elfmagic.UnknownArchError{Name: "amr64\n"}, `unknown architecture "amr64\n"`)
 }
 
 // The platforms of Linux that containerd's library takes are found as what it
@@ -152,7 +123,7 @@ func TestPlatformsAreReadAsContainerdReadsThem(t *testing.T) {
 func named(a *elfmagic.Arch, text string) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	own := func(name string) bool { return slices.Contains(a.Names(), name) }
-	if own(text) || text == a.EntryName() || slices.Contains(a.Emulators(), text) {
+	if own(text) || strings.TrimSuffix(text, "-static") == "qemu-"+a.Name {
 		return true
 	}
 	parts := strings.Split(text, "/")
@@ -173,7 +144,7 @@ func named(a *elfmagic.Arch, text string) bool {
 }
 
 // FuzzLookup gives any text: what is found has that name, and all else is an
-// error of the one type, whose suggestion is known.
+// error of the one type.
 func FuzzLookup(f *testing.F) {
 	for _, name := range []string{
 		"arm64", "linux/arm/v7", "arm/7", "arm64/amd64", "armhf/amd64", "i386/x86_64", "linux/i386/amd64", "qemu-aarch64-static", "riscv", "amr64",
@@ -189,12 +160,6 @@ func FuzzLookup(f *testing.F) {
 		}
 		require.Nil(t, a)
 		require.IsType(t, &elfmagic.UnknownArchError{}, err)
-		unknown := err.(*elfmagic.UnknownArchError)
-		require.Equal(t, name, unknown.Name)
-		require.NotEmpty(t, unknown.Hint())
-		if unknown.Nearest != "" {
-			_, err := elfmagic.Lookup(unknown.Nearest)
-			require.NoError(t, err)
-		}
+		require.Equal(t, name, err.(*elfmagic.UnknownArchError).Name)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -53,7 +54,7 @@ func TestNativeIsTheSameWhateverIsRegistered(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	before := native(t)
 	for _, arch := range elfmagic.Archs() {
-		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Pattern: arch.Pattern(), Interpreter: "/no/such/interpreter"}))
+		require.NoError(t, fs.Register(binfmt.Entry{Name: emulator.EntryName(arch), Pattern: arch.Pattern(), Interpreter: "/no/such/interpreter"}))
 	}
 	for _, arch := range before {
 		program, err := tinyelf.Program(arch)

@@ -177,7 +177,7 @@ func (f *Facts) Catching(arch *elfmagic.Arch) []binfmt.Entry {
 }
 
 // EntryName returns the name of an architecture's entry.
-func EntryName(prefix string, arch *elfmagic.Arch) string { return prefix + arch.EntryName() }
+func EntryName(prefix string, arch *elfmagic.Arch) string { return prefix + "qemu-" + arch.Name }
 
 // IsOwn reports whether an entry is the architecture's: it has the conventional
 // name, which other tools use too, and is for its programs. A name alone says

@@ -14,6 +14,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -93,7 +94,7 @@ func interpret(args []string, stderr io.Writer) int {
 		if strings.HasPrefix(program, "-") {
 			program = "./" + program
 		}
-		argv := append([]string{e.Arch.EntryName(), "-0", args[1], program}, args[2:]...)
+		argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], program}, args[2:]...)
 		return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
 	}()
 	cli.Error(stderr, name, err)

@@ -240,7 +240,7 @@ func emulate(o *options, binary *program, root string, native *elfmagic.Arch) (l
 	}
 	path := found.Path
 	if found.Carried != nil {
-		path = arch.EntryName()
+		path = emulator.EntryName(arch)
 	}
 	argv := []string{path}
 	if isQEMU(path) {

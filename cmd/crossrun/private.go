@@ -55,7 +55,7 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		if e == nil || slices.Contains(native, archs[i]) || !slices.Contains(native, e.Host) || e.Host == archs[i] {
 			continue
 		}
-		entry := binfmt.Entry{Name: archs[i].EntryName(), Pattern: archs[i].Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
+		entry := binfmt.Entry{Name: emulator.EntryName(archs[i]), Pattern: archs[i].Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
 		switch {
 		case e.Carried == nil:
 		case archs[i] == inHand:
@@ -127,7 +127,7 @@ func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand 
 		if arch == nil || sysroot == "" && slices.Contains(native, arch) {
 			return list, nil
 		}
-		if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == arch.EntryName() }); i >= 0 {
+		if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == emulator.EntryName(arch) }); i >= 0 {
 			own = &emulator.Emulator{Arch: arch, Path: list[i].Interpreter}
 			return list, nil
 		}

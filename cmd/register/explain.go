@@ -87,7 +87,7 @@ func deniedHint(err error, s host.Surroundings) string {
 	if !errors.As(err, &failed) || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
 		return ""
 	}
-	if failed.Op == "register" && failed.Written() {
+	if failed.Op == "register" && failed.Written {
 		return "" // it is about the interpreter
 	}
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"

@@ -57,7 +57,7 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 		"SELinux":                           {with(func(s *host.Surroundings) { s.SELinux, s.Seccomp = "u:r:container_t:s0", true }), "SELinux confines this process (u:r:container_t:s0): docker run --security-opt label=disable"},
 		"AppArmor":                          {with(func(s *host.Surroundings) { s.AppArmor, s.Seccomp = "docker-default (enforce)", true }), "AppArmor confines this process (docker-default (enforce)): docker run --security-opt apparmor=unconfined"},
 		"seccomp":                           {with(func(s *host.Surroundings) { s.Seccomp = true }), "a seccomp profile denies it: docker run --security-opt seccomp=unconfined"},
-		"nothing that is known":             {root, denied.Hint()},
+		"nothing that is known":             {root, cli.Hint(denied)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, errno := range []error{syscall.EPERM, syscall.EACCES} {

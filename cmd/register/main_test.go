@@ -16,6 +16,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -106,7 +107,7 @@ func TestWithoutAMountThereIsAReportAndAWarning(t *testing.T) {
 		if mode == "--uninstall" {
 			assert.Equal(t, exitFailure, status)
 			assert.Contains(t, stdout, `"ok": false`)
-			assert.Contains(t, stderr, "register: error: "+foreign(t).Platform()+": no entry "+foreign(t).EntryName()+"\n")
+			assert.Contains(t, stderr, "register: error: "+foreign(t).Platform()+": no entry "+emulator.EntryName(foreign(t))+"\n")
 			assert.Contains(t, stderr, "register: hint: --status shows what is registered\n")
 		} else {
 			assert.Equal(t, exitOK, status, stderr)
@@ -130,7 +131,7 @@ func TestADryRunShowsWhatWouldBeRegistered(t *testing.T) {
 	// Without the F flag the emulator need not be here.
 	rep, _ := report("-p", "no")
 	want := row{
-		Arch: arch.Name, Platform: arch.Platform(), Entry: arch.EntryName(), Emulator: qemu + "/qemu-" + arch.Name + "-static",
+		Arch: arch.Name, Platform: arch.Platform(), Entry: emulator.EntryName(arch), Emulator: qemu + "/qemu-" + arch.Name + "-static",
 		Action: "add", Reason: "not registered",
 	}
 	assert.Equal(t, want, *rep.Rows[0])

@@ -14,6 +14,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -24,7 +25,7 @@ func everything(t *testing.T) *report {
 	rep := newReport(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, &options{})
 	add := func(name, flags, version string) *row {
 		row := rep.row(lookup(t, name))
-		row.Entry, row.Flags = row.arch.EntryName(), flags
+		row.Entry, row.Flags = emulator.EntryName(row.arch), flags
 		row.Emulator, row.Version = "/usr/bin/qemu-"+row.Arch+"-static", version
 		return row
 	}

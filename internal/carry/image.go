@@ -91,11 +91,11 @@ func (e *Emulator) Prepare(cache Cache) (*Image, error) {
 }
 
 // fileName is the emulator's name in the cache: another content has another.
-func (e *Emulator) fileName() string { return e.Arch.EntryName() + "-" + e.SHA256[:32] }
+func (e *Emulator) fileName() string { return "qemu-" + e.Arch.Name + "-" + e.SHA256[:32] }
 
 // memory returns an image in memory, and says why it is there.
 func (e *Emulator) memory(reason error) (*Image, error) {
-	f, err := file.Sealable(e.Arch.EntryName())
+	f, err := file.Sealable("qemu-" + e.Arch.Name)
 	if err != nil {
 		return nil, fmt.Errorf("no place for the emulator that is carried for %s: %w; %w", e.Arch, reason, err)
 	}
@@ -110,7 +110,7 @@ func (e *Emulator) memory(reason error) (*Image, error) {
 // write returns an image that is written into the cache. It comes to its name as
 // a whole, or not at all.
 func (e *Emulator) write(dir int, path string) (*Image, error) {
-	sweep(filepath.Dir(path), e.Arch.EntryName()+"-")
+	sweep(filepath.Dir(path), "qemu-"+e.Arch.Name+"-")
 	out, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return nil, err

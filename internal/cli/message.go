@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -58,21 +57,6 @@ func Split(err error) []error {
 		return []error{err}
 	}
 	return list
-}
-
-// Hint returns the hint of the outermost error in the chain that has one.
-func Hint(err error) string {
-	var hinter interface {
-		error
-		Hint() string
-	}
-	for errors.As(err, &hinter) {
-		if hint := hinter.Hint(); hint != "" {
-			return hint
-		}
-		err = errors.Unwrap(hinter)
-	}
-	return ""
 }
 
 // WithHint adds a hint to an error.

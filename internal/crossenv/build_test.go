@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -74,15 +75,15 @@ func foreign(t *testing.T) string {
 // unfit says why a target is not to be built for here.
 func unfit(target *target, entries []binfmt.Entry) string {
 	for _, e := range entries {
-		if e.Name == target.arch.EntryName() || e.Pattern.Magic != nil && bytes.Equal(e.Pattern.Magic, target.arch.Pattern().Magic) {
+		if e.Name == emulator.EntryName(target.arch) || e.Pattern.Magic != nil && bytes.Equal(e.Pattern.Magic, target.arch.Pattern().Magic) {
 			return "the kernel has an entry for it"
 		}
 	}
 	if _, err := exec.LookPath(target.tool("gcc")); err != nil {
 		return err.Error()
 	}
-	for _, name := range target.arch.Emulators() {
-		if _, err := exec.LookPath(name); err == nil {
+	for _, suffix := range []string{"-static", ""} {
+		if _, err := exec.LookPath(emulator.EntryName(target.arch) + suffix); err == nil {
 			return ""
 		}
 	}

@@ -74,14 +74,16 @@ func isDir(path string) bool {
 // one first.
 func (s *Search) names(a *elfmagic.Arch) []string {
 	if s.Suffix != nil {
-		return []string{s.Prefix + "qemu-" + a.Name + *s.Suffix}
+		return []string{s.Prefix + EntryName(a) + *s.Suffix}
 	}
-	names := a.Emulators()
-	for i := range names {
-		names[i] = s.Prefix + names[i]
-	}
-	return names
+	name := s.Prefix + EntryName(a)
+	return []string{name + "-static", name}
 }
+
+// EntryName returns the name under which the architecture's emulator is
+// registered with the kernel by convention, "qemu-aarch64": that of its file,
+// without the suffix of static builds.
+func EntryName(a *elfmagic.Arch) string { return "qemu-" + a.Name }
 
 // Find returns the first emulator for the architecture that will do. If there
 // is none it says what is wrong with the first that was found, or that none

@@ -16,6 +16,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -178,10 +179,10 @@ func wanted(t *testing.T, flags binfmt.Flags) string {
 	t.Helper()
 	var all strings.Builder
 	archs := elfmagic.Archs()
-	slices.SortFunc(archs, func(a, b *elfmagic.Arch) int { return strings.Compare(a.EntryName(), b.EntryName()) })
+	slices.SortFunc(archs, func(a, b *elfmagic.Arch) int { return strings.Compare(emulator.EntryName(a), emulator.EntryName(b)) })
 	for _, arch := range archs {
 		if !kerneltest.Native(t, arch) {
-			e := binfmt.Entry{Name: arch.EntryName(), Pattern: arch.Pattern(), Interpreter: "/usr/bin/qemu-" + arch.Name + "-static", Flags: flags}
+			e := binfmt.Entry{Name: emulator.EntryName(arch), Pattern: arch.Pattern(), Interpreter: "/usr/bin/qemu-" + arch.Name + "-static", Flags: flags}
 			all.WriteString(e.Name + "\n" + e.Status())
 		}
 	}

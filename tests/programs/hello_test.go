@@ -35,7 +35,7 @@ func TestGoProgramsOfEveryArchitectureRunOnceRegistered(t *testing.T) {
 			arch := kerneltest.Lookup(t, goarch)
 			if !kerneltest.Native(t, arch) {
 				commands.FindEmulatorForThreads(t, arch)
-				assert.Contains(t, commands.Names(t, fs), arch.EntryName())
+				assert.Contains(t, commands.Names(t, fs), emulator.EntryName(arch))
 			}
 			hello := commands.GoHello(t, goarch)
 			cmd := exec.Command(hello, "one", "two words")

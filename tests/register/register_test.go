@@ -17,6 +17,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -436,7 +437,7 @@ func TestAReadOnlyProcSysIsExplained(t *testing.T) {
 func TestATableFullOfOthersEntriesIsLeftAsItIs(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	for _, arch := range elfmagic.Archs() {
-		require.NoError(t, fs.Register(binfmt.Entry{Name: arch.EntryName(), Extension: arch.Name, Interpreter: "/bin/false"}))
+		require.NoError(t, fs.Register(binfmt.Entry{Name: emulator.EntryName(arch), Extension: arch.Name, Interpreter: "/bin/false"}))
 	}
 	before := commands.List(t, fs)
 	for _, args := range [][]string{{}, {"arm64"}, {"--no-probe"}} {

@@ -1,29 +1,28 @@
-package elfmagic
+package cli
 
 import (
+	"maps"
 	"slices"
 	"strings"
-)
 
-// sortedNames returns all names of all architectures, always in this order, so
-// that the way to a suggestion is the same each time: a fuzzer that sees it
-// change gets nowhere.
-func sortedNames() []string {
-	var names []string
-	for _, a := range rows {
-		names = append(names, a.Names()...)
-	}
-	slices.Sort(names)
-	return names
-}
+	"github.com/projectcalico/go-build/elfmagic"
+)
 
 // nearest returns the known name that is most like the given one, or like one
 // component of the given platform, if any is like it at all. Of equally near
 // ones it is one that Go has a port for (riscv64, not riscv32, for riscv), and
 // the first in alphabetical order.
-func nearest(key string) string {
-	key = strings.TrimSuffix(strings.TrimPrefix(key, "qemu-"), "-static")
-	names := sortedNames()
+func nearest(name string) string {
+	key := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "qemu-"), "-static")
+	archs := make(map[string]*elfmagic.Arch)
+	for _, a := range elfmagic.Archs() {
+		for _, name := range a.Names() {
+			archs[name] = a
+		}
+	}
+	// Always in this order, so that the way to a suggestion is the same each
+	// time: a fuzzer that sees it change gets nowhere.
+	names := slices.Sorted(maps.Keys(archs))
 	best, bestLikeness := "", 0.6
 	better := func(known string, like float64) bool {
 		switch {
@@ -32,11 +31,11 @@ func nearest(key string) string {
 		case best == "":
 			return false
 		}
-		ported, bestPorted := named(known).GOARCH != "", named(best).GOARCH != ""
+		ported, bestPorted := archs[known].GOARCH != "", archs[best].GOARCH != ""
 		return ported && !bestPorted || ported == bestPorted && known < best
 	}
 	for _, component := range strings.SplitN(key, "/", 4) {
-		if a := named(component); a != nil {
+		if a := archs[component]; a != nil {
 			return a.Platform() // it is the rest of the name that is wrong
 		}
 		for _, known := range names {

@@ -1,0 +1,96 @@
+package binfmt
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ConfDirs are the directories from which systemd-binfmt(8) reads what to
+// register at boot. A file hides those of the same name in the directories after
+// its own: binfmt.d(5).
+var ConfDirs = []string{"/etc/binfmt.d", "/run/binfmt.d", "/usr/local/lib/binfmt.d", "/usr/lib/binfmt.d"}
+
+// confDelimiters are those that separate the parts of a line in binfmt.d: # and
+// ; would begin a comment, and space in front of a line is dropped.
+var confDelimiters = strings.NewReplacer("#", "", ";", "", " ", "").Replace(delimiters)
+
+// ParseConf reads a file of binfmt.d: one registration on each line, as
+// Entry.UnmarshalText has it. Empty lines and those that begin with # or ; are
+// no registrations. A line that the kernel would refuse does not stop it, as it
+// does not stop systemd-binfmt: the entries of the others are returned with an
+// error that names each line by its number.
+func ParseConf(r io.Reader) ([]Entry, error) {
+	var entries []Entry
+	var errs []error
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20) // LONG_LINE_MAX of systemd
+	for number := 1; lines.Scan(); number++ {
+		line := strings.Trim(lines.Text(), " \t\r")
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		e, err := parseLine([]byte(line))
+		if err == nil {
+			err = e.validate()
+		}
+		if err == nil && len(line) > maxLine {
+			err = fmt.Errorf("registration of %d bytes; the kernel takes %d", len(line), maxLine)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, errors.Join(append(errs, lines.Err())...)
+}
+
+// WriteConf writes entries as ParseConf reads them. It fails, and writes
+// nothing, if one of them is disabled, which no line can say, or not valid.
+func WriteConf(w io.Writer, entries []Entry) error {
+	var text []byte
+	for _, e := range entries {
+		if e.Disabled {
+			return fmt.Errorf("entry %q is disabled, which binfmt.d cannot express", e.Name)
+		}
+		line, err := e.line(confDelimiters)
+		if err != nil {
+			return err
+		}
+		text = append(append(text, line...), '\n')
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// ConfFiles returns the files of binfmt.d below root, which is "/" most often,
+// in the order in which they are read: that of their names, whichever of the
+// directories they are in. One that is hidden is not among them; one that hides
+// others and is empty, or a link to /dev/null, is.
+func ConfFiles(root string) ([]string, error) {
+	files := make(map[string]string)
+	for _, dir := range ConfDirs {
+		dir = filepath.Join(root, dir)
+		found, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		for _, f := range found {
+			if name := f.Name(); filepath.Ext(name) == ".conf" && !f.IsDir() && files[name] == "" {
+				files[name] = filepath.Join(dir, name)
+			}
+		}
+	}
+	var paths []string
+	for _, path := range files {
+		paths = append(paths, path)
+	}
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
+	return paths, nil
+}
