@@ -74,6 +74,7 @@ type options struct {
 	version  bool
 	help     bool
 	args     []string // the program and its arguments
+	asked    kind     // see mode
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -146,7 +147,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.rootfs != "":
 		err = crossrunRoot(&o, stdout, stderr)
 	default:
-		err = crossrun(&o, stdout, stderr)
+		if o.asked, err = o.mode(); err == nil {
+			err = crossrun(&o, stdout, stderr)
+		}
 	}
 	if err != nil {
 		cli.Error(stderr, name, err)
@@ -175,23 +178,13 @@ func (o *options) start() error {
 	return nil
 }
 
-// A way is how a program is run.
-type way int
-
-const (
-	firstWay   way = iota // the first of these that works
-	byKernel              // by an entry in the kernel
-	byInstance            // in a private instance, with all that it starts
-	byEmulator            // by the emulator, the first process only
-)
-
 // mode returns the way that is asked for.
-func (o *options) mode() (way, error) {
+func (o *options) mode() (kind, error) {
 	mode, asked := firstWay, ""
 	for _, flag := range []struct {
 		name string
 		set  bool
-		way  way
+		kind kind
 	}{
 		{"--kernel", o.kernel, byKernel}, {"--private", o.private, byInstance}, {"--direct", o.direct, byEmulator},
 		// Whoever names an emulator, or a CPU to emulate, wants emulation.
@@ -200,10 +193,10 @@ func (o *options) mode() (way, error) {
 		if !flag.set {
 			continue
 		}
-		if asked != "" && mode != flag.way {
+		if asked != "" && mode != flag.kind {
 			return firstWay, cli.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
 		}
-		mode, asked = flag.way, flag.name
+		mode, asked = flag.kind, flag.name
 	}
 	return mode, nil
 }

@@ -19,16 +19,10 @@ import (
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
-// entries returns the entries of a private instance: one for each architecture
-// that the host does not run and that there is a static emulator for. It also
-// returns those that the host runs. Of the emulators that are carried, the one in
-// hand is the instance's first file; the others are unpacked when a program is
-// for them.
-func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, native []*elfmagic.Arch, err error) {
+// emulators returns an emulator for each architecture that has a static one, in
+// the order of elfmagic.Archs: nil for the others.
+func emulators() []*emulator.Emulator {
 	archs := elfmagic.Archs()
-	var nativeErr error
-	var wait sync.WaitGroup
-	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
 	found := make([]*emulator.Emulator, len(archs))
 	next := make(chan int, len(archs))
@@ -36,6 +30,7 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		next <- i
 	}
 	close(next)
+	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := range next {
@@ -48,17 +43,34 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		})
 	}
 	wait.Wait()
-	if nativeErr != nil {
-		return nil, nil, nativeErr
+	return found
+}
+
+// registrations returns the entries of a private instance in which a program of
+// the architecture runs, or what a native one starts (nil): one for each
+// architecture that the host does not run and that there is a static emulator
+// for. A program whose libraries are in a sysroot is run by an emulator, though
+// the kernel may run its architecture's: it would not find the loader.
+//
+// The emulator that is the instance's first file is unpacked already; the other
+// embedded ones are when a program is for them.
+func registrations(ctx context.Context, arch *elfmagic.Arch, sysroot string, first *carry.Emulator) (list []binfmt.Entry, err error) {
+	var native []*elfmagic.Arch
+	var wait sync.WaitGroup
+	wait.Go(func() { native, err = host.Native(ctx) })
+	found := emulators()
+	wait.Wait()
+	if err != nil {
+		return nil, err
 	}
-	for i, e := range found {
-		if e == nil || slices.Contains(native, archs[i]) || !slices.Contains(native, e.Host) || e.Host == archs[i] {
+	for _, e := range found {
+		if e == nil || slices.Contains(native, e.Arch) || !slices.Contains(native, e.Host) {
 			continue
 		}
-		entry := binfmt.Entry{Name: emulator.EntryName(archs[i]), Pattern: archs[i].Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
+		entry := binfmt.Entry{Name: emulator.EntryName(e.Arch), Pattern: e.Arch.Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
 		switch {
 		case e.Carried == nil:
-		case archs[i] == inHand:
+		case first != nil && e.Arch == first.Arch:
 			entry.Interpreter = private.FilePath(0)
 		default:
 			entry.Interpreter = interpreter
@@ -68,111 +80,93 @@ func entries(ctx context.Context, inHand *elfmagic.Arch) (list []binfmt.Entry, n
 		}
 		list = append(list, entry)
 	}
-	if len(list) == 0 {
-		return nil, nil, cli.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+	switch {
+	case len(list) == 0:
+		return nil, cli.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+	case arch == nil || sysroot == "" && slices.Contains(native, arch) || entryFor(arch, list) != nil:
+		return list, nil
 	}
-	return list, native, nil
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
+	if _, err := search.Find(arch); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
+}
+
+// entryFor returns the architecture's entry, or nil.
+func entryFor(arch *elfmagic.Arch, list []binfmt.Entry) *binfmt.Entry {
+	for i := range list {
+		if arch != nil && list[i].Name == emulator.EntryName(arch) {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // An instance is a private instance of binfmt_misc, ready to be entered.
 type instance struct {
 	*private.Instance
 	emulators int
-	carried   string             // what is known of the emulator in hand
+	comment   string             // which the embedded emulator is that was unpacked
 	emulator  *emulator.Emulator // that of the program's architecture
 }
 
-type instanceOptions = private.InstanceOptions
-
 // prepare sets up the private instance for a program of the architecture, or for
-// what a native one starts (nil). The error says why there is none. A program
-// whose libraries are in a sysroot is run by an emulator, though the kernel may
-// run its architecture's: it would not find the loader. An emulator that is
-// carried for the architecture in hand is unpacked if it is not nil.
-func prepare(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *carry.Emulator) (*instance, error) {
+// what a native one starts (nil). An emulator that is embedded for it is
+// unpacked. The error says why there is none.
+func prepare(arch *elfmagic.Arch, sysroot string, o private.InstanceOptions, first *carry.Emulator) (*instance, error) {
 	for {
-		i, err := prepareOnce(arch, sysroot, o, inHand)
+		i, err := prepareOnce(arch, sysroot, o, first)
 		if !errors.Is(err, carry.ErrAgain) {
-			return i, err
+			return i, explained(err)
 		}
 	}
 }
 
-func prepareOnce(arch *elfmagic.Arch, sysroot string, o instanceOptions, inHand *carry.Emulator) (*instance, error) {
+func prepareOnce(arch *elfmagic.Arch, sysroot string, o private.InstanceOptions, first *carry.Emulator) (*instance, error) {
 	ctx := context.Background()
-	emulators := 0
-	var own *emulator.Emulator
-	var handy *elfmagic.Arch
-	var image *carry.Image
-	if inHand != nil {
-		var err error
-		if image, err = inHand.Prepare(carry.UserCache()); err != nil {
+	var ready instance
+	finish := func() error { return nil }
+	if first != nil {
+		image, err := first.Prepare(carry.UserCache())
+		if err != nil {
 			return nil, err
 		}
 		defer image.Close()
-		handy, o.Files = inHand.Arch, []*os.File{image.File}
+		o.Files, finish = []*os.File{image.File}, image.Finish
+		ready.comment = first.Describe() + ", in " + image.Where
 	}
-	o.Entries = func() ([]binfmt.Entry, error) {
+	o.Entries = func() (list []binfmt.Entry, err error) {
 		var wait sync.WaitGroup
 		var finishErr error
-		if image != nil {
-			wait.Go(func() { finishErr = image.Finish() })
-		}
-		list, native, err := entries(ctx, handy)
+		wait.Go(func() { finishErr = finish() })
+		list, err = registrations(ctx, arch, sysroot, first)
 		wait.Wait()
-		if err = cmp.Or(finishErr, err); err != nil {
-			return nil, err
+		if e := entryFor(arch, list); e != nil {
+			ready.emulator = &emulator.Emulator{Arch: arch, Path: e.Interpreter}
 		}
-		emulators = len(list)
-		if arch == nil || sysroot == "" && slices.Contains(native, arch) {
-			return list, nil
-		}
-		if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == emulator.EntryName(arch) }); i >= 0 {
-			own = &emulator.Emulator{Arch: arch, Path: list[i].Interpreter}
-			return list, nil
-		}
-		search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
-		if _, err := search.Find(arch); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
+		ready.emulators = len(list)
+		return list, cmp.Or(finishErr, err)
 	}
-	i, err := private.NewInstance(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	ready := &instance{Instance: i, emulators: emulators, emulator: own}
-	if image != nil {
-		ready.carried = inHand.Describe() + ", in " + image.Where
-	}
-	return ready, nil
+	var err error
+	ready.Instance, err = private.NewInstance(ctx, o)
+	return &ready, err
 }
 
-// privately returns the launch as a command: no other runs in the instance.
-func (l launch) privately() launch {
-	self, err := os.Executable()
-	if err != nil {
-		self = name
-	}
-	return launch{path: self, argv: append([]string{name, "--private", l.path}, l.argv[1:]...), env: l.env}
-}
-
-// private runs the program in a private instance. It returns only if that
-// cannot be had, or if it is only to be shown.
-func (l launch) private(arch *elfmagic.Arch, sysroot string, say func(launch)) error {
-	inHand, err := carried(arch)
+// enter runs the program in a private instance. It returns only if that is
+// unavailable.
+func (l launch) enter(arch *elfmagic.Arch, sysroot string, tell func(launch)) error {
+	first, err := embedded(arch)
 	if err != nil {
 		return err
 	}
-	i, err := prepare(arch, sysroot, instanceOptions{}, inHand)
+	i, err := prepare(arch, sysroot, private.InstanceOptions{}, first)
 	if err != nil {
 		return err
 	}
+	defer i.Close()
 	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
-	l.carried = i.carried
-	l.emulator = i.emulator
-	say(l)
-	err = i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...))
-	i.Close()
-	return err
+	l.comment, l.emulator = i.comment, i.emulator
+	tell(l)
+	return explained(i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...)))
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -51,33 +52,46 @@ func crossrunRoot(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
-	var inHand *carry.Emulator
-	if !o.print {
-		if inHand, err = carried(architectureIn(root, o.args[0], rootPath)); err != nil {
-			return err
+	arch, found := architectureIn(root, o.args[0], rootPath)
+	if o.print {
+		err := explained(private.Check())
+		switch {
+		case err != nil:
+			return fmt.Errorf("--rootfs: %w", err)
+		case !found:
+			return notFoundIn(o)
 		}
+		_, err = fmt.Fprintln(stdout, launch{path: self(), argv: append([]string{name, "--rootfs", root}, o.args...)})
+		return err
 	}
-	i, err := prepare(nil, "", instanceOptions{Root: root, Command: o.args[0], Path: rootPath}, inHand)
-	if errors.Is(err, fs.ErrNotExist) {
-		return notFound(cli.WithHint(fmt.Errorf("%s: not found in %s: %w", o.args[0], o.rootfs, err), "PATH is %s there", rootPath))
+	first, err := embedded(arch)
+	if err != nil {
+		return err
+	}
+	i, err := prepare(nil, "", private.InstanceOptions{Root: root, Command: o.args[0], Path: rootPath}, first)
+	var failed *private.Error
+	if errors.As(err, &failed) && failed.Op == private.OpLookUp && errors.Is(err, fs.ErrNotExist) {
+		return notFoundIn(o)
 	}
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
 	defer i.Close()
-	l := launch{path: i.Path, argv: o.args, carried: i.carried}
-	if o.print {
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		return show(launch{path: self, argv: append([]string{name, "--rootfs", root}, o.args...)}, stdout)
-	}
+	l := launch{path: i.Path, argv: o.args, comment: i.comment}
 	if o.verbose {
 		fmt.Fprintf(stderr, "%s: %s becomes the root file system, with a binfmt_misc of its own and %d emulators: %s\n", name, root, i.emulators, l)
 	}
 	if err := o.start(); err != nil {
 		return err
 	}
-	return cannot(i.Exec(name, i.Path, o.args, append(rootEnvironment(os.Environ()), o.variables()...)))
+	return cannot(explained(i.Exec(name, i.Path, o.args, append(rootEnvironment(os.Environ()), o.variables()...))))
+}
+
+// notFoundIn says that there is no such command in a root file system.
+func notFoundIn(o *options) error {
+	err := fmt.Errorf("%s: not found in %s", o.args[0], o.rootfs)
+	if strings.Contains(o.args[0], "/") {
+		return notFound(cli.WithHint(err, "name the file as it is called below that directory"))
+	}
+	return notFound(cli.WithHint(err, "install it there, or name its file: PATH is %s", rootPath))
 }

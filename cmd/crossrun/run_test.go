@@ -276,6 +276,7 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 	dynamic := &program{path: "./d", header: elfmagic.Header{Arch: arch}, interp: "/lib/ld.so"}
 	text := &program{path: "./t", elfErr: elfmagic.ErrNotELF}
 	l := launch{path: "./x", argv: []string{"./x", "a b"}, why: "somebody asks for it"}
+	list := []way{{flag: "--kernel", err: errors.New("no entry")}, {flag: "--direct", launch: launch{path: "qemu", argv: []string{"qemu", "x"}}}, {flag: "--private", launch: l}}
 	for _, test := range []struct {
 		program *program
 		want    string
@@ -287,10 +288,10 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 		{&program{path: "./y", script: &program{path: "./x", script: static}}, "./y: script for ./s, linux/arm64, static"},
 	} {
 		var out bytes.Buffer
-		say(&out, &options{verbose: true}, test.program, l)
-		assert.Equal(t, "crossrun: "+test.want+"\ncrossrun: somebody asks for it: ./x 'a b'\n", out.String())
+		say(&out, &options{verbose: true}, test.program, list, 2, l)
+		assert.Equal(t, "crossrun: "+test.want+"\ncrossrun: --kernel: unavailable: no entry\ncrossrun: --direct: not needed: qemu x\ncrossrun: somebody asks for it: ./x 'a b'\n", out.String())
 		out.Reset()
-		say(&out, &options{}, test.program, l)
+		say(&out, &options{}, test.program, list, 2, l)
 		assert.Empty(t, out.String())
 	}
 }
@@ -305,15 +306,15 @@ func TestWaysExcludeOneAnother(t *testing.T) {
 	}
 	for _, test := range []struct {
 		args string
-		way  way
+		kind kind
 	}{
 		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--direct", byEmulator},
 		{"--cpu max", byEmulator}, {"--direct --emulator x --cpu max -g 1", byEmulator},
 	} {
 		var o options
 		require.NoError(t, o.flags().Parse(strings.Fields(test.args)))
-		way, err := o.mode()
+		kind, err := o.mode()
 		require.NoError(t, err)
-		assert.Equal(t, test.way, way, test.args)
+		assert.Equal(t, test.kind, kind, test.args)
 	}
 }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+// embedded returns the emulator for an architecture's programs that this command
+// has inside, unless the environment names another. There is none for a nil
+// architecture.
+func embedded(arch *elfmagic.Arch) (*carry.Emulator, error) {
+	if arch == nil || carry.Embedded() == nil {
+		return nil, nil
+	}
+	if named, err := settings(arch).emulator(); err != nil || named != "" {
+		return nil, nil // an error is that of whoever looks for it
+	}
+	return carry.Embedded().Find(arch)
+}
+
+// describe says which emulator is embedded for an architecture, if one is.
+func describe(arch *elfmagic.Arch) string {
+	if e, err := embedded(arch); e != nil && err == nil {
+		return e.Describe()
+	}
+	return ""
+}
+
+// interpreter is this command as the interpreter of a private instance's
+// entries: that of all embedded emulators but the program's own. It is the name
+// that the kernel starts it by. With some 30 emulators nobody would wait for all
+// of them to be unpacked.
+const interpreter = "/proc/self/exe"
+
+// interpret becomes the emulator for the program that the kernel wants to run:
+// args are its path and, as the entries have the P flag, all that it was
+// executed with, argv[0] first.
+func interpret(args []string, stderr io.Writer) int {
+	err := func() error {
+		if len(args) < 2 {
+			return errors.New("this name is for the kernel's use")
+		}
+		f, err := file.Open(args[0])
+		if err != nil {
+			return err
+		}
+		header, err := elfmagic.Identify(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		e, err := carry.Embedded().Find(header.Arch)
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			return fmt.Errorf("no emulator is embedded for %s", header.Arch)
+		}
+		image, err := e.Open(carry.UserCache())
+		if err != nil {
+			return err
+		}
+		argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
+		return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
+	}()
+	cli.Error(stderr, name, err)
+	return exitCannot
+}
+
+// architectureIn returns whether a command is there that is looked up in a root
+// file system, and of what architecture it is: nil if that is not seen, and
+// emulators are then unpacked when a program is for them.
+func architectureIn(root, command, list string) (arch *elfmagic.Arch, found bool) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	defer unix.Close(dir)
+	candidates := []string{command}
+	if !strings.Contains(command, "/") {
+		candidates = nil
+		for _, d := range filepath.SplitList(list) {
+			candidates = append(candidates, path.Join(d, command))
+		}
+	}
+	for range maxScripts {
+		head := headIn(dir, candidates)
+		if head == nil {
+			return nil, found
+		}
+		found = true
+		if !strings.HasPrefix(string(head), "#!") {
+			header, err := elfmagic.ParseHeader(head)
+			if err != nil {
+				return nil, true
+			}
+			return header.Arch, true
+		}
+		script := parseScript(head)
+		if script == nil {
+			return nil, true
+		}
+		candidates = script[:1]
+	}
+	return nil, true
+}
+
+// headIn returns the beginning of the first of the files that can be read below
+// a directory, or nil. Symbolic links lead to where they will when it is the root.
+func headIn(dir int, candidates []string) []byte {
+	for _, candidate := range candidates {
+		fd, err := unix.Openat2(dir, candidate, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT})
+		if err != nil {
+			continue
+		}
+		f := os.NewFile(uintptr(fd), candidate)
+		defer f.Close()
+		head := make([]byte, elfmagic.KernelWindow)
+		n, _ := f.ReadAt(head, 0)
+		return head[:n]
+	}
+	return nil
+}

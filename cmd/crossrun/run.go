@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+// crossrun runs the program that the options name, or prints how.
+func crossrun(o *options, stdout, stderr io.Writer) error {
+	if o.sysroot != "" {
+		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
+			return err
+		}
+	}
+	path, err := find(o.args)
+	if err != nil {
+		return err
+	}
+	p, err := inspect(path, o.args, 0)
+	if err != nil {
+		return err
+	}
+	f, err := gather(p, o)
+	if err != nil {
+		return err
+	}
+	if !o.print {
+		return take(p, o, f, stderr)
+	}
+	for w := range ways(p, o, f) {
+		if err = w.err; err == nil {
+			_, err = fmt.Fprintln(stdout, w.printed(p, o, f))
+			return err
+		}
+	}
+	return err
+}
+
+// take runs the program in the first way that does not fall back. It returns
+// only if there is none, or if the program cannot be run in any: the error is
+// that of the last way.
+func take(p *program, o *options, f *facts, stderr io.Writer) error {
+	if err := o.start(); err != nil {
+		return err
+	}
+	all := ways(p, o, f)
+	var list []way
+	if o.verbose {
+		list = slices.Collect(all) // to be shown
+		all = slices.Values(list)
+	}
+	var err, noInstance error
+	i := -1
+	for w := range all {
+		i++
+		if err = w.err; err != nil && !w.tried {
+			continue
+		}
+		tell := func(l launch) { say(stderr, o, p, list, i, l) }
+		switch w.kind {
+		case byKernel:
+			if w.err == nil {
+				tell(w.launch)
+			}
+			if err = w.exec(nil); !fallsBack(err, f.foreign(p.binary()) != nil) {
+				return refused(p, err)
+			}
+			err = noEntry(p)
+		case byInstance:
+			noInstance = w.enter(f.foreign(p.binary()), f.sysroot, tell)
+			err = cannot(fmt.Errorf("%s: %w", p.path, noInstance))
+		case byEmulator:
+			if noInstance != nil {
+				w.why += "; only the program itself is emulated, not what it starts: " + withHint(noInstance)
+			}
+			err = w.emulate(tell)
+		}
+		if o.verbose {
+			list[i].err = err
+		}
+	}
+	say(stderr, o, p, list, -1, launch{})
+	return err
+}
+
+// exec replaces this process, by the file if it is not nil. It returns only if
+// the kernel refuses.
+func (l launch) exec(f *os.File) error {
+	env := append(os.Environ(), l.env...)
+	if f != nil {
+		return file.Exec(f, l.argv, env)
+	}
+	return syscall.Exec(l.path, l.argv, env)
+}
+
+// emulate executes the emulator.
+func (l launch) emulate(tell func(launch)) error {
+	var f *os.File
+	if embedded := l.emulator.Carried; embedded != nil {
+		image, err := embedded.Open(carry.UserCache())
+		if err != nil {
+			return cannot(err)
+		}
+		f = image.File
+		l.comment += ", in " + image.Where
+	}
+	tell(l)
+	return cannot(fmt.Errorf("%s: %w", l.path, l.exec(f)))
+}
+
+// fallsBack reports whether the next way is to be tried after execve failed.
+// ENOEXEC: nobody takes the program. ENOENT, for a foreign one that is there:
+// the kernel's entry has no F flag, and its interpreter is not there. (A
+// foreign program's missing loader never shows so: its emulator was found.)
+func fallsBack(err error, foreign bool) bool {
+	return errors.Is(err, syscall.ENOEXEC) || foreign && errors.Is(err, syscall.ENOENT)
+}
+
+// noEntry says that execve does not run a program.
+func noEntry(p *program) error {
+	return cannot(cli.WithHint(fmt.Errorf("%s: the kernel has no enabled entry for it", p.path), "as root: register; without --kernel it is run all the same"))
+}
+
+// refused explains why execve refused a program.
+func refused(p *program, err error) error {
+	binary := p.binary()
+	if errors.Is(err, syscall.ENOENT) && binary.interp != "" {
+		return cannot(missingLoader(binary, "/"))
+	}
+	return cannot(fmt.Errorf("%s: %w", p.path, err))
+}
+
+// unusable explains why a file is no program that could be emulated.
+func unusable(p, binary *program) error {
+	var unknown *elfmagic.UnknownMachineError
+	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
+	switch {
+	case errors.As(binary.elfErr, &unknown):
+		err = cli.WithHint(err, "QEMU cannot run such programs for a user; register --help lists nothing for it either")
+	case errors.Is(binary.elfErr, elfmagic.ErrNotELF):
+		err = cli.WithHint(err, "nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is")
+	case errors.Is(binary.elfErr, elfmagic.ErrTruncated):
+		err = cli.WithHint(err, "copy or build it again")
+	}
+	return cannot(err)
+}
+
+// say tells what the program is, which ways there are and why they are not
+// taken, and last, if it is not -1, the one at a place that is: as what.
+func say(stderr io.Writer, o *options, p *program, list []way, taken int, l launch) {
+	if !o.verbose {
+		return
+	}
+	binary := p.binary()
+	what := "not an ELF file"
+	if binary.elfErr == nil {
+		what = binary.header.Arch.Platform()
+		if binary.interp == "" {
+			what += ", static"
+		} else {
+			what += ", needs " + binary.interp
+		}
+	}
+	if binary != p {
+		what = "script for " + binary.path + ", " + what
+	}
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
+	for i, w := range list {
+		switch {
+		case i == taken:
+		case w.err != nil:
+			fmt.Fprintf(stderr, "%s: %s: unavailable: %v\n", name, w.flag, w.err)
+		default:
+			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w.launch)
+		}
+	}
+	if taken < 0 {
+		return
+	}
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, l.why, l)
+	if l.emulator == nil || l.comment != "" {
+		return
+	}
+	// Opened again: which version it is costs time, and is for this line only.
+	if e, err := emulator.Open(l.emulator.Arch, l.emulator.Path); err == nil && e.Version != "" {
+		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
+	}
+}

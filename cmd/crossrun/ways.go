@@ -1,0 +1,233 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+// A kind of way is how a program is run.
+type kind int
+
+const (
+	firstWay   kind = iota // the first of these that works
+	byKernel               // by an entry in the kernel
+	byInstance             // in a private instance, with all that it starts
+	byEmulator             // by the emulator, the first process only
+)
+
+// kinds are the kinds in the order in which they are tried, with their flags.
+var kinds = []struct {
+	kind kind
+	flag string
+	way  func(*program, *options, *facts) way
+}{
+	{byKernel, "--kernel", kernelWay},
+	{byInstance, "--private", privateWay},
+	{byEmulator, "--direct", directWay},
+}
+
+// A way is one way of running a program: what is executed, or why it is
+// unavailable.
+type way struct {
+	launch
+	kind kind
+	flag string
+	err  error
+
+	// tried: err was looked up, and may be wrong. A program that is to be run, and
+	// not only shown, is run in this way if the kernel does it.
+	tried bool
+}
+
+// A launch is what execve is called with, and why.
+type launch struct {
+	path     string
+	argv     []string
+	env      []string           // additions to the caller's environment
+	why      string             // it is done so
+	emulator *emulator.Emulator // if it is known which one runs the program
+	comment  string             // which emulator it is, if it is embedded
+}
+
+// String returns the launch as a command that a shell would run. It has the
+// program's path where the program gets argv[0]: the two end alike.
+func (l launch) String() string {
+	var words []string
+	for _, v := range l.env {
+		key, value, _ := strings.Cut(v, "=")
+		words = append(words, key+"="+cli.Quote(value))
+	}
+	words = append(words, cli.Quote(l.path))
+	for _, arg := range l.argv[1:] {
+		words = append(words, cli.Quote(arg))
+	}
+	line := strings.Join(words, " ")
+	if l.comment != "" {
+		line += " # " + l.comment
+	}
+	return line
+}
+
+// ways returns the ways in which a program can be run, the first to be tried
+// first: all, or the one that the options ask for. Nothing is executed; a fact
+// that costs time is looked at when the way that depends on it is reached.
+func ways(p *program, o *options, f *facts) iter.Seq[way] {
+	return func(yield func(way) bool) {
+		for _, k := range kinds {
+			if o.asked != firstWay && o.asked != k.kind {
+				continue
+			}
+			w := k.way(p, o, f)
+			w.kind, w.flag = k.kind, k.flag
+			if !yield(w) {
+				return
+			}
+		}
+	}
+}
+
+func kernelWay(p *program, o *options, f *facts) way {
+	w := way{launch: asItIs(p, o, f)}
+	w.why = "the kernel runs it"
+	if f.sysrootErr != nil {
+		w.err = cannot(f.sysrootErr)
+		return w
+	}
+	if f.entry != nil {
+		// Entries need not be visible here: in a container they are not.
+		if why, ok := f.entry(); ok {
+			w.why = why
+		} else {
+			w.err, w.tried = noEntry(p), true
+		}
+	}
+	return w
+}
+
+func privateWay(p *program, o *options, f *facts) way {
+	w := way{launch: asItIs(p, o, f)}
+	w.why = "a private instance of binfmt_misc runs it, and what it starts"
+	if w.err = emulated(p, o, f); w.err != nil {
+		return w
+	}
+	if f.instance != nil {
+		if err := f.instance(); err != nil {
+			w.err, w.tried = cannot(fmt.Errorf("%s: %w", p.path, err)), true
+		}
+	}
+	return w
+}
+
+// directWay has QEMU's flags for what the options ask for.
+func directWay(p *program, o *options, f *facts) (w way) {
+	if w.err = emulated(p, o, f); w.err != nil {
+		return w
+	}
+	found, err := f.emulator()
+	if err != nil {
+		return way{err: err}
+	}
+	w.emulator, w.path, w.why = found, found.Path, whyDirect(o)
+	if found.Carried != nil {
+		w.path, w.comment = emulator.EntryName(found.Arch), found.Carried.Describe()
+	}
+	binary := p.binary()
+	w.argv = []string{w.path}
+	isQEMU := strings.HasPrefix(filepath.Base(w.path), "qemu-")
+	if isQEMU {
+		w.argv = append(w.argv, "-0", binary.argv[0])
+	}
+	for _, flag := range []struct{ ours, qemus, value string }{{"", "-L", f.sysroot}, {"--cpu", "-cpu", o.cpu}, {"--gdb", "-g", o.gdb}} {
+		switch {
+		case flag.value == "":
+		case isQEMU:
+			w.argv = append(w.argv, flag.qemus, flag.value)
+		case flag.ours != "":
+			return way{err: fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag.ours, w.path)}
+		}
+	}
+	w.argv = append(append(w.argv, notAFlag(binary.path)), binary.argv[1:]...)
+	if o.cpu == "" {
+		w.env = f.cpu
+	}
+	w.env = append(w.env, o.variables()...)
+	return w
+}
+
+func whyDirect(o *options) string {
+	switch {
+	case o.emulator != "":
+		return "--emulator names it"
+	case o.cpu != "":
+		return "--cpu asks for emulation"
+	case o.direct:
+		return "--direct asks for it"
+	}
+	return "no entry in the kernel is for it"
+}
+
+// notAFlag returns a path that no emulator takes for one of its flags.
+func notAFlag(path string) string {
+	if strings.HasPrefix(path, "-") {
+		return "./" + path
+	}
+	return path
+}
+
+// asItIs is the program's own path and arguments, with what the emulator that
+// somebody else starts for it has to know.
+func asItIs(p *program, o *options, f *facts) launch {
+	l := launch{path: p.path, argv: p.argv}
+	if f.foreign(p.binary()) != nil {
+		if f.sysroot != "" {
+			l.env = []string{"QEMU_LD_PREFIX=" + f.sysroot}
+		}
+		l.env = append(l.env, f.cpu...)
+	}
+	l.env = append(l.env, o.variables()...)
+	return l
+}
+
+// emulated returns an error if no emulator could run the program.
+func emulated(p *program, o *options, f *facts) error {
+	switch binary := p.binary(); {
+	case f.sysrootErr != nil && binary.elfErr == nil:
+		return cannot(f.sysrootErr)
+	case binary.elfErr != nil && o.asked != byInstance:
+		return unusable(p, binary)
+	}
+	return nil
+}
+
+// printed returns the launch as a command that does the same: nothing else runs
+// in the private instance, and what is embedded has no path.
+func (w way) printed(p *program, o *options, f *facts) launch {
+	switch {
+	case w.kind == byInstance:
+		return launch{path: self(), argv: append([]string{name, w.flag, w.path}, w.argv[1:]...), env: w.env, comment: describe(f.foreign(p.binary()))}
+	case w.emulator == nil || w.emulator.Carried == nil:
+		return w.launch
+	}
+	argv := []string{name, "--direct"}
+	for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
+		if flag.value != "" {
+			argv = append(argv, flag.name, flag.value)
+		}
+	}
+	argv = append(append(argv, notAFlag(p.binary().path)), p.binary().argv[1:]...)
+	return launch{path: self(), argv: argv, env: o.variables(), comment: w.comment}
+}
+
+// self is the path of this command.
+func self() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return name
+}
