@@ -29,8 +29,9 @@ const archiveVersion = "emulators-1"
 // chunkSize is small enough for buffers to stay in a CPU's cache.
 const chunkSize = 256 << 10
 
-// castagnoli is the polynomial that CPUs have an instruction for.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is the polynomial that CPUs have an instruction for. Its tables are
+// made when they are first asked for: most commands never do.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // An Archive holds the emulators for one host.
 type Archive struct {
@@ -189,7 +190,7 @@ func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) error 
 		if i > 0 {
 			p.lines.WriteByte(',')
 		}
-		fmt.Fprintf(&p.lines, "%d:%08x", len(c), crc32.Checksum(part(i), castagnoli))
+		fmt.Fprintf(&p.lines, "%d:%08x", len(c), crc32.Checksum(part(i), castagnoli()))
 		p.data.Write(c)
 	}
 	fmt.Fprintf(&p.lines, " %s\n", strings.ReplaceAll(version, "\n", " "))

@@ -56,7 +56,7 @@ func Stub(arch *elfmagic.Arch, calls []Call, callFailed, execFailed string) ([]b
 			m.load(0, ExitFailed)
 			m.call(numbers["exit_group"].on(arch))
 		}
-		start := uint32(Start(arch))
+		start := uint32(entry(arch))
 		fail(start+at[2], uint32(len(execFailed)))
 		at[0] = uint32(len(*m.code()))
 		fail(start+at[1], uint32(len(callFailed)))
