@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -159,21 +158,18 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
-	// Half of the time is that of the host's programs, half that of the search,
-	// which several threads make slower: each file takes microseconds.
-	var native []*elfmagic.Arch
-	var nativeErr error
-	var wait sync.WaitGroup
-	wait.Go(func() { native, nativeErr = host.Native(ctx) })
+	// The host's programs run while emulators are searched for: one after another,
+	// as each file takes microseconds, which a second thread takes to wake up.
+	wait := host.StartNative(ctx)
 	search := r.search()
 	found := make([]*emulator.Emulator, len(archs))
 	problems := make([]error, len(archs))
 	for i, arch := range archs {
 		found[i], problems[i] = search.Find(arch)
 	}
-	wait.Wait()
-	if nativeErr != nil {
-		return nil, nativeErr
+	native, err := wait()
+	if err != nil {
+		return nil, err
 	}
 	f.setNative(native, r)
 	f.Searched = search.Dirs

@@ -25,11 +25,11 @@ type Executable struct {
 	Arch    *elfmagic.Arch
 	Version byte   // elf.EV_CURRENT or ForeignVersion
 	Flags   uint32 // e_flags
-	Code    []byte // starts at Start
+	Code    []byte // starts at entry
 }
 
-// Start returns the address at which an architecture's code starts.
-func Start(arch *elfmagic.Arch) uint64 {
+// entry returns the address at which an architecture's code starts.
+func entry(arch *elfmagic.Arch) uint64 {
 	if arch.Class == elf.ELFCLASS64 {
 		return loadAddress + header64 + 2*program64
 	}

@@ -1,14 +1,14 @@
 package tinyelf
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,62 +70,126 @@ func (p Process) Native() (bool, error) {
 // ENOEXEC where neither a native loader nor an entry is for it. If it does and
 // something goes wrong afterwards, the error is a *RunError.
 func Run(ctx context.Context, program []byte, running func(Process)) error {
-	file, path, cleanup, err := materialize(program)
+	started, err := Start(ctx, program)
 	if err != nil {
-		return fmt.Errorf("cannot make a program to run: %w", err)
-	}
-	defer cleanup()
-	info, err := os.Stat(path)
-	if file != nil {
-		info, err = file.Stat()
-	}
-	if err != nil {
-		return err
-	}
-
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = []string{} // no QEMU_ variable may change what is probed
-	cmd.Stderr = &stderr
-	// What it leaves behind, holding its standard error, is not waited for.
-	cmd.WaitDelay = time.Second
-	if file != nil {
-		cmd.ExtraFiles = []*os.File{file}
-	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		in.Close()
-		var pathError *os.PathError
-		if errors.As(err, &pathError) {
-			err = pathError.Err
-		}
 		return err
 	}
 	if running != nil {
-		awaitExec(cmd.Process.Pid)
-		running(Process{exe: "/proc/" + strconv.Itoa(cmd.Process.Pid) + "/exe", program: info})
+		running(started.Process())
 	}
-	in.Close() // the program reads the end of its input, and exits
-	err = cmd.Wait()
-	switch err := ctx.Err(); {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("did not end within %v: %w", Timeout, err)
+	return started.Wait()
+}
+
+// A Started program waits for its input.
+type Started struct {
+	place  place
+	pid    int
+	stdin  int // the end that this process has
+	ctx    context.Context
+	cancel func()
+
+	mu    sync.Mutex
+	ended bool // from then on its process ID may be another's
+}
+
+// Start is the first half of Run. It returns when the kernel has taken the
+// program. Wait must be called.
+//
+// It does without os/exec, which needs goroutines for the context and standard
+// error, and a trial of pidfd: waking their threads costs more than the program.
+func Start(ctx context.Context, program []byte) (*Started, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	where, err := materialize(program)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a program to run: %w", err)
+	}
+	s := &Started{place: where}
+	if err := s.start(); err != nil {
+		where.remove()
+		return nil, err
+	}
+	// Go's timer wakes a thread, but only if it is needed.
+	s.ctx, s.cancel = context.WithTimeout(ctx, Timeout)
+	context.AfterFunc(s.ctx, s.kill)
+	return s, nil
+}
+
+func (s *Started) start() error {
+	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	defer unix.Close(null)
+	var stdin [2]int
+	if err := unix.Pipe2(stdin[:], unix.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("pipe2", err)
+	}
+	defer unix.Close(stdin[0])
+	files := []uintptr{uintptr(stdin[0]), uintptr(null), s.place.stderr.Fd()}
+	if s.place.memory != nil {
+		files = append(files, s.place.memory.Fd())
+	}
+	// No environment: no QEMU_ variable may change what is probed.
+	s.pid, err = syscall.ForkExec(s.place.path, []string{s.place.path}, &syscall.ProcAttr{Files: files})
+	s.stdin = stdin[1]
+	if err != nil {
+		unix.Close(stdin[1])
+	}
+	return err
+}
+
+// Process is the program while it waits.
+func (s *Started) Process() Process {
+	awaitExec(s.pid)
+	return Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.info}
+}
+
+func (s *Started) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		_ = syscall.Kill(s.pid, syscall.SIGKILL)
+	}
+}
+
+// Wait is the second half of Run. What the program leaves behind, holding its
+// standard error, is not waited for.
+func (s *Started) Wait() error {
+	defer s.place.remove()
+	unix.Close(s.stdin) // the program reads the end of its input, and exits
+	// The process ID is its own until its status is taken.
+	err := retry(func() error { return unix.Waitid(unix.P_PID, s.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	interrupted := s.ctx.Err()
+	s.cancel()
+	var status syscall.WaitStatus
+	if err == nil {
+		err = retry(func() error { _, err := syscall.Wait4(s.pid, &status, 0, nil); return err })
+	}
+	switch {
+	case errors.Is(interrupted, context.DeadlineExceeded):
+		return fmt.Errorf("did not end within %v: %w", Timeout, interrupted)
+	case interrupted != nil:
+		return fmt.Errorf("interrupted: %w", interrupted)
 	case err != nil:
-		return fmt.Errorf("interrupted: %w", err)
-	}
-	if cmd.ProcessState == nil {
-		return err
-	}
-	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Exited() && status.ExitStatus() == ExitCode {
+		return os.NewSyscallError("wait", err)
+	case status.Exited() && status.ExitStatus() == ExitCode:
 		return nil
 	}
-	return &RunError{Status: status, Stderr: lastLine(stderr.String())}
+	return &RunError{Status: status, Stderr: lastLine(s.place.stderr)}
+}
+
+// retry calls f until it is not interrupted by a signal.
+func retry(f func() error) error {
+	for {
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
 }
 
 // awaitExec waits until the process is seen to execute something else than this
@@ -146,27 +210,77 @@ func awaitExec(pid int) {
 	}
 }
 
-// materialize puts the program where execve finds it: in memory that has no
-// name, so that nothing is left behind however the caller ends, else in the
-// directory for temporary files.
-func materialize(program []byte) (memory *os.File, path string, cleanup func(), err error) {
-	if memory, err := file.Memory("probe", program); err == nil {
-		// The child finds it as its first descriptor after the standard ones.
-		return memory, "/proc/self/fd/3", func() { memory.Close() }, nil
-	}
-	dir, err := os.MkdirTemp("", "probe-")
-	if err != nil {
-		return nil, "", nil, err
-	}
-	path = dir + "/probe"
-	if err := os.WriteFile(path, program, 0o755); err != nil {
-		os.RemoveAll(dir)
-		return nil, "", nil, err
-	}
-	return nil, path, func() { os.RemoveAll(dir) }, nil
+// A place has a program where execve finds it, and what that writes to standard
+// error: a file, which nobody has to read while it is written.
+type place struct {
+	path   string
+	memory *os.File // which is to be the program's descriptor 3, or nil
+	stderr *os.File
+	info   os.FileInfo
+	dir    string // which has both, if they are not in memory
 }
 
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
+// materialize puts the program in memory that has no name, so that nothing is
+// left behind however the caller ends, else in the directory for temporary files.
+func materialize(program []byte) (place, error) {
+	p, err := inMemory(program)
+	if err != nil {
+		p.remove()
+		p, err = inDirectory(program)
+	}
+	if err != nil {
+		p.remove()
+	}
+	return p, err
+}
+
+func inMemory(program []byte) (p place, err error) {
+	p.path = "/proc/self/fd/3"
+	if p.memory, err = file.Memory("probe", program); err != nil {
+		return p, err
+	}
+	if p.info, err = p.memory.Stat(); err != nil {
+		return p, err
+	}
+	if p.stderr, err = file.Memory("stderr", nil); err != nil {
+		return p, err
+	}
+	// A shell that opens /dev/stderr anew cuts off what is there.
+	_, err = unix.FcntlInt(p.stderr.Fd(), unix.F_SETFL, unix.O_APPEND)
+	return p, err
+}
+
+func inDirectory(program []byte) (p place, err error) {
+	if p.dir, err = os.MkdirTemp("", "probe-"); err != nil {
+		return p, err
+	}
+	p.path = filepath.Join(p.dir, "probe")
+	if err := os.WriteFile(p.path, program, 0o755); err != nil {
+		return p, err
+	}
+	if p.info, err = os.Stat(p.path); err != nil {
+		return p, err
+	}
+	p.stderr, err = os.OpenFile(filepath.Join(p.dir, "stderr"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	return p, err
+}
+
+func (p place) remove() {
+	p.memory.Close() // a nil file is not closed
+	p.stderr.Close()
+	if p.dir != "" {
+		os.RemoveAll(p.dir)
+	}
+}
+
+// lastLine returns the last line of a file, as far as it is among its last bytes.
+func lastLine(f *os.File) string {
+	var end [4096]byte
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	n, _ := f.ReadAt(end[:], max(0, info.Size()-int64(len(end))))
+	s := strings.TrimSpace(string(end[:n]))
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
 }

@@ -38,7 +38,7 @@ func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, exec
 	var failed uint32       // where the code for a failed call is
 	var addresses [3]uint32 // of the texts
 	texts := [3]string{callFailed, execFailed, errnos()}
-	start := uint32(Start(arch))
+	start := uint32(entry(arch))
 	for range 2 {
 		m := newMachine()
 		for _, c := range calls {
