@@ -83,22 +83,23 @@ func (o *options) flags() *pflag.FlagSet {
 	f.Usage = func() {}
 	// The first argument that is no flag is the program; what follows is its.
 	f.SetInterspersed(false)
-	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
+	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
+	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
 	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
-	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
+	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
+	f.BoolVarP(&o.help, "help", "h", false, "print this text")
+	f.BoolVar(&o.version, "version", false, "print the version")
+
 	f.BoolVar(&o.kernel, "kernel", false, "run the program by what is registered with the kernel, or fail")
-	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
 	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
-	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
+	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
+	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
 	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that the go command looks for in PATH")
-	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
-	f.BoolVar(&o.version, "version", false, "print the version")
-	f.BoolVarP(&o.help, "help", "h", false, "print this text")
 	return f
 }
 
@@ -213,33 +214,34 @@ func cannot(err error) error   { return &statusError{err, exitCannot} }
 func notFound(err error) error { return &statusError{err, exitNotFound} }
 
 func usage() string {
-	var o options
+	common, others := cli.FlagUsages(new(options).flags(), "version")
 	return `Usage: crossrun [flags] BINARY [ARG…]
        crossrun --rootfs DIR COMMAND [ARG…]
        crossrun --env ARCH
 
-Runs BINARY, whichever architecture it is for, and what it starts. It takes no
+Runs BINARY, whichever architecture it is for, and what it starts. It needs no
 privilege, and registers nothing on the machine. A program of the host's own is
-just executed; one of another architecture in the first of these ways that works:
+just executed; one of another architecture in the first of these ways that
+works:
 
   --kernel   by an enabled entry in the kernel (see register)
   --private  in a binfmt_misc of its own, in which every emulator is registered:
-             programs, scripts and tests that start others work (Linux 6.7, where
-             users may make user namespaces)
+             programs, scripts and tests that start others work (Linux 6.7,
+             where users may make user namespaces)
   --direct   by QEMU's emulator, which runs the program itself; what that
              executes is left to the kernel
 
 The program takes crossrun's place: process ID, exit status, signals, terminal,
-working directory, standard streams and environment are its own. In a binfmt_misc
-of its own it is in a user namespace, too: files of other users seem to belong to
-nobody, set-user-ID programs such as sudo do not change the user, and root has no
-power over the machine.
+working directory, standard streams and environment are its own. In a
+binfmt_misc of its own it is in a user namespace, too: files of other users seem
+to belong to nobody, set-user-ID programs such as sudo do not change the user,
+and root has no power over the machine.
 
 Examples:
   crossrun ./hello                       a program of any architecture
-  crossrun ./run-tests.sh                a script, if its #! line names a foreign program
-  crossrun --private make check          a native program, for the foreign ones that it starts
-  crossrun --rootfs ./debian-arm64 sh    a system of any architecture, as its root user
+  crossrun ./run-tests.sh                a script of a foreign interpreter
+  crossrun --private make check          a native one that starts foreign ones
+  crossrun --rootfs ./debian-arm64 sh    any architecture's system, as root
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?
@@ -250,23 +252,26 @@ pkg-config and Cargo:
 Under the name go_linux_GOARCH_exec, in PATH, it is what the go command runs
 programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
 
-Flags:
-` + o.flags().FlagUsagesWrapped(100) + `
+Flags that are used most:
+` + common + `
+Other flags:
+` + others + `
 A dynamically linked program needs its loader and libraries: they are looked
-for in / and where Debian's, Fedora's, openSUSE's and Gentoo's cross packages have
-them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
+for in / and where Debian's, Fedora's, openSUSE's and Gentoo's cross packages
+have them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
 
 Environment, for flags that cannot be given; ARCH is any name of an architecture
 in capitals, such as ARM64 or S390X:
   CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH
   CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
   CROSSRUN_CPU_ARCH       the CPU model, for all processes
-  CROSSRUN_CACHE          where a crossrun that carries emulators (--version lists
-                          them) keeps what it has unpacked: a directory of your own,
-                          which nobody else may write to, or off (default:
-                          crossrun/emulators in XDG_CACHE_HOME or ~/.cache)
-QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and those
-that its manual lists.
+  CROSSRUN_CACHE          where a crossrun with embedded emulators (--version
+                          lists them) keeps what it has unpacked: a directory of
+                          your own, which nobody else may write to, or off
+                          (default: crossrun/emulators in XDG_CACHE_HOME or
+                          ~/.cache)
+QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and
+those that its manual lists.
 
 Exit status: the program's; 125 if crossrun fails, 126 if BINARY cannot be run,
 127 if it is not found.

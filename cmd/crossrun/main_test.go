@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -251,4 +252,11 @@ func TestLinkMakesTheGoCommandsHooks(t *testing.T) {
 	assert.Equal(t, exitFailed, status)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "go_linux_s390x_exec: is there, and is no link")
+}
+
+func TestHelpFits80Columns(t *testing.T) {
+	for line := range strings.Lines(usage()) {
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), 80, line)
+	}
+	assert.Less(t, strings.Index(usage(), "--rootfs directory"), strings.Index(usage(), "Other flags:"), "what is used most comes first")
 }
