@@ -27,6 +27,12 @@ const echo = "CROSSRUN_TEST_ECHO"
 
 func TestMain(m *testing.M) {
 	private.Main()
+	if os.Getenv(withoutSetns) != "" {
+		if err := denySetns(); err != nil {
+			panic(err)
+		}
+		main()
+	}
 	if variable := os.Getenv(echo); variable != "" {
 		// Bytes, because arguments need not be UTF-8.
 		var args [][]byte

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// withoutSetns, in the environment, makes this program crossrun, in a process
+// that may not call setns(2).
+const withoutSetns = "CROSSRUN_TEST_WITHOUT_SETNS"
+
+// denySetns installs a seccomp filter, as a container's runtime does.
+func denySetns() error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_SETNS},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func TestDeniedSetnsFallsBackToTheEmulator(t *testing.T) {
+	kerneltest.Instance(t)
+	arch := foreign(t)
+	search := emulator.Search{Dirs: emulator.DefaultDirs()}
+	if _, err := search.Find(arch); err != nil {
+		t.Skip("runs a foreign program: ", err)
+	}
+	content, err := tinyelf.Program(arch)
+	require.NoError(t, err)
+	program := write(t, filepath.Join(t.TempDir(), "program"), content)
+	crossrun := func(args ...string) (int, string) {
+		cmd := exec.Command("/proc/self/exe", append(args, program)...)
+		cmd.Env = append(os.Environ(), withoutSetns+"=1")
+		out, _ := cmd.CombinedOutput()
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	status, out := crossrun()
+	assert.Equal(t, tinyelf.ExitCode, status, out)
+	assert.Empty(t, out)
+
+	status, out = crossrun("-v")
+	assert.Equal(t, tinyelf.ExitCode, status, out)
+	assert.Contains(t, out, "only the program itself is emulated, not what it starts: private instance of binfmt_misc: cannot enter it: setns: operation not permitted (setns(2) is denied here")
+
+	status, out = crossrun("--private")
+	assert.Equal(t, exitCannot, status, out)
+	assert.Contains(t, out, "cannot enter it: setns: operation not permitted")
+
+	status, out = crossrun("--print")
+	assert.Zero(t, status, out)
+	assert.True(t, strings.HasSuffix(out, " -0 "+program+" "+program+"\n"), "it is known without an attempt: %s", out)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+func TestErrorsOfPrivateInstancesHaveHints(t *testing.T) {
+	for _, test := range []struct {
+		err  private.Error
+		hint string
+	}{
+		{private.Error{Op: private.OpNamespace, Err: syscall.ENOSPC}, "user.max_user_namespaces"},
+		{private.Error{Op: private.OpNamespace, Err: syscall.EPERM}, "kernel.unprivileged_userns_clone"},
+		{private.Error{Op: private.OpNamespace, Err: syscall.EACCES}, "kernel.apparmor_restrict_unprivileged_userns"},
+		{private.Error{Op: private.OpNamespace, Err: syscall.EINVAL}, "CONFIG_USER_NS"},
+		{private.Error{Op: private.OpEnter, Err: syscall.EPERM}, "setns(2) is denied"},
+		{private.Error{Op: private.OpMount, Err: syscall.EPERM}, "mounts in user namespaces"},
+		{private.Error{Op: private.OpMount, Err: syscall.EPERM, Feature: &binfmt.FeatureInstances}, ""},
+		{private.Error{Op: private.OpRegister, Err: syscall.ENOENT, Entry: &binfmt.Entry{Interpreter: "/no/such/file"}}, "see that /no/such/file is there"},
+		{private.Error{Op: private.OpRoot, Name: "/etc", Err: syscall.ENOTDIR}, "a whole system"},
+		{private.Error{Op: private.OpSetUp, Err: errors.New("x")}, ""},
+	} {
+		err := explained(fmt.Errorf("wrapped: %w", &test.err))
+		assert.ErrorIs(t, err, &test.err)
+		assert.Contains(t, cli.Hint(err), test.hint, test.err.Error())
+		assert.Equal(t, test.hint == "", cli.Hint(err) == "", test.err.Error())
+	}
+	other := errors.New("another")
+	assert.Equal(t, other, explained(other))
+	assert.Nil(t, explained(nil))
+}
