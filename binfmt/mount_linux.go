@@ -71,7 +71,7 @@ func (fs FS) Mount() (mounted bool, err error) {
 
 // MountIn mounts the file system as Mount does, in the mount namespace that the
 // given file stands for: /proc/1/ns/mnt is that of process 1. The directory is
-// taken in that namespace. It takes CAP_SYS_ADMIN and CAP_SYS_CHROOT over both
+// taken in that namespace. It requires CAP_SYS_ADMIN and CAP_SYS_CHROOT over both
 // namespaces' owners, and ptrace access to the process (setns(2)).
 func (fs FS) MountIn(namespace string) (mounted bool, err error) {
 	err = inNamespace(namespace, func() error {

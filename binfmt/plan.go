@@ -13,7 +13,7 @@ const (
 	Add                   // it is not there
 	Replace               // it is there, but differs
 	Remove                // it is there, and not wanted
-	Skip                  // it cannot be had without taking what is somebody else's
+	Skip                  // it would take what is somebody else's
 )
 
 var actionNames = []string{"keep", "add", "replace", "remove", "skip"}

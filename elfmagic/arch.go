@@ -24,7 +24,7 @@ type Arch struct {
 	// programs too; a pattern, which can name one number, does not match them.
 	Also []elf.Machine
 
-	// GOARCH is Go's name of the linux port, or empty if there is none.
+	// GOARCH is Go's name of the linux port, or empty.
 	GOARCH string
 
 	// Platforms are the OCI platforms whose programs are of this

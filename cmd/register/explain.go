@@ -93,9 +93,9 @@ func deniedHint(err error, s host.Surroundings) string {
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
 	switch {
 	case !s.SysAdmin && !s.InitialUser:
-		return "it takes CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
+		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
 	case !s.SysAdmin:
-		return "it takes CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least
+		return "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least
 	case !s.InitialUser && s.Seccomp:
 		return "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"
 	case !s.InitialUser:

@@ -49,9 +49,9 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 		surroundings host.Surroundings
 		hint         string // beginning
 	}{
-		"no capability":                     {host.Surroundings{InitialUser: true}, "it takes CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged"},
-		"no capability, whatever else":      {host.Surroundings{InitialUser: true, Seccomp: true, AppArmor: "docker-default (enforce)"}, "it takes CAP_SYS_ADMIN: root of the host has it"},
-		"no capability in a user namespace": {host.Surroundings{}, "it takes CAP_SYS_ADMIN over the user namespace"},
+		"no capability":                     {host.Surroundings{InitialUser: true}, "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged"},
+		"no capability, whatever else":      {host.Surroundings{InitialUser: true, Seccomp: true, AppArmor: "docker-default (enforce)"}, "this requires CAP_SYS_ADMIN: root of the host has it"},
+		"no capability in a user namespace": {host.Surroundings{}, "this requires CAP_SYS_ADMIN over the user namespace"},
 		"a user namespace":                  {with(func(s *host.Surroundings) { s.InitialUser = false }), "this is a user namespace (rootless container, or userns-remap): "},
 		"a user namespace with seccomp":     {with(func(s *host.Surroundings) { s.InitialUser, s.Seccomp = false, true }), "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: "},
 		"SELinux":                           {with(func(s *host.Surroundings) { s.SELinux, s.Seccomp = "u:r:container_t:s0", true }), "SELinux confines this process (u:r:container_t:s0): docker run --security-opt label=disable"},

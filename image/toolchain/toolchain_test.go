@@ -232,9 +232,9 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 		"write x: no space left on device":                                      "make room",
 		"Get \"x\": dial tcp: lookup x: no such host":                           "GOPROXY",
 		"verifying x: checksum mismatch":                                        "find out why",
-		"go: updates to go.mod needed; to update it:\n\tgo mod tidy":            "-pin",
+		"go: updates to go.mod needed; to update it:\n\tgo mod tidy":            "go run ./image pin",
 		"main.go:3: undefined: x":                                               "what was built is kept",
-		"missing go.sum entry for module providing package k8s.io/x (imported)": "-pin",
+		"missing go.sum entry for module providing package k8s.io/x (imported)": "go run ./image pin",
 	}
 	for said, want := range tests {
 		cmd := exec.Command("sh", "-c", `echo "$0" >&2; exit 3`, said)

@@ -66,7 +66,7 @@ func kernelHint(e *binfmt.Error) string {
 	case e.Op == "mount" && (is(syscall.ENODEV) || is(syscall.ENOENT)):
 		return "this kernel has no binfmt_misc: neither built in (CONFIG_BINFMT_MISC) nor as a module that can be loaded (modprobe binfmt_misc, on the host)"
 	case e.Op == "mount" && is(fs.ErrPermission):
-		return "it takes CAP_SYS_ADMIN: " + least
+		return "this requires CAP_SYS_ADMIN: " + least
 	case register && is(syscall.ENOENT):
 		return fmt.Sprintf("with the F flag the kernel opens the interpreter when it is registered, and %s is not there", e.Entry.Interpreter)
 	case register && is(syscall.EEXIST):
@@ -76,7 +76,7 @@ func kernelHint(e *binfmt.Error) string {
 	case register && is(syscall.EACCES) && e.Written:
 		return fmt.Sprintf("the interpreter %s cannot be executed: see its mode, and whether its file system is mounted noexec", e.Entry.Interpreter)
 	case is(fs.ErrPermission):
-		return "it takes CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + least
+		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + least
 	}
 	return ""
 }

@@ -50,7 +50,7 @@ func Environment(arch *elfmagic.Arch, o Options) ([]Variable, error) {
 	}
 	// Cargo splits the runner at white space, and knows no quotes.
 	if strings.ContainsFunc(o.Runner, unicode.IsSpace) {
-		return nil, cli.WithHint(fmt.Errorf("%q: Cargo takes no runner with a space in its path", o.Runner),
+		return nil, cli.WithHint(fmt.Errorf("%q: Cargo accepts no runner with a space in its path", o.Runner),
 			"put crossrun into a directory whose path has none")
 	}
 	if strings.Contains(o.Dir, ":") {
@@ -86,7 +86,7 @@ func prepare(arch *elfmagic.Arch, o Options) (*target, error) {
 			return c < unicode.MaxASCII && !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("+,-./@_=", c)
 		}
 		if strings.ContainsFunc(o.Sysroot, odd) {
-			return nil, cli.WithHint(fmt.Errorf("%q: build tools take no sysroot with a space or special character in its path", o.Sysroot),
+			return nil, cli.WithHint(fmt.Errorf("%q: build tools accept no sysroot with a space or special character in its path", o.Sysroot),
 				"name a symbolic link to it")
 		}
 	}

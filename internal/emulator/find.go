@@ -16,7 +16,7 @@ import (
 	"github.com/projectcalico/go-build/internal/carry"
 )
 
-// A Search says where emulators are looked for, and which will do.
+// A Search says where emulators are looked for, and which serve.
 type Search struct {
 	// Carry is asked first: what a command carries is what it was made with.
 	Carry *carry.Archive
@@ -85,7 +85,7 @@ func (s *Search) names(a *elfmagic.Arch) []string {
 // without the suffix of static builds.
 func EntryName(a *elfmagic.Arch) string { return "qemu-" + a.Name }
 
-// Find returns the first emulator for the architecture that will do. If there
+// Find returns the first emulator for the architecture that serves. If there
 // is none it says what is wrong with the first that was found, or that none
 // was, as an *Error.
 func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {

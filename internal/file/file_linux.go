@@ -66,7 +66,7 @@ func memory(name string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// Exec executes an open file in this process's place. It takes no /proc, and
+// Exec executes an open file in this process's place. It needs no /proc, and
 // nothing that is put into the place of the file's name meanwhile is executed.
 // It returns only if the kernel refuses.
 func Exec(f *os.File, argv, env []string) error {

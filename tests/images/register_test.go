@@ -130,9 +130,9 @@ func TestMissingPrivilegesAreNamed(t *testing.T) {
 		err   string
 		hint  string
 	}{
-		{"none", nil, "operation not permitted", "it takes CAP_SYS_ADMIN"},
-		{"no capability", []string{"--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined"}, "operation not permitted", "it takes CAP_SYS_ADMIN"},
-		{"another user", append([]string{"--user", "1000"}, least...), "operation not permitted", "it takes CAP_SYS_ADMIN"},
+		{"none", nil, "operation not permitted", "this requires CAP_SYS_ADMIN"},
+		{"no capability", []string{"--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined"}, "operation not permitted", "this requires CAP_SYS_ADMIN"},
+		{"another user", append([]string{"--user", "1000"}, least...), "operation not permitted", "this requires CAP_SYS_ADMIN"},
 		{"host's processes, not to be looked at", append([]string{"--pid=host"}, least...), "CAP_SYS_PTRACE", "--cap-add SYS_PTRACE"},
 	} {
 		r := docker(t, test.flags, multiarch, "arm64")

@@ -412,7 +412,7 @@ func TestWithoutPrivilegeNothingIsRegistered(t *testing.T) {
 	r := commands.Run(t, commands.Unprivileged(t, commands.Command("register")))
 	assert.Equal(t, 1, r.Status)
 	assert.Contains(t, r.Stderr, "permission denied")
-	assert.Contains(t, r.Stderr, "hint: it takes CAP_SYS_ADMIN")
+	assert.Contains(t, r.Stderr, "hint: this requires CAP_SYS_ADMIN")
 	assert.Empty(t, commands.List(t, fs))
 
 	r = commands.Run(t, commands.Unprivileged(t, commands.Command("register", "--dry-run")))
