@@ -25,10 +25,10 @@ import (
 // other than that of Ubuntu, and why a mount may be denied. Only Available is
 // sure.
 func Check() error {
-	if err := kernelTooOld(); err != nil {
-		return &Error{Op: OpMount, Feature: &binfmt.FeatureInstances, Err: err}
+	if err := tooOld(nil); err != nil {
+		return err
 	}
-	denied := func(err error) error { return &Error{Op: OpNamespace, Err: err} }
+	denied := func(err error) error { return failed(OpNamespace, "", err) }
 	if sysctl("user/max_user_namespaces") == "0" {
 		return denied(fmt.Errorf("user.max_user_namespaces is 0: %w", unix.ENOSPC))
 	}
@@ -56,9 +56,25 @@ func Check() error {
 // no namespace has the descriptor -1.
 func mayEnter() error {
 	if err := unix.Setns(-1, unix.CLONE_NEWUSER); err != unix.EBADF {
-		return &Error{Op: OpEnter, Err: os.NewSyscallError("setns", err)}
+		return failed(OpEnter, "", os.NewSyscallError("setns", err))
 	}
 	return nil
+}
+
+// tooOld returns an error if the kernel has but one instance; err is what a
+// system call had to say.
+func tooOld(err error) error {
+	kernel, versionErr := binfmt.RunningKernel()
+	unsupported := binfmt.FeatureInstances.Supported(kernel)
+	if versionErr != nil || unsupported == nil {
+		return nil
+	}
+	if err != nil {
+		unsupported = fmt.Errorf("%w: %w", err, unsupported)
+	}
+	e := failed(OpMount, "", unsupported)
+	e.Feature = &binfmt.FeatureInstances
+	return e
 }
 
 // sysctl returns the value of a sysctl, or nothing.

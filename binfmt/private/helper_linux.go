@@ -43,7 +43,11 @@ func Main() {
 		os.Exit(125)
 	}
 	if err := help(conn); err != nil {
-		_ = json.NewEncoder(conn).Encode(answer{Failure: describe(err)})
+		failure := (*Error)(nil)
+		if !errors.As(err, &failure) {
+			failure = failed(OpSetUp, "", err)
+		}
+		_ = json.NewEncoder(conn).Encode(answer{Failure: failure})
 		os.Exit(125)
 	}
 	os.Exit(0)
@@ -125,64 +129,9 @@ type setup struct {
 
 // answer is what it says in the end.
 type answer struct {
-	Failure *failure
+	Failure *Error
 	Path    []byte // of the command
 	Holder  int    // process that has the second namespace; 0: none
-}
-
-// failure is an Error on its way to the parent.
-type failure struct {
-	Op, Name, Message string
-	Errno             syscall.Errno
-	Entry             int // its place among the entries; -1: none
-	TooOld            bool
-}
-
-// An entryError says at which entry registering ended.
-type entryError struct {
-	error
-	entry int
-}
-
-func (e *entryError) Unwrap() error { return e.error }
-
-func describe(err error) *failure {
-	f := &failure{Op: string(OpSetUp), Message: err.Error(), Entry: -1}
-	errors.As(err, &f.Errno)
-	var failed *Error
-	if errors.As(err, &failed) {
-		f.Op, f.Name, f.Message, f.TooOld = string(failed.Op), failed.Name, failed.Err.Error(), failed.Feature != nil
-	}
-	var entry *entryError
-	if errors.As(err, &entry) {
-		f.Entry = entry.entry
-	}
-	return f
-}
-
-func (f *failure) error(entries []binfmt.Entry) error {
-	e := &Error{Op: Op(f.Op), Name: f.Name, Err: &remoteError{f.Message, f.Errno}}
-	if f.Entry >= 0 {
-		e.Entry = &entries[f.Entry]
-	}
-	if f.TooOld {
-		e.Feature = &binfmt.FeatureInstances
-	}
-	return e
-}
-
-// remoteError is an error of the helper.
-type remoteError struct {
-	message string
-	errno   syscall.Errno
-}
-
-func (e *remoteError) Error() string { return e.message }
-func (e *remoteError) Unwrap() error {
-	if e.errno == 0 {
-		return nil
-	}
-	return e.errno
 }
 
 // help sets the instance up, says so, and keeps it until its input ends. What
@@ -196,36 +145,36 @@ func help(conn *os.File) error {
 		return fmt.Errorf("cannot read what to set up: %w", err)
 	}
 	fs := binfmt.New("")
-	for i, line := range config.Entries {
+	for _, line := range config.Entries {
 		var e binfmt.Entry
 		err := e.UnmarshalText(line)
 		if err == nil {
 			err = fs.Register(e)
 		}
-		if failed := (*binfmt.Error)(nil); errors.As(err, &failed) {
-			err = failed.Err // the rest is said by Error
+		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
+			err = of.Err // the rest is said by Error
 		}
 		if err != nil {
-			return &Error{Op: OpRegister, Err: &entryError{err, i}}
+			return failed(OpRegister, e.Name, err)
 		}
 	}
 	if root := string(config.Root); root != "" {
 		if err := enterRoot(root); err != nil {
-			return &Error{Op: OpRoot, Name: root, Err: err}
+			return failed(OpRoot, root, err)
 		}
 	}
 	var answer answer
 	if command := string(config.Command); command != "" {
 		path, err := lookPath(command, string(config.PATH))
 		if err != nil {
-			return &Error{Op: OpLookUp, Name: command, Err: err}
+			return failed(OpLookUp, command, err)
 		}
 		answer.Path = []byte(path)
 	}
 	if config.UID >= 0 {
 		holder, input, err := identity(config.UID, config.GID)
 		if err != nil {
-			return &Error{Op: OpNamespace, Err: err}
+			return failed(OpNamespace, "", err)
 		}
 		defer holder.Wait()
 		defer input.Close()
@@ -242,27 +191,17 @@ func help(conn *os.File) error {
 func mount() error {
 	// What is mounted here stays here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return &Error{Op: OpMount, Err: fmt.Errorf("cannot make mounts private: %w", err)}
+		return failed(OpMount, "", fmt.Errorf("cannot make mounts private: %w", err))
 	}
 	// Over an instance that is visible already, too: that is another one.
 	err := unix.Mount("binfmt_misc", binfmt.DefaultMount, "binfmt_misc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 	if err == nil {
 		return nil
 	}
-	failed := &Error{Op: OpMount, Err: err}
-	if tooOld := kernelTooOld(); tooOld != nil {
-		failed.Feature, failed.Err = &binfmt.FeatureInstances, fmt.Errorf("%w: %w", err, tooOld)
+	if old := tooOld(err); old != nil {
+		return old
 	}
-	return failed
-}
-
-// kernelTooOld returns an error if the kernel has but one instance.
-func kernelTooOld() error {
-	kernel, err := binfmt.RunningKernel()
-	if err != nil {
-		return nil // who knows
-	}
-	return binfmt.FeatureInstances.Supported(kernel)
+	return failed(OpMount, "", err)
 }
 
 // identity starts a process in a user namespace below this one, in which its

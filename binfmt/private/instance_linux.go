@@ -42,7 +42,7 @@ func FilePath(i int) string { return "/proc/self/fd/" + strconv.Itoa(setupFile+1
 // do not change the user.
 func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if !mainCalled {
-		return nil, &Error{Op: OpSetUp, Err: errors.New("private.Main is not the first call in main")}
+		return nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
 	}
 	// Afterwards, when this process is the stub, it would be too late.
 	if err := mayEnter(); err != nil {
@@ -52,15 +52,17 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if !o.stayRoot && o.Root == "" && os.Geteuid() != 0 {
 		config.UID, config.GID = os.Geteuid(), os.Getegid()
 	}
-	parent, child, err := socket()
+	// The kernel keeps who made the socket, which the helper asks for.
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, &Error{Op: OpSetUp, Err: err}
+		return nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
 	}
+	parent, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
 	defer parent.Close()
 	defer child.Close()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	if cmd.SysProcAttr, err = attributes(); err != nil {
-		return nil, &Error{Op: OpSetUp, Err: err}
+		return nil, failed(OpSetUp, "", err)
 	}
 	cmd.Args = []string{marker}
 	cmd.ExtraFiles = append([]*os.File{child}, o.Files...)
@@ -70,11 +72,11 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		failed := &Error{Op: OpNamespace, Err: err}
-		if !failed.Denied() {
-			failed.Op = OpSetUp
+		e := failed(OpNamespace, "", err)
+		if !e.Denied() {
+			e.Op = OpSetUp
 		}
-		return nil, failed
+		return nil, e
 	}
 	// With its input it ends, and with it its child. The namespaces stay.
 	defer cmd.Wait()
@@ -87,10 +89,10 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 			return nil, err
 		}
 	}
-	for i := range entries {
-		line, err := entries[i].MarshalText()
+	for _, e := range entries {
+		line, err := e.MarshalText()
 		if err != nil {
-			return nil, &Error{Op: OpRegister, Entry: &entries[i], Err: err}
+			return nil, failed(OpRegister, e.Name, err)
 		}
 		config.Entries = append(config.Entries, line)
 	}
@@ -99,26 +101,16 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	readErr := json.NewDecoder(parent).Decode(&answer)
 	switch {
 	case readErr != nil:
-		return nil, &Error{Op: OpSetUp, Err: errors.Join(errors.New("the helper ended"), writeErr, readErr)}
+		return nil, failed(OpSetUp, "", errors.Join(errors.New("the helper ended"), writeErr, readErr))
 	case answer.Failure != nil:
-		return nil, answer.Failure.error(entries)
+		return nil, answer.Failure
 	}
 	i := &Instance{Path: string(answer.Path)}
 	if err := i.open(cmd.Process.Pid, answer.Holder); err != nil {
 		i.Close()
-		return nil, &Error{Op: OpSetUp, Err: err}
+		return nil, failed(OpSetUp, "", err)
 	}
 	return i, nil
-}
-
-// socket returns both ends of the socket between this process and the helper.
-// The kernel keeps who made it, which the helper asks for (SO_PEERCRED).
-func socket() (parent, child *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
 }
 
 // open opens the namespaces and the working directory of the processes.
@@ -200,20 +192,20 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 		name+": error: cannot enter the private instance of binfmt_misc: errno",
 		name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
 	if err != nil {
-		return &Error{Op: OpEnter, Err: err}
+		return failed(OpEnter, "", err)
 	}
 	defer memory.Close()
 	for _, f := range files {
 		// The stub needs them open, and closes them itself.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
-			return &Error{Op: OpEnter, Err: err}
+			return failed(OpEnter, "", err)
 		}
 	}
 	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(memory.Fd())), append([]string{name, path}, argv...), env)
 	for _, f := range files {
 		unix.CloseOnExec(int(f.Fd()))
 	}
-	return &Error{Op: OpEnter, Err: fmt.Errorf("cannot execute the stub: %w", err)}
+	return failed(OpEnter, "", fmt.Errorf("cannot execute the stub: %w", err))
 }
 
 // Start starts the command. When it returns without an error, the entries are
@@ -232,7 +224,7 @@ func (c *Cmd) Start() error {
 		return err
 	}
 	defer i.Close()
-	fail := func(err error) error { return &Error{Op: OpEnter, Err: err} }
+	fail := func(err error) error { return failed(OpEnter, "", err) }
 	resultIn, resultOut, err := os.Pipe()
 	if err != nil {
 		return fail(err)

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -133,30 +134,35 @@ const (
 	OpEnter     Op = "enter it"
 )
 
-// An Error says which step failed. Err wraps an errno where there is one.
+// An Error says which step failed.
 //
 // errors.Is(err, errors.ErrUnsupported) is true where another attempt would fail
 // as well: the kernel lacks the feature, or user namespaces are denied.
 type Error struct {
 	Op      Op
-	Name    string          // of the command or directory that it is about
-	Entry   *binfmt.Entry   // that could not be registered
+	Name    string          // of the entry, command or directory that it is about
+	Text    string          // of the error
+	Errno   syscall.Errno   // 0: it was no system call
 	Feature *binfmt.Feature // that the running kernel lacks
-	Err     error
+}
+
+func failed(op Op, name string, err error) *Error {
+	e := &Error{Op: op, Name: name, Text: err.Error()}
+	errors.As(err, &e.Errno)
+	return e
 }
 
 func (e *Error) Error() string {
-	name := e.Name
-	if e.Entry != nil {
-		name = e.Entry.Name
-	}
-	if name != "" {
-		name = " " + name
-	}
-	return fmt.Sprintf("private instance of binfmt_misc: cannot %s%s: %v", e.Op, name, e.Err)
+	return fmt.Sprintf("private instance of binfmt_misc: cannot %s: %s", strings.TrimSpace(string(e.Op)+" "+e.Name), e.Text)
 }
 
-func (e *Error) Unwrap() error { return e.Err }
+// Unwrap returns the errno.
+func (e *Error) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
 
 // Is reports whether the target is errors.ErrUnsupported, and it is that.
 func (e *Error) Is(target error) bool {
@@ -170,6 +176,5 @@ var denials = []syscall.Errno{syscall.ENOSPC, syscall.EPERM, syscall.EACCES, sys
 
 // Denied reports whether this process may not make or enter user namespaces.
 func (e *Error) Denied() bool {
-	var errno syscall.Errno
-	return (e.Op == OpNamespace || e.Op == OpEnter) && errors.As(e.Err, &errno) && slices.Contains(denials, errno)
+	return (e.Op == OpNamespace || e.Op == OpEnter) && slices.Contains(denials, e.Errno)
 }

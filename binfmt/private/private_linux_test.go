@@ -117,7 +117,7 @@ func TestWhatCannotBeSetUpIsSaid(t *testing.T) {
 	require.ErrorAs(t, err, &failed)
 	assert.ErrorIs(t, err, unix.ENOENT)
 	assert.Equal(t, private.OpRegister, failed.Op)
-	assert.Equal(t, &missing, failed.Entry)
+	assert.Equal(t, "echo", failed.Name)
 	assert.NotErrorIs(t, err, errors.ErrUnsupported)
 
 	invalid := echo()

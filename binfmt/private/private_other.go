@@ -4,12 +4,12 @@ package private
 
 import (
 	"context"
-	"errors"
+	"syscall"
 )
 
 type namespaces struct{}
 
-var unsupported = &Error{Op: OpNamespace, Err: errors.ErrUnsupported}
+var unsupported = failed(OpNamespace, "", syscall.ENOSYS)
 
 // Main does nothing: there are no instances but on Linux.
 func Main() {}

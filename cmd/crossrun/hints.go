@@ -22,7 +22,7 @@ func explained(err error) error {
 }
 
 func instanceHint(err *private.Error) string {
-	is := func(errno syscall.Errno) bool { return errors.Is(err, errno) }
+	is := func(errno syscall.Errno) bool { return err.Errno == errno }
 	switch {
 	case err.Feature != nil:
 		return "" // the error says it all
@@ -36,8 +36,8 @@ func instanceHint(err *private.Error) string {
 		return "setns(2) is denied here, as by a container's seccomp profile"
 	case err.Op == private.OpMount:
 		return "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"
-	case err.Op == private.OpRegister && err.Entry != nil && (is(syscall.ENOENT) || is(syscall.EACCES)):
-		return fmt.Sprintf("the kernel opens the interpreter when it is registered: see that %s is there, executable, and on no file system that is mounted noexec", err.Entry.Interpreter)
+	case err.Op == private.OpRegister && (is(syscall.ENOENT) || is(syscall.EACCES)):
+		return "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"
 	case err.Op == private.OpRoot:
 		return "it must be a directory that has a whole system in it, with /proc, /sys and /dev as directories"
 	}

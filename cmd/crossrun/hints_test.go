@@ -18,16 +18,16 @@ func TestErrorsOfPrivateInstancesHaveHints(t *testing.T) {
 		err  private.Error
 		hint string
 	}{
-		{private.Error{Op: private.OpNamespace, Err: syscall.ENOSPC}, "user.max_user_namespaces"},
-		{private.Error{Op: private.OpNamespace, Err: syscall.EPERM}, "kernel.unprivileged_userns_clone"},
-		{private.Error{Op: private.OpNamespace, Err: syscall.EACCES}, "kernel.apparmor_restrict_unprivileged_userns"},
-		{private.Error{Op: private.OpNamespace, Err: syscall.EINVAL}, "CONFIG_USER_NS"},
-		{private.Error{Op: private.OpEnter, Err: syscall.EPERM}, "setns(2) is denied"},
-		{private.Error{Op: private.OpMount, Err: syscall.EPERM}, "mounts in user namespaces"},
-		{private.Error{Op: private.OpMount, Err: syscall.EPERM, Feature: &binfmt.FeatureInstances}, ""},
-		{private.Error{Op: private.OpRegister, Err: syscall.ENOENT, Entry: &binfmt.Entry{Interpreter: "/no/such/file"}}, "see that /no/such/file is there"},
-		{private.Error{Op: private.OpRoot, Name: "/etc", Err: syscall.ENOTDIR}, "a whole system"},
-		{private.Error{Op: private.OpSetUp, Err: errors.New("x")}, ""},
+		{private.Error{Op: private.OpNamespace, Errno: syscall.ENOSPC}, "user.max_user_namespaces"},
+		{private.Error{Op: private.OpNamespace, Errno: syscall.EPERM}, "kernel.unprivileged_userns_clone"},
+		{private.Error{Op: private.OpNamespace, Errno: syscall.EACCES}, "kernel.apparmor_restrict_unprivileged_userns"},
+		{private.Error{Op: private.OpNamespace, Errno: syscall.EINVAL}, "CONFIG_USER_NS"},
+		{private.Error{Op: private.OpEnter, Errno: syscall.EPERM}, "setns(2) is denied"},
+		{private.Error{Op: private.OpMount, Errno: syscall.EPERM}, "mounts in user namespaces"},
+		{private.Error{Op: private.OpMount, Errno: syscall.EPERM, Feature: &binfmt.FeatureInstances}, ""},
+		{private.Error{Op: private.OpRegister, Errno: syscall.ENOENT}, "noexec"},
+		{private.Error{Op: private.OpRoot, Name: "/etc", Errno: syscall.ENOTDIR}, "a whole system"},
+		{private.Error{Op: private.OpSetUp, Text: "x"}, ""},
 	} {
 		err := explained(fmt.Errorf("wrapped: %w", &test.err))
 		assert.ErrorIs(t, err, &test.err)

@@ -145,10 +145,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if err == nil && o.env != "" {
 			err = printEnvironment(&o, stdout)
 		}
-	case o.rootfs != "":
-		err = crossrunRoot(&o, stdout, stderr)
 	default:
-		if o.asked, err = o.mode(); err == nil {
+		if o.asked, err = o.mode(); err == nil && o.asked == inRoot {
+			err = crossrunRoot(&o, stdout, stderr)
+		} else if err == nil {
 			err = crossrun(&o, stdout, stderr)
 		}
 	}
@@ -187,7 +187,8 @@ func (o *options) mode() (kind, error) {
 		set  bool
 		kind kind
 	}{
-		{"--kernel", o.kernel, byKernel}, {"--private", o.private, byInstance}, {"--direct", o.direct, byEmulator},
+		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
+		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
 		// Whoever names an emulator, or a CPU to emulate, wants emulation.
 		{"--emulator", o.emulator != "", byEmulator}, {"--cpu", o.cpu != "", byEmulator}, {"--gdb", o.gdb != "", byEmulator},
 	} {

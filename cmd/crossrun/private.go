@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -18,33 +19,6 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
-
-// emulators returns an emulator for each architecture that has a static one, in
-// the order of elfmagic.Archs: nil for the others.
-func emulators() []*emulator.Emulator {
-	archs := elfmagic.Archs()
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
-	found := make([]*emulator.Emulator, len(archs))
-	next := make(chan int, len(archs))
-	for i := range archs {
-		next <- i
-	}
-	close(next)
-	var wait sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for i := range next {
-				if named, err := settings(archs[i]).emulator(); err == nil && named != "" {
-					found[i], _ = emulator.Open(archs[i], named)
-					continue
-				}
-				found[i], _ = search.Find(archs[i])
-			}
-		})
-	}
-	wait.Wait()
-	return found
-}
 
 // registrations returns the entries of a private instance in which a program of
 // the architecture runs, or what a native one starts (nil): one for each
@@ -56,9 +30,23 @@ func emulators() []*emulator.Emulator {
 // embedded ones are when a program is for them.
 func registrations(ctx context.Context, arch *elfmagic.Arch, sysroot string, first *carry.Emulator) (list []binfmt.Entry, err error) {
 	var native []*elfmagic.Arch
+	archs := elfmagic.Archs()
+	found := make([]*emulator.Emulator, len(archs))
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
+	var next atomic.Int32
 	var wait sync.WaitGroup
 	wait.Go(func() { native, err = host.Native(ctx) })
-	found := emulators()
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(archs); i = next.Add(1) - 1 {
+				if named, err := settings(archs[i]).emulator(); err == nil && named != "" {
+					found[i], _ = emulator.Open(archs[i], named)
+				} else {
+					found[i], _ = search.Find(archs[i])
+				}
+			}
+		})
+	}
 	wait.Wait()
 	if err != nil {
 		return nil, err
@@ -86,7 +74,6 @@ func registrations(ctx context.Context, arch *elfmagic.Arch, sysroot string, fir
 	case arch == nil || sysroot == "" && slices.Contains(native, arch) || entryFor(arch, list) != nil:
 		return list, nil
 	}
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
 	if _, err := search.Find(arch); err != nil {
 		return nil, err
 	}

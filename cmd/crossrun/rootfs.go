@@ -34,14 +34,6 @@ func rootEnvironment(environment []string) []string {
 
 // crossrunRoot runs the command in the root file system that the options name.
 func crossrunRoot(o *options, stdout, stderr io.Writer) error {
-	for _, flag := range []struct {
-		name string
-		set  bool
-	}{{"--kernel", o.kernel}, {"--direct", o.direct}, {"--emulator", o.emulator != ""}, {"--cpu", o.cpu != ""}, {"--sysroot", o.sysroot != ""}, {"--gdb", o.gdb != ""}} {
-		if flag.set {
-			return cli.WithHint(fmt.Errorf("--rootfs and %s ask for different things", flag.name), "leave one out")
-		}
-	}
 	if err := existingDirectory("--rootfs", o.rootfs); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 	byKernel               // by an entry in the kernel
 	byInstance             // in a private instance, with all that it starts
 	byEmulator             // by the emulator, the first process only
+	inRoot                 // of a file system: not one of many ways
 )
 
 // kinds are the kinds in the order in which they are tried, with their flags.
