@@ -3,8 +3,11 @@ package host
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
@@ -22,50 +25,84 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 	if err = tinyelf.Run(ctx, program, nil); err == nil || ctx.Err() != nil {
 		return err
 	}
-	return explain(fs, arch, err)
-}
-
-// explain looks for the cause of an error of running a program.
-func explain(fs binfmt.FS, arch *elfmagic.Arch, err error) *Error {
-	e := &Error{Arch: arch, Err: err, Cause: Unknown}
+	e := &Error{Arch: arch, Err: err}
 	var failed *tinyelf.RunError
-	switch {
-	case errors.As(err, &failed):
-		e.Cause = Failed
-		return e
-	case errors.Is(err, syscall.ELOOP):
-		e.Cause = Loop
-	case !errors.Is(err, syscall.ENOEXEC) && !errors.Is(err, syscall.ENOENT):
+	if errors.As(err, &failed) {
+		e.Cause, e.Status, e.Stderr = Failed, failed.Status, failed.Stderr
 		return e
 	}
-	entries, listErr := fs.List()
-	if listErr != nil {
-		if e.Cause == Unknown {
-			e.Cause = Unseen
-		}
-		return e
-	}
-	matching := slices.DeleteFunc(entries, func(entry binfmt.Entry) bool {
-		return !slices.ContainsFunc(arch.Heads(), func(head []byte) bool { return entry.Matches(head, "") })
-	})
-	// The kernel takes the first that is enabled.
-	i := slices.IndexFunc(matching, func(entry binfmt.Entry) bool { return !entry.Disabled })
-	enabled, enabledErr := fs.Enabled()
-	if len(matching) > 0 {
-		e.Entry = matching[max(i, 0)].Name
-	}
-	switch {
-	case e.Cause == Loop:
-	case errors.Is(err, syscall.ENOENT) && i >= 0:
-		e.Cause = NoInterpreter
-	case len(matching) == 0:
-		e.Cause = NoEntry
-	case enabledErr == nil && !enabled:
-		e.Cause = AllDisabled
-	case i < 0:
-		e.Cause = Disabled
-	default:
-		e.Cause = OtherInstance
+	v := look(fs, program)
+	e.Cause = v.cause(err)
+	switch e.Cause {
+	case NoInterpreter, BadInterpreter:
+		// If nothing is wrong with it, the kernel held the file (flag F), and the
+		// file system lost it.
+		e.Path = v.path
+		fallthrough
+	case Disabled, AllDisabled, Loop:
+		e.Entry = v.entry.Name
 	}
 	return e
+}
+
+// look looks at an instance for what becomes of a program. What cannot be read is as if it was not there.
+func look(fs binfmt.FS, program []byte) view {
+	var v view
+	state, err := fs.State()
+	if v.mounted = err == nil && state == binfmt.Mounted; !v.mounted {
+		return v
+	}
+	enabled, err := fs.Enabled()
+	v.enabled = enabled || err != nil
+	entries, _ := fs.List()
+	for _, e := range slices.Backward(entries) { // the first wins
+		if e.Matches(program, "") && (!e.Disabled || v.entry == nil || v.entry.Disabled) {
+			v.entry = &e
+		}
+	}
+	if v.entry != nil {
+		v.path, v.problem = examine(v.entry.Interpreter)
+	}
+	return v
+}
+
+// examine says whether an interpreter can be executed, and if not, what is wrong
+// with which file: it itself or its loader. Only this kernel's architectures are
+// accepted: a chain of interpreters is not followed.
+func examine(path string) (string, error) {
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return path, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return path, nil // it may be executed, though not read
+	}
+	defer file.Close()
+	header, err := elfmagic.Identify(file)
+	switch self, selfErr := own(); {
+	case errors.Is(err, elfmagic.ErrNotELF):
+		if start := make([]byte, 2); readStart(file, start) && string(start) == "#!" {
+			return path, nil
+		}
+		return path, syscall.ENOEXEC
+	case err != nil, selfErr != nil, header.Arch != self && !slices.Contains(Relatives(self), header.Arch):
+		return path, syscall.ENOEXEC
+	}
+	segments, err := header.Segments(file)
+	if err != nil {
+		return path, syscall.ENOEXEC
+	}
+	loader, err := elfmagic.Interp(file, segments)
+	if err != nil {
+		return path, syscall.ENOEXEC
+	}
+	if loader != "" && unix.Access(loader, unix.F_OK) != nil {
+		return loader, syscall.ENOENT
+	}
+	return path, nil
+}
+
+func readStart(file *os.File, start []byte) bool {
+	_, err := file.ReadAt(start, 0)
+	return err == nil
 }

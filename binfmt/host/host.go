@@ -5,7 +5,6 @@ package host
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/projectcalico/go-build/elfmagic"
 )
@@ -46,37 +45,3 @@ func Relatives(arch *elfmagic.Arch) []*elfmagic.Arch {
 	}
 	return archs
 }
-
-// A Cause is why programs of an architecture do not run.
-type Cause string
-
-// Causes, and the errno of execve(2) that they go with.
-const (
-	NoEntry       Cause = "no entry is for them"                                 // ENOEXEC
-	Disabled      Cause = "the entry is disabled"                                // ENOEXEC
-	AllDisabled   Cause = "all entries are disabled"                             // ENOEXEC
-	OtherInstance Cause = "the entry is in another instance of binfmt_misc"      // ENOEXEC
-	NoInterpreter Cause = "the entry's interpreter is missing"                   // ENOENT
-	Loop          Cause = "the entry's interpreter is itself taken by an entry"  // ELOOP
-	Unseen        Cause = "binfmt_misc is not mounted here: why, cannot be seen" // any
-	Failed        Cause = "the program failed"                                   // none
-	Unknown       Cause = "the cause is not known"                               // any other
-)
-
-// An Error says why programs of an architecture do not run. It wraps the errno of
-// execve, or what the program, or its emulator, ended with.
-type Error struct {
-	Arch  *elfmagic.Arch
-	Cause Cause
-	Entry string // name of the entry that it is about; empty if about none
-	Err   error
-}
-
-func (e *Error) Error() string {
-	if e.Entry != "" {
-		return fmt.Sprintf("%s programs do not run: %s: %s: %v", e.Arch, e.Entry, e.Cause, e.Err)
-	}
-	return fmt.Sprintf("%s programs do not run: %s: %v", e.Arch, e.Cause, e.Err)
-}
-
-func (e *Error) Unwrap() error { return e.Err }

@@ -31,7 +31,7 @@ func Platforms(ctx context.Context) ([]string, error) {
 		wait.Go(func() { lists[i], errs[i] = platformsOf(ctx, name) })
 	}
 	wait.Wait()
-	return slices.Concat(lists...), errors.Join(errs...)
+	return slices.Concat(lists...), errors.Join(append(errs, ctx.Err())...) // interrupted, they seem not to run
 }
 
 // platformsOf returns the platforms of one architecture whose programs run: it

@@ -1,4 +1,0 @@
-package host
-
-// Explain is explain, for tests.
-var Explain = explain
