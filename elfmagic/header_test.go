@@ -248,6 +248,7 @@ func build(t *testing.T, goarch string) string {
 }
 
 func TestRealProgramsAreReadAsDebugELFReadsThem(t *testing.T) {
+	t.Parallel() // the first time it waits for the compiler: Go's runtime, three times
 	own, err := os.Executable()
 	require.NoError(t, err)
 	t.Run("this test", func(t *testing.T) { compare(t, own) })

@@ -92,6 +92,7 @@ func TestUnknownNamesAreKept(t *testing.T) {
 // The platforms of Linux that containerd's library takes are found as what it
 // makes of them, and what it refuses is not found.
 func TestPlatformsAreReadAsContainerdReadsThem(t *testing.T) {
+	t.Parallel()
 	systems := []string{"linux", "LINUX", "Linux(6.1)", "linux()", "linux(6.1", "linux6.1)", "linux(6 1)", "linux(6.1)x", "linux-", "windows", "darwin", "freebsd", ""}
 	variants := []string{"", "/v8", "/V7", "/7", "/8", "/power9", "/rva22u64", "/v 8", "/v8!", "/é8", "/", "/v8/", "/v8/x"}
 	var known, archs []string

@@ -348,6 +348,7 @@ func machines() []elf.Machine {
 // TestPatternsMatchTheirOwnProgramsOnly compares each pattern with ParseHeader
 // over everything that a header can say.
 func TestPatternsMatchTheirOwnProgramsOnly(t *testing.T) {
+	t.Parallel()
 	const abi2 = 0x20 // EF_MIPS_ABI2
 	paddings := [][8]byte{
 		{}, {1}, {5}, {255}, // ABI versions

@@ -1,0 +1,81 @@
+// Package library_test uses the libraries as other modules do.
+package library_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+const module = "github.com/projectcalico/go-build"
+
+func run(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)
+	cmd.Dir = dir
+	// What this module's tests required is there: nothing is downloaded.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOPROXY=off")
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s %s", out, stderr(err))
+	return string(out)
+}
+
+func stderr(err error) string {
+	if exit, ok := err.(*exec.ExitError); ok {
+		return string(exit.Stderr)
+	}
+	return ""
+}
+
+// The program is in a module of its own, which has nothing but this one.
+func TestAnotherModuleAsksWhatRunsHere(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for name, from := range map[string]string{"main.go": "testdata/asks/main.go", "go.sum": "../../go.sum"} {
+		text, err := os.ReadFile(from)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
+	}
+	version := run(t, root, "go", "list", "-m", "-f", "{{.GoVersion}}")
+	gomod := fmt.Sprintf("module example.com/asks\n\ngo %s\nrequire %s v0.0.0\nreplace %[2]s => %s\n", version, module, root)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(gomod), 0o644))
+	run(t, dir, "go", "build", "-mod=mod", "-o", "asks", ".")
+
+	said := strings.Split(strings.TrimSpace(run(t, dir, "./asks")), "\n")
+	archs := elfmagic.Archs()
+	require.Len(t, said, len(archs), said)
+	for i, arch := range archs {
+		if kerneltest.Native(t, arch) {
+			assert.Equal(t, arch.Name+" programs run", said[i])
+		} else {
+			assert.Regexp(t, "^"+arch.Name+" programs (run$|do not run: .)", said[i])
+		}
+	}
+
+	for dep := range strings.SplitSeq(strings.TrimSpace(run(t, dir, "go", "list", "-deps", ".")), "\n") {
+		first, _, _ := strings.Cut(dep, "/")
+		if strings.Contains(first, ".") {
+			assert.Regexp(t, `^(example\.com/asks|`+module+`/.*|golang\.org/x/sys/unix)$`, dep, "what an importer links besides")
+		}
+	}
+}
+
+// containerd's package costs each start half a millisecond: go-digest compiles
+// regular expressions.
+func TestCommandsDoNotLinkContainerdsPlatforms(t *testing.T) {
+	deps := run(t, ".", "go", "list", "-deps", module+"/cmd/...")
+	assert.Contains(t, deps, module+"/binfmt/host\n")
+	assert.NotContains(t, deps, "github.com/containerd/")
+	assert.NotContains(t, deps, "github.com/opencontainers/")
+}
