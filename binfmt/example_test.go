@@ -2,6 +2,8 @@ package binfmt_test
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
@@ -42,4 +44,27 @@ func ExamplePlan() {
 	// replace run-b: interpreter /bin/b instead of /bin/old
 	// add run-c: not registered
 	// remove run-z: not wanted
+}
+
+// A line of a file in binfmt.d registers an entry at boot.
+func ExampleWriteConf() {
+	e := binfmt.Entry{Name: "jar", Extension: "jar", Interpreter: "/usr/bin/jexec", Flags: binfmt.PreserveArgv0}
+	if err := binfmt.WriteConf(os.Stdout, []binfmt.Entry{e}); err != nil {
+		fmt.Println(err)
+	}
+	// Output: :jar:E::jar::/usr/bin/jexec:P
+}
+
+func ExampleParseConf() {
+	entries, err := binfmt.ParseConf(strings.NewReader(`# Python
+:python3.11:M::\xa7\x0d\x0d\x0a::/usr/bin/python3.11:
+:bad:M::::/bin/true:
+`))
+	for _, e := range entries {
+		fmt.Printf("%s is for files that begin with % x\n", e.Name, e.Pattern.Magic)
+	}
+	fmt.Println(err)
+	// Output:
+	// python3.11 is for files that begin with a7 0d 0d 0a
+	// line 3: neither a magic nor an extension
 }
