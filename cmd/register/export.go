@@ -98,8 +98,9 @@ func (o *options) file(e binfmt.Entry) (exportFile, error) {
 	if o.debian {
 		return exportFile{filepath.Join(or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
 	}
-	line, err := e.MarshalText()
-	return exportFile{filepath.Join(or(o.exportDir, systemdDir), e.Name+".conf"), append(line, '\n')}, err
+	var line bytes.Buffer
+	err := binfmt.WriteConf(&line, []binfmt.Entry{e})
+	return exportFile{filepath.Join(or(o.exportDir, systemdDir), e.Name+".conf"), line.Bytes()}, err
 }
 
 // debianFile returns the entry in the format of update-binfmts --import.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,6 +54,16 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	var again binfmt.Entry
 	require.NoError(t, again.UnmarshalText(systemd.content))
 	assert.True(t, e.Equal(again))
+
+	// systemd takes a line that begins with ; for a comment.
+	odd := e
+	odd.Interpreter = "/a:b,c/qemu"
+	systemd, err = r.file(odd)
+	require.NoError(t, err)
+	entries, err := binfmt.ParseConf(bytes.NewReader(systemd.content))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	assert.True(t, odd.Equal(entries[0]))
 
 	e.Flags = binfmt.Credentials
 	o, _ := optionsFor(t, "--debian")
