@@ -19,9 +19,6 @@ type Call struct {
 // fails.
 const ExitFailed = 126
 
-// StubSupported reports whether there are stubs for an architecture.
-func StubSupported(arch *elfmagic.Arch) bool { return machines[arch.Name] != nil }
-
 // Stub returns a program for the architecture that makes the calls, and
 // executes the path that is its second argument, with the arguments that follow
 // it and its own environment: its argument list is {ignored, path, argv[0], …}.
