@@ -4,22 +4,15 @@
 package emulator
 
 import (
-	"bytes"
-	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // An Emulator is an executable that runs one architecture's programs.
@@ -94,49 +87,49 @@ func Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.close()
 	e.Version = e.version(f)
 	return e, nil
 }
 
 // open is Open without the version, which costs as much as all the rest.
-func open(arch *elfmagic.Arch, path string) (*Emulator, *os.File, error) {
-	fail := func(err error, hint string) (*Emulator, *os.File, error) {
-		return nil, nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
+func open(arch *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
+	fail := func(err error, hint string) (*Emulator, descriptor, error) {
+		return nil, -1, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
-	f, err := file.Open(path)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return fail(ErrMissing, "")
-		}
-		return fail(unwrapPath(err), "make the file readable: its header and version are read before it is used")
+	f, err := openFile(path)
+	if err == unix.ENOENT {
+		return fail(ErrMissing, "")
 	}
-	e, err := Inspect(arch, f)
 	if err != nil {
-		f.Close()
+		return fail(err, "make the file readable: its header and version are read before it is used")
+	}
+	e, err := inspect(arch, f)
+	if err != nil {
+		f.close()
 		return fail(err, "install it again: the file is not a whole ELF program")
 	}
 	e.Path = path
 	if err := unix.Access(path, unix.X_OK); err != nil {
-		f.Close()
+		f.close()
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
 	}
 	return e, f, nil
 }
 
-// Inspect reads what an open file says of itself, except its version. Errors
+// inspect reads what an open file says of itself, except its version. Errors
 // wrap ErrCorrupt or are those of reading.
-func Inspect(arch *elfmagic.Arch, f *os.File) (*Emulator, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, unwrapPath(err)
+func inspect(arch *elfmagic.Arch, f descriptor) (*Emulator, error) {
+	var info unix.Stat_t
+	if err := unix.Fstat(int(f), &info); err != nil {
+		return nil, err
 	}
-	if !info.Mode().IsRegular() {
+	if info.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
 	r, err := newBeginning(f)
 	if err != nil {
-		return nil, unwrapPath(err)
+		return nil, err
 	}
 	header, err := elfmagic.Identify(r)
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
@@ -149,152 +142,24 @@ func Inspect(arch *elfmagic.Arch, f *os.File) (*Emulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size()) {
-		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size(), want)
+	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size) {
+		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size, want)
 	}
 	interp, err := elfmagic.Interp(r, segments)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	e := &Emulator{Arch: arch, Host: header.Arch, Interp: interp, segments: segments}
-	if st, ok := info.Sys().(*unixStat); ok {
-		e.Changed = time.Unix(st.Ctim.Unix())
-	}
-	return e, nil
-}
-
-// unwrapPath takes the path off an error that will be shown with one.
-func unwrapPath(err error) error {
-	var pathError *os.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
+	changed := time.Unix(info.Ctim.Unix())
+	return &Emulator{Arch: arch, Host: header.Arch, Interp: interp, Changed: changed, segments: segments}, nil
 }
 
 // ReadVersion returns the version that the emulator in f says it has, or an
 // empty string.
 func ReadVersion(arch *elfmagic.Arch, f *os.File) string {
-	e, err := Inspect(arch, f)
+	d := descriptor(f.Fd())
+	e, err := inspect(arch, d)
 	if err != nil {
 		return ""
 	}
-	return e.version(f)
-}
-
-// version finds the line that QEMU prints for --version in the file itself:
-// starting 30 emulators to ask them costs more than all else that register
-// does. It is one string among the read-only data, in most of Debian's 32 to
-// 96 KiB behind its start. A file that does not have it is asked.
-func (e *Emulator) version(f *os.File) string {
-	needle := []byte("qemu-" + e.Arch.Name + " version ")
-	start := readOnlyData(e.segments)
-	end := int64(elfmagic.Extent(e.segments))
-	usual := min(start+usually, end)
-	for _, part := range [][2]int64{{usual, end}, {start, usual}, {0, start}} {
-		if v := scan(f, needle, part[0], part[1]); v != "" {
-			return v
-		}
-	}
-	return e.askVersion(needle)
-}
-
-// readOnlyData returns where the last segment that can only be read begins:
-// constants, in programs linked as they are today.
-func readOnlyData(segments []elfmagic.Segment) int64 {
-	var offset int64
-	for _, s := range segments {
-		if s.Type == elf.PT_LOAD && s.Flags == elf.PF_R {
-			offset = int64(s.Offset)
-		}
-	}
-	return offset
-}
-
-// A file is read in pieces of chunk bytes and the beginning of the next, which
-// is longer than the line that is looked for.
-const (
-	usually = 32 << 10 // behind the start of the read-only data
-	chunk   = 16 << 10
-	overlap = 256
-)
-
-// buffers are kept: 30 of them would make the garbage collector run.
-var buffers = sync.Pool{New: func() any { return new([chunk + overlap]byte) }}
-
-// scan returns what follows needle on its line, between two offsets of a file.
-func scan(r io.ReaderAt, needle []byte, from, to int64) string {
-	array := buffers.Get().(*[chunk + overlap]byte)
-	defer buffers.Put(array)
-	buf := array[:]
-	for at := from; at < to; at += chunk {
-		n, err := r.ReadAt(buf, at)
-		if i := bytes.Index(buf[:n], needle); i >= 0 && i < chunk {
-			rest := buf[i+len(needle) : n]
-			if end := bytes.IndexAny(rest, "\n\x00"); end >= 0 {
-				return string(rest[:end])
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	return ""
-}
-
-// A beginning is a file of which the first bytes have been read: its headers, in
-// one system call.
-type beginning struct {
-	head []byte
-	file io.ReaderAt
-}
-
-func newBeginning(f io.ReaderAt) (*beginning, error) {
-	head := make([]byte, 1<<10)
-	n, err := f.ReadAt(head, 0)
-	if err == io.EOF {
-		err = nil
-	}
-	return &beginning{head[:n], f}, err
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *beginning) ReadAt(p []byte, offset int64) (int, error) {
-	if offset >= 0 && offset+int64(len(p)) <= int64(len(b.head)) {
-		return copy(p, b.head[offset:]), nil
-	}
-	return b.file.ReadAt(p, offset)
-}
-
-// askVersion runs the emulator with --version.
-func (e *Emulator) askVersion(needle []byte) string {
-	if e.Path == "" {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, e.Path, "--version").Output()
-	if err != nil {
-		return ""
-	}
-	line, _, _ := bytes.Cut(out, []byte("\n"))
-	if _, v, ok := bytes.Cut(line, bytes.TrimPrefix(needle, []byte("qemu-"+e.Arch.Name))); ok {
-		return string(v)
-	}
-	return ""
-}
-
-// Release returns the first two numbers of the version, and whether it has
-// them.
-func (e *Emulator) Release() (major, minor int, ok bool) {
-	n, _ := fmt.Sscanf(e.Version, "%d.%d", &major, &minor)
-	return major, minor, n == 2
-}
-
-// PassesArgv0 reports whether the emulator understands an entry with the P
-// flag: QEMU does since 6.0 (6e1c0d7b951e). Older ones would take the extra
-// argument for the program's first.
-func (e *Emulator) PassesArgv0() bool {
-	major, _, ok := e.Release()
-	return ok && major >= 6
+	return e.version(d)
 }

@@ -96,7 +96,7 @@ func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.close()
 	e.Version = e.version(f)
 	return e, nil
 }
@@ -110,7 +110,7 @@ func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Close()
+	f.close()
 	return e, nil
 }
 
@@ -128,7 +128,7 @@ func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
 	return e, nil
 }
 
-func (s *Search) find(a *elfmagic.Arch) (*Emulator, *os.File, error) {
+func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 	var first error
 	for _, dir := range s.Dirs {
 		for _, name := range s.names(a) {
@@ -149,7 +149,7 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, *os.File, error) {
 			hint: "apt-get install qemu-user-static (qemu-user in Debian 13 and later), or name its directory with --qemu-path",
 		}
 	}
-	return nil, nil, first
+	return nil, -1, first
 }
 
 // hidden reports whether the caller may not look into a file's directory. Of
@@ -160,10 +160,10 @@ func hidden(path string) bool {
 }
 
 // try opens one candidate and says what is wrong with it.
-func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, *os.File, error) {
+func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
 	e, f, err := open(a, path)
 	if err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
 	switch {
 	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
@@ -180,8 +180,8 @@ func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, *os.File, error)
 		}
 	}
 	if err != nil {
-		f.Close()
-		return nil, nil, err
+		f.close()
+		return nil, -1, err
 	}
 	return e, f, nil
 }

@@ -1,5 +1,0 @@
-package emulator
-
-import "syscall"
-
-type unixStat = syscall.Stat_t
