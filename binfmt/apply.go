@@ -34,6 +34,8 @@ func (fs FS) Apply(steps []Step) error {
 // undone.
 func (fs FS) Stage(steps []Step) (*Staged, error) {
 	s := &Staged{fs: fs, steps: steps, added: make(map[string]string), undone: make(map[string]bool)}
+	r := registrar{fs: fs}
+	defer r.close()
 	for _, step := range steps {
 		if step.Action != Add && step.Action != Replace {
 			continue
@@ -41,9 +43,9 @@ func (fs FS) Stage(steps []Step) (*Staged, error) {
 		e := step.Desired
 		var err error
 		if step.Action == Replace {
-			e.Name, err = fs.registerTemporary(e)
+			e.Name, err = r.registerTemporary(e)
 		} else {
-			err = fs.Register(e)
+			err = r.register(e)
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.Rollback())
@@ -58,7 +60,7 @@ func (fs FS) Stage(steps []Step) (*Staged, error) {
 const maxTemporary = 100
 
 // registerTemporary registers an entry under a temporary name that is free.
-func (fs FS) registerTemporary(e Entry) (string, error) {
+func (r *registrar) registerTemporary(e Entry) (string, error) {
 	final := e.Name
 	var err error
 	for i := range maxTemporary {
@@ -68,7 +70,7 @@ func (fs FS) registerTemporary(e Entry) (string, error) {
 		}
 		// A name that is taken is left by a run that was killed, and may be all
 		// that stands behind its programs: Plan has it removed in the end.
-		if err = fs.Register(e); !errors.Is(err, syscall.EEXIST) {
+		if err = r.register(e); !errors.Is(err, syscall.EEXIST) {
 			return e.Name, err
 		}
 	}

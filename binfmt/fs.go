@@ -157,30 +157,35 @@ func checkName(name string) error {
 // Register adds an entry, in a single write. It is enabled at once, and is
 // tried before those that are there already.
 func (fs FS) Register(e Entry) error {
-	path := fs.path("register")
-	fail := func(err error) error {
-		err = fs.failure("register", e.Name, path, err)
-		var failed *Error
-		if errors.As(err, &failed) {
-			failed.Entry = &e
-		}
-		return err
-	}
-	line, err := e.MarshalText()
-	if err != nil {
-		return fail(err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return fail(err)
-	}
-	defer f.Close()
-	_, err = f.Write(line)
-	if err != nil {
-		return fail(err)
-	}
-	return nil
+	r := registrar{fs: fs}
+	defer r.close()
+	return r.register(e)
 }
+
+// A registrar registers entries, and opens the file for that once.
+type registrar struct {
+	fs   FS
+	file *os.File
+}
+
+func (r *registrar) register(e Entry) error {
+	path := r.fs.path("register")
+	line, err := e.MarshalText()
+	if err == nil && r.file == nil {
+		r.file, err = os.OpenFile(path, os.O_WRONLY, 0)
+	}
+	if err == nil {
+		_, err = r.file.Write(line)
+	}
+	err = r.fs.failure("register", e.Name, path, err)
+	var failed *Error
+	if errors.As(err, &failed) {
+		failed.Entry = &e
+	}
+	return err
+}
+
+func (r *registrar) close() { r.file.Close() } // nil is not closed
 
 // Remove removes an entry. Programs that it has started run on.
 func (fs FS) Remove(name string) error { return fs.command("remove", name, "-1") }

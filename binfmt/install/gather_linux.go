@@ -158,20 +158,19 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
-	// The host's programs run while emulators are searched for: one after another,
-	// as each file takes microseconds, which a second thread takes to wake up.
-	wait := host.StartNative(ctx)
+	native, err := host.Native(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.setNative(native, r)
+	// One after another: each file needs microseconds, and a second thread as many to
+	// wake up.
 	search := r.search()
 	found := make([]*emulator.Emulator, len(archs))
 	problems := make([]error, len(archs))
 	for i, arch := range archs {
 		found[i], problems[i] = search.Find(arch)
 	}
-	native, err := wait()
-	if err != nil {
-		return nil, err
-	}
-	f.setNative(native, r)
 	f.Searched = search.Dirs
 	f.Emulators = make(map[string]*Emulator)
 	for i, e := range found {

@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -35,13 +37,45 @@ const (
 const name = "register"
 
 func main() {
-	// A signal lets a change that is under way be undone or finished first.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
+	ctx := &signals{Context: context.Background()}
 	if filepath.Base(os.Args[0]) == binfmtName {
 		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// A signals context is done when SIGINT or SIGTERM comes: what is under way is
+// then undone or finished. Until something waits for that they end the program at
+// once, even in a system call that hangs; and two threads less have to be started.
+type signals struct {
+	context.Context
+	once  sync.Once
+	taken atomic.Pointer[context.Context]
+}
+
+// Done implements context.Context.
+func (s *signals) Done() <-chan struct{} {
+	s.once.Do(func() {
+		ctx, _ := signal.NotifyContext(s.Context, os.Interrupt, unix.SIGTERM) // for good
+		s.taken.Store(&ctx)
+	})
+	return (*s.taken.Load()).Done()
+}
+
+// Err implements context.Context.
+func (s *signals) Err() error {
+	if ctx := s.taken.Load(); ctx != nil {
+		return (*ctx).Err()
+	}
+	return nil
+}
+
+// Value implements context.Context.
+func (s *signals) Value(key any) any {
+	if ctx := s.taken.Load(); ctx != nil {
+		return (*ctx).Value(key)
+	}
+	return s.Context.Value(key)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -20,12 +20,13 @@ const (
 	pageSize    = 0x10000
 )
 
-// A Program is what goes into the file.
+// An Executable is what goes into the file.
 type Executable struct {
 	Arch    *elfmagic.Arch
 	Version byte   // elf.EV_CURRENT or ForeignVersion
 	Flags   uint32 // e_flags
 	Code    []byte // starts at entry
+	Interp  bool   // Code is the path of its loader instead, with a NUL byte
 }
 
 // entry returns the address at which an architecture's code starts.
@@ -56,9 +57,9 @@ func (p Executable) File() ([]byte, error) {
 		Version: uint32(elf.EV_CURRENT), Flags: p.Flags, Phnum: 2,
 	}
 	if p.Arch.Class == elf.ELFCLASS64 {
-		return executable64(Order(p.Arch), header, p.Code)
+		return p.file64(header)
 	}
-	return executable32(Order(p.Arch), header, p.Code)
+	return p.file32(header)
 }
 
 // Sizes of an ELF header and of a program header.
@@ -67,28 +68,36 @@ const (
 	header64, program64 = 64, 56
 )
 
-// executable32 puts a header, a segment with everything in it, and the mark of
-// a program whose stack need not be executable before the code.
-func executable32(order binary.ByteOrder, h elf.Header32, code []byte) ([]byte, error) {
+// file32 puts a header, a segment with everything in it, and the mark of a
+// program whose stack need not be executable, or the loader, before the code.
+func (p Executable) file32(h elf.Header32) ([]byte, error) {
 	const start = header32 + 2*program32
 	h.Ehsize, h.Phentsize, h.Phoff, h.Entry = header32, program32, header32, loadAddress+start
-	size := uint32(start + len(code))
-	return assemble(order, code, h,
+	size := uint32(start + len(p.Code))
+	second := elf.Prog32{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)}
+	if p.Interp {
+		second = elf.Prog32{Type: uint32(elf.PT_INTERP), Off: start, Filesz: uint32(len(p.Code))}
+	}
+	return assemble(Order(p.Arch), p.Code, h,
 		elf.Prog32{Type: uint32(elf.PT_LOAD), Vaddr: loadAddress, Paddr: loadAddress, Filesz: size, Memsz: size, Flags: uint32(elf.PF_R | elf.PF_X), Align: pageSize},
-		elf.Prog32{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)})
+		second)
 }
 
-// executable64 is executable32 for 64-bit programs.
-func executable64(order binary.ByteOrder, h elf.Header32, code []byte) ([]byte, error) {
+// file64 is file32 for 64-bit programs.
+func (p Executable) file64(h elf.Header32) ([]byte, error) {
 	const start = header64 + 2*program64
 	wide := elf.Header64{
 		Ident: h.Ident, Type: h.Type, Machine: h.Machine, Version: h.Version, Flags: h.Flags, Phnum: h.Phnum,
 		Ehsize: header64, Phentsize: program64, Phoff: header64, Entry: loadAddress + start,
 	}
-	size := uint64(start + len(code))
-	return assemble(order, code, wide,
+	size := uint64(start + len(p.Code))
+	second := elf.Prog64{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)}
+	if p.Interp {
+		second = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: start, Filesz: uint64(len(p.Code))}
+	}
+	return assemble(Order(p.Arch), p.Code, wide,
 		elf.Prog64{Type: uint32(elf.PT_LOAD), Vaddr: loadAddress, Paddr: loadAddress, Filesz: size, Memsz: size, Flags: uint32(elf.PF_R | elf.PF_X), Align: pageSize},
-		elf.Prog64{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)})
+		second)
 }
 
 func assemble(order binary.ByteOrder, code []byte, parts ...any) ([]byte, error) {

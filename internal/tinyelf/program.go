@@ -5,6 +5,7 @@
 package tinyelf
 
 import (
+	"bytes"
 	"debug/elf"
 	"fmt"
 
@@ -17,6 +18,15 @@ func Program(arch *elfmagic.Arch) ([]byte, error) { return program(arch, byte(el
 // NativeProgram returns an executable for the architecture that the kernel's
 // own loader takes, and that no emulator's entry in binfmt_misc is for.
 func NativeProgram(arch *elfmagic.Arch) ([]byte, error) { return program(arch, ForeignVersion) }
+
+// unloadable returns an executable that the kernel's own loader takes for one of
+// the architecture, and then refuses for its loader's name: no file system that
+// Linux has allows one that is as long.
+func unloadable(arch *elfmagic.Arch) ([]byte, error) {
+	name := append(bytes.Repeat([]byte{'n'}, 4000), 0)
+	copy(name, "/")
+	return Executable{Arch: arch, Version: ForeignVersion, Flags: recipes()[arch.Name].flags, Code: name, Interp: true}.File()
+}
 
 // program returns an executable whose instructions come after the given ones.
 func program(arch *elfmagic.Arch, version byte, first ...uint32) ([]byte, error) {

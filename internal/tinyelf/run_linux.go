@@ -69,19 +69,34 @@ func (p Process) Native() (bool, error) {
 // If the kernel does not take the program the error wraps execve's errno:
 // ENOEXEC where neither a native loader nor an entry is for it. If it does and
 // something goes wrong afterwards, the error is a *RunError.
+//
+// It does without os/exec, which needs goroutines for the context and standard
+// error, and a trial of pidfd: waking their threads costs more than the program.
 func Run(ctx context.Context, program []byte, running func(Process)) error {
-	started, err := Start(ctx, program)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if running != nil {
-		running(started.Process())
+	where, err := materialize(program)
+	if err != nil {
+		return fmt.Errorf("cannot make a program to run: %w", err)
 	}
-	return started.Wait()
+	defer where.remove()
+	s := &started{place: where}
+	if err := s.start(); err != nil {
+		return err
+	}
+	// Go's timer wakes a thread, but only if it is needed.
+	s.ctx, s.cancel = context.WithTimeout(ctx, Timeout)
+	context.AfterFunc(s.ctx, s.kill)
+	if running != nil {
+		awaitExec(s.pid)
+		running(Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.info})
+	}
+	return s.wait()
 }
 
-// A Started program waits for its input.
-type Started struct {
+// A started program waits for its input.
+type started struct {
 	place  place
 	pid    int
 	stdin  int // the end that this process has
@@ -92,31 +107,7 @@ type Started struct {
 	ended bool // from then on its process ID may be another's
 }
 
-// Start is the first half of Run. It returns when the kernel has taken the
-// program. Wait must be called.
-//
-// It does without os/exec, which needs goroutines for the context and standard
-// error, and a trial of pidfd: waking their threads costs more than the program.
-func Start(ctx context.Context, program []byte) (*Started, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	where, err := materialize(program)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a program to run: %w", err)
-	}
-	s := &Started{place: where}
-	if err := s.start(); err != nil {
-		where.remove()
-		return nil, err
-	}
-	// Go's timer wakes a thread, but only if it is needed.
-	s.ctx, s.cancel = context.WithTimeout(ctx, Timeout)
-	context.AfterFunc(s.ctx, s.kill)
-	return s, nil
-}
-
-func (s *Started) start() error {
+func (s *started) start() error {
 	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
@@ -140,13 +131,7 @@ func (s *Started) start() error {
 	return err
 }
 
-// Process is the program while it waits.
-func (s *Started) Process() Process {
-	awaitExec(s.pid)
-	return Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.info}
-}
-
-func (s *Started) kill() {
+func (s *started) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {
@@ -154,10 +139,9 @@ func (s *Started) kill() {
 	}
 }
 
-// Wait is the second half of Run. What the program leaves behind, holding its
-// standard error, is not waited for.
-func (s *Started) Wait() error {
-	defer s.place.remove()
+// wait lets the program end. What it leaves behind, holding its standard error,
+// is not waited for.
+func (s *started) wait() error {
 	unix.Close(s.stdin) // the program reads the end of its input, and exits
 	// The process ID is its own until its status is taken.
 	err := retry(func() error { return unix.Waitid(unix.P_PID, s.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
