@@ -91,7 +91,7 @@ func (fs FS) List() ([]Entry, error) {
 }
 
 func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
+	f, err := openFile(dir, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (fs FS) Get(name string) (Entry, error) {
 	if err := checkName(name); err != nil {
 		return Entry{}, &Error{Op: "get", Name: name, Path: path, Err: err}
 	}
-	f, err := os.Open(path)
+	f, err := openFile(path, os.O_RDONLY)
 	if err != nil {
 		return Entry{}, fs.failure("get", name, path, err)
 	}
@@ -172,7 +172,7 @@ func (r *registrar) register(e Entry) error {
 	path := r.fs.path("register")
 	line, err := e.MarshalText()
 	if err == nil && r.file == nil {
-		r.file, err = os.OpenFile(path, os.O_WRONLY, 0)
+		r.file, err = openFile(path, os.O_WRONLY)
 	}
 	if err == nil {
 		_, err = r.file.Write(line)
@@ -201,7 +201,7 @@ func (fs FS) command(op, name, command string) error {
 	if err := checkName(name); err != nil {
 		return &Error{Op: op, Name: name, Path: path, Err: err}
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := openFile(path, os.O_WRONLY)
 	if err != nil {
 		return fs.failure(op, name, path, err)
 	}

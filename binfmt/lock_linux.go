@@ -20,7 +20,7 @@ func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
 	// Only who may register can open this file, so that nobody else can keep
 	// the lock.
 	path := fs.path("register")
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := openFile(path, os.O_WRONLY)
 	if err != nil {
 		return nil, fs.failure("open", "", path, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Types of file systems, from linux/magic.h.
@@ -15,6 +17,8 @@ const (
 	binfmtMagic = 0x42494e4d
 	autofsMagic = 0x0187
 )
+
+func openFile(path string, flags int) (*os.File, error) { return file.OpenFile(path, flags) }
 
 // State looks at the type of the file system on the directory; it does not
 // trigger an autofs.
@@ -86,11 +90,11 @@ func (fs FS) UnmountIn(namespace string) error { return inNamespace(namespace, f
 
 // inNamespace calls f in another mount namespace.
 func inNamespace(namespace string, f func() error) error {
-	file, err := os.Open(namespace)
+	target, err := os.Open(namespace)
 	if err != nil {
 		return &Error{Op: "open", Path: namespace, Err: errors.Unwrap(err)}
 	}
-	defer file.Close()
+	defer target.Close()
 	result := make(chan error)
 	go func() {
 		// The thread is in the other namespace for good: it is not unlocked, and
@@ -99,7 +103,7 @@ func inNamespace(namespace string, f func() error) error {
 		// Threads that share a working directory must stay in one namespace.
 		err := unix.Unshare(unix.CLONE_FS)
 		if err == nil {
-			err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNS)
+			err = unix.Setns(int(target.Fd()), unix.CLONE_NEWNS)
 		}
 		if err != nil {
 			result <- &Error{Op: "enter", Path: namespace, Err: err}

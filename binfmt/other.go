@@ -5,12 +5,15 @@ package binfmt
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 )
 
 func (fs FS) unsupported(op string) error {
 	return &Error{Op: op, Path: fs.dir, Err: errors.ErrUnsupported}
 }
+
+func openFile(path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0) }
 
 // State fails: only Linux has binfmt_misc.
 func (fs FS) State() (State, error) { return NotMounted, fs.unsupported("look at") }

@@ -3,12 +3,15 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Inode numbers of the initial namespaces: PROC_USER_INIT_INO and
@@ -26,14 +29,14 @@ const (
 // /proc/[12]/ns/mnt: proc(5), namespaces(7).
 func LookAround(proc string) (Surroundings, error) {
 	var s Surroundings
-	status, err := os.ReadFile(filepath.Join(proc, "self/status"))
+	status, err := readFile(filepath.Join(proc, "self/status"))
 	if err != nil {
 		return s, fmt.Errorf("cannot find out what this process may do: %w", err)
 	}
 	s.parseStatus(string(status))
 	// Both kernel modules show what confines a process here, one at a time. An
 	// AppArmor profile ends with its mode; SELinux' contexts have colons.
-	context, err := os.ReadFile(filepath.Join(proc, "self/attr/current"))
+	context, err := readFile(filepath.Join(proc, "self/attr/current"))
 	if err == nil {
 		s.parseContext(string(context))
 	}
@@ -43,14 +46,23 @@ func LookAround(proc string) (Surroundings, error) {
 	// A process 1 that is protected from being looked at has a twin there: the
 	// kernel's own thread 2, which was made in the same namespace.
 	for _, pid := range []string{"1", "2"} {
-		file := filepath.Join(proc, pid, "ns/mnt")
-		link, err := os.Readlink(file)
+		namespace := filepath.Join(proc, pid, "ns/mnt")
+		link, err := os.Readlink(namespace)
 		if err == nil && (pid == "1" || s.InitialPID) {
-			s.Init, s.OfInit = file, ownErr == nil && own == link
+			s.Init, s.OfInit = namespace, ownErr == nil && own == link
 			break
 		}
 	}
 	return s, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := file.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // parseStatus reads lines such as

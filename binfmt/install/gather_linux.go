@@ -163,23 +163,14 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 		return nil, err
 	}
 	f.setNative(native, r)
-	// One after another: each file needs microseconds, and a second thread as many to
-	// wake up.
 	search := r.search()
-	found := make([]*emulator.Emulator, len(archs))
-	problems := make([]error, len(archs))
-	for i, arch := range archs {
-		found[i], problems[i] = search.Find(arch)
-	}
+	search.Native = native[:len(f.Native)]
 	f.Searched = search.Dirs
-	f.Emulators = make(map[string]*Emulator)
-	for i, e := range found {
-		if problems[i] == nil && !f.IsNative(e.Host) {
-			// There may be a second one, for this host.
-			search.Native = native[:len(f.Native)]
-			e, problems[i] = search.Find(archs[i])
-		}
-		f.Emulators[archs[i].Name] = newEmulator(e, problems[i])
+	f.Emulators = make(map[string]*Emulator, len(archs))
+	// One after another: each needs microseconds, and a second thread as many to
+	// wake up.
+	for _, arch := range archs {
+		f.Emulators[arch.Name] = newEmulator(search.Find(arch))
 	}
 	return f, nil
 }

@@ -13,9 +13,12 @@ import (
 // Open is os.Open without the run-time poller: the first file that is offered
 // to that sets it up, each file takes five more system calls, and a regular
 // file is refused in the end.
-func Open(path string) (*os.File, error) {
+func Open(path string) (*os.File, error) { return OpenFile(path, os.O_RDONLY) }
+
+// OpenFile is to os.OpenFile what Open is to os.Open. It makes no file.
+func OpenFile(path string, flags int) (*os.File, error) {
 	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
 		switch err {
 		case nil:
 			return os.NewFile(uintptr(fd), path), nil
