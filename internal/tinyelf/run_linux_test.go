@@ -169,3 +169,37 @@ func TestAProgramsChildrenAreNotWaitedFor(t *testing.T) {
 	}()
 	require.NoError(t, tinyelf.Run(t.Context(), script("sleep 1000 &\necho $! >"+file+"\nexit 42"), nil))
 }
+
+// What the loader says without a program that runs is what a program that runs
+// shows, of every architecture.
+func TestTheLoaderSaysWhatItWouldRun(t *testing.T) {
+	kerneltest.Instance(t)
+	loads := 0
+	for _, arch := range elfmagic.Archs() {
+		native, err := tinyelf.NativeProgram(arch)
+		require.NoError(t, err)
+		if want := tinyelf.Run(t.Context(), native, nil); want == nil {
+			loads++
+			assert.NoError(t, tinyelf.Loads(arch), arch)
+		} else {
+			require.ErrorIs(t, want, syscall.ENOEXEC)
+			assert.Equal(t, syscall.ENOEXEC, tinyelf.Loads(arch), arch)
+		}
+	}
+	assert.GreaterOrEqual(t, loads, 1, "this program's own")
+}
+
+// An entry may catch every program: what the loader would say is not known then.
+func TestNothingIsSaidOfTheLoaderWhereAnEntryCatchesAll(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	interpreter := filepath.Join(t.TempDir(), "interpreter")
+	require.NoError(t, os.WriteFile(interpreter, script("exec sleep 60"), 0o755))
+	for _, path := range []string{interpreter, "/no/such/interpreter"} {
+		entry := binfmt.Entry{Name: "all", Pattern: elfmagic.Pattern{Offset: 6, Magic: []byte{tinyelf.ForeignVersion}}, Interpreter: path}
+		require.NoError(t, fs.Register(entry))
+		err := tinyelf.Loads(lookup(t, runtime.GOARCH))
+		assert.Error(t, err)
+		assert.NotErrorIs(t, err, syscall.ENOEXEC)
+		require.NoError(t, fs.Remove(entry.Name))
+	}
+}
