@@ -1,6 +1,6 @@
 // Package host finds out which architectures' programs run here, by the kernel
-// itself or by an entry of binfmt_misc, and why others do not. It runs a tiny
-// program of each architecture: nothing is assumed.
+// itself or by an entry of binfmt_misc, and why others do not. It gives the kernel
+// a tiny program of each architecture: nothing is assumed.
 package host
 
 import (

@@ -91,6 +91,9 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 			steps = append(steps, o.Step)
 		}
 	}
+	if !noProbe && len(steps) > 0 {
+		_ = ctx.Done() // a context that waits for signals does from here on
+	}
 	staged, err := fs.Stage(steps)
 	if err != nil {
 		return nil, err

@@ -44,9 +44,11 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// A signals context is done when SIGINT or SIGTERM comes: what is under way is
-// then undone or finished. Until something waits for that they end the program at
-// once, even in a system call that hangs; and two threads less have to be started.
+// A signals context is done when SIGINT or SIGTERM comes: programs that are tried
+// are ended then, and new entries taken back. Until Done is called these signals
+// end the program at once, even in a system call that hangs, and --no-probe, which
+// tries nothing, does not start the two threads that it takes to wait for them.
+// What the next run finds then it finishes.
 type signals struct {
 	context.Context
 	once  sync.Once
