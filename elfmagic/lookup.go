@@ -37,7 +37,35 @@ func Lookup(name string) (*Arch, error) {
 	if a := byPlatform(key); a != nil {
 		return a, nil
 	}
+	if a := byTriplet(key); a != nil {
+		return a, nil
+	}
 	return nil, &UnknownArchError{Name: name}
+}
+
+// byTriplet finds the architecture of a target as compilers that are not Debian's
+// name it, with a vendor (aarch64-unknown-linux-musl), or as Nix does
+// (aarch64-linux). An ABI that makes it another architecture is known by the whole
+// name only: mips64-linux-gnuabin32.
+func byTriplet(key string) *Arch {
+	parts := strings.Split(key, "-")
+	if len(parts) == 4 {
+		parts = slices.Delete(parts, 1, 2) // the vendor
+	}
+	if len(parts) < 2 || len(parts) > 3 || parts[1] != "linux" {
+		return nil
+	}
+	if len(parts) == 3 {
+		if a := named(strings.Join(parts, "-")); a != nil {
+			return a
+		}
+		switch parts[2] {
+		case "gnu", "gnueabi", "gnueabihf", "gnuabi64", "musl", "musleabi", "musleabihf", "muslabi64":
+		default:
+			return nil
+		}
+	}
+	return named(parts[0])
 }
 
 // byPlatform finds the architecture of an OCI platform, whose operating system
