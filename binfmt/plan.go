@@ -39,6 +39,9 @@ type PlanOptions struct {
 	// Force replaces an entry of the same name even if it is for other files.
 	Force bool
 
+	// Own names entries that are replaced even so without Force.
+	Own []string
+
 	// Stale has a reason for each entry, by name, that is to be replaced
 	// although it reads as it is wanted: its interpreter's file was, for one.
 	Stale map[string]string
@@ -88,7 +91,7 @@ func planOne(d Entry, current []Entry, o PlanOptions) Step {
 	step.Current = current[i]
 	difference := d.difference(step.Current)
 	switch {
-	case !o.Force && !d.shares(step.Current):
+	case !o.Force && !d.shares(step.Current) && !slices.Contains(o.Own, d.Name):
 		step.Action, step.Reason = Skip, "an entry of this name is for other files"
 	case difference != "":
 		step.Action, step.Reason = Replace, difference

@@ -41,14 +41,17 @@ type Error struct {
 	Stderr string
 }
 
-func (e *Error) Error() string {
+func (e *Error) Error() string { return fmt.Sprintf("%s programs do not run: %s", e.Arch, e.Why()) }
+
+// Why is the message without the architecture.
+func (e *Error) Why() string {
 	about := ""
 	for _, s := range []string{e.Entry, e.Path} {
 		if s != "" {
 			about += s + ": "
 		}
 	}
-	return fmt.Sprintf("%s programs do not run: %s%s: %v", e.Arch, about, e.Cause, e.Err)
+	return fmt.Sprintf("%s%s: %v", about, e.Cause, e.Err)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

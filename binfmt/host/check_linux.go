@@ -25,13 +25,19 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 	if err = tinyelf.Run(ctx, program, nil); err == nil || ctx.Err() != nil {
 		return err
 	}
+	return Explain(fs, arch, err)
+}
+
+// Explain returns an *Error with the cause of another, with which a program of the
+// architecture did not run. It looks for that in the given instance.
+func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
 	e := &Error{Arch: arch, Err: err}
 	var failed *tinyelf.RunError
 	if errors.As(err, &failed) {
 		e.Cause, e.Status, e.Stderr = Failed, failed.Status, failed.Stderr
 		return e
 	}
-	v := look(fs, program)
+	v := look(fs, arch.Heads()[0])
 	e.Cause = v.cause(err)
 	switch e.Cause {
 	case NoInterpreter, BadInterpreter:

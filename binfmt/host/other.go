@@ -19,5 +19,8 @@ func Platforms(context.Context) ([]string, error) { return nil, errors.ErrUnsupp
 // Check fails as Native does.
 func Check(context.Context, binfmt.FS, *elfmagic.Arch) error { return errors.ErrUnsupported }
 
+// Explain returns the error as it is.
+func Explain(_ binfmt.FS, _ *elfmagic.Arch, err error) error { return err }
+
 // LookAround fails as Native does.
 func LookAround(string) (Surroundings, error) { return Surroundings{}, errors.ErrUnsupported }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -18,18 +20,27 @@ import (
 // Request.DryRun nothing is changed in any case. What does not keep it from its
 // work is reported to warn.
 func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f *Facts, outcomes []Outcome, err error) {
-	f, err = gatherMachine(ctx, r)
+	f, err = gatherMachine(ctx, fs, r)
 	if err != nil {
 		return nil, nil, err
 	}
 	// What is wrong with the request whatever the instance holds.
 	early := *f
 	early.FixBinary = true
-	if _, err := Desired(&early, r); err != nil {
+	decisions, err := Desired(&early, r)
+	if err != nil {
 		return nil, nil, err
 	}
 	for _, err := range Unfit(f, r) {
 		warn(err)
+	}
+	if allSettled(decisions) {
+		return f, Outcomes(decisions), nil
+	}
+	if !f.Surroundings.InitialUser {
+		if r, decisions, err = f.beforeHiding(ctx, fs, r, warn); err != nil || decisions != nil {
+			return f, Outcomes(decisions), err
+		}
 	}
 	mount := f.mount
 	if r.DryRun {
@@ -47,6 +58,46 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 	return f, outcomes, err
 }
 
+func allSettled(decisions []Decision) bool {
+	return !slices.ContainsFunc(decisions, func(d Decision) bool { return !d.settled() })
+}
+
+// beforeHiding looks at what runs before a user namespace gets an instance of its
+// own, which hides the entries of its parent. If nothing is left to do, it returns
+// the decisions. Else the request that it returns has the architectures whose
+// programs run now, too.
+func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (Request, []Decision, error) {
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return r, nil, err
+	}
+	all := slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
+	f.run(ctx, all, false)
+	decisions, err := Decide(f, r)
+	if err != nil || allSettled(decisions) || r.DryRun {
+		return r, decisions, err
+	}
+	var lost []string
+	for _, arch := range all {
+		if !f.Seen[arch.Name].Runs {
+			continue
+		}
+		asked := f.Emulators[arch.Name] != nil
+		if !asked {
+			f.Emulators[arch.Name] = r.Find(arch)
+		}
+		if f.Emulators[arch.Name].Problem != "" {
+			lost = append(lost, arch.Platform())
+		} else if !asked {
+			r.Archs = append(r.Archs, arch)
+		}
+	}
+	if len(lost) > 0 {
+		warn(&worded{"programs of " + strings.Join(lost, ", ") + " " + ErrHidden.Error(), ErrHidden})
+	}
+	f.Seen = nil
+	return r, nil, nil
+}
+
 // install is Install in a mounted instance.
 func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) ([]Outcome, error) {
 	if !r.DryRun {
@@ -59,6 +110,9 @@ func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(
 	change := func() ([]Outcome, error) {
 		if err := f.readInstance(ctx, fs, r, !r.DryRun); err != nil {
 			return nil, err
+		}
+		if r.DryRun && !f.Mounted && !r.NoProbe {
+			f.run(ctx, slices.DeleteFunc(r.about(), f.IsNative), false)
 		}
 		decisions, err := Decide(f, r)
 		if err != nil {
@@ -114,14 +168,15 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 	var archs []*elfmagic.Arch
 	for _, o := range outcomes {
 		seen := f.Seen[archName(o.Arch)] != nil && o.Action == binfmt.Keep
-		if o.Arch != nil && !seen && !o.Elsewhere() && o.Err == nil {
+		left := o.Action == binfmt.Skip && o.LeftTo == ""
+		if o.Arch != nil && !seen && !left && !o.Elsewhere() && o.Err == nil {
 			archs = append(archs, o.Arch)
 		}
 	}
 	f.run(ctx, archs, false)
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Err != nil || o.Arch == nil {
+		if o.Err != nil || o.Arch == nil || o.Action == binfmt.Skip && o.LeftTo == "" {
 			continue
 		}
 		o.Seen = f.Seen[o.Arch.Name]
@@ -187,7 +242,12 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 		}
 		defer unlock()
 	}
-	f = &Facts{}
+	if f, err = kernelFacts(fs); err != nil {
+		return nil, nil, err
+	}
+	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
+		return nil, nil, err
+	}
 	if err := f.readEntries(fs); err != nil {
 		return nil, nil, err
 	}

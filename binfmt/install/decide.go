@@ -35,7 +35,7 @@ type Request struct {
 
 	Persistent    Choice // flag F, Linux 4.8
 	PreserveArgv0 Choice // flag P, Linux 5.12 and QEMU 6.0
-	Credentials   bool   // flag C
+	Credentials   Choice // flag C; Auto: as the architecture's entry has it that is there
 
 	// IgnoreFamily counts nothing as native but this program's own architecture.
 	IgnoreFamily bool
@@ -60,18 +60,21 @@ type Decision struct {
 	Err error
 }
 
+// settled reports whether nothing is to be done, whatever is registered.
+func (d *Decision) settled() bool { return d.Action == binfmt.Skip }
+
 // Elsewhere reports whether the emulator is not here: without the F flag the
 // kernel looks it up in the container, or chroot, of each program.
 func (d *Decision) Elsewhere() bool { return d.Emulator != nil && d.Emulator.Host == "" }
 
 // Errors of decisions.
 var (
-	// ErrNative: an entry would capture the host's own programs.
-	ErrNative = errors.New("native to this host: an entry for it would capture the host's own programs")
 	// ErrLeftToOthers: somebody else's entry is for the same programs.
 	ErrLeftToOthers = errors.New("left to others")
 	// ErrNameTaken: an entry of this name is for other files.
 	ErrNameTaken = errors.New("name taken")
+	// ErrAllDisabled: somebody wrote 0 to the file "status" of binfmt_misc.
+	ErrAllDisabled = errors.New("all entries of binfmt_misc are disabled: the kernel would not use what is registered")
 	// ErrItself: the emulator is a program of the architecture that it emulates.
 	ErrItself = errors.New("is itself a program for")
 	// ErrNoEntry: the architecture has none.
@@ -99,22 +102,33 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.AllDisabled && !r.NoProbe {
+		return nil, ErrAllDisabled
+	}
 	current := f.Current()
-	decisions, left := leaveToOthers(r, decisions, current)
-
 	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
 	var wanted []binfmt.Entry
 	for i := range decisions {
 		d := &decisions[i]
+		if !d.settled() {
+			d.leaveAlone(f, r, current)
+		}
+		if d.settled() {
+			continue
+		}
 		d.Desired = asHeld(d.Desired, current)
 		wanted = append(wanted, d.Desired)
 		if reason := stale(f, r, d, current); reason != "" {
 			plan.Stale[d.Name] = reason
 		}
+		if slices.ContainsFunc(current, func(e binfmt.Entry) bool { return e.Name == d.Name && isQEMUs(e, d.Arch) }) {
+			plan.Own = append(plan.Own, d.Name)
+		}
 	}
 	if r.Reset {
 		for _, e := range current {
-			if isPeerName(e.Name) && !slices.ContainsFunc(left, func(d Decision) bool { return d.Name == e.Name }) {
+			left := slices.ContainsFunc(decisions, func(d Decision) bool { return d.settled() && d.Name == e.Name })
+			if isPeerName(e.Name) && !left {
 				plan.Remove = append(plan.Remove, e.Name)
 			}
 			plan.Stale[e.Name] = "--reset"
@@ -122,23 +136,28 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 	}
 	var removals []Decision
 	for _, step := range binfmt.Plan(wanted, current, plan) {
-		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == step.Name })
+		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == step.Name && !d.settled() })
 		if i < 0 {
 			removals = append(removals, Decision{Step: step})
 			continue
 		}
 		decisions[i].Step = step
-		if step.Action == binfmt.Skip {
-			decisions[i].Err = &worded{"not registered: " + step.Reason, ErrNameTaken}
+	}
+	// Where nobody named an architecture, a name that is taken matters only if all
+	// are.
+	others := slices.ContainsFunc(decisions, func(d Decision) bool { return !d.nameTaken() && d.Err == nil })
+	for i := range decisions {
+		if d := &decisions[i]; d.nameTaken() && (len(r.Archs) > 0 || !others) {
+			d.Err = &worded{"not registered: " + d.Reason, ErrNameTaken}
 		}
 	}
-	if len(left) > 0 {
-		// All in the order of the request.
-		archs := r.about()
-		decisions = append(decisions, left...)
-		slices.SortStableFunc(decisions, func(a, b Decision) int { return slices.Index(archs, a.Arch) - slices.Index(archs, b.Arch) })
-	}
 	return append(decisions, removals...), nil
+}
+
+// nameTaken reports whether nothing is done because somebody else's entry has the
+// name.
+func (d *Decision) nameTaken() bool {
+	return d.settled() && d.Emulator != nil && d.LeftTo == "" && d.Reason != runs && d.Err == nil
 }
 
 // about returns the architectures of the request: those that were named, or all.
@@ -149,55 +168,64 @@ func (r *Request) about() []*elfmagic.Arch {
 	return elfmagic.Archs()
 }
 
-// Desired returns the entries that shall be there, whatever is there now.
+// Desired returns the entries that shall be there, whatever is there now, in the
+// order of the request. An architecture that was named and is native, or has no
+// emulator that serves, has a decision to skip it; one that nobody named has none.
 func Desired(f *Facts, r Request) ([]Decision, error) {
 	fixBinary := f.FixBinary && r.Persistent != No
 	if r.Persistent == Yes && !f.FixBinary {
 		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
 	}
+	named := len(r.Archs) > 0
 	var list []Decision
-	var errs, dynamic, missing []error
+	var dynamic, missing []error
 	for _, arch := range r.about() {
+		d := Decision{Arch: arch, Step: binfmt.Step{Name: EntryName(r.Prefix, arch)}}
 		e, err := f.serving(r, arch)
 		switch {
 		case errors.Is(err, ErrNeedsFixBinary):
 			return nil, err
-		case err == nil && e != nil:
-			list = append(list, Decision{Arch: arch, Emulator: e})
+		case e != nil:
+			d.Emulator, d.Desired = e, entry(f, r, arch, e, fixBinary)
+			err = d.Desired.Validate()
+		case err == nil && f.IsNative(arch) && named:
+			d.Action, d.Reason = binfmt.Skip, native
 		case err == nil:
-		case len(r.Archs) == 0 && f.Emulators[arch.Name].Problem == Missing:
+			continue
+		case !named && f.Emulators[arch.Name].Problem == Missing:
 			missing = append(missing, err)
-		case len(r.Archs) == 0 && f.Emulators[arch.Name].Problem == Dynamic:
+			continue
+		case !named && f.Emulators[arch.Name].Problem == Dynamic:
 			dynamic = append(dynamic, err)
-		default:
-			errs = append(errs, err)
+			continue
 		}
-	}
-	if len(errs) == 0 && len(list) == 0 {
-		if errs = dynamic; len(dynamic) == 0 {
-			missing = append([]error{ErrNoEmulator}, missing...)
-			errs = []error{&worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}}
+		if err != nil {
+			d.Action, d.Err = binfmt.Skip, err
 		}
+		list = append(list, d)
 	}
-	for i := range list {
-		d := &list[i]
-		d.Desired = entry(f, r, d, fixBinary)
-		d.Name = d.Desired.Name
-		if err := d.Desired.Validate(); err != nil {
-			errs = append(errs, err)
-		}
+	if len(list) > 0 {
+		return list, nil
 	}
-	return list, errors.Join(errs...)
+	if len(dynamic) > 0 {
+		return nil, errors.Join(dynamic...)
+	}
+	missing = append([]error{ErrNoEmulator}, missing...)
+	return nil, &worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}
 }
 
-// serving returns the emulator that serves an architecture; nil if nobody asked for
-// the architecture by name and it has none, or is native.
+// native is the reason why an architecture that was named has no entry.
+const native = "native"
+
+// runs is the reason where no entry is seen.
+const runs = "it runs, by an entry that cannot be seen from here"
+
+// serving returns the emulator that serves an architecture; nil if it is native, or
+// nobody asked for it by name and it has none.
 func (f *Facts) serving(r Request, arch *elfmagic.Arch) (*Emulator, error) {
 	e, named := f.Emulators[arch.Name], len(r.Archs) > 0
 	switch {
-	case f.IsNative(arch) && named && !r.Force:
-		return nil, &worded{fmt.Sprintf("%s is %v", arch, ErrNative), ErrNative}
-	case f.IsNative(arch) && !named, e == nil:
+	case f.IsNative(arch) && !(named && r.Force), e == nil:
 		return nil, nil
 	case e.Problem == Missing && r.Persistent == No:
 		return elsewhere(r, arch), nil
@@ -224,22 +252,32 @@ func Unfit(f *Facts, r Request) []error {
 }
 
 // entry returns an architecture's entry.
-func entry(f *Facts, r Request, d *Decision, fixBinary bool) binfmt.Entry {
+//
+// The flag O has the kernel open the program and hand it to the emulator, which
+// then runs what it could not open itself: programs that may be executed and not
+// read, and those that fexecve(3) is given. QEMU has used that descriptor
+// (AT_EXECFD) since before it could be registered with the flag F; of another
+// interpreter it is not known.
+func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator, fixBinary bool) binfmt.Entry {
 	var flags binfmt.Flags
-	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && d.Emulator.PassesArgv0 {
+	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && e.PassesArgv0 {
 		flags |= binfmt.PreserveArgv0
 	}
-	if r.Credentials {
+	if e.Version != "" {
+		flags |= binfmt.OpenBinary
+	}
+	own, _ := f.Own(arch, r.Prefix)
+	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && own.Flags.Has(binfmt.Credentials) {
 		flags |= binfmt.OpenBinary | binfmt.Credentials
 	}
 	if fixBinary {
 		flags |= binfmt.FixBinary
 	}
-	e := binfmt.Entry{Name: EntryName(r.Prefix, d.Arch), Pattern: d.Arch.Pattern(), Interpreter: d.Emulator.Path, Flags: flags}
-	if d.Emulator.Embedded != "" {
-		e.Interpreter = descriptors + "3" // or another, which is known once it is open
+	interpreter := e.Path
+	if e.Embedded != "" {
+		interpreter = descriptors + "3" // or another, which is known once it is open
 	}
-	return e
+	return binfmt.Entry{Name: EntryName(r.Prefix, arch), Pattern: arch.Pattern(), Interpreter: interpreter, Flags: flags}
 }
 
 // elsewhere stands for an emulator that is not here.
@@ -266,37 +304,59 @@ func asHeld(desired binfmt.Entry, current []binfmt.Entry) binfmt.Entry {
 	return desired
 }
 
-// leaveToOthers parts the decisions from those whose programs an entry of
-// somebody else's is for already.
-func leaveToOthers(r Request, decisions []Decision, current []binfmt.Entry) (ours, left []Decision) {
+// leaveAlone settles a decision if somebody else's entry is for the programs
+// already, or none is seen from here and the programs run.
+func (d *Decision) leaveAlone(f *Facts, r Request, current []binfmt.Entry) {
+	if seen := f.Seen[d.Arch.Name]; !f.Mounted && seen != nil && seen.Runs {
+		d.Action, d.Reason = binfmt.Skip, runs
+		return
+	}
+	if message, ok := f.Unreadable[d.Name]; ok && !r.Force {
+		d.Action, d.Reason = binfmt.Skip, "the entry of this name cannot be read: "+message
+		return
+	}
 	if r.Force {
-		return decisions, nil
+		return
 	}
 	if r.Reset {
 		current = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
 	}
-	for _, d := range decisions {
-		others := slices.DeleteFunc(binfmt.Catching(current, d.Arch.Heads()), func(e binfmt.Entry) bool {
-			return e.Name == d.Name || e.Final() == d.Name
-		})
-		if len(others) == 0 {
-			ours = append(ours, d)
-			continue
-		}
-		other := others[0]
+	if other, ok := inFront(current, d); ok {
 		d.Action, d.LeftTo = binfmt.Skip, other.Name
 		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", other.Name, other.Interpreter)
-		if len(r.Archs) > 0 {
-			d.Err = &worded{"not registered: " + d.Reason, ErrLeftToOthers}
-		}
-		left = append(left, d)
 	}
-	return ours, left
+}
+
+// inFront returns the entry of somebody else's that the kernel tries before the
+// decision's.
+func inFront(current []binfmt.Entry, d *Decision) (other binfmt.Entry, ok bool) {
+	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
+		if e.Final() == d.Name {
+			return other, false
+		}
+		return e, true
+	}
+	return other, false
+}
+
+// isQEMUs reports whether an entry's interpreter is QEMU's emulator for the
+// architecture, by its name, or a wrapper of Debian's for it: the entry is the
+// architecture's then, whatever files its pattern is for. Those of Debian and of
+// QEMU's own script for microblaze have a machine number that is out of use.
+func isQEMUs(e binfmt.Entry, arch *elfmagic.Arch) bool {
+	switch filepath.Base(e.Interpreter) {
+	case "qemu-" + arch.Name, "qemu-" + arch.Name + "-static", arch.Name + "-binfmt-P":
+		return true
+	}
+	return false
 }
 
 // stale says why an entry is to be replaced although it reads as it is wanted: it
 // holds another file than the one that is on disk now.
 func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
+	if other, ok := inFront(current, d); ok && r.Force {
+		return other.Name + " is tried before it"
+	}
 	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
 	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec
 		return ""
@@ -327,29 +387,29 @@ func isPeerName(name string) bool { return strings.HasPrefix(name, "qemu-") }
 func DecideRemoval(f *Facts, r Request) []Decision {
 	var decisions, temporary []Decision
 	for _, arch := range r.about() {
+		left := len(temporary)
+		for _, l := range f.Entries {
+			if l.Temporary() && IsOwn(l.Entry, r.Prefix, arch) {
+				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: l.Name, Current: l.Entry, Reason: "left by a run that was interrupted"}})
+			}
+		}
 		name := EntryName(r.Prefix, arch)
 		i := slices.IndexFunc(f.Entries, func(l Listed) bool { return l.Name == name })
 		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}
 		switch {
-		case i < 0 && len(r.Archs) > 0:
-			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
-			decisions = append(decisions, d)
+		case i < 0 && (len(r.Archs) == 0 || len(temporary) > left):
+			continue
 		case i < 0:
-		case !IsOwn(f.Entries[i].Entry, r.Prefix, arch):
+			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
+		case !IsOwn(f.Entries[i].Entry, r.Prefix, arch) && !isQEMUs(f.Entries[i].Entry, arch):
 			d.Current, d.Action, d.Reason = f.Entries[i].Entry, binfmt.Skip, "it is not for "+arch.Name+" programs"
 			if len(r.Archs) > 0 {
 				d.Err = &worded{"not removed: " + d.Reason, ErrNameTaken}
 			}
-			decisions = append(decisions, d)
 		default:
 			d.Current = f.Entries[i].Entry
-			decisions = append(decisions, d)
 		}
-		for _, l := range f.Entries {
-			if l.Temporary() && IsOwn(l.Entry, r.Prefix, arch) {
-				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: l.Name, Current: l.Entry, Reason: "not wanted"}})
-			}
-		}
+		decisions = append(decisions, d)
 	}
 	return append(decisions, temporary...)
 }

@@ -28,6 +28,12 @@ type Facts struct {
 	Mounted bool     `json:"mounted"` // binfmt_misc is mounted there
 	Entries []Listed `json:"entries"` // in the kernel's order: newest first
 
+	// Unreadable has, by name, why an entry cannot be understood.
+	Unreadable map[string]string `json:"unreadable,omitempty"`
+
+	// AllDisabled says that the kernel uses none of the entries (the file "status").
+	AllDisabled bool `json:"allDisabled,omitempty"`
+
 	// FixBinary says that the kernel has the flag F, PreserveArgv0 that it tells
 	// interpreters of the flag P.
 	FixBinary     bool `json:"fixBinary"`
@@ -123,8 +129,8 @@ type Seen struct {
 	err error
 }
 
-// Err returns why the program did not run, or nil. It wraps the errno of execve,
-// if that failed.
+// Err returns why the program did not run, or nil: a *host.Error, where it is
+// known.
 func (s *Seen) Err() error {
 	if s.err == nil && !s.Runs {
 		return errors.New(s.Failure)
@@ -159,15 +165,25 @@ func (f *Facts) Current() []binfmt.Entry {
 	return entries
 }
 
-// About returns the architectures of the request, or all that an entry is for.
+// About returns the architectures of the request, or all that an entry is for. Where
+// entries cannot be seen, it returns all that one might be for.
 func (f *Facts) About(r Request) []*elfmagic.Arch {
-	if len(r.Archs) > 0 {
+	switch {
+	case len(r.Archs) > 0:
 		return r.Archs
+	case !f.Mounted:
+		return slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
 	}
 	return slices.DeleteFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
 		_, own := f.Own(arch, r.Prefix)
-		return !own && len(f.Catching(arch)) == 0
+		return !own && len(f.Others(arch, r.Prefix)) == 0
 	})
+}
+
+// Others returns the entries of others that are for the architecture's programs,
+// disabled ones, too, in the kernel's order.
+func (f *Facts) Others(arch *elfmagic.Arch, prefix string) []binfmt.Entry {
+	return slices.DeleteFunc(f.Current(), func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) || !MatchesAny(e, arch) })
 }
 
 // Catching returns the enabled entries that are for the architecture's programs,

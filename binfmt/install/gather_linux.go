@@ -47,7 +47,7 @@ func (r *Request) search() emulator.Search {
 // instance. Unless Request.NoProbe is set, it runs a program of each architecture
 // that has an entry. Nothing is changed, and no privilege is needed.
 func Gather(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, err error) {
-	if f, err = gatherMachine(ctx, r); err != nil {
+	if f, err = gatherMachine(ctx, fs, r); err != nil {
 		return nil, err
 	}
 	detach, err := Attach(fs)
@@ -68,7 +68,9 @@ func Gather(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, err error) 
 // architectures, or of all that have an entry. Unless Request.NoProbe is set, it
 // runs a program of each. Nothing is changed, and no privilege is needed.
 func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Facts, err error) {
-	f = &Facts{Emulators: map[string]*Emulator{}}
+	if f, err = kernelFacts(fs); err != nil {
+		return nil, err
+	}
 	native, err := host.Native(ctx)
 	if err != nil {
 		return nil, err
@@ -148,9 +150,11 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 }
 
 // gatherMachine reads what does not depend on the instance.
-func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
-	f := &Facts{}
-	var err error
+func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
+	f, err := kernelFacts(fs)
+	if err != nil {
+		return nil, err
+	}
 	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
 		return nil, err
 	}
@@ -166,7 +170,6 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	search := r.search()
 	search.Native = native[:len(f.Native)]
 	f.Searched = search.Dirs
-	f.Emulators = make(map[string]*Emulator, len(archs))
 	// One after another: each needs microseconds, and a second thread as many to
 	// wake up.
 	for _, arch := range archs {
@@ -175,25 +178,58 @@ func gatherMachine(ctx context.Context, r Request) (*Facts, error) {
 	return f, nil
 }
 
-// readEntries reads the instance's entries. What is not mounted has none.
+// kernelFacts returns what the kernel's version and the place of the instance say.
+func kernelFacts(fs binfmt.FS) (*Facts, error) {
+	kernel, err := binfmt.RunningKernel()
+	if err != nil {
+		return nil, err
+	}
+	return &Facts{
+		Kernel: kernel, Mount: fs.Dir(), Emulators: map[string]*Emulator{},
+		PreserveArgv0: binfmt.FeatureArgv0Flag.Supported(kernel) == nil,
+		FixBinary:     binfmt.FeatureFixBinary.Supported(kernel) == nil,
+	}, nil
+}
+
+// readEntries reads the instance's entries. What is not mounted has none. What
+// cannot be understood, of a newer kernel, is noted.
 func (f *Facts) readEntries(fs binfmt.FS) error {
-	var err error
-	if f.Kernel, err = binfmt.RunningKernel(); err != nil {
+	f.Entries, f.Unreadable = nil, nil
+	state, err := fs.State()
+	if f.Mounted = err == nil && state == binfmt.Mounted; !f.Mounted {
 		return err
 	}
-	f.Mount = fs.Dir()
-	f.PreserveArgv0 = binfmt.FeatureArgv0Flag.Supported(f.Kernel) == nil
-	f.FixBinary = binfmt.FeatureFixBinary.Supported(f.Kernel) == nil
-	f.Entries = nil
-	if state, err := fs.State(); err != nil || state != binfmt.Mounted {
+	enabled, err := fs.Enabled()
+	if err != nil {
 		return err
 	}
-	f.Mounted = true
+	f.AllDisabled = !enabled
 	entries, err := fs.List()
 	for _, e := range entries {
 		f.Entries = append(f.Entries, Listed{e})
 	}
-	return err
+	for _, err := range joined(err) {
+		var failed *binfmt.Error
+		if !errors.As(err, &failed) || failed.Name == "" {
+			return err
+		}
+		if f.Unreadable == nil {
+			f.Unreadable = make(map[string]string)
+		}
+		f.Unreadable[failed.Name] = failed.Err.Error()
+	}
+	return nil
+}
+
+// joined returns the errors that errors.Join made one of.
+func joined(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // readInstance reads what depends on the instance. A kernel that is old enough to
@@ -227,7 +263,7 @@ func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
 		if i := f.own(archs[i], ""); i >= 0 {
 			own = f.Entries[i].Interpreter
 		}
-		seen[i] = look(ctx, archs[i], e, own, digests)
+		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], e, own, digests)
 	})
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)

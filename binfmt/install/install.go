@@ -5,6 +5,13 @@ import "errors"
 // ErrNotLasting says that entries would be gone with this container.
 var ErrNotLasting = errors.New("the host has not mounted binfmt_misc: what is registered from this container would be gone when it exits")
 
+// ErrContainer says that entries would be those of a container's user namespace.
+var ErrContainer = errors.New("this container is in a user namespace: a binfmt_misc mounted here would be of its own, hide the entries that there are, and be gone with the container")
+
+// ErrHidden says, as a warning, that a new instance hides entries by which programs
+// ran, and that there is no emulator to register for them.
+var ErrHidden = errors.New("do not run any more in this user namespace: the binfmt_misc mounted now hides their entries, and no emulator was found for them")
+
 // ErrPrivate says, as a warning, that entries belong to a user namespace.
 var ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
 

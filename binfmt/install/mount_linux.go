@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 )
 
 // clockTick is how much older than it is an inode may look: its time is that of
@@ -36,8 +37,14 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 // lives until its last unmount: in a container, on a host that has not mounted
 // it, that is when the container exits. The returned function undoes it.
 func (f *Facts) mount(fs binfmt.FS, warn func(error)) (undo func() error, err error) {
-	mounted, isNew, err := fresh(fs)
 	s := f.Surroundings
+	if !s.InitialUser && !s.InitialPID {
+		// Looking first is no way: an instance stays with its user namespace.
+		if state, err := fs.State(); err != nil || state != binfmt.Mounted {
+			return nothing, errors.Join(ErrContainer, err)
+		}
+	}
+	mounted, isNew, err := fresh(fs)
 	switch {
 	case err != nil || !mounted:
 		return nothing, err
@@ -59,8 +66,14 @@ func (f *Facts) mount(fs binfmt.FS, warn func(error)) (undo func() error, err er
 // Attach mounts binfmt_misc to read it, where it is not mounted: in a container
 // that shows the host's, if the host has it. Where nobody has, or where that may
 // not be done, there is nothing to read. The returned function undoes it.
+//
+// In a user namespace nothing is mounted: it would get an instance of its own,
+// which hides the entries of its parent, and stays after it is unmounted.
 func Attach(fs binfmt.FS) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return nothing, err
+	}
+	if s, err := host.LookAround("/proc"); err != nil || !s.InitialUser {
 		return nothing, err
 	}
 	switch mounted, isNew, err := fresh(fs); {

@@ -9,23 +9,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
-// look runs a program of the architecture and notes whether it ran, and by which
-// interpreter. The emulator is the one that would be registered; where that is not
+// look runs a program of the architecture and notes whether it ran, by which
+// interpreter, and if not, why, as the instance shows it. The emulator is the one that would be registered; where that is not
 // known, the file at the path of the entry's interpreter is compared.
-func look(ctx context.Context, arch *elfmagic.Arch, e *Emulator, interpreter string, digest bool) *Seen {
+func look(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch, e *Emulator, interpreter string, digest bool) *Seen {
 	var s Seen
 	program, err := tinyelf.Program(arch)
 	if err == nil {
 		err = tinyelf.Run(ctx, program, func(p tinyelf.Process) { s.Holds = holding(p, arch, e, interpreter, digest) })
 	}
-	if s.Runs, s.err = err == nil, err; err != nil {
-		s.Failure = err.Error()
+	if s.Runs = err == nil; !s.Runs {
+		if ctx.Err() == nil {
+			err = host.Explain(fs, arch, err)
+		}
+		s.err, s.Failure = err, err.Error()
 	}
 	return &s
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,6 +109,7 @@ func installedVersion() string {
 func (o *binfmtOptions) options() *options {
 	var opts options
 	opts.flags() // sets what is the default there
+	opts.name = binfmtName
 	opts.mount = o.mount
 	opts.credential.value = o.credential
 	opts.qemuPath = or(os.Getenv("QEMU_BINARY_PATH"), opts.qemuPath)
@@ -137,11 +139,12 @@ func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error
 
 // installNamed registers "all", or a list of architectures.
 func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
-	archs, err := o.architectures()
-	if err != nil {
-		return err
+	archs, unknown := o.architectures()
+	if unknown != nil && len(archs) == 0 {
+		return unknown
 	}
 	report, err := o.do(ctx, binfmtName, archs, io.Discard, stderr)
+	err = errors.Join(unknown, err)
 	if report == nil {
 		return err
 	}
@@ -150,6 +153,10 @@ func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
 		case row.err != nil:
 		case row.Action == binfmt.Keep.String():
 			fmt.Fprintf(stderr, "installing: %s OK (already registered)\n", row.name())
+		case row.Action == binfmt.Skip.String() && row.Reason == "native":
+			fmt.Fprintf(stderr, "installing: %s OK (native)\n", row.name())
+		case row.Action == binfmt.Skip.String() && row.Runs != nil && *row.Runs:
+			fmt.Fprintf(stderr, "installing: %s OK (left alone: %s)\n", row.name(), row.Reason)
 		case row.Action == binfmt.Skip.String():
 			fmt.Fprintf(stderr, "installing: %s left alone: %s\n", row.name(), row.Reason)
 		default:
@@ -190,6 +197,11 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		if len(names) == 0 {
 			fmt.Fprintf(stderr, "uninstalling: %s not found\n", item)
 		}
+		for _, e := range current {
+			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
+				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", e.Name)
+			}
+		}
 		for _, name := range names {
 			if err := fs.Remove(name); err != nil {
 				errs = append(errs, err)
@@ -216,7 +228,7 @@ func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 		if _, err := path.Match(item, ""); err != nil {
 			return nil, cli.WithHint(fmt.Errorf("--uninstall %s: %w", item, err), "'qemu-*' is one")
 		}
-		add(func(e binfmt.Entry) bool { ok, _ := path.Match(item, e.Name); return ok })
+		add(func(e binfmt.Entry) bool { ok, _ := path.Match(item, e.Name); return ok && forMachine(e) })
 		return names, nil
 	}
 	add(func(e binfmt.Entry) bool { return e.Name == item || e.Temporary() && e.Final() == item })
@@ -229,6 +241,16 @@ func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 		return nil, cli.WithHint(fmt.Errorf("--uninstall %s: no such entry", item), "without arguments binfmt lists them")
 	}
 	return names, nil
+}
+
+// forMachine reports whether an entry is for programs of one architecture: ELF
+// files by their machine. Patterns of names mean no others, as those for scripts,
+// Windows programs or AppImages are.
+func forMachine(e binfmt.Entry) bool {
+	const machine = 18 // offset of e_machine, of 2 bytes
+	p := e.Pattern
+	ask := func(i int) bool { return len(p.Magic) > i && (len(p.Mask) == 0 || p.Mask[i] != 0) }
+	return e.Extension == "" && p.Offset == 0 && bytes.HasPrefix(p.Magic, []byte("\x7fELF")) && ask(machine) && ask(machine+1)
 }
 
 // printState prints what tonistiigi/binfmt prints.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -13,24 +14,63 @@ import (
 
 // worded returns what went wrong with one architecture in words of this command,
 // and what to do about it.
-func worded(err error, uninstalling bool) (hint string, explained error) {
+func worded(err error, name, mount string, uninstalling bool) (hint string, explained error) {
+	var why *host.Error
+	registers := name == "register" // binfmt has fewer flags
 	switch {
-	case errors.Is(err, install.ErrLeftToOthers):
-		return "--force registers in front of it", err
 	case errors.Is(err, install.ErrNameTaken) && uninstalling:
 		return "another program made it: remove it with that", err
-	case errors.Is(err, install.ErrNameTaken):
+	case errors.Is(err, install.ErrLeftToOthers) && registers:
+		return "--force registers in front of it", err
+	case errors.Is(err, install.ErrNameTaken) && registers:
 		return "--force replaces the entry", err
-	case errors.Is(err, install.ErrNoEntry):
+	case errors.Is(err, install.ErrLeftToOthers), errors.Is(err, install.ErrNameTaken):
+		return "--uninstall with the entry's name removes it", err
+	case errors.Is(err, install.ErrNoEntry) && registers:
 		return "--status shows what is registered", err
-	case errors.Is(err, syscall.ENOEXEC):
-		return "register it, or see with --status whether its entry is disabled", errors.New("does not run: the kernel knows no entry for it")
-	case errors.Is(err, syscall.ENOENT):
-		return "the entry has no F flag, or another instance of binfmt_misc is in use: register it again", errors.New("does not run: the entry's interpreter is missing")
-	case errors.Is(err, syscall.ELOOP):
-		return "remove the entry that is for this host's own programs", errors.New("does not run: the entry's interpreter is itself taken by an entry")
+	case errors.Is(err, install.ErrNoEntry):
+		return "without arguments it prints what is registered", err
+	case errors.As(err, &why):
+		return causeHint(why, registers, mount), errors.New("does not run: " + why.Why())
 	}
-	return "run the emulator by hand to see why; --qemu-path names others", err
+	var own interface{ Hint() string }
+	if errors.As(err, &own) {
+		return own.Hint(), err
+	}
+	if explained := explainOne(err, host.Surroundings{}, name, mount); cli.Hint(explained) != "" {
+		return cli.Hint(explained), err
+	}
+	return "run the emulator by hand to see why; " + directoryOption(registers) + " names others", err
+}
+
+// directoryOption is what names the directory of the emulators.
+func directoryOption(registers bool) string {
+	if registers {
+		return "--qemu-path"
+	}
+	return "QEMU_BINARY_PATH"
+}
+
+// causeHint says what to do where programs do not run.
+func causeHint(why *host.Error, registers bool, mount string) string {
+	entry := mount + "/" + why.Entry
+	switch why.Cause {
+	case host.NoEntry:
+		return "register it"
+	case host.Disabled:
+		return "whoever disabled it may have had a reason; echo 1 > " + entry + " enables it"
+	case host.AllDisabled:
+		return "echo 1 > " + mount + "/status enables them"
+	case host.OtherInstance:
+		return "the entries on " + mount + " are not those that the kernel uses for this process: mount -t binfmt_misc binfmt_misc " + mount + " shows those"
+	case host.Unseen:
+		return "mount -t binfmt_misc binfmt_misc " + mount + " as root of the host shows the entries"
+	case host.NoInterpreter, host.BadInterpreter:
+		return "echo -1 > " + entry + " removes it; register it again, with the flag F if containers are to find it"
+	case host.Loop:
+		return "remove the entry that is for this host's own programs"
+	}
+	return "run the emulator by hand to see why; " + directoryOption(registers) + " names others"
 }
 
 // explain adds to each error what causes it here, and what to do about that.
@@ -55,8 +95,10 @@ func explainOne(err error, s host.Surroundings, name, mount string) error {
 	switch {
 	case errors.Is(err, host.ErrEmulated):
 		hint = "use the register, or the image, that is built for the host's architecture"
-	case errors.Is(err, install.ErrNative):
-		hint = "leave it out; --force registers it all the same"
+	case errors.Is(err, install.ErrAllDisabled):
+		hint = "echo 1 > " + mount + "/status enables them, and those of others"
+	case errors.Is(err, install.ErrContainer):
+		hint = "outside of containers, for all that this user starts: podman unshare register ARCH…; with Docker: root of the host registers; for this container only: mount -t binfmt_misc binfmt_misc " + mount + " first"
 	case errors.Is(err, install.ErrItself):
 		hint = "the kernel would run the emulator by itself, without end, and every program of the host with it"
 	case errors.Is(err, install.ErrNeedsFixBinary):
@@ -96,6 +138,8 @@ func deniedHint(err error, s host.Surroundings) string {
 		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
 	case !s.SysAdmin:
 		return "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least
+	case failed.Op != "mount" && !s.InitialUser:
+		return "these entries are those of the user namespace above this one; mount -t binfmt_misc binfmt_misc " + failed.Path[:strings.LastIndexByte(failed.Path, '/')] + " (Linux 6.7) gives this one entries of its own, which hide them"
 	case !s.InitialUser && s.Seccomp:
 		return "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"
 	case !s.InitialUser:

@@ -22,15 +22,19 @@ func TestWhyAProgramDidNotRunIsSaidInWords(t *testing.T) {
 		err        error
 		text, hint string
 	}{
-		{syscall.ENOEXEC, "does not run: the kernel knows no entry for it", "--status"},
-		{fmt.Errorf("wrapped: %w", syscall.ENOENT), "does not run: the entry's interpreter is missing", "no F flag"},
-		{syscall.ELOOP, "does not run: the entry's interpreter is itself taken by an entry", "this host's own programs"},
-		{&tinyelf.RunError{Status: 1 << 8, Stderr: "oops"}, "does not run: exit status 1 instead of 42: oops", "by hand"},
-		{&tinyelf.RunError{Status: syscall.WaitStatus(syscall.SIGSEGV)}, "does not run: killed by SIGSEGV", "by hand"},
+		{&host.Error{Cause: host.NoEntry, Err: syscall.ENOEXEC}, "does not run: no entry is for them: exec format error", "register it"},
+		{&host.Error{Cause: host.Disabled, Entry: "qemu-arm", Err: syscall.ENOEXEC}, "does not run: qemu-arm: the entry is disabled: exec format error", "echo 1 > /m/qemu-arm enables it"},
+		{&host.Error{Cause: host.AllDisabled, Err: syscall.ENOEXEC}, "does not run: all entries are disabled: exec format error", "echo 1 > /m/status enables"},
+		{&host.Error{Cause: host.OtherInstance, Err: syscall.ENOEXEC}, "does not run: the kernel uses another instance of binfmt_misc than this one: exec format error", "mount -t binfmt_misc binfmt_misc /m shows"},
+		{&host.Error{Cause: host.Unseen, Err: syscall.ENOEXEC}, "does not run: binfmt_misc is not mounted here: why, cannot be seen: exec format error", "mount -t binfmt_misc binfmt_misc /m"},
+		{&host.Error{Cause: host.NoInterpreter, Entry: "e", Path: "/q", Err: syscall.ENOENT}, "does not run: e: /q: the entry's interpreter, or its loader, is missing: no such file or directory", "echo -1 > /m/e removes it"},
+		{&host.Error{Cause: host.Loop, Entry: "e", Err: syscall.ELOOP}, "does not run: e: the entry's interpreter is itself taken by an entry: too many levels of symbolic links", "this host's own programs"},
+		{&host.Error{Cause: host.Failed, Err: &tinyelf.RunError{Status: 1 << 8, Stderr: "oops"}}, "does not run: the program failed: exit status 1 instead of 42: oops", "by hand"},
+		{&host.Error{Cause: host.Failed, Err: &tinyelf.RunError{Status: syscall.WaitStatus(syscall.SIGSEGV)}}, "does not run: the program failed: killed by SIGSEGV", "by hand"},
 		{errors.New("no luck"), "does not run: no luck", "by hand"},
 	} {
 		row := (&report{}).row(lookup(t, "arm64"))
-		row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, test.err), false)
+		row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, test.err), &options{name: name, mount: "/m"})
 		assert.Equal(t, test.text, row.Error)
 		assert.EqualError(t, row.err, "linux/arm64: "+test.text)
 		assert.Contains(t, cli.Hint(row.err), test.hint)

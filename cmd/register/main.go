@@ -95,12 +95,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
-	archs, err := opts.architectures()
-	if err != nil {
-		cli.Error(stderr, name, err)
+	archs, unknown := opts.architectures()
+	if unknown != nil && len(archs) == 0 {
+		cli.Error(stderr, name, unknown)
 		return exitUsage
 	}
 	report, err := opts.do(ctx, name, archs, stdout, stderr)
+	err = errors.Join(unknown, err)
 	if report != nil {
 		report.finish()
 		out := bufio.NewWriter(stdout)
@@ -136,7 +137,7 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 		facts, outcomes, err = install.Install(ctx, fs, r, func(err error) { cli.Warning(stderr, name, explain(err, name, o.mount)) })
 	}
 	if facts != nil && !facts.Mounted && (o.status || o.uninstall || o.dryRun) {
-		cli.Warning(stderr, name, fmt.Errorf("binfmt_misc is not mounted on %s", facts.Mount))
+		cli.Warning(stderr, name, notSeen(facts))
 	}
 	switch {
 	case facts == nil || outcomes == nil && !o.status && !o.uninstall:
@@ -145,6 +146,15 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 		return reportStatus(facts, o, r), err
 	}
 	return reportOutcomes(facts, outcomes, o), err
+}
+
+// notSeen says why entries cannot be seen.
+func notSeen(f *install.Facts) error {
+	err := fmt.Errorf("binfmt_misc is not mounted on %s", f.Mount)
+	if f.Surroundings.InitialUser {
+		return err
+	}
+	return fmt.Errorf("%w, and not mounted to look at it: in a user namespace that would hide the entries that there are", err)
 }
 
 // printFacts prints what decisions would be made of.

@@ -17,6 +17,7 @@ import (
 
 // options is what the command line asks for.
 type options struct {
+	name string // under which the command runs
 	args []string
 
 	persistent    choice
@@ -67,8 +68,9 @@ func (c *choice) Set(s string) error {
 
 func (o *options) flags() *pflag.FlagSet {
 	*o = options{
+		name:          name,
 		persistent:    choice{auto, []string{auto, yes, no}},
-		credential:    choice{no, []string{yes, no}},
+		credential:    choice{auto, []string{auto, yes, no}},
 		preserveArgv0: choice{auto, []string{auto, yes, no}},
 		ignoreFamily:  choice{no, []string{yes, no}},
 		output:        choice{"table", []string{"table", "json"}},
@@ -87,7 +89,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.version, "version", false, "print the version")
 
 	f.VarP(&o.persistent, "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
-	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights")
+	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights; auto: as the entry has it that is there")
 	f.VarP(&o.preserveArgv0, "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
 	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: only this command's own architecture is native, not i386 on amd64, nor 32-bit Arm on arm64")
 	f.StringP("qemu-suffix", "F", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
@@ -105,7 +107,7 @@ func parse(args []string) (*options, error) {
 	var o options
 	f := o.flags()
 	if err := f.Parse(args); err != nil {
-		return nil, err
+		return nil, habit(err, args)
 	}
 	if help, _ := f.GetBool("help"); help {
 		return nil, pflag.ErrHelp
@@ -148,8 +150,32 @@ func parse(args []string) (*options, error) {
 	return &o, nil
 }
 
+// habits are what other tools' users type, and how it is said here.
+var habits = map[string]string{
+	"status": "register --status", "list": "register --status", "ls": "register --status", "--list": "register --status",
+	"help": "register --help", "version": "register --version", "-V": "register --version",
+	"install": "register ARCH…", "--install": "register ARCH…, or all without one; the command binfmt has --install",
+	"add": "register ARCH…", "enable": "register ARCH…", "--enable": "register ARCH…", "--import": "register ARCH…",
+	"uninstall": "register --uninstall ARCH…", "remove": "register --uninstall ARCH…", "--remove": "register --uninstall ARCH…",
+	"disable": "register --uninstall ARCH…", "--disable": "register --uninstall ARCH…", "--unregister": "register --uninstall ARCH…",
+	"reset": "register --reset", "--json": "--output json", "--platform": "register linux/arm64", "--platforms": "register linux/arm64,linux/s390x",
+	"--arch": "register ARCH…", "-v": "--status shows everything; --version prints the version", "--verbose": "--status shows everything",
+	"--path": "--qemu-path DIRECTORY", "--suffix": "--qemu-suffix SUFFIX", "--binfmt-dir": "--mount DIRECTORY",
+}
+
+// habit adds to an error how what was meant is said here.
+func habit(err error, args []string) error {
+	for _, arg := range args {
+		arg, _, _ = strings.Cut(arg, "=")
+		if said, ok := habits[arg]; ok {
+			return cli.WithHint(err, "%s", said)
+		}
+	}
+	return err
+}
+
 // architectures returns the architectures that were named, once each, or none
-// if all are meant.
+// if all are meant, and an error for each name that is unknown.
 func (o *options) architectures() ([]*elfmagic.Arch, error) {
 	var archs []*elfmagic.Arch
 	var errs []error
@@ -160,7 +186,7 @@ func (o *options) architectures() ([]*elfmagic.Arch, error) {
 			}
 			arch, err := elfmagic.Lookup(name)
 			if err != nil {
-				errs = append(errs, err)
+				errs = append(errs, habit(err, []string{name}))
 			} else if !slices.Contains(archs, arch) {
 				archs = append(archs, arch)
 			}
@@ -178,7 +204,7 @@ func (o *options) request(archs []*elfmagic.Arch) install.Request {
 		Suffix:        o.qemuSuffix,
 		Persistent:    choices[o.persistent.value],
 		PreserveArgv0: choices[o.preserveArgv0.value],
-		Credentials:   o.credential.value == yes,
+		Credentials:   choices[o.credential.value],
 		IgnoreFamily:  o.ignoreFamily.value == yes,
 		Reset:         o.reset,
 		Force:         o.force,

@@ -31,7 +31,8 @@ func TestOptionsAreWhatTheFlagsSay(t *testing.T) {
 		"--persistent yes":              func(o *options) { o.persistent.value = yes },
 		"--persistent=no -p yes":        func(o *options) { o.persistent.value = yes },
 		"-c yes":                        func(o *options) { o.credential.value = yes },
-		"--credential=no":               func(o *options) {},
+		"--credential=no":               func(o *options) { o.credential.value = no },
+		"-c auto":                       func(o *options) {},
 		"-g no":                         func(o *options) { o.preserveArgv0.value = no },
 		"--preserve-argv0=yes":          func(o *options) { o.preserveArgv0.value = yes },
 		"-i yes":                        func(o *options) { o.ignoreFamily.value = yes },
@@ -77,7 +78,7 @@ func TestOptionsAreWhatTheFlagsSay(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Setenv("QEMU_BIN_DIR", "/opt/qemu")
 	o := parsed(t)
-	assert.Equal(t, "auto no auto no table", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value, o.ignoreFamily.value, o.output.value}, " "))
+	assert.Equal(t, "auto auto auto no table", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value, o.ignoreFamily.value, o.output.value}, " "))
 	assert.Equal(t, "/proc/sys/fs/binfmt_misc", o.mount)
 	assert.Equal(t, "/opt/qemu", o.qemuPath)
 	assert.Nil(t, o.qemuSuffix)
@@ -94,7 +95,7 @@ func TestWrongFlagsAreErrors(t *testing.T) {
 		"-p perhaps":                      "must be auto or yes or no",
 		"-p YES":                          "must be auto or yes or no",
 		"--persistent=":                   "must be auto or yes or no",
-		"-c auto":                         "must be yes or no",
+		"-c perhaps":                      "must be auto or yes or no",
 		"-g true":                         "must be auto or yes or no",
 		"-i auto":                         "must be yes or no",
 		"--output xml":                    "must be table or json",

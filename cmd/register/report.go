@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +24,7 @@ type report struct {
 	OK      bool      `json:"ok"`
 	Kernel  string    `json:"kernel"`  // version: 6.18
 	Mount   string    `json:"mount"`   // directory of the instance
+	Mounted bool      `json:"mounted"` // it is there; else no entry is seen
 	Private bool      `json:"private"` // the instance is that of a user namespace, not the host's
 	Native  []string  `json:"native"`  // platforms that the host runs itself
 	Rows    []*row    `json:"architectures"`
@@ -65,12 +68,14 @@ type other struct {
 	Interpreter string   `json:"interpreter"`
 	Flags       string   `json:"flags"`
 	Enabled     bool     `json:"enabled"`
-	Catches     []string `json:"catches"` // platforms
+	Missing     bool     `json:"missing,omitempty"` // there is no such interpreter here
+	Catches     []string `json:"catches"`           // platforms
+	Error       string   `json:"error,omitempty"`   // why the entry cannot be understood
 }
 
 // newReport returns a report without rows.
 func newReport(f *install.Facts, o *options) *report {
-	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Private: !f.Surroundings.InitialUser, dryRun: o.dryRun, noProbe: o.noProbe || o.uninstall}
+	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.dryRun, noProbe: o.noProbe || o.uninstall}
 	for _, name := range f.Native {
 		if arch, err := elfmagic.Lookup(name); err == nil {
 			r.Native = append(r.Native, arch.Platform())
@@ -115,7 +120,7 @@ func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *r
 		}
 		row.saw(out.Seen)
 		if out.Err != nil {
-			row.fail(out.Err, o.uninstall)
+			row.fail(out.Err, o)
 		}
 	}
 	return rep
@@ -137,21 +142,25 @@ func reportStatus(f *install.Facts, o *options, r install.Request) *report {
 			row.Reason = "disabled"
 		case f.IsNative(arch) && !isThere:
 			row.Reason = "native"
+		case !f.Mounted && f.Seen[arch.Name] != nil && f.Seen[arch.Name].Runs:
+			row.Reason = "its entry cannot be seen from here"
+		case !f.Mounted && len(r.Archs) == 0:
+			rep.Rows = rep.Rows[:len(rep.Rows)-1] // one of many that nobody asked for
+			continue
 		}
-		for _, e := range f.Catching(arch) {
-			if !install.IsOwn(e, r.Prefix, arch) {
-				rep.other(e, arch)
-			}
+		for _, e := range f.Others(arch, r.Prefix) {
+			rep.other(e, arch)
 		}
 		seen := f.Seen[arch.Name]
 		row.saw(seen)
 		switch {
 		case seen == nil || seen.Runs:
-		case own.Disabled:
-			row.failed(errors.New("its entry is disabled"), "whoever disabled it may have had a reason; echo 1 > "+f.Mount+"/"+own.Name+" enables it")
 		default:
-			row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, seen.Err()), false)
+			row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, seen.Err()), o)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
+		rep.Others = append(rep.Others, other{Entry: name, Error: f.Unreadable[name]})
 	}
 	return rep
 }
@@ -161,7 +170,11 @@ func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
 	i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
 	if i < 0 {
 		i = len(r.Others)
-		r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled})
+		x := other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled}
+		if _, err := os.Stat(e.Interpreter); errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter) {
+			x.Missing = true
+		}
+		r.Others = append(r.Others, x)
 	}
 	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
 }
@@ -185,8 +198,8 @@ func (r *row) saw(s *install.Seen) {
 }
 
 // fail notes what went wrong, and what to do about it.
-func (r *row) fail(err error, uninstalling bool) {
-	hint, err := worded(err, uninstalling)
+func (r *row) fail(err error, o *options) {
+	hint, err := worded(err, o.name, o.mount, o.uninstall)
 	r.failed(err, hint)
 }
 
@@ -229,7 +242,14 @@ func (r *report) write(w io.Writer, output choice) error {
 		return enc.Encode(r)
 	}
 	if len(r.Rows) == 0 && len(r.Removed) == 0 && len(r.Others) == 0 {
-		_, err := fmt.Fprintln(w, "no entries for other architectures")
+		what := "no entries for other architectures"
+		switch {
+		case !r.Mounted && r.noProbe:
+			what = "no entries can be seen"
+		case !r.Mounted:
+			what = "no entries can be seen, and no other architecture's programs run"
+		}
+		_, err := fmt.Fprintln(w, what)
 		return err
 	}
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
@@ -244,13 +264,25 @@ func (r *report) write(w io.Writer, output choice) error {
 		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
 	}
 	for _, x := range r.Others {
-		state := "enabled"
-		if !x.Enabled {
-			state = "disabled"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s, made by others\n", strings.Join(x.Catches, ","), x.Entry, or(x.Flags, "-"), x.Interpreter, state)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s\n", or(strings.Join(x.Catches, ","), "-"), x.Entry, or(x.Flags, "-"), or(x.Interpreter, "-"), x.state(r.Mount))
 	}
 	return tw.Flush()
+}
+
+// state is what the table says in its last column.
+func (x *other) state(mount string) string {
+	remove := "echo -1 > " + mount + "/" + x.Entry + " removes it"
+	switch {
+	case x.Error != "":
+		return "cannot be understood: " + x.Error
+	case x.Missing && x.Flags != "" && strings.Contains(x.Flags, "F"):
+		return "made by others; its interpreter is gone from disk: " + remove
+	case x.Missing:
+		return "made by others; its interpreter is missing: " + remove
+	case !x.Enabled:
+		return "disabled, made by others"
+	}
+	return "enabled, made by others"
 }
 
 // file says in the table which emulator it is: the entry's interpreter if that is
@@ -281,6 +313,8 @@ const undone = "undone"
 func (r *row) result(rep *report) string {
 	var parts []string
 	switch {
+	case r.Action == binfmt.Skip.String() && r.Reason == "native":
+		parts = append(parts, "native, nothing to do")
 	case r.Reason == "" || r.Error != "" && strings.Contains(r.Error, r.Reason):
 		if r.Action != "" {
 			parts = append(parts, rep.done(r.Action))

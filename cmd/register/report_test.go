@@ -130,9 +130,15 @@ func TestReportsAreReadBackAsTheyWereWritten(t *testing.T) {
 }
 
 func TestAnEmptyReportHasNoNullInIt(t *testing.T) {
-	rep := finished(&report{Mount: "/m"})
+	rep := finished(&report{Mount: "/m", Mounted: true})
 	assert.Equal(t, "no entries for other architectures\n", written(t, rep, "table"))
-	assert.JSONEq(t, `{"ok": true, "kernel": "6.18", "mount": "/m", "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
+	assert.JSONEq(t, `{"ok": true, "kernel": "6.18", "mount": "/m", "mounted": true, "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
+}
+
+// What cannot be seen is not said to be absent.
+func TestAnEmptyReportWithoutAMountSaysWhatIsKnown(t *testing.T) {
+	assert.Equal(t, "no entries can be seen, and no other architecture's programs run\n", written(t, finished(&report{}), "table"))
+	assert.Equal(t, "no entries can be seen\n", written(t, finished(&report{noProbe: true}), "table"))
 }
 
 func TestAReportOfOthersOnlyHasNoHeadings(t *testing.T) {
