@@ -71,7 +71,7 @@ func TestOnKernelsWithoutFOneRegistersWithoutIt(t *testing.T) {
 	for _, name := range []string{"qemu-aarch64", "qemu-s390x"} {
 		e, err := fs.Get(name)
 		require.NoError(t, err)
-		assert.Equal(t, binfmt.Flags(0), e.Flags, "neither F, nor P, which such kernels do not tell the emulator of")
+		assert.Equal(t, binfmt.OpenBinary, e.Flags, "neither F, nor P, which such kernels do not tell the emulator of")
 	}
 	assert.Contains(t, r.Stdout, "added, runs")
 	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", commands.GoHello(t, "arm64"))}, commands.Run(t, exec.Command(commands.GoHello(t, "arm64"))))

@@ -51,6 +51,7 @@ type report struct {
 	} `json:"removed"`
 	Others []struct {
 		Entry   string   `json:"entry"`
+		Enabled bool     `json:"enabled"`
 		Catches []string `json:"catches"`
 	} `json:"others"`
 }
@@ -78,7 +79,7 @@ func TestRegisterTwiceChangesNothingTheSecondTime(t *testing.T) {
 		assert.Equal(t, a.Emulator, a.Holds.Path)
 		assert.Equal(t, a.Version, a.Holds.Version)
 		assert.Regexp(t, `^\d+\.\d+`, a.Version)
-		assert.Equal(t, "PF", a.Flags)
+		assert.Equal(t, "POF", a.Flags)
 	}
 	before := commands.List(t, fs)
 	assert.Len(t, before, len(first.Architectures))
@@ -206,13 +207,13 @@ func TestStatusSaysWhatTheKernelHolds(t *testing.T) {
 	require.NoError(t, fs.Disable("qemu-aarch64"))
 	r = commands.Register(t, "--status")
 	assert.Equal(t, 1, r.Status)
-	assert.Contains(t, r.Stderr, "linux/arm64: its entry is disabled")
+	assert.Contains(t, r.Stderr, "linux/arm64: does not run: qemu-aarch64: the entry is disabled")
 	assert.Contains(t, r.Stderr, "hint: ")
 
 	require.NoError(t, fs.Remove("qemu-aarch64"))
 	r = commands.Register(t, "--status", "arm64")
 	assert.Equal(t, 1, r.Status)
-	assert.Contains(t, r.Stderr, "linux/arm64: does not run: the kernel knows no entry for it")
+	assert.Contains(t, r.Stderr, "linux/arm64: does not run: no entry is for them")
 }
 
 func TestDryRunDoesNothing(t *testing.T) {
@@ -282,9 +283,8 @@ func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
 	before := commands.List(t, fs)
 
 	r := commands.Register(t, "arm64")
-	assert.Equal(t, 1, r.Status)
-	assert.Contains(t, r.Stderr, "FEX-arm64")
-	assert.Contains(t, r.Stderr, "hint: --force")
+	assert.Equal(t, 0, r.Status, "what was asked for is so")
+	assert.Contains(t, r.Stdout, "left alone (FEX-arm64 ("+found.Path+") is for the same programs), runs")
 	assert.Equal(t, before, commands.List(t, fs))
 
 	rep, _ := reported(t)
@@ -304,6 +304,24 @@ func TestAnotherOwnersEntryForTheSameProgramsIsLeftAlone(t *testing.T) {
 	require.Equal(t, 0, commands.Register(t, "--force", "arm64").Status)
 	assert.Contains(t, commands.Names(t, fs), "qemu-aarch64")
 	assert.Contains(t, commands.Names(t, fs), "FEX-arm64")
+
+	// Ours is in front, and stays there.
+	before = commands.List(t, fs)
+	assert.Equal(t, "qemu-aarch64", before[0].Name)
+	for _, args := range [][]string{{"arm64"}, {"--force", "arm64"}} {
+		rep, r := reported(t, args...)
+		assert.True(t, rep.OK, r.Stderr)
+		assert.Equal(t, "keep", rep.Architectures[0].Action)
+		assert.Equal(t, before, commands.List(t, fs))
+	}
+	// Somebody puts theirs in front: --force puts it behind again.
+	require.NoError(t, fs.Remove("FEX-arm64"))
+	require.NoError(t, fs.Register(fex))
+	rep, _ = reported(t, "--dry-run", "--force", "arm64")
+	assert.Equal(t, []string{"replace", "FEX-arm64 is tried before it"}, []string{rep.Architectures[0].Action, rep.Architectures[0].Reason})
+	rep, _ = reported(t, "--force", "arm64")
+	assert.Equal(t, []string{"replace", "FEX-arm64 is tried before it"}, []string{rep.Architectures[0].Action, rep.Architectures[0].Reason})
+	assert.Equal(t, "qemu-aarch64", commands.List(t, fs)[0].Name)
 }
 
 func TestFlagsCanBeChosen(t *testing.T) {
@@ -312,10 +330,11 @@ func TestFlagsCanBeChosen(t *testing.T) {
 		args  []string
 		flags string
 	}{
-		{nil, "PF"},
-		{[]string{"--persistent", "no"}, "P"},
+		{nil, "POF"},
+		{[]string{"--persistent", "no", "-c", "no"}, "PO"},
 		{[]string{"-p", "yes", "--credential", "yes"}, "POCF"},
-		{[]string{"-pno", "--preserve-argv0=no"}, ""},
+		{[]string{"-p", "yes"}, "POCF"}, // C stays until it is asked for
+		{[]string{"-pno", "--preserve-argv0=no", "--credential=no"}, "O"},
 	} {
 		rep, r := reported(t, append(test.args, "arm64")...)
 		require.True(t, rep.OK, r.Stderr)
@@ -334,10 +353,16 @@ func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
 	}
 	own := rep.Native[0]
 	r := commands.Register(t, own)
-	assert.Equal(t, 1, r.Status)
-	assert.Contains(t, r.Stderr, "is native to this host")
-	assert.Contains(t, r.Stderr, "hint: ")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "native, nothing to do")
 	assert.Empty(t, commands.List(t, fs))
+	for _, list := range [][]string{{own, "arm64"}, {"arm64," + own, "s390x"}} {
+		r = commands.Register(t, list...)
+		assert.Equal(t, 0, r.Status, r.Stderr)
+		assert.Contains(t, r.Stdout, "native, nothing to do")
+		assert.Contains(t, commands.Names(t, fs), "qemu-aarch64")
+		require.Equal(t, 0, commands.Register(t, "--uninstall").Status)
+	}
 
 	r = commands.Register(t, "--force", own)
 	assert.Equal(t, 1, r.Status, "its emulator would have to emulate itself")
@@ -392,7 +417,7 @@ func TestFailuresChangeNothing(t *testing.T) {
 		{"emulator that is text", []string{"--qemu-path", emulatorDir([]byte("#!/bin/sh\n"), 0o755), "arm64"}, 1, "corrupt", "install it again"},
 		{"emulator without mode", []string{"--qemu-path", emulatorDir(good, 0o644), "arm64"}, 1, "not executable", "chmod +x"},
 		{"emulator for another host", []string{"--qemu-path", emulatorDir(foreign, 0o755), "arm64"}, 1, "another host", "this host runs"},
-		{"no emulator behind the name", []string{"--qemu-path", emulatorDir(noEmulator, 0o755), "arm64"}, 1, "does not run: exit status 1 instead of 42", "hint"},
+		{"no emulator behind the name", []string{"--qemu-path", emulatorDir(noEmulator, 0o755), "arm64"}, 1, "does not run: the program failed: exit status 1 instead of 42", "hint"},
 		{"no such mount point", []string{"--mount", filepath.Join(empty, "absent")}, 1, "no such file", "hint"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

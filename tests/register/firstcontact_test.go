@@ -1,0 +1,284 @@
+package register
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// asBinfmt runs register under its other name.
+func asBinfmt(t *testing.T, args ...string) commands.Result {
+	t.Helper()
+	cmd := commands.Command("register", args...)
+	cmd.Args[0] = "binfmt"
+	return commands.Run(t, cmd)
+}
+
+// oldMicroblaze is an entry as Debian's files and QEMU's script have it: with the
+// machine number that microblaze had before 2009.
+func oldMicroblaze(interpreter string) binfmt.Entry {
+	return binfmt.Entry{
+		Name: "qemu-microblaze", Interpreter: interpreter, Flags: binfmt.PreserveArgv0,
+		Pattern: elfmagic.Pattern{Magic: []byte("\x7fELF\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\xba\xab")},
+	}
+}
+
+func TestADistributionsOwnEntriesAreNoObstacle(t *testing.T) {
+	commands.FindEmulator(t, kerneltest.Lookup(t, "microblaze"))
+	for _, interpreter := range []string{"/usr/libexec/qemu-binfmt/microblaze-binfmt-P", "/usr/local/bin/qemu-microblaze", "/usr/bin/qemu-microblaze-static"} {
+		for _, args := range [][]string{{}, {"microblaze"}} {
+			t.Run(interpreter+" "+strings.Join(args, " "), func(t *testing.T) {
+				fs := kerneltest.Instance(t)
+				require.NoError(t, fs.Register(oldMicroblaze(interpreter)))
+				rep, r := reported(t, args...)
+				require.Equal(t, 0, r.Status, r.Stderr)
+				i := 0
+				for ; rep.Architectures[i].Arch != "microblaze"; i++ {
+				}
+				assert.Equal(t, "replace", rep.Architectures[i].Action)
+				assert.True(t, *rep.Architectures[i].Runs)
+				rep, r = reported(t, args...)
+				require.Equal(t, 0, r.Status, r.Stderr)
+				assert.Equal(t, "keep", rep.Architectures[i].Action)
+			})
+		}
+	}
+}
+
+// Of a name that somebody else's file has, an entry is left, and said.
+func TestANameThatIsSomebodyElsesIsLeftAlone(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "microblaze"))
+	other := oldMicroblaze("/opt/simulator")
+	require.NoError(t, fs.Register(other))
+	r := commands.Register(t)
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Regexp(t, `linux/microblaze .* left alone \(an entry of this name is for other files\)`, r.Stdout)
+	r = asBinfmt(t, "--install", "all")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stderr, "installing: microblaze left alone: an entry of this name is for other files")
+
+	r = commands.Register(t, "microblaze", "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/microblaze: not registered: an entry of this name is for other files")
+	assert.Contains(t, r.Stderr, "hint: --force replaces the entry")
+	assert.Contains(t, commands.Names(t, fs), "qemu-aarch64", "what can be done is done")
+	r = asBinfmt(t, "--install", "microblaze")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "--uninstall with the entry's name", "binfmt has no --force")
+	got, err := fs.Get("qemu-microblaze")
+	require.NoError(t, err)
+	assert.Equal(t, other.Interpreter, got.Interpreter)
+}
+
+// The line of many Makefiles, with the host's own architecture in it.
+func TestNativeOnesInAListAreNothingToDo(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	for _, list := range []string{"linux/" + runtime.GOARCH + ",linux/s390x", "s390x," + runtime.GOARCH} {
+		r := asBinfmt(t, "--install", list)
+		require.Equal(t, 0, r.Status, r.Stderr)
+		assert.Contains(t, r.Stderr, "installing: "+runtime.GOARCH+" OK (native)")
+		assert.Contains(t, r.Stderr, "installing: s390x OK")
+		assert.Equal(t, []string{"qemu-s390x"}, commands.Names(t, fs))
+	}
+	r := asBinfmt(t, "--install", runtime.GOARCH)
+	assert.Equal(t, 0, r.Status, r.Stderr)
+
+	r = asBinfmt(t, "--install", "nonsense,ppc64le")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "installing: ppc64le OK")
+	assert.Contains(t, r.Stderr, `unknown architecture "nonsense"`)
+}
+
+func TestOthersEntriesThatRunAreWhatWasAskedFor(t *testing.T) {
+	arch := kerneltest.Lookup(t, "s390x")
+	found := commands.FindEmulator(t, arch)
+	for _, name := range []string{"aarch64", "s390x-linux", "rosetta"} {
+		fs := kerneltest.Instance(t)
+		other := binfmt.Entry{Name: name, Pattern: arch.Pattern(), Interpreter: found.Path, Flags: binfmt.FixBinary}
+		require.NoError(t, fs.Register(other))
+		r := asBinfmt(t, "--install", "s390x")
+		assert.Equal(t, 0, r.Status, r.Stderr)
+		assert.Contains(t, r.Stderr, "installing: s390x OK (left alone: "+name)
+		r = commands.Register(t, "s390x")
+		assert.Equal(t, 0, r.Status, r.Stderr)
+
+		// What does not run is a failure, with a way that this command has.
+		require.NoError(t, fs.Remove(name))
+		other.Interpreter = "/bin/false"
+		require.NoError(t, fs.Register(other))
+		r = asBinfmt(t, "--install", "s390x")
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "--uninstall with the entry's name")
+		assert.NotContains(t, r.Stderr, "--force")
+		r = commands.Register(t, "s390x")
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "hint: --force registers in front of it")
+		assert.Equal(t, []string{name}, commands.Names(t, fs))
+	}
+}
+
+func TestPatternsDoNotMeanWhatIsForOtherFiles(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	others := otherOwners(t, fs)
+	require.Equal(t, 0, commands.Register(t, "arm64", "s390x").Status)
+	r := asBinfmt(t, "--uninstall", "*")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stderr, "uninstalling: qemu-aarch64 OK")
+	assert.Contains(t, r.Stderr, "uninstalling: WSLInterop left alone: it is not for programs of another architecture")
+	assert.ElementsMatch(t, others, commands.List(t, fs))
+	for _, pattern := range []string{"qemu-*", "???*", "[Wp]*"} {
+		assert.Equal(t, 0, asBinfmt(t, "--uninstall", pattern).Status)
+		assert.ElementsMatch(t, others, commands.List(t, fs), pattern)
+	}
+	assert.Equal(t, 0, asBinfmt(t, "--uninstall", "WSLInterop").Status, "by its name, it is meant")
+	assert.NotContains(t, commands.Names(t, fs), "WSLInterop")
+}
+
+// The cause is looked for: all entries may be disabled, or one.
+func TestDisabledEntriesAreNotSaidToBeAbsent(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	status := filepath.Join(fs.Dir(), "status")
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(status, []byte("1"), 0o644)) })
+	require.NoError(t, os.WriteFile(status, []byte("0"), 0o644))
+	before := commands.List(t, fs)
+	for _, args := range [][]string{{"arm64"}, {"s390x"}, {}, {"--reset"}, {"--force", "arm64"}} {
+		r := commands.Register(t, args...)
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "all entries of binfmt_misc are disabled")
+		assert.Contains(t, r.Stderr, "hint: echo 1 > "+status)
+		assert.Equal(t, before, commands.List(t, fs))
+	}
+	r := commands.Register(t, "--status")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: does not run: qemu-aarch64: all entries are disabled")
+	assert.Contains(t, r.Stderr, "hint: echo 1 > "+status)
+
+	require.NoError(t, os.WriteFile(status, []byte("1"), 0o644))
+	require.NoError(t, fs.Disable("qemu-aarch64"))
+	r = commands.Register(t, "--status", "arm64")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/arm64: does not run: qemu-aarch64: the entry is disabled")
+	r = commands.Register(t, "arm64")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "replaced (it is disabled), runs")
+}
+
+func TestUninstallSaysAllThatItRemoves(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "arm")
+	left := binfmt.Entry{Name: "qemu-arm.new7", Pattern: arch.Pattern(), Interpreter: "/bin/false"}
+	for _, args := range [][]string{{"arm"}, {}, {"arm", "s390x"}} {
+		require.NoError(t, fs.Register(left))
+		named := slices.Contains(args, "s390x")
+		r := commands.Register(t, append([]string{"--uninstall", "--dry-run"}, args...)...)
+		assert.Equal(t, named, r.Status == 1, r.Stderr)
+		assert.Contains(t, r.Stdout, "qemu-arm.new7")
+		assert.Contains(t, r.Stdout, "would remove: left by a run that was interrupted")
+		assert.Equal(t, []string{left.Name}, commands.Names(t, fs))
+		r = commands.Register(t, append([]string{"--uninstall"}, args...)...)
+		assert.Equal(t, named, r.Status == 1, r.Stderr)
+		assert.Contains(t, r.Stdout, "removed: left by a run that was interrupted")
+		assert.Empty(t, commands.Names(t, fs))
+	}
+}
+
+// Entries of others that cannot work are named, with what removes them.
+func TestStatusNamesOthersEntriesWhoseInterpreterIsGone(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "s390x")
+	require.NoError(t, fs.Register(binfmt.Entry{Name: "old", Pattern: arch.Pattern(), Interpreter: "/no/such/emulator"}))
+	r := commands.Register(t, "--status")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "linux/s390x: does not run: old: /no/such/emulator: the entry's interpreter, or its loader, is missing")
+	assert.Contains(t, r.Stderr, "hint: echo -1 > "+fs.Dir()+"/old removes it")
+	assert.Regexp(t, `linux/s390x +old .* its interpreter is missing: echo -1 > \S+/old removes it`, r.Stdout)
+
+	// So are those that are disabled.
+	require.NoError(t, fs.Disable("old"))
+	rep, _ := reported(t, "--status")
+	require.Len(t, rep.Others, 1)
+	assert.Equal(t, "old", rep.Others[0].Entry)
+	assert.False(t, rep.Others[0].Enabled)
+}
+
+// Programs that may be executed and not read are opened by the kernel (flag O).
+func TestProgramsThatMayOnlyBeExecutedRun(t *testing.T) {
+	kerneltest.NeedUsers(t)
+	kerneltest.Instance(t)
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	program := filepath.Join(t.TempDir(), "hello")
+	commands.CopyFile(t, commands.GoHello(t, "arm64"), program)
+	require.NoError(t, os.Chmod(program, 0o111))
+	for dir := filepath.Dir(program); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	cmd := exec.Command(program)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", program)}, commands.Run(t, cmd))
+}
+
+// A user namespace that sees its parent's entries keeps them, whatever is asked:
+// an instance of its own would hide them, and stays when it is unmounted.
+func TestLookingHidesNothingInAUserNamespace(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	hello := commands.GoHello(t, "arm64")
+	inside := func(args ...string) commands.Result {
+		t.Helper()
+		// The parent's mount is not seen: that of this test is covered.
+		cmd := commands.Command("register", args...)
+		script := `mount -t tmpfs none ` + fs.Dir() + ` && "$@"; echo "status $?"; ` + hello
+		cmd.Args = append([]string{"sh", "-c", script, "sh", cmd.Path}, args...)
+		cmd.Path = "/bin/sh"
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+		return commands.Run(t, cmd)
+	}
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--status"}, `linux/arm64 .* its entry cannot be seen from here, runs, run by \S+\n(?s:.*)status 0\n`},
+		{[]string{"--status", "arm64"}, `linux/arm64 .* its entry cannot be seen from here, runs, run by \S+\nstatus 0\n`},
+		{[]string{"--dry-run", "arm64"}, `linux/arm64 .* would skip \(it runs, by an entry that cannot be seen from here\)\nstatus 0\n`},
+		{[]string{"--facts"}, `"mounted": false`},
+		{[]string{"--uninstall"}, `no entries can be seen\nstatus 0\n`},
+		{[]string{"arm64"}, `linux/arm64 .* left alone \(it runs, by an entry that cannot be seen from here\)\nstatus 0\n`},
+	} {
+		r := inside(test.args...)
+		assert.Regexp(t, test.says, r.Stdout, "%q: %s", test.args, r.Stderr)
+		assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "%q: it runs no more: %s%s", test.args, r.Stdout, r.Stderr)
+	}
+
+	// Registering there needs an instance of its own: what ran before runs in it, too.
+	if err := kernelHasPrivateInstances(); err != nil {
+		t.Skip(err)
+	}
+	r := inside("s390x")
+	assert.Regexp(t, `linux/s390x .* added, runs\nlinux/arm64 .* added, runs\nstatus 0\n`, r.Stdout, r.Stderr)
+	assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "%s%s", r.Stdout, r.Stderr)
+}
+
+func kernelHasPrivateInstances() error {
+	kernel, err := binfmt.RunningKernel()
+	return errors.Join(err, binfmt.FeatureInstances.Supported(kernel))
+}
