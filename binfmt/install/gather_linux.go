@@ -118,16 +118,18 @@ func (e *Emulator) elsewhere(entry binfmt.Entry) bool {
 	return e.Problem == Missing && !entry.Flags.Has(binfmt.FixBinary)
 }
 
-// ForHost returns the facts about a host on which nothing but its architecture is
-// known: the emulators are those that are here, or the paths where they will be.
-func ForHost(native []*elfmagic.Arch, r Request) *Facts {
+// ForHost returns the facts about a host at its next boot, of which nothing is known
+// but its architecture: the emulators are those that are here, or, if that is another
+// host, the paths where they will be.
+func ForHost(native []*elfmagic.Arch, r Request, isThis bool) *Facts {
 	f := &Facts{Emulators: map[string]*Emulator{}, FixBinary: true, PreserveArgv0: true}
 	f.setNative(native, r)
 	search := r.search()
-	search.Carry, search.Native = nil, native // a path is needed
+	search.Carry, search.Native = nil, native // a path is needed, that lasts
+	f.Searched = search.Dirs
 	for _, arch := range elfmagic.Archs() {
 		found, err := search.Find(arch)
-		if f.Emulators[arch.Name] = newEmulator(found, err); err != nil {
+		if f.Emulators[arch.Name] = newEmulator(found, err); err != nil && !isThis {
 			f.Emulators[arch.Name] = elsewhere(r, arch)
 		}
 	}

@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -60,23 +60,30 @@ func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFi
 		return nil, err
 	}
 	r := o.request(archs)
-	facts := install.ForHost(native, r)
-	if i := slices.IndexFunc(archs, facts.IsNative); i >= 0 && !o.force {
-		return nil, cli.WithHint(fmt.Errorf("%s is native to the host", archs[i]), "leave it out; HOST_ARCH in the environment names another host")
+	decisions, err := install.Desired(install.ForHost(native, r, os.Getenv("HOST_ARCH") == ""), r)
+	if errors.Is(err, install.ErrNoEmulator) && carry.Embedded() != nil {
+		err = cli.WithHint(err, "the embedded emulators have no path from which they could be registered at boot: install others, or have register itself run then")
 	}
-	decisions, err := install.Desired(facts, r)
 	if err != nil {
 		return nil, err
 	}
 	var files []exportFile
+	var errs []error
 	for _, d := range decisions {
-		f, err := o.file(d.Desired)
-		if err != nil {
-			return nil, err
+		switch {
+		case d.Err != nil:
+			hint, err := worded(d.Err, name, o.mount, false)
+			errs = append(errs, cli.WithHint(err, "%s; HOST_ARCH in the environment names another host, whose emulators are not looked for", hint))
+		case d.Action == binfmt.Skip:
+			if len(decisions) == 1 {
+				return nil, cli.WithHint(fmt.Errorf("%s is native to the host", d.Arch), "HOST_ARCH in the environment names another host")
+			}
+		default:
+			f, err := o.file(d.Desired)
+			files, errs = append(files, f), append(errs, err)
 		}
-		files = append(files, f)
 	}
-	return files, nil
+	return files, errors.Join(errs...)
 }
 
 // exportHost returns what the host that the files are for runs natively: this

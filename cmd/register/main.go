@@ -87,7 +87,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if err != nil {
-		cli.Error(stderr, name, cli.WithHint(err, "%s --help lists what there is", name))
+		if cli.Hint(err) == "" {
+			err = cli.WithHint(err, "%s --help lists what there is", name)
+		}
+		cli.Error(stderr, name, err)
 		return exitUsage
 	}
 	if opts.version {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -140,6 +141,15 @@ func parse(args []string) (*options, error) {
 	if o.systemd != "" && len(f.Args()) > 0 {
 		return nil, fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(f.Args(), " "))
 	}
+	for _, dir := range []*string{&o.qemuPath, &o.exportDir} {
+		if *dir != "" {
+			absolute, err := filepath.Abs(*dir)
+			if err != nil {
+				return nil, err
+			}
+			*dir = absolute
+		}
+	}
 	if o.mount == "" {
 		return nil, errors.New("--mount: no directory given")
 	}
@@ -169,6 +179,13 @@ func habit(err error, args []string) error {
 		arg, _, _ = strings.Cut(arg, "=")
 		if said, ok := habits[arg]; ok {
 			return cli.WithHint(err, "%s", said)
+		}
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		var names []string
+		new(options).flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := cli.Nearest(name, names); near != "" {
+			return cli.WithHint(err, "did you mean --%s?", near)
 		}
 	}
 	return err

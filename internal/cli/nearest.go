@@ -47,6 +47,18 @@ func nearest(name string) string {
 	return best
 }
 
+// Nearest returns the one of the names that is most like the given one, or an empty
+// string if none is.
+func Nearest(name string, names []string) string {
+	best, bestLikeness := "", 0.6
+	for _, known := range names {
+		if l := likeness(name, known); l > bestLikeness {
+			best, bestLikeness = known, l
+		}
+	}
+	return best
+}
+
 // likeness says how alike two names are, from 0 to 1: by the share of their
 // characters that typing errors would have left in place, with more weight to
 // the first four, which are seldom wrong (as Winkler does for names of people).

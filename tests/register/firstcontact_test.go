@@ -282,3 +282,70 @@ func kernelHasPrivateInstances() error {
 	kernel, err := binfmt.RunningKernel()
 	return errors.Join(err, binfmt.FeatureInstances.Supported(kernel))
 }
+
+// Files for the next boot have what would be registered now, and nothing that fails
+// then.
+func TestFilesForTheNextBootAreOnlyOfEmulatorsThatServe(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	found := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+	qemu, out := t.TempDir(), t.TempDir()
+	commands.CopyFile(t, found.Path, filepath.Join(qemu, "qemu-aarch64-static"))
+	commands.CopyFile(t, "/bin/true", filepath.Join(qemu, "qemu-s390x-static")) // dynamic
+	export := func(args ...string) commands.Result {
+		t.Helper()
+		return commands.Register(t, append([]string{"-Q", qemu, "-e", out}, args...)...)
+	}
+	written := func() []string {
+		t.Helper()
+		paths, err := filepath.Glob(filepath.Join(out, "*"))
+		require.NoError(t, err)
+		return paths
+	}
+	for _, args := range [][]string{{"--systemd", "s390x"}, {"--systemd", "ppc64le"}, {"--debian", "arm64", "s390x"}} {
+		r := export(args...)
+		assert.Equal(t, 1, r.Status, "%q", args)
+		assert.Contains(t, r.Stderr, "HOST_ARCH in the environment names another host")
+		assert.Empty(t, written(), "all or nothing")
+	}
+	r := export("--systemd", "ALL")
+	require.Equal(t, 0, r.Status, r.Stderr)
+	require.Equal(t, []string{filepath.Join(out, "qemu-aarch64.conf")}, written())
+
+	// The kernel takes the line as it is.
+	line := commands.Read(t, written()[0])
+	require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), "register"), []byte(strings.TrimSpace(line)), 0o200))
+	rep, r := reported(t, "-Q", qemu, "arm64")
+	require.Equal(t, 0, r.Status, r.Stderr)
+	assert.Equal(t, "keep", rep.Architectures[0].Action, "register would have written the same")
+}
+
+// A relative directory is that of the caller, not of whoever runs the programs.
+func TestARelativeDirectoryOfEmulatorsIsMadeAbsolute(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	found := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+	dir := t.TempDir()
+	commands.CopyFile(t, found.Path, filepath.Join(dir, "emulators", "qemu-aarch64-static"))
+	cmd := commands.Command("register", "--qemu-path", "emulators", "-p", "no", "arm64")
+	cmd.Dir = dir
+	r := commands.Run(t, cmd)
+	require.Equal(t, 0, r.Status, r.Stderr)
+	e, err := fs.Get("qemu-aarch64")
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(dir, "emulators", "qemu-aarch64-static"), e.Interpreter)
+}
+
+// What other tools' users type is answered with how it is said here.
+func TestHabitsAreAnswered(t *testing.T) {
+	for args, hint := range map[string]string{
+		"status": "register --status", "list": "register --status", "help": "register --help", "version": "register --version",
+		"--install all": "register ARCH…, or all without one; the command binfmt has --install", "--json": "--output json", "--platform linux/arm64": "register linux/arm64",
+		"-v": "--status shows everything", "remove": "register --uninstall",
+	} {
+		r := commands.Register(t, strings.Fields(args)...)
+		assert.Equal(t, 2, r.Status, args)
+		assert.Contains(t, r.Stderr, "hint: "+hint, args)
+	}
+	r := commands.Register(t, "--resett")
+	assert.Equal(t, 2, r.Status)
+	assert.Contains(t, r.Stderr, "hint: did you mean --reset?")
+}
