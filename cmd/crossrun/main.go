@@ -19,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // Exit statuses of crossrun itself, as env and docker run have them; any other
@@ -40,6 +41,7 @@ func main() {
 		}
 		return
 	}
+	emulator.Option = "--emulator FILE"
 	if os.Args[0] == interpreter && carry.Embedded() != nil {
 		os.Exit(interpret(os.Args[1:], os.Stderr))
 	}

@@ -70,7 +70,7 @@ func registrations(ctx context.Context, arch *elfmagic.Arch, sysroot string, fir
 	}
 	switch {
 	case len(list) == 0:
-		return nil, cli.WithHint(errors.New("no static emulator was found"), "apt-get install qemu-user-static")
+		return nil, cli.WithHint(errors.New("no static emulator was found"), "%s", emulator.HowToInstall())
 	case arch == nil || sysroot == "" && slices.Contains(native, arch) || entryFor(arch, list) != nil:
 		return list, nil
 	}

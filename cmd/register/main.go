@@ -25,6 +25,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // Exit statuses.
@@ -39,6 +40,7 @@ const name = "register"
 func main() {
 	ctx := &signals{Context: context.Background()}
 	if filepath.Base(os.Args[0]) == binfmtName {
+		emulator.Option = directoryOption(false)
 		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -77,7 +78,12 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *Error) Hint() string { return e.hint }
+func (e *Error) Hint() string {
+	if !strings.Contains(e.hint, "{install}") {
+		return e.hint
+	}
+	return strings.NewReplacer("{install}", HowToInstall(), "{option}", Option).Replace(e.hint)
+}
 
 // Open reads what there is to know about the file at path, taken to be an
 // emulator for arch. A file that is not executable, not an ELF program, or cut

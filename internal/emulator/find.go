@@ -146,7 +146,7 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 		first = &Error{
 			Arch: a,
 			Err:  fmt.Errorf("%w: no %s in %s", ErrMissing, strings.Join(s.names(a), " or "), strings.Join(s.Dirs, ":")),
-			hint: "apt-get install qemu-user-static (qemu-user in Debian 13 and later), or name its directory with --qemu-path",
+			hint: "{install}, or name others with {option}",
 		}
 	}
 	return nil, -1, first
@@ -176,7 +176,7 @@ func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, descriptor, erro
 		err = &Error{
 			Arch: a, Path: path,
 			Err:  fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
-			hint: "with the F flag an emulator must bring everything with it: apt-get install qemu-user-static, or register without F (--persistent no)",
+			hint: "with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}",
 		}
 	}
 	if err != nil {

@@ -103,7 +103,7 @@ func TestTheFirstThatWillDoIsTaken(t *testing.T) {
 		{dirs: "empty text s390x", native: "x86_64", is: emulator.ErrCorrupt, path: "text/qemu-aarch64-static", hint: "install it again"},
 		{dirs: "empty s390x text", native: "x86_64 i386", is: emulator.ErrOtherHost, path: "s390x/qemu-aarch64-static", hint: "this host runs x86_64 and i386: "},
 		{dirs: "directory", is: emulator.ErrCorrupt, path: "directory/qemu-aarch64-static", hint: "install it again"},
-		{dirs: "dynamic", static: true, is: emulator.ErrDynamic, path: "dynamic/qemu-aarch64", hint: "--persistent no"},
+		{dirs: "dynamic", static: true, is: emulator.ErrDynamic, path: "dynamic/qemu-aarch64", hint: "must bring everything with it"},
 	} {
 		t.Run(test.dirs, func(t *testing.T) {
 			search := emulator.Search{Static: test.static}
