@@ -20,8 +20,8 @@ const (
 
 func openFile(path string, flags int) (*os.File, error) { return file.OpenFile(path, flags) }
 
-// State looks at the type of the file system on the directory; it does not
-// trigger an autofs.
+// State looks at the type of the file system on the directory. An autofs is not
+// triggered: its daemon may hang, or be gone.
 func (fs FS) State() (State, error) {
 	var st unix.Statfs_t
 	switch err := statfs(fs.dir, &st); {
@@ -40,12 +40,25 @@ func (fs FS) State() (State, error) {
 	return NotMounted, nil
 }
 
+// statfs is statfs(2) of what is on the path without an autofs there being made to
+// mount: statfs itself triggers that, an open with O_PATH does not (follow_automount
+// in fs/namei.c). The descriptor that it returns can be asked since Linux 3.12.
 func statfs(path string, st *unix.Statfs_t) error {
-	for {
-		if err := unix.Statfs(path, st); !errors.Is(err, unix.EINTR) {
-			return err
+	retry := func(f func() error) (err error) {
+		for err = unix.EINTR; err == unix.EINTR; err = f() {
 		}
+		return err
 	}
+	var fd int
+	err := retry(func() (err error) { fd, err = unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0); return err })
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err = retry(func() error { return unix.Fstatfs(fd, st) }); err == unix.EBADF {
+		err = retry(func() error { return unix.Statfs(path, st) })
+	}
+	return err
 }
 
 // Mount mounts the file system unless it is mounted, and reports whether it

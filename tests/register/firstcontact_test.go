@@ -246,11 +246,7 @@ func TestLookingHidesNothingInAUserNamespace(t *testing.T) {
 		script := `mount -t tmpfs none ` + fs.Dir() + ` && "$@"; echo "status $?"; ` + hello
 		cmd.Args = append([]string{"sh", "-c", script, "sh", cmd.Path}, args...)
 		cmd.Path = "/bin/sh"
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
+		inUserNamespace(cmd, 0, os.Getuid())
 		return commands.Run(t, cmd)
 	}
 	for _, test := range []struct {
@@ -348,4 +344,56 @@ func TestHabitsAreAnswered(t *testing.T) {
 	r := commands.Register(t, "--resett")
 	assert.Equal(t, 2, r.Status)
 	assert.Contains(t, r.Stderr, "hint: did you mean --reset?")
+}
+
+// In a container with a user namespace of its own, all ends with the container: that
+// is no success.
+func TestWhatEndsWithTheContainerIsNoSuccess(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	hello := commands.GoHello(t, "arm64")
+	link := filepath.Join(t.TempDir(), "binfmt")
+	require.NoError(t, os.Symlink(commands.Command("register").Path, link))
+	for _, line := range []string{commands.Command("register").Path + " s390x", link + " --install s390x"} {
+		cmd := exec.Command("sh", "-c", "mount -t tmpfs none "+fs.Dir()+" && "+line+`; echo "status $?"; `+hello)
+		inUserNamespace(cmd, syscall.CLONE_NEWPID, os.Getuid())
+		r := commands.Run(t, cmd)
+		assert.Contains(t, r.Stderr, "this container is in a user namespace")
+		assert.Contains(t, r.Stderr, "podman unshare register")
+		assert.Contains(t, r.Stdout, "status 1\n")
+		assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "what ran runs: %s%s", r.Stdout, r.Stderr)
+	}
+}
+
+// A namespace may show its parent's entries, as LXD's containers do: they are not its
+// own to change.
+func TestTheParentsEntriesInAUserNamespaceAreNotItsOwn(t *testing.T) {
+	kerneltest.NeedUsers(t)
+	fs := kerneltest.Instance(t)
+	require.Equal(t, 0, commands.Register(t, "arm64").Status)
+	before := commands.List(t, fs)
+	cmd := commands.Command("register", "s390x")
+	inUserNamespace(cmd, 0, 1000)
+	r := commands.Run(t, cmd)
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "permission denied")
+	assert.Contains(t, r.Stderr, "hint: these entries are those of the user namespace above this one; mount -t binfmt_misc binfmt_misc "+fs.Dir())
+	assert.Equal(t, before, commands.List(t, fs))
+
+	cmd = commands.Command("register", "--status", "arm64")
+	inUserNamespace(cmd, 0, 1000)
+	r = commands.Run(t, cmd)
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Regexp(t, `linux/arm64 +qemu-aarch64 .*runs`, r.Stdout)
+}
+
+// inUserNamespace has the command run in a user and a mount namespace of its own, as
+// root there and as the given user here.
+func inUserNamespace(cmd *exec.Cmd, more uintptr, uid int) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | more,
+		Credential:  &syscall.Credential{NoSetGroups: true},
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+	}
 }
