@@ -100,20 +100,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
-	archs, unknown := opts.architectures()
-	if unknown != nil && len(archs) == 0 {
-		cli.Error(stderr, name, unknown)
-		return exitUsage
+	archs, err := opts.architectures()
+	var rep *report
+	usage := err != nil && len(archs) == 0
+	if !usage {
+		var doErr error
+		rep, doErr = opts.do(ctx, name, archs, stdout, stderr)
+		err = errors.Join(err, doErr)
 	}
-	report, err := opts.do(ctx, name, archs, stdout, stderr)
-	err = errors.Join(unknown, err)
-	if report != nil {
-		report.finish()
+	if rep == nil && err != nil && opts.output.value == "json" {
+		rep = &report{Mount: opts.mount} // programs get a document in any case
+	}
+	if rep != nil {
+		rep.finish(err)
 		out := bufio.NewWriter(stdout)
-		if writeErr := errors.Join(report.write(out, opts.output), out.Flush()); writeErr != nil {
+		if writeErr := errors.Join(rep.write(out, opts.output), out.Flush()); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
 		}
-		err = errors.Join(err, report.failures())
+		err = errors.Join(err, rep.failures())
+	}
+	if usage {
+		cli.Error(stderr, name, err)
+		return exitUsage
 	}
 	if err != nil {
 		cli.Error(stderr, name, explain(err, name, opts.mount))

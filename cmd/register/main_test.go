@@ -89,6 +89,39 @@ func TestOneUnknownArchitectureOfAListIsAFailureAtTheEnd(t *testing.T) {
 	}
 }
 
+// Programs that read JSON get a document whatever happens, and one form of it.
+func TestThereIsADocumentForEveryOutcome(t *testing.T) {
+	for _, test := range []struct {
+		args   []string
+		status int
+		err    string
+	}{
+		{[]string{"--status"}, exitOK, ""},
+		{[]string{"--dry-run", "--qemu-path", t.TempDir()}, exitFailure, "no emulator found in "},
+		{[]string{"--uninstall", "--dry-run"}, exitOK, ""},
+		{[]string{"amr64"}, exitUsage, `unknown architecture "amr64"`},
+		{[]string{"--status", "--no-probe", runtime.GOARCH, "amr64"}, exitFailure, `unknown architecture "amr64"`},
+	} {
+		status, stdout, stderr := called(t, append(test.args, "--output", "json")...)
+		assert.Equal(t, test.status, status, stderr)
+		var document struct {
+			Version       int
+			OK            *bool
+			Errors        []string
+			Architectures []any
+		}
+		require.NoError(t, json.Unmarshal([]byte(stdout), &document), "%q: %q", test.args, stdout)
+		assert.Equal(t, 1, document.Version)
+		assert.Equal(t, status == exitOK, *document.OK)
+		assert.NotNil(t, document.Architectures)
+		if test.err == "" {
+			assert.Equal(t, []string{}, document.Errors)
+		} else if assert.Len(t, document.Errors, 1) {
+			assert.Contains(t, document.Errors[0], test.err)
+		}
+	}
+}
+
 // Where nothing is mounted, nor can be, there is nothing, and that is no failure.
 func TestWithoutAMountThereIsAReportAndAWarning(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "absent")

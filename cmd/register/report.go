@@ -16,12 +16,16 @@ import (
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
-// A report is what register did and saw. Its JSON form is for programs: fields
-// may be added, and keep their meaning.
+// A report is what register did and saw, or what kept it from that. Its JSON form is
+// for programs, and described in docs/report.md: fields may be added, and keep their
+// meaning.
 type report struct {
-	OK      bool      `json:"ok"`
+	Version int       `json:"version"` // of this form: docs/report.md
+	OK      bool      `json:"ok"`      // the exit status is 0
+	Errors  []string  `json:"errors"`  // those that are about no architecture below
 	Kernel  string    `json:"kernel"`  // version: 6.18
 	Mount   string    `json:"mount"`   // directory of the instance
 	Mounted bool      `json:"mounted"` // it is there; else no entry is seen
@@ -30,6 +34,7 @@ type report struct {
 	Rows    []*row    `json:"architectures"`
 	Removed []removal `json:"removed"` // entries other than the architectures' own
 	Others  []other   `json:"others"`  // entries of other owners for the same programs
+	Old     []old     `json:"old,omitempty"`
 
 	dryRun, noProbe bool
 }
@@ -48,11 +53,19 @@ type row struct {
 	Reason   string        `json:"reason,omitempty"`   // for the action
 	Runs     *bool         `json:"runs,omitempty"`     // a program of it ran; absent where none was tried
 	Error    string        `json:"error,omitempty"`    // why it did not, or why it is not registered
+	Faults   []string      `json:"faults,omitempty"`   // what its emulator is known to do wrong
 
 	arch      *elfmagic.Arch
 	emulator  string // as the table has it
 	elsewhere bool   // the emulator is not here, but in the containers
 	err       error
+}
+
+// An old emulator does some things wrong that newer ones do right, whatever the
+// architecture.
+type old struct {
+	Version string   `json:"version"`
+	Faults  []string `json:"faults"`
 }
 
 // A removal is an entry that was removed besides those of the architectures.
@@ -208,12 +221,32 @@ func (r *row) failed(err error, hint string) {
 	r.err = cli.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
 }
 
-// finish fills what follows from the rest.
-func (r *report) finish() {
+// reportVersion changes when a field is removed or changes its meaning.
+const reportVersion = 1
+
+// finish fills what follows from the rest, and notes errors that are about no row.
+func (r *report) finish(err error) {
+	r.Version = reportVersion
+	for _, err := range cli.Split(err) {
+		r.Errors = append(r.Errors, err.Error())
+	}
+	r.Errors = orEmpty(r.Errors)
 	// JSON arrays are never null.
 	r.Native, r.Rows = orEmpty(r.Native), orEmpty(r.Rows)
 	r.Removed, r.Others = orEmpty(r.Removed), orEmpty(r.Others)
-	r.OK = r.failures() == nil
+	r.OK = err == nil && r.failures() == nil
+	for _, row := range r.Rows {
+		if row.Error != "" || row.Action == binfmt.Remove.String() || row.Entry == "" {
+			continue
+		}
+		version := shortVersion(row.version())
+		own, all := emulator.Faults(row.Arch, version)
+		row.Faults = own
+		known := slices.ContainsFunc(r.Old, func(o old) bool { return o.Version == version })
+		if len(all) > 0 && !known {
+			r.Old = append(r.Old, old{version, all})
+		}
+	}
 }
 
 func orEmpty[T any](list []T) []T {
@@ -266,7 +299,13 @@ func (r *report) write(w io.Writer, output choice) error {
 	for _, x := range r.Others {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s\n", or(strings.Join(x.Catches, ","), "-"), x.Entry, or(x.Flags, "-"), or(x.Interpreter, "-"), x.state(r.Mount))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, o := range r.Old {
+		fmt.Fprintf(w, "QEMU %s is old. Mended in %d: %s.\n", o.Version, emulator.Old, strings.Join(o.Faults, "; "))
+	}
+	return nil
 }
 
 // state is what the table says in its last column.
@@ -346,6 +385,9 @@ func (r *row) result(rep *report) string {
 	}
 	if r.Error != "" {
 		parts = append(parts, r.Error)
+	}
+	if len(r.Faults) > 0 {
+		parts = append(parts, "QEMU "+shortVersion(r.version())+": "+strings.Join(r.Faults, "; "))
 	}
 	return strings.Join(parts, ", ")
 }

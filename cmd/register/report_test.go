@@ -3,6 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -99,7 +102,7 @@ func everything(t *testing.T) *report {
 // finished is a report as it is printed, of a kernel that does not change.
 func finished(rep *report) *report {
 	slices.SortFunc(rep.Rows, func(a, b *row) int { return strings.Compare(a.Arch, b.Arch) })
-	rep.finish()
+	rep.finish(nil)
 	rep.Kernel = "6.18"
 	return rep
 }
@@ -132,7 +135,7 @@ func TestReportsAreReadBackAsTheyWereWritten(t *testing.T) {
 func TestAnEmptyReportHasNoNullInIt(t *testing.T) {
 	rep := finished(&report{Mount: "/m", Mounted: true})
 	assert.Equal(t, "no entries for other architectures\n", written(t, rep, "table"))
-	assert.JSONEq(t, `{"ok": true, "kernel": "6.18", "mount": "/m", "mounted": true, "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
+	assert.JSONEq(t, `{"version": 1, "ok": true, "errors": [], "kernel": "6.18", "mount": "/m", "mounted": true, "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
 }
 
 // What cannot be seen is not said to be absent.
@@ -158,7 +161,7 @@ func TestFailuresAreThoseOfTheRows(t *testing.T) {
 	assert.EqualError(t, err, "linux/arm64: one\nlinux/arm/v7: two")
 	assert.Equal(t, "do this", cli.Hint(err))
 	assert.Len(t, rep.Rows, 3)
-	rep.finish()
+	rep.finish(nil)
 	assert.False(t, rep.OK)
 	assert.Equal(t, "one", rep.Rows[0].Error)
 }
@@ -167,5 +170,22 @@ func TestEveryActionIsWorded(t *testing.T) {
 	for action, want := range map[string]string{"keep": "kept", "add": "added", "replace": "replaced", "remove": "removed", "skip": "left alone", "dance": "dance"} {
 		assert.Equal(t, want, (&report{}).done(action))
 		assert.Equal(t, "would "+action, (&report{dryRun: true}).done(action))
+	}
+}
+
+// docs/report.md describes each field that there is, and no other.
+func TestEveryFieldOfTheReportIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/report.md")
+	require.NoError(t, err)
+	described := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(string(text), -1) {
+		described[m[1]] = true
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[report](), reflect.TypeFor[row](), reflect.TypeFor[removal](), reflect.TypeFor[other](), reflect.TypeFor[old](), reflect.TypeFor[install.Held]()} {
+		for i := range typ.NumField() {
+			if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); name != "" {
+				assert.True(t, described[name], "%s of %s", name, typ)
+			}
+		}
 	}
 }

@@ -43,6 +43,9 @@ func print(w io.Writer, name, level string, err error) {
 // Split takes joined errors apart: those that say nothing but what each of
 // them says, on lines of their own.
 func Split(err error) []error {
+	if err == nil {
+		return nil
+	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}

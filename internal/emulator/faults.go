@@ -1,0 +1,37 @@
+package emulator
+
+// A fault is something that emulators older than a major version do wrong, seen by
+// running programs under Debian's 7.2, 10.0 and 11.1 and QEMU's 10.2 side by side.
+type fault struct {
+	before int
+	arch   string // whose programs; empty: all
+	what   string
+}
+
+var faults = []fault{
+	{8, "i386", "programs with threads crash"},
+	{10, "aarch64", "code with pointer authentication runs 6 to 8 times slower (Ubuntu, Fedora, Debian 13; QEMU_CPU=max,pauth-impdef=on helps)"},
+	{10, "x86_64", "the stack of signal handlers is misaligned"},
+	{10, "", "/proc/self/exe is wrong after chdir"},
+	{10, "", "PR_SET_CHILD_SUBREAPER fails"},
+}
+
+// Old is the major version of QEMU below which its faults are worth saying.
+const Old = 10
+
+// Faults returns what an emulator of the given version is known to do wrong: in
+// programs of the architecture, by QEMU's name of it, and in all.
+func Faults(arch, version string) (own, all []string) {
+	e := Emulator{Version: version}
+	major, _, ok := e.Release()
+	for _, f := range faults {
+		switch {
+		case !ok || major >= f.before:
+		case f.arch == "":
+			all = append(all, f.what)
+		case f.arch == arch:
+			own = append(own, f.what)
+		}
+	}
+	return own, all
+}

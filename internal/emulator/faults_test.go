@@ -1,0 +1,33 @@
+package emulator_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/projectcalico/go-build/internal/emulator"
+)
+
+func TestFaultsGoWithVersionAndArchitecture(t *testing.T) {
+	const threads = "programs with threads crash"
+	for _, test := range []struct {
+		arch, version string
+		own           []string
+		all           bool
+	}{
+		{"i386", "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", []string{threads}, true},
+		{"i386", "8.0.0", nil, true},
+		{"i386", "10.0.2", nil, false},
+		{"s390x", "7.2.22", nil, true},
+		{"s390x", "11.1.0", nil, false},
+		{"i386", "", nil, false}, // nothing is known of it
+		{"i386", "blink 0.9", nil, false},
+	} {
+		own, all := emulator.Faults(test.arch, test.version)
+		assert.Equal(t, test.own, own, "%+v", test)
+		assert.Equal(t, test.all, len(all) > 0, "%+v", test)
+	}
+	own, _ := emulator.Faults("aarch64", "9.2.4")
+	assert.Len(t, own, 1)
+	assert.Contains(t, own[0], "pointer authentication")
+}
