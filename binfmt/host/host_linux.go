@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
@@ -24,6 +26,9 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 	self, err := own()
 	if err != nil {
 		return nil, err
+	}
+	if by, path := emulatedBy(self); by != nil {
+		return nil, fmt.Errorf("%w: %s, a program for %s, runs it", ErrEmulated, path, by.Platform())
 	}
 	// A 32-bit program may find itself on a 64-bit kernel.
 	names := append([]string{self.Name}, relatives[self.Name]...)
@@ -51,6 +56,25 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 		}
 	}
 	return archs, nil
+}
+
+// emulatedBy returns the architecture of the emulator that runs this program, and
+// its path, if that is to be seen without a new process: programs with threads that
+// fork hang at times under QEMU 7.2. QEMU shows the program's own file behind
+// /proc/self/exe only. Where nothing is seen, asking the kernel tells in the end.
+func emulatedBy(self *elfmagic.Arch) (*elfmagic.Arch, string) {
+	const exe = "/proc/thread-self/exe" // Linux 3.17
+	f, err := file.Open(exe)
+	if err != nil {
+		return nil, ""
+	}
+	defer f.Close()
+	header, err := elfmagic.Identify(f)
+	if err != nil || header.Arch == self {
+		return nil, ""
+	}
+	path, _ := os.Readlink(exe)
+	return header.Arch, path
 }
 
 var errNotNative = errors.New("not native")

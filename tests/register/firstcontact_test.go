@@ -1,6 +1,7 @@
 package register
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -395,5 +397,32 @@ func inUserNamespace(cmd *exec.Cmd, more uintptr, uid int) {
 		Credential:  &syscall.Credential{NoSetGroups: true},
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+	}
+}
+
+// The image for another architecture, run by what is registered: it is told at once,
+// without a fork, in which such programs hang under old emulators.
+func TestRunUnderAnEmulatorRegisterSaysSo(t *testing.T) {
+	for _, goarch := range []string{"arm64"} { // each takes half a minute to build
+		arch := kerneltest.Lookup(t, goarch)
+		if kerneltest.Native(t, arch) {
+			continue
+		}
+		found := commands.FindEmulatorForThreads(t, arch)
+		foreign := commands.Built(t, "register-"+goarch, func(path string) *exec.Cmd {
+			cmd := exec.Command("go", "build", "-o", path, "github.com/projectcalico/go-build/cmd/register")
+			cmd.Env = append(os.Environ(), "GOARCH="+goarch, "CGO_ENABLED=0")
+			return cmd
+		})
+		for _, args := range [][]string{{}, {"--status"}} {
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				r := commands.Run(t, exec.CommandContext(ctx, found.Path, append([]string{foreign}, args...)...))
+				cancel()
+				assert.Equal(t, 1, r.Status, r.Stdout)
+				assert.Contains(t, r.Stderr, "runs under emulation: "+found.Path+", a program for linux/"+runtime.GOARCH)
+				assert.Contains(t, r.Stderr, "hint: use the register, or the image, that is built for the host's architecture: docker run --platform")
+			}
+		}
 	}
 }
