@@ -30,14 +30,14 @@ func TestCommandLinesOfMultiarchWork(t *testing.T) {
 		args  []string
 		flags string // of the entry for arm64 afterwards
 	}{
-		{multiarch, []string{"--reset", "-p", "yes"}, "PF"},
-		{multiarch, []string{"-p", "yes"}, "PF"}, // "File exists", there
-		{multiarch, []string{"--reset"}, "PF"},
+		{multiarch, []string{"--reset", "-p", "yes"}, "POF"},
+		{multiarch, []string{"-p", "yes"}, "POF"}, // "File exists", there
+		{multiarch, []string{"--reset"}, "POF"},
 		{multiarch, []string{"--reset", "--credential", "yes", "--persistent", "yes"}, "POCF"},
 		{multiarch, []string{"--reset", "-c", "yes", "-p", "yes", "-g", "no"}, "OCF"},
-		{multiarch, []string{"--reset", "--preserve-argv0", "yes", "-p", "yes"}, "PF"},
-		{multiarch, []string{"--reset", "--qemu-suffix", "-static", "--qemu-path", "/usr/bin"}, "PF"},
-		{multiarch, []string{"--reset", "-Q", "/usr/bin", "-F", "-static", "-p", "yes", "-i", "yes"}, "PF"},
+		{multiarch, []string{"--reset", "--preserve-argv0", "yes", "-p", "yes"}, "POF"},
+		{multiarch, []string{"--reset", "--qemu-suffix", "-static", "--qemu-path", "/usr/bin"}, "POF"},
+		{multiarch, []string{"--reset", "-Q", "/usr/bin", "-F", "-static", "-p", "yes", "-i", "yes"}, "POF"},
 		{multiarch, []string{"--reset", "-p", "no"}, "P"},
 		{noFiles, []string{"--reset"}, ""},
 		{noFiles, nil, ""},
@@ -53,7 +53,7 @@ func TestCommandLinesOfMultiarchWork(t *testing.T) {
 	native := kerneltest.Native(t, kerneltest.Lookup(t, "i386"))
 	assert.Equal(t, !native, i386(), "it is native, or not")
 	register(t, multiarch, "--reset", "-p", "yes", "--ignore-family", "yes")
-	assert.Equal(t, "PF", flags(t, fs, "qemu-i386"))
+	assert.Equal(t, "POF", flags(t, fs, "qemu-i386"))
 	register(t, multiarch, "--reset", "-p", "yes")
 	assert.Equal(t, !native, i386(), "removed by --reset")
 
@@ -111,7 +111,7 @@ func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 	assert.False(t, slices.ContainsFunc(s.Emulators, func(e string) bool { return strings.HasPrefix(e, "qemu-") }))
 
 	install([]string{"--env", "QEMU_PRESERVE_ARGV0=1"}, "--install", "arm64", "--credential", "no")
-	assert.Equal(t, "PF", flags(t, fs, "qemu-aarch64"))
+	assert.Equal(t, "POF", flags(t, fs, "qemu-aarch64"))
 	directory := t.TempDir()
 	content, err := os.ReadFile(filepath.Join(built, "amd64/emulators/usr/bin/qemu-s390x-static"))
 	require.NoError(t, err)

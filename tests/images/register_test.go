@@ -26,7 +26,7 @@ func execCombined(path string) (string, error) {
 func TestRegisteredProgramsRunEverywhere(t *testing.T) {
 	fs := mounted(t)
 	register(t, multiarch, "--reset", "-p", "yes")
-	assert.Equal(t, "PF", flags(t, fs, "qemu-aarch64"))
+	assert.Equal(t, "POF", flags(t, fs, "qemu-aarch64"))
 	helloRuns(t, "arm64")
 	helloRuns(t, "s390x")
 
@@ -161,7 +161,7 @@ func TestPrivileged(t *testing.T) {
 		t.Skip("this machine lacks a capability that docker run --privileged gives: ", r.Stderr)
 	}
 	assert.Equal(t, 0, r.Status, r.Stderr)
-	assert.Equal(t, "PF", flags(t, fs, "qemu-aarch64"))
+	assert.Equal(t, "POF", flags(t, fs, "qemu-aarch64"))
 	helloRuns(t, "arm64")
 }
 
