@@ -62,7 +62,7 @@ STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/
 test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
 	$(GO) vet ./...
 	$(GO) test -count=1 ./...
-test-kernels: ## try register on other kernels and hosts, in virtual machines (a few minutes)
+test-kernels: base-tools ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
 test-rootfs: debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)

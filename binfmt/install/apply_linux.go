@@ -124,6 +124,9 @@ func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(
 		return Apply(ctx, fs, f, decisions, r.NoProbe)
 	}
 	if served := f.served(); len(served) > 0 && r.Persistent != No && !r.DryRun {
+		if err := enoughMemory(served, "/sys/fs/cgroup"); err != nil {
+			return nil, err
+		}
 		return inMemory(served, warn, change)
 	}
 	return change()

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +43,43 @@ func inMemory[T any](paths []string, warn func(error), f func() (T, error)) (res
 	}()
 	<-done
 	return result, err
+}
+
+// enoughMemory returns an error if copies of the files do not fit into what the
+// control group of this process may use: the kernel would kill it, without a word.
+func enoughMemory(paths []string, cgroups string) error {
+	limit, ok := memoryLimit(cgroups)
+	if !ok {
+		return nil
+	}
+	const own = 32 << 20 // what this program needs itself
+	need := int64(own)
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			need += info.Size()
+		}
+	}
+	if need <= limit {
+		return nil
+	}
+	return &worded{fmt.Sprintf("%d emulators are on a FUSE file system, and are to be kept in memory: %d MiB, where this container may use %d MiB", len(paths), need>>20, limit>>20), ErrNoMemory}
+}
+
+// memoryLimit returns how many bytes of memory the control group of this process may
+// use, if that is limited: in a container, whose own control group is the root of
+// what is mounted (cgroup_namespaces(7)). It reads memory.max of version 2, or
+// memory/memory.limit_in_bytes of version 1, which is near the largest number if
+// there is no limit.
+func memoryLimit(cgroups string) (limit int64, ok bool) {
+	for _, name := range []string{"memory.max", "memory/memory.limit_in_bytes"} {
+		text, err := os.ReadFile(filepath.Join(cgroups, name))
+		if err != nil {
+			continue
+		}
+		limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		return limit, err == nil // "max" is no number
+	}
+	return 0, false
 }
 
 // copies puts copies of the emulators into their places, for this thread.

@@ -78,3 +78,37 @@ func TestADryRunMountsNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, binfmt.NotMounted, state)
 }
+
+func TestCopiesThatDoNotFitAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"a", "b", "c"} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Truncate(path, 20<<20))
+		paths = append(paths, path)
+	}
+	for name, test := range map[string]struct{ file, limit, err string }{
+		"version 2, unlimited":    {"memory.max", "max\n", ""},
+		"version 2, enough":       {"memory.max", "134217728\n", ""},
+		"version 2, not enough":   {"memory.max", "67108864\n", "3 emulators are on a FUSE file system, and are to be kept in memory: 92 MiB, where this container may use 64 MiB"},
+		"version 1, unlimited":    {"memory/memory.limit_in_bytes", "9223372036854771712\n", ""},
+		"version 1, not enough":   {"memory/memory.limit_in_bytes", "67108864\n", "3 emulators are on a FUSE file system, and are to be kept in memory: 92 MiB, where this container may use 64 MiB"},
+		"no control group's file": {"other", "1\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cgroups := t.TempDir()
+			path := filepath.Join(cgroups, test.file)
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			require.NoError(t, os.WriteFile(path, []byte(test.limit), 0o600))
+			err := enoughMemory(paths, cgroups)
+			if test.err == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.EqualError(t, err, test.err)
+			assert.ErrorIs(t, err, ErrNoMemory)
+			assert.NoError(t, enoughMemory(paths[:1], cgroups), "one of them fits")
+		})
+	}
+}

@@ -105,6 +105,8 @@ func explainOne(err error, s host.Surroundings, name, mount string) error {
 		hint = "--qemu-path names a directory with others"
 	case errors.As(err, &unsupported):
 		return cli.WithHint(fmt.Errorf("--persistent yes: %w", err), "register without it (--persistent auto), and have the emulator at the same path in each container")
+	case errors.Is(err, install.ErrNoMemory):
+		hint = "name the architectures that are needed, or give the container more: docker run --memory"
 	case errors.Is(err, install.ErrOnFUSE):
 		hint = "programs run as long as the image, and what serves its files, is there"
 	case errors.Is(err, install.ErrNotLasting) && s.InitialPID:
