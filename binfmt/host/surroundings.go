@@ -3,6 +3,9 @@ package host
 // Surroundings are what a process may do to the kernel, and which part of it
 // the process sees: what a container engine, or nobody, has restricted.
 type Surroundings struct {
+	// UID is the effective user, in the user namespace that the process is in.
+	UID int
+
 	// SysAdmin and SysModule say that the process has the capability, over the
 	// user namespace that it is in.
 	SysAdmin, SysModule bool

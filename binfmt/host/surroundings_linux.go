@@ -67,6 +67,7 @@ func readFile(path string) ([]byte, error) {
 
 // parseStatus reads lines such as
 //
+//	Uid:	1000	1000	1000	1000
 //	CapEff:	000001ffffffffff
 //	Seccomp:	2
 func (s *Surroundings) parseStatus(status string) {
@@ -74,6 +75,10 @@ func (s *Surroundings) parseStatus(status string) {
 		key, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
 		switch key {
+		case "Uid": // real, effective, saved, and of files
+			if ids := strings.Fields(value); len(ids) > 1 {
+				s.UID, _ = strconv.Atoi(ids[1])
+			}
 		case "CapEff":
 			if set, err := strconv.ParseUint(value, 16, 64); err == nil {
 				s.SysAdmin = set&(1<<unix.CAP_SYS_ADMIN) != 0

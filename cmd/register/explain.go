@@ -136,12 +136,14 @@ func deniedHint(err error, s host.Surroundings) string {
 	}
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
 	switch {
+	case failed.Op != "mount" && s.UID != 0:
+		return fmt.Sprintf("only user 0 of the user namespace that mounted this binfmt_misc may change it, and this is user %d: sudo, or in a container docker run --user 0", s.UID)
+	case failed.Op != "mount" && !s.InitialUser:
+		return "these entries are those of the user namespace above this one; mount -t binfmt_misc binfmt_misc " + failed.Path[:strings.LastIndexByte(failed.Path, '/')] + " (Linux 6.7) gives this one entries of its own, which hide them"
 	case !s.SysAdmin && !s.InitialUser:
 		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
 	case !s.SysAdmin:
-		return "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least
-	case failed.Op != "mount" && !s.InitialUser:
-		return "these entries are those of the user namespace above this one; mount -t binfmt_misc binfmt_misc " + failed.Path[:strings.LastIndexByte(failed.Path, '/')] + " (Linux 6.7) gives this one entries of its own, which hide them"
+		return "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least + "; where the host has mounted it, none is required: -v " + binfmt.DefaultMount + ":/mnt … --mount /mnt"
 	case !s.InitialUser && s.Seccomp:
 		return "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"
 	case !s.InitialUser:

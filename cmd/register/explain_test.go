@@ -95,3 +95,17 @@ func TestWhatWouldNotLastHasTheCommandsThatMakeItLast(t *testing.T) {
 		assert.Contains(t, hint, part)
 	}
 }
+
+// To write takes no capability, but the user: what is missing is said.
+func TestWhoMayNotWriteIsToldWhoMay(t *testing.T) {
+	for op, denied := range map[string]*binfmt.Error{
+		"open":     {Op: "open", Path: "/m/register", Err: syscall.EACCES},
+		"register": {Op: "register", Path: "/m/register", Err: syscall.EACCES},
+		"remove":   {Op: "remove", Path: "/m/e", Err: syscall.EPERM},
+	} {
+		hint := deniedHint(denied, host.Surroundings{UID: 1000, SysAdmin: true, InitialUser: true})
+		assert.Equal(t, "only user 0 of the user namespace that mounted this binfmt_misc may change it, and this is user 1000: sudo, or in a container docker run --user 0", hint, op)
+		hint = deniedHint(denied, host.Surroundings{SysAdmin: true})
+		assert.Contains(t, hint, "those of the user namespace above this one; mount -t binfmt_misc binfmt_misc /m (Linux 6.7)", op)
+	}
+}

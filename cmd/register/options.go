@@ -261,14 +261,18 @@ Flags that are used most:
 ` + common + `
 Other flags:
 ` + others + `
-Exit status: 0 if all that was asked for was done and seen to work, 1 if not
-(standard error says what, and why), 2 if the command line is wrong.
+Exit status: 0 if all that was asked for runs in the end, 1 if not (standard
+error says what, and why), 2 if the command line is wrong. What is native, or is
+run by an entry of somebody else's, is no failure.
 
-Root, or CAP_SYS_ADMIN, is needed to register: in a container,
+Registering requires root, and where binfmt_misc is not mounted, CAP_SYS_ADMIN
+to mount it. In a container:
   docker run --privileged …   or at least
   docker run --cap-add SYS_ADMIN --security-opt systempaths=unconfined
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined …
-and --pid=host if the host has not mounted binfmt_misc. Without any privilege,
-crossrun runs programs of other architectures one by one.
+and --pid=host if the host has not mounted it. If it has, no capability:
+  docker run -v /proc/sys/fs/binfmt_misc:/mnt … --mount /mnt
+In rootless containers: podman unshare register … for all that the user starts.
+Without any privilege, crossrun runs programs of other architectures.
 `
 }
