@@ -10,7 +10,7 @@ type fault struct {
 
 var faults = []fault{
 	{8, "i386", "programs with threads crash"},
-	{10, "aarch64", "code with pointer authentication runs 6 to 8 times slower (Ubuntu, Fedora, Debian 13; QEMU_CPU=max,pauth-impdef=on helps)"},
+	{10, "aarch64", "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
 	{10, "x86_64", "the stack of signal handlers is misaligned"},
 	{10, "", "/proc/self/exe is wrong after chdir"},
 	{10, "", "PR_SET_CHILD_SUBREAPER fails"},

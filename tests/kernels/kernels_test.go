@@ -305,8 +305,8 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 			assert.Equal(t, said, succeeded("single file "+goarch).Stdout)
 			assert.Equal(t, said, succeeded("carried "+goarch).Stdout)
 		}
-		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried").Stdout, "added, runs\n"), said("carried").Stdout)
-		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried again").Stdout, "kept, runs\n"), said("carried again").Stdout)
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried").Stdout, "added, runs"), said("carried").Stdout)
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried again").Stdout, "kept, runs"), said("carried again").Stdout)
 	}
 	for _, a := range reported("again").Architectures {
 		assert.Equal(t, "keep", a.Action, a.Platform)

@@ -284,22 +284,22 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 	}
 
 	r := register("--dry-run", "arm64", "s390x")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*would add`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*would add`, r.Stdout)
 	require.Empty(t, commands.List(t, fs))
 	r = register("arm64", "s390x")
 	require.Equal(t, 0, r.Status, r.Stderr)
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*added, runs`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*added, runs`, r.Stdout)
 	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello, "x")}, commands.Run(t, exec.Command(hello, "x")))
 	entry, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	r = register("arm64", "s390x")
-	assert.Regexp(t, `qemu-s390x +PF +carried \([0-9a-f]{12}\) .*kept, runs`, r.Stdout)
+	assert.Regexp(t, `qemu-s390x +POF +carried \([0-9a-f]{12}\) .*kept, runs`, r.Stdout)
 	again, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	assert.Equal(t, entry.Registered, again.Registered)
 
 	r = register("--status")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried \([0-9a-f]{12}\) .*runs\n`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*runs`, r.Stdout)
 	r = register("--status", "--output", "json")
 	var report struct {
 		Architectures []struct {
@@ -317,7 +317,7 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 		assert.Equal(t, a.Carried, a.Holds.Digest)
 	}
 	r = commands.Run(t, commands.Command("register", "--status"))
-	assert.Regexp(t, `qemu-aarch64 +PF +in memory .* runs\n`, r.Stdout, "to a register that carries nothing")
+	assert.Regexp(t, `qemu-aarch64 +POF +in memory .* runs`, r.Stdout, "to a register that carries nothing")
 
 	// Another emulator in memory is replaced, and so is one on disk; a directory
 	// that is named comes first.
@@ -325,9 +325,9 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 	r = register("--qemu-path", dirs[0], "arm64")
 	assert.Contains(t, r.Stdout, "replaced (interpreter "+dirs[0])
 	r = register("arm64")
-	assert.Regexp(t, `qemu-aarch64 +PF +carried .*replaced \(.*\), runs`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +carried .*replaced \(.*\), runs`, r.Stdout)
 	r = register("-p", "no", "arm64")
-	assert.Regexp(t, `qemu-aarch64 +P +`+installed.Path, r.Stdout, "without F only a path will do")
+	assert.Regexp(t, `qemu-aarch64 +PO +`+installed.Path, r.Stdout, "without F only a path will do")
 	r = register("arm64")
 	assert.Regexp(t, `carried .*replaced \(.*\), runs`, r.Stdout)
 	assert.Zero(t, register("--uninstall").Status)
@@ -369,4 +369,25 @@ func TestSingleFilesAreReproducible(t *testing.T) {
 	assert.Contains(t, said, filepath.Base(single(t, "crossrun")))
 	assert.Contains(t, said, "qemu-aarch64")
 	assert.Contains(t, said, "qemu-s390x")
+}
+
+// What is inside of the command has no path that an entry could name at the next boot.
+func TestFilesForTheNextBootAreNotOfCarriedEmulators(t *testing.T) {
+	kerneltest.Instance(t)
+	single := single(t, "register")
+	for _, mode := range [][]string{{"--systemd", "ALL"}, {"--debian"}} {
+		dir := t.TempDir()
+		cmd := exec.Command(single, append(mode, "--exportdir", dir)...)
+		cmd.Env = append(os.Environ(), "PATH=/nonexistent")
+		r := commands.Run(t, cmd)
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		require.NoError(t, err)
+		for _, file := range files { // of emulators that are installed, too
+			assert.NotContains(t, commands.Read(t, file), "/proc/self/fd")
+		}
+		assert.Equal(t, len(files) > 0, r.Status == 0, r.Stderr)
+		if r.Status != 0 {
+			assert.Contains(t, r.Stderr, "the embedded emulators have no path from which they could be registered at boot")
+		}
+	}
 }
