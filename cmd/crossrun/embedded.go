@@ -5,11 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
-	"path/filepath"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
@@ -78,59 +73,4 @@ func interpret(args []string, stderr io.Writer) int {
 	}()
 	cli.Error(stderr, name, err)
 	return exitCannot
-}
-
-// architectureIn returns whether a command is there that is looked up in a root
-// file system, and of what architecture it is: nil if that is not seen, and
-// emulators are then unpacked when a program is for them.
-func architectureIn(root, command, list string) (arch *elfmagic.Arch, found bool) {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, false
-	}
-	defer unix.Close(dir)
-	candidates := []string{command}
-	if !strings.Contains(command, "/") {
-		candidates = nil
-		for _, d := range filepath.SplitList(list) {
-			candidates = append(candidates, path.Join(d, command))
-		}
-	}
-	for range maxScripts {
-		head := headIn(dir, candidates)
-		if head == nil {
-			return nil, found
-		}
-		found = true
-		if !strings.HasPrefix(string(head), "#!") {
-			header, err := elfmagic.ParseHeader(head)
-			if err != nil {
-				return nil, true
-			}
-			return header.Arch, true
-		}
-		script := parseScript(head)
-		if script == nil {
-			return nil, true
-		}
-		candidates = script[:1]
-	}
-	return nil, true
-}
-
-// headIn returns the beginning of the first of the files that can be read below
-// a directory, or nil. Symbolic links lead to where they will when it is the root.
-func headIn(dir int, candidates []string) []byte {
-	for _, candidate := range candidates {
-		fd, err := unix.Openat2(dir, candidate, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT})
-		if err != nil {
-			continue
-		}
-		f := os.NewFile(uintptr(fd), candidate)
-		defer f.Close()
-		head := make([]byte, elfmagic.KernelWindow)
-		n, _ := f.ReadAt(head, 0)
-		return head[:n]
-	}
-	return nil
 }

@@ -40,7 +40,7 @@ func gather(p *program, o *options) (*facts, error) {
 	f := &facts{native: native}
 	binary := p.binary()
 	arch := f.foreign(binary)
-	if arch != nil || o.asked == byEmulator {
+	if arch != nil && o.asked != inRoot || o.asked == byEmulator {
 		named := o.sysroot
 		if named == "" && binary.elfErr == nil {
 			if named, err = settings(binary.header.Arch).sysroot(); err != nil {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ type options struct {
 	version  bool
 	help     bool
 	args     []string // the program and its arguments
-	asked    kind     // see mode
+	asked    string   // the flag of the way; see mode
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -128,16 +129,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
+	case o.timeout < 0:
+		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
 	if err != nil {
 		cli.Error(stderr, name, cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
 		return exitFailed
 	}
-	if o.timeout < 0 {
-		cli.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
-		return exitFailed
+	if o.asked, err = o.mode(); err == nil {
+		err = cmp.Or(existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
+	case err != nil:
 	case o.env != "" || o.link != "":
 		if o.link != "" {
 			err = makeLinks(&o, stdout)
@@ -146,11 +149,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			err = printEnvironment(&o, stdout)
 		}
 	default:
-		if o.asked, err = o.mode(); err == nil && o.asked == inRoot {
-			err = crossrunRoot(&o, stdout, stderr)
-		} else if err == nil {
-			err = crossrun(&o, stdout, stderr)
-		}
+		err = crossrun(&o, stdout, stderr)
 	}
 	if err != nil {
 		cli.Error(stderr, name, err)
@@ -180,12 +179,12 @@ func (o *options) start() error {
 }
 
 // mode returns the way that is asked for.
-func (o *options) mode() (kind, error) {
+func (o *options) mode() (string, error) {
 	mode, asked := firstWay, ""
 	for _, flag := range []struct {
 		name string
 		set  bool
-		kind kind
+		mode string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
 		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
@@ -195,10 +194,10 @@ func (o *options) mode() (kind, error) {
 		if !flag.set {
 			continue
 		}
-		if asked != "" && mode != flag.kind {
+		if asked != "" && mode != flag.mode {
 			return firstWay, cli.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
 		}
-		mode, asked = flag.kind, flag.name
+		mode, asked = flag.mode, flag.name
 	}
 	return mode, nil
 }
@@ -279,8 +278,11 @@ Exit status: the program's; 125 if crossrun fails, 126 if BINARY cannot be run,
 `
 }
 
-// existingDirectory returns an error if path is not one.
+// existingDirectory returns an error if a path is given that is not one.
 func existingDirectory(flag, path string) error {
+	if path == "" {
+		return nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "name the directory that has lib/ and usr/ in it")

@@ -142,18 +142,23 @@ func prepareOnce(arch *elfmagic.Arch, sysroot string, o private.InstanceOptions,
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (l launch) enter(arch *elfmagic.Arch, sysroot string, tell func(launch)) error {
+func (l launch) enter(arch *elfmagic.Arch, sysroot, root string, tell func(launch)) error {
 	first, err := embedded(arch)
 	if err != nil {
 		return err
 	}
-	i, err := prepare(arch, sysroot, private.InstanceOptions{}, first)
+	i, err := prepare(arch, sysroot, private.InstanceOptions{Root: root}, first)
 	if err != nil {
 		return err
 	}
 	defer i.Close()
+	environment := os.Environ()
 	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
+	if root != "" {
+		environment = rootEnvironment(environment)
+		l.why += ", and " + root + " is its root file system"
+	}
 	l.comment, l.emulator = i.comment, i.emulator
 	tell(l)
-	return explained(i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...)))
+	return explained(i.Exec(name, l.path, l.argv, append(environment, l.env...)))
 }

@@ -17,16 +17,11 @@ import (
 
 // crossrun runs the program that the options name, or prints how.
 func crossrun(o *options, stdout, stderr io.Writer) error {
-	if o.sysroot != "" {
-		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
-			return err
-		}
-	}
-	path, err := find(o.args)
+	path, err := find(o.rootfs, o.args)
 	if err != nil {
 		return err
 	}
-	p, err := inspect(path, o.args, 0)
+	p, err := inspect(o.rootfs, path, o.args, 0)
 	if err != nil {
 		return err
 	}
@@ -59,7 +54,7 @@ func take(p *program, o *options, f *facts, stderr io.Writer) error {
 		list = slices.Collect(all) // to be shown
 		all = slices.Values(list)
 	}
-	var err, noInstance error
+	var err, unavailable error
 	i := -1
 	for w := range all {
 		i++
@@ -67,7 +62,7 @@ func take(p *program, o *options, f *facts, stderr io.Writer) error {
 			continue
 		}
 		tell := func(l launch) { say(stderr, o, p, list, i, l) }
-		switch w.kind {
+		switch w.flag {
 		case byKernel:
 			if w.err == nil {
 				tell(w.launch)
@@ -76,12 +71,12 @@ func take(p *program, o *options, f *facts, stderr io.Writer) error {
 				return refused(p, err)
 			}
 			err = noEntry(p)
-		case byInstance:
-			noInstance = w.enter(f.foreign(p.binary()), f.sysroot, tell)
-			err = cannot(fmt.Errorf("%s: %w", p.path, noInstance))
+		case byInstance, inRoot:
+			unavailable = w.enter(f.foreign(p.binary()), f.sysroot, o.rootfs, tell)
+			err = noInstance(p, o, unavailable)
 		case byEmulator:
-			if noInstance != nil {
-				w.why += "; only the program itself is emulated, not what it starts: " + withHint(noInstance)
+			if unavailable != nil {
+				w.why += "; only the program itself is emulated, not what it starts: " + withHint(unavailable)
 			}
 			err = w.emulate(tell)
 		}

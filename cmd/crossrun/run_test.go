@@ -306,15 +306,15 @@ func TestWaysExcludeOneAnother(t *testing.T) {
 	}
 	for _, test := range []struct {
 		args string
-		kind kind
+		mode string
 	}{
 		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--direct", byEmulator},
 		{"--cpu max", byEmulator}, {"--direct --emulator x --cpu max -g 1", byEmulator},
 	} {
 		var o options
 		require.NoError(t, o.flags().Parse(strings.Fields(test.args)))
-		kind, err := o.mode()
+		mode, err := o.mode()
 		require.NoError(t, err)
-		assert.Equal(t, test.kind, kind, test.args)
+		assert.Equal(t, test.mode, mode, test.args)
 	}
 }

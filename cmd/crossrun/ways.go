@@ -11,33 +11,25 @@ import (
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
-// A kind of way is how a program is run.
-type kind int
-
+// How a program is run: each has the flag that asks for it.
 const (
-	firstWay   kind = iota // the first of these that works
-	byKernel               // by an entry in the kernel
-	byInstance             // in a private instance, with all that it starts
-	byEmulator             // by the emulator, the first process only
-	inRoot                 // of a file system: not one of many ways
+	firstWay   = ""          // the first of the next three that works
+	byKernel   = "--kernel"  // by an entry in the kernel
+	byInstance = "--private" // in a private instance, with all that it starts
+	byEmulator = "--direct"  // by the emulator, the first process only
+	inRoot     = "--rootfs"  // in a private instance with another root file system
 )
 
-// kinds are the kinds in the order in which they are tried, with their flags.
+// kinds are in the order in which they are tried.
 var kinds = []struct {
-	kind kind
 	flag string
 	way  func(*program, *options, *facts) way
-}{
-	{byKernel, "--kernel", kernelWay},
-	{byInstance, "--private", privateWay},
-	{byEmulator, "--direct", directWay},
-}
+}{{byKernel, kernelWay}, {byInstance, privateWay}, {byEmulator, directWay}, {inRoot, privateWay}}
 
 // A way is one way of running a program: what is executed, or why it is
 // unavailable.
 type way struct {
 	launch
-	kind kind
 	flag string
 	err  error
 
@@ -81,11 +73,11 @@ func (l launch) String() string {
 func ways(p *program, o *options, f *facts) iter.Seq[way] {
 	return func(yield func(way) bool) {
 		for _, k := range kinds {
-			if o.asked != firstWay && o.asked != k.kind {
+			if o.asked != k.flag && (o.asked != firstWay || k.flag == inRoot) {
 				continue
 			}
 			w := k.way(p, o, f)
-			w.kind, w.flag = k.kind, k.flag
+			w.flag = k.flag
 			if !yield(w) {
 				return
 			}
@@ -119,10 +111,18 @@ func privateWay(p *program, o *options, f *facts) way {
 	}
 	if f.instance != nil {
 		if err := f.instance(); err != nil {
-			w.err, w.tried = cannot(fmt.Errorf("%s: %w", p.path, err)), true
+			w.err, w.tried = noInstance(p, o, err), true
 		}
 	}
 	return w
+}
+
+// noInstance says why a program is in no private instance.
+func noInstance(p *program, o *options, err error) error {
+	if o.asked == inRoot {
+		return fmt.Errorf("--rootfs: %w", err)
+	}
+	return cannot(fmt.Errorf("%s: %w", p.path, err))
 }
 
 // directWay has QEMU's flags for what the options ask for.
@@ -200,7 +200,7 @@ func emulated(p *program, o *options, f *facts) error {
 	switch binary := p.binary(); {
 	case f.sysrootErr != nil && binary.elfErr == nil:
 		return cannot(f.sysrootErr)
-	case binary.elfErr != nil && o.asked != byInstance:
+	case binary.elfErr != nil && o.asked != byInstance && o.asked != inRoot:
 		return unusable(p, binary)
 	}
 	return nil
@@ -209,20 +209,23 @@ func emulated(p *program, o *options, f *facts) error {
 // printed returns the launch as a command that does the same: nothing else runs
 // in the private instance, and what is embedded has no path.
 func (w way) printed(p *program, o *options, f *facts) launch {
+	argv := []string{name, w.flag}
 	switch {
-	case w.kind == byInstance:
-		return launch{path: self(), argv: append([]string{name, w.flag, w.path}, w.argv[1:]...), env: w.env, comment: describe(f.foreign(p.binary()))}
+	case w.flag == inRoot:
+		argv = append(argv, o.rootfs, o.args[0])
+	case w.flag == byInstance:
+		argv, w.comment = append(argv, p.path), describe(f.foreign(p.binary()))
 	case w.emulator == nil || w.emulator.Carried == nil:
 		return w.launch
-	}
-	argv := []string{name, "--direct"}
-	for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
-		if flag.value != "" {
-			argv = append(argv, flag.name, flag.value)
+	default:
+		for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
+			if flag.value != "" {
+				argv = append(argv, flag.name, flag.value)
+			}
 		}
+		argv = append(argv, notAFlag(p.path))
 	}
-	argv = append(append(argv, notAFlag(p.binary().path)), p.binary().argv[1:]...)
-	return launch{path: self(), argv: argv, env: o.variables(), comment: w.comment}
+	return launch{path: self(), argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
 }
 
 // self is the path of this command.

@@ -104,7 +104,7 @@ func TestWaysAskForNothingTooEarly(t *testing.T) {
 		return nil, nil
 	}}
 	for w := range ways(p, &options{}, f) {
-		if w.kind == byInstance {
+		if w.flag == byInstance {
 			break
 		}
 	}
