@@ -59,8 +59,7 @@ func gather(p *program, o *options) (*facts, error) {
 			if err := private.Check(); err != nil {
 				return explained(err)
 			}
-			_, err := registrations(context.Background(), arch, f.sysroot, nil)
-			return err
+			return new(emulators).find(context.Background(), arch, f.sysroot, nil)
 		}
 	}
 	return f, nil
