@@ -20,7 +20,7 @@ func embedded(arch *elfmagic.Arch) (*carry.Emulator, error) {
 	if arch == nil || carry.Embedded() == nil {
 		return nil, nil
 	}
-	if named, err := settings(arch).emulator(); err != nil || named != "" {
+	if named, err := namedEmulator("", arch); err != nil || named != "" {
 		return nil, nil // an error is that of whoever looks for it
 	}
 	return carry.Embedded().Find(arch)

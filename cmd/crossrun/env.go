@@ -24,18 +24,11 @@ func printEnvironment(o *options, stdout io.Writer) error {
 		return err
 	}
 	to := crossenv.Options{Name: o.env, Runner: self}
-	if o.sysroot == "" {
-		if o.sysroot, err = settings(arch).sysroot(); err != nil {
-			return err
-		}
+	if to.Sysroot, err = namedSysroot(o.sysroot, arch); err == nil && to.Sysroot != "" {
+		to.Sysroot, err = filepath.Abs(to.Sysroot)
 	}
-	if o.sysroot != "" {
-		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
-			return err
-		}
-		if to.Sysroot, err = filepath.Abs(o.sysroot); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if to.Dir, err = crossenv.Dir(arch, to); err != nil {
 		return err

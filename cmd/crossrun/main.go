@@ -152,7 +152,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = crossrun(&o, stdout, stderr)
 	}
 	if err != nil {
-		cli.Error(stderr, name, err)
+		cli.Error(stderr, name, explained(err))
 		var status *statusError
 		if errors.As(err, &status) {
 			return status.status
@@ -166,14 +166,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 func (o *options) variables() []string {
 	if o.strace {
 		return []string{"QEMU_STRACE=1"}
-	}
-	return nil
-}
-
-// start is called right before this process becomes the program.
-func (o *options) start() error {
-	if o.timeout > 0 {
-		return limit(o.timeout)
 	}
 	return nil
 }

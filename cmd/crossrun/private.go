@@ -49,7 +49,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(archs); i = next.Add(1) - 1 {
-				if named, err := settings(archs[i]).emulator(); err == nil && named != "" {
+				if named, err := namedEmulator("", archs[i]); err == nil && named != "" {
 					found[i], _ = emulator.Open(archs[i], named)
 				} else {
 					found[i], _ = search.Find(archs[i])
@@ -94,7 +94,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (l launch) enter(arch *elfmagic.Arch, sysroot, root string, tell func(launch)) error {
+func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) error {
 	first, err := embedded(arch)
 	if err != nil {
 		return err
@@ -109,18 +109,18 @@ func (l launch) enter(arch *elfmagic.Arch, sysroot, root string, tell func(launc
 		defer found.image.Close()
 	}
 	if err != nil {
-		return explained(err)
+		return err
 	}
 	defer i.Close()
 	environment := os.Environ()
-	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
+	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if root != "" {
 		environment = rootEnvironment(environment)
-		l.why += ", and " + root + " is its root file system"
+		w.why += ", and " + root + " is its root file system"
 	}
-	if l.emulator = found.own; found.image != nil {
-		l.comment = first.Describe() + ", in " + found.image.Where
+	if w.emulator = found.own; found.image != nil {
+		w.comment = first.Describe() + ", in " + found.image.Where
 	}
-	tell(l)
-	return explained(i.Exec(name, l.path, l.argv, append(environment, l.env...)))
+	tell()
+	return i.Exec(name, w.path, w.argv, append(environment, w.env...))
 }

@@ -169,7 +169,7 @@ func TestFilesThatCannotBeUsedSayWhy(t *testing.T) {
 	} {
 		p, err := inspect("", test.path, []string{test.path}, 0)
 		require.NoError(t, err)
-		err = unusable(p, p.binary())
+		err = unusable(p.binary())
 		got, hint := said(err)
 		assert.Equal(t, p.binary().path+": "+p.binary().elfErr.Error(), got)
 		assert.Contains(t, hint, test.hint)

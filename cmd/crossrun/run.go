@@ -45,34 +45,34 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 // only if there is none, or if the program cannot be run in any: the error is
 // that of the last way.
 func take(p *program, o *options, f *facts, stderr io.Writer) error {
-	if err := o.start(); err != nil {
-		return err
+	if o.timeout > 0 {
+		if err := limit(o.timeout); err != nil {
+			return err
+		}
 	}
 	all := ways(p, o, f)
-	var list []way
+	var list []*way
 	if o.verbose {
 		list = slices.Collect(all) // to be shown
 		all = slices.Values(list)
 	}
 	var err, unavailable error
-	i := -1
 	for w := range all {
-		i++
 		if err = w.err; err != nil && !w.tried {
 			continue
 		}
-		tell := func(l launch) { say(stderr, o, p, list, i, l) }
+		tell := func() { say(stderr, o, p, list, w) }
 		switch w.flag {
 		case byKernel:
 			if w.err == nil {
-				tell(w.launch)
+				tell()
 			}
-			if err = w.exec(nil); !fallsBack(err, f.foreign(p.binary()) != nil) {
+			if err = w.exec(nil); !fallsBack(err, f.foreign != nil) {
 				return refused(p, err)
 			}
 			err = noEntry(p)
 		case byInstance, inRoot:
-			unavailable = w.enter(f.foreign(p.binary()), f.sysroot, o.rootfs, tell)
+			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
 			err = noInstance(p, o, unavailable)
 		case byEmulator:
 			if unavailable != nil {
@@ -80,37 +80,35 @@ func take(p *program, o *options, f *facts, stderr io.Writer) error {
 			}
 			err = w.emulate(tell)
 		}
-		if o.verbose {
-			list[i].err = err
-		}
+		w.err = err
 	}
-	say(stderr, o, p, list, -1, launch{})
+	say(stderr, o, p, list, nil)
 	return err
 }
 
 // exec replaces this process, by the file if it is not nil. It returns only if
 // the kernel refuses.
-func (l launch) exec(f *os.File) error {
-	env := append(os.Environ(), l.env...)
+func (w *way) exec(f *os.File) error {
+	env := append(os.Environ(), w.env...)
 	if f != nil {
-		return file.Exec(f, l.argv, env)
+		return file.Exec(f, w.argv, env)
 	}
-	return syscall.Exec(l.path, l.argv, env)
+	return syscall.Exec(w.path, w.argv, env)
 }
 
 // emulate executes the emulator.
-func (l launch) emulate(tell func(launch)) error {
+func (w *way) emulate(tell func()) error {
 	var f *os.File
-	if embedded := l.emulator.Carried; embedded != nil {
+	if embedded := w.emulator.Carried; embedded != nil {
 		image, err := embedded.Open(carry.UserCache())
 		if err != nil {
 			return cannot(err)
 		}
 		f = image.File
-		l.comment += ", in " + image.Where
+		w.comment += ", in " + image.Where
 	}
-	tell(l)
-	return cannot(fmt.Errorf("%s: %w", l.path, l.exec(f)))
+	tell()
+	return cannot(fmt.Errorf("%s: %w", w.path, w.exec(f)))
 }
 
 // fallsBack reports whether the next way is to be tried after execve failed.
@@ -136,7 +134,7 @@ func refused(p *program, err error) error {
 }
 
 // unusable explains why a file is no program that could be emulated.
-func unusable(p, binary *program) error {
+func unusable(binary *program) error {
 	var unknown *elfmagic.UnknownMachineError
 	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
 	switch {
@@ -151,8 +149,8 @@ func unusable(p, binary *program) error {
 }
 
 // say tells what the program is, which ways there are and why they are not
-// taken, and last, if it is not -1, the one at a place that is: as what.
-func say(stderr io.Writer, o *options, p *program, list []way, taken int, l launch) {
+// taken, and last, if it is not nil, the one that is.
+func say(stderr io.Writer, o *options, p *program, list []*way, taken *way) {
 	if !o.verbose {
 		return
 	}
@@ -170,24 +168,24 @@ func say(stderr io.Writer, o *options, p *program, list []way, taken int, l laun
 		what = "script for " + binary.path + ", " + what
 	}
 	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
-	for i, w := range list {
+	for _, w := range list {
 		switch {
-		case i == taken:
+		case w == taken:
 		case w.err != nil:
 			fmt.Fprintf(stderr, "%s: %s: unavailable: %v\n", name, w.flag, w.err)
 		default:
-			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w.launch)
+			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w)
 		}
 	}
-	if taken < 0 {
+	if taken == nil {
 		return
 	}
-	fmt.Fprintf(stderr, "%s: %s: %s\n", name, l.why, l)
-	if l.emulator == nil || l.comment != "" {
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, taken.why, taken)
+	if taken.emulator == nil || taken.comment != "" {
 		return
 	}
 	// Opened again: which version it is costs time, and is for this line only.
-	if e, err := emulator.Open(l.emulator.Arch, l.emulator.Path); err == nil && e.Version != "" {
+	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
 		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
 	}
 }

@@ -11,18 +11,13 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// A setting is what the environment has for one architecture:
-// CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in capitals, with
-// underscores for what variables cannot have.
-type setting struct{ arch *elfmagic.Arch }
-
-func settings(arch *elfmagic.Arch) setting { return setting{arch} }
-
 var variable = strings.NewReplacer("-", "_", ".", "_")
 
-// lookup returns a variable's name and value; the name is empty if it is unset.
-func (s setting) lookup(what string) (name, value string) {
-	for _, n := range s.arch.Names() {
+// setting returns what the environment has for one architecture, and in which
+// variable: CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in
+// capitals, with underscores for what variables cannot have.
+func setting(arch *elfmagic.Arch, what string) (name, value string) {
+	for _, n := range arch.Names() {
 		name := "CROSSRUN_" + what + "_" + strings.ToUpper(variable.Replace(n))
 		if value := os.Getenv(name); value != "" {
 			return name, value
@@ -31,37 +26,38 @@ func (s setting) lookup(what string) (name, value string) {
 	return "", ""
 }
 
-// emulator returns the emulator that is to be used, if one is named.
-func (s setting) emulator() (string, error) {
-	name, value := s.lookup("EMULATOR")
-	if name == "" {
+// namedEmulator returns the emulator that the flag or the environment names, if
+// one is named.
+func namedEmulator(flag string, arch *elfmagic.Arch) (string, error) {
+	what, named := setting(arch, "EMULATOR")
+	what += "="
+	if flag != "" {
+		what, named = "--emulator ", flag
+	}
+	if named == "" {
 		return "", nil
 	}
-	return namedEmulator(name+"="+value, value)
-}
-
-// namedEmulator looks up an emulator that is named: as what, for messages.
-func namedEmulator(what, emulator string) (string, error) {
-	path, err := exec.LookPath(emulator)
+	path, err := exec.LookPath(named)
 	if err != nil {
-		return "", cli.WithHint(fmt.Errorf("%s: %w", what, errors.Unwrap(err)), "name a file, or a command in PATH")
+		return "", cli.WithHint(fmt.Errorf("%s%s: %w", what, named, errors.Unwrap(err)), "name a file, or a command in PATH")
 	}
 	return path, nil
 }
 
-// sysroot returns the sysroot that is named, if one is.
-func (s setting) sysroot() (string, error) {
-	name, value := s.lookup("SYSROOT")
-	if name == "" {
-		return "", nil
+// namedSysroot returns the sysroot that the flag or the environment names, if one
+// is named.
+func namedSysroot(flag string, arch *elfmagic.Arch) (string, error) {
+	if flag != "" {
+		return flag, nil
 	}
+	name, value := setting(arch, "SYSROOT")
 	return value, existingDirectory(name, value)
 }
 
-// cpu returns the variable that makes QEMU emulate the CPU that is named, or
+// namedCPU returns the variable that makes QEMU emulate the CPU that is named, or
 // nothing. It is inherited by what the program starts, as QEMU's own is.
-func (s setting) cpu() []string {
-	_, value := s.lookup("CPU")
+func namedCPU(arch *elfmagic.Arch) []string {
+	_, value := setting(arch, "CPU")
 	if value == "" || os.Getenv("QEMU_CPU") != "" {
 		return nil
 	}
