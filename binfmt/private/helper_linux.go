@@ -24,8 +24,8 @@ const marker = "binfmt-private"
 var mainCalled bool
 
 // Main returns at once, unless this process is the helper that sets an instance
-// up for its parent: then it does that, and exits. It must be the first call in
-// main, and in TestMain.
+// up for its parent: then it does that, and exits or becomes a Cmd's command. It
+// must be the first call in main, and in TestMain.
 //
 // Its name alone makes no process a helper: anybody can choose argv[0] and the
 // descriptors of a program, of a set-user-ID one, too. See trusted.
@@ -34,20 +34,28 @@ func Main() {
 	if len(os.Args) == 0 || os.Args[0] != marker {
 		return
 	}
-	if err := trusted(); err != nil {
+	socket, args := -1, os.Args[1:] // see start
+	if len(args) > 3 {
+		socket, _ = strconv.Atoi(args[0])
+	}
+	if err := trusted(socket); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use: %v\n", marker, err)
 		os.Exit(125)
 	}
-	fds, err := help(os.Args[1], os.Args[2], os.Args[3])
+	fds, err := help(args[1], args[2], args[3])
 	var failure *Error
 	if err != nil && !errors.As(err, &failure) {
 		failure = failed(OpSetUp, "", err)
 	}
 	answer, _ := json.Marshal(failure)
-	if unix.Sendmsg(setupFile, answer, unix.UnixRights(fds...), nil, 0) != nil {
-		os.Exit(125)
+	err = unix.Sendmsg(socket, answer, unix.UnixRights(fds...), nil, 0)
+	if command := args[4:]; len(command) > 0 && failure == nil && err == nil {
+		if n, _ := unix.Read(socket, answer); n > 0 { // the entries are registered
+			errno, _ := syscall.Exec(command[0], command[1:], os.Environ()).(syscall.Errno)
+			_, _ = unix.Write(socket, []byte(strconv.Itoa(int(errno))))
+		}
 	}
-	os.Exit(0)
+	os.Exit(125) // who waits has been told more
 }
 
 // trusted makes sure that this process is the helper, before it does anything.
@@ -58,7 +66,7 @@ func Main() {
 //   - The socket was made by its parent, and by a process of the same user.
 //   - It is in a new user namespace, in which it has no power over anything but
 //     what was made with it.
-func trusted() error {
+func trusted(socket int) error {
 	const secure = 23 // AT_SECURE, include/uapi/linux/auxvec.h
 	auxv, err := unix.Auxv()
 	if err != nil {
@@ -67,11 +75,11 @@ func trusted() error {
 	if slices.ContainsFunc(auxv, func(v [2]uintptr) bool { return v[0] == secure && v[1] != 0 }) {
 		return errors.New("the program is privileged (set-user-ID, or with capabilities)")
 	}
-	unix.CloseOnExec(setupFile)
-	peer, err := unix.GetsockoptUcred(setupFile, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	unix.CloseOnExec(socket)
+	peer, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	switch {
 	case err != nil:
-		return fmt.Errorf("descriptor %d is no socket: %w", setupFile, err)
+		return fmt.Errorf("descriptor %d is no socket: %w", socket, err)
 	case int(peer.Pid) != os.Getppid() || int(peer.Uid) != os.Geteuid():
 		return errors.New("the socket is not the parent's")
 	}

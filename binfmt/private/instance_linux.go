@@ -2,7 +2,6 @@ package private
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +22,6 @@ import (
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
-// setupFile is the descriptor of the helper's end of the socket.
-const setupFile = 3
-
 // NewInstance sets an instance up. Errors are *Error, or those of Entries.
 //
 // Unless there is a Root, a program has in it the users and groups that it has
@@ -33,72 +29,86 @@ const setupFile = 3
 // group; other users' files seem to belong to nobody, and set-user-ID programs
 // do not change the user.
 func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
-	if !mainCalled {
-		return nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
-	}
 	// Afterwards, when this process is the stub, it would be too late.
 	if err := mayEnter(); err != nil {
 		return nil, err
 	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	if o.Root != "" {
+		uid, gid = 0, 0
+	}
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Stderr = os.Stderr // only a panic would be seen there
+	socket, files, err := start(cmd, o.Entries, o.Root, strconv.Itoa(uid), strconv.Itoa(gid))
+	if err != nil {
+		return nil, err
+	}
+	socket.Close()
+	_ = cmd.Wait()
+	return &Instance{files}, nil
+}
+
+// start starts a command as the helper, with these arguments after the number of
+// its socket, and registers the entries. It returns the other end of the socket,
+// and what is open of the instance.
+func start(cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string) (socket *os.File, files []*os.File, err error) {
+	if !mainCalled {
+		return nil, nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
+	}
 	// The kernel keeps who made the socket, which the helper asks for.
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
+		return nil, nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
 	}
-	defer unix.Close(fds[0])
-	child := os.NewFile(uintptr(fds[1]), "socket")
-	defer child.Close()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	if cmd.SysProcAttr, err = attributes(); err != nil {
-		return nil, failed(OpSetUp, "", err)
+	socket, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
+	defer func() {
+		child.Close()
+		if err != nil {
+			socket.Close()
+			closeAll(files)
+			if cmd.Process != nil {
+				_ = cmd.Wait()
+			}
+		}
+	}()
+	if cmd.SysProcAttr, err = attributes(cmd.SysProcAttr); err != nil {
+		return nil, nil, failed(OpSetUp, "", err)
 	}
-	uid, gid := os.Geteuid(), os.Getegid()
-	if o.stayRoot || o.Root != "" {
-		uid, gid = 0, 0
-	}
-	cmd.Args = []string{marker, o.Root, strconv.Itoa(uid), strconv.Itoa(gid)}
-	cmd.ExtraFiles = []*os.File{child}
-	cmd.Dir = o.dir
-	cmd.Stderr = os.Stderr // only a panic would be seen there
+	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), child)
+	cmd.Path = "/proc/self/exe"
+	cmd.Args = append([]string{marker, strconv.Itoa(2 + len(cmd.ExtraFiles))}, args...)
 	if err := cmd.Start(); err != nil {
 		e := failed(OpNamespace, "", err)
 		if !e.Denied() {
 			e.Op = OpSetUp
 		}
-		return nil, e
+		return nil, nil, e
 	}
-	defer cmd.Wait()
 	child.Close()
 
-	var entries []binfmt.Entry
-	if o.Entries != nil {
-		if entries, err = o.Entries(); err != nil {
-			return nil, err
+	var list []binfmt.Entry
+	if entries != nil {
+		if list, err = entries(); err != nil {
+			return nil, nil, err
 		}
 	}
-	files, err := answer(fds[0])
-	if err != nil {
-		return nil, err
+	if files, err = answer(fds[0]); err != nil {
+		return nil, nil, err
 	}
-	defer files[0].Close()
-	i := &Instance{files[1:]}
 	// The kernel registers for the file system that is written to, whoever writes.
-	fs := binfmt.New(path(files[0].Fd()))
-	for _, e := range entries {
+	fs := binfmt.New("/proc/self/fd/" + strconv.Itoa(int(files[0].Fd())))
+	for _, e := range list {
 		err := fs.Register(e)
 		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
 			err = of.Err // the rest is said by Error
 		}
 		if err != nil {
-			i.Close()
-			return nil, failed(OpRegister, e.Name, err)
+			return socket, files, failed(OpRegister, e.Name, err)
 		}
 	}
-	return i, nil
+	files[0].Close()
+	return socket, files[1:], nil
 }
-
-// path returns a name of an open file of this process.
-func path[N int | uint32 | uintptr](fd N) string { return "/proc/self/fd/" + strconv.Itoa(int(fd)) }
 
 // answer receives what the helper has opened, or why it has not.
 func answer(socket int) (files []*os.File, err error) {
@@ -127,8 +137,10 @@ func answer(socket int) (files []*os.File, err error) {
 }
 
 // Close gives the instance up.
-func (i *Instance) Close() {
-	for _, f := range i.files {
+func (i *Instance) Close() { closeAll(i.files) }
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
 		f.Close()
 	}
 }
@@ -146,47 +158,38 @@ func executable(name string, program func(*elfmagic.Arch) ([]byte, error)) (*os.
 	return file.Memory(name, content)
 }
 
-// stub returns a program that makes system calls, enters the instance, whose
-// files have these numbers in its process, and executes another. What is said of
-// failures is written to a descriptor.
-func stub(calls []tinyelf.Call, numbers []uint32, descriptor uint32, callFailed, execFailed string) (*os.File, error) {
-	calls = append(calls,
-		tinyelf.Call{Name: "setns", Args: []uint32{numbers[0], unix.CLONE_NEWUSER}},
-		tinyelf.Call{Name: "setns", Args: []uint32{numbers[1], unix.CLONE_NEWNS}}, // and its root
-		tinyelf.Call{Name: "fchdir", Args: []uint32{numbers[2]}})
-	if len(numbers) > 3 {
-		calls = append(calls, tinyelf.Call{Name: "setns", Args: []uint32{numbers[3], unix.CLONE_NEWUSER}})
-	}
-	for _, number := range numbers {
-		calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{number}})
-	}
-	return executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
-		return tinyelf.Stub(arch, calls, descriptor, callFailed, execFailed)
-	})
-}
-
 // Exec enters the instance, and executes the program at path in this process's
 // place. It returns only if that fails before the instance is entered;
 // afterwards there is a message on standard error, and exit status 126.
 func (i *Instance) Exec(name, path string, argv, env []string) error {
-	var numbers []uint32
-	for _, f := range i.files {
-		numbers = append(numbers, uint32(f.Fd()))
-	}
-	memory, err := stub(nil, numbers, 2,
-		name+": error: cannot enter the private instance of binfmt_misc: errno",
-		name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
+	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
+		var calls, last []tinyelf.Call
+		for n, f := range i.files {
+			number := uint32(f.Fd())
+			call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // the first, and the last if there are four
+			switch n {
+			case 1:
+				call.Args[1] = unix.CLONE_NEWNS // and its root
+			case 2:
+				call = tinyelf.Call{Name: "fchdir", Args: []uint32{number}}
+			}
+			calls, last = append(calls, call), append(last, tinyelf.Call{Name: "close", Args: []uint32{number}})
+		}
+		return tinyelf.Stub(arch, append(calls, last...), 2,
+			name+": error: cannot enter the private instance of binfmt_misc: errno",
+			name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
+	})
 	if err != nil {
 		return failed(OpEnter, "", err)
 	}
-	defer memory.Close()
+	defer stub.Close()
 	for _, f := range i.files {
 		// The stub needs them open, and closes them itself.
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
 			return failed(OpEnter, "", err)
 		}
 	}
-	err = file.Exec(memory, append([]string{name, path}, argv...), env)
+	err = file.Exec(stub, append([]string{name, path}, argv...), env)
 	for _, f := range i.files {
 		unix.CloseOnExec(int(f.Fd()))
 	}
@@ -200,96 +203,50 @@ func (c *Cmd) Start() error {
 	if c.Err != nil {
 		return c.Err
 	}
-	i, err := NewInstance(cmp.Or(c.ctx, context.Background()), InstanceOptions{
-		Entries: func() ([]binfmt.Entry, error) { return c.Entries, nil }, stayRoot: true, dir: c.Dir,
-	})
+	own := *c.Cmd
+	defer func() {
+		c.Path, c.Args, c.ExtraFiles, c.SysProcAttr = own.Path, own.Args, own.ExtraFiles, own.SysProcAttr
+	}()
+	entries := func() ([]binfmt.Entry, error) { return c.Entries, nil }
+	socket, files, err := start(c.Cmd, entries, append([]string{"", "0", "0", own.Path}, own.Args...)...)
 	if err != nil {
 		return err
 	}
-	defer i.Close()
-	fail := func(err error) error { return failed(OpEnter, "", err) }
-	resultIn, resultOut, err := os.Pipe()
-	if err != nil {
-		return fail(err)
-	}
-	defer resultIn.Close()
-	defer resultOut.Close()
-
-	own := *c.Cmd
-	defer func() { c.Path, c.Args, c.ExtraFiles = own.Path, own.Args, own.ExtraFiles }()
-	// The caller's files keep their numbers: ours come after them.
-	c.ExtraFiles = slices.Clone(c.ExtraFiles)
-	inherit := func(f *os.File) uint32 {
-		c.ExtraFiles = append(c.ExtraFiles, f)
-		return uint32(2 + len(c.ExtraFiles))
-	}
-	// What the command does not inherit, but the stub needs to the end.
-	var calls []tinyelf.Call
-	last := func(f *os.File) uint32 {
-		number := inherit(f)
-		calls = append(calls, tinyelf.Call{Name: "fcntl", Args: []uint32{number, unix.F_SETFD, unix.FD_CLOEXEC}})
-		return number
-	}
-	result, program := last(resultOut), own.Path
-	if program == "/proc/self/exe" {
-		self, err := open(program, unix.O_PATH)
-		if err != nil {
-			return fail(err)
-		}
-		f := os.NewFile(uintptr(self), program)
-		defer f.Close()
-		program = path(last(f))
-	}
-	var numbers []uint32
-	for _, f := range i.files {
-		numbers = append(numbers, inherit(f))
-	}
-	number := inherit(nil) // its own
-	calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{number}})
-	memory, err := stub(calls, numbers, result, string(OpEnter), "exec")
-	if err != nil {
-		return fail(err)
-	}
-	defer memory.Close()
-	c.ExtraFiles[len(c.ExtraFiles)-1] = memory
-	c.Path, c.Args = path(number), append([]string{marker, program}, own.Args...)
-	if err := c.Cmd.Start(); err != nil {
-		return fail(err)
-	}
-	resultOut.Close()
-	// The stub's end is closed when it executes the command.
-	said, err := io.ReadAll(resultIn)
-	if len(said) == 0 && err == nil {
+	defer socket.Close()
+	closeAll(files)
+	// The helper becomes the command now, and its socket is closed if it can.
+	said := make([]byte, 16)
+	_, _ = socket.Write(said[:1])
+	n, err := socket.Read(said)
+	if err == io.EOF {
 		return nil
 	}
 	_ = c.Wait()
-	var errno syscall.Errno
-	switch n, _ := fmt.Sscanf(string(said), "exec%d", &errno); {
-	case err != nil:
-		return fail(err)
-	case n == 1:
-		return &os.PathError{Op: "exec", Path: own.Path, Err: errno}
+	if err != nil {
+		return failed(OpEnter, "", err)
 	}
-	_, _ = fmt.Sscanf(string(said), string(OpEnter)+"%d", &errno)
-	return fail(errno)
+	errno, _ := strconv.Atoi(string(said[:n]))
+	return &os.PathError{Op: "exec", Path: own.Path, Err: syscall.Errno(errno)}
 }
 
 // attributes are the helper's: the namespaces, and the users and groups in them.
-func attributes() (*syscall.SysProcAttr, error) {
-	users, err := ids("/proc/self/uid_map", os.Geteuid())
-	if err != nil {
+func attributes(own *syscall.SysProcAttr) (*syscall.SysProcAttr, error) {
+	var attr syscall.SysProcAttr
+	if own != nil {
+		attr = *own
+	}
+	attr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
+	var err error
+	if attr.UidMappings, err = ids("/proc/self/uid_map", os.Geteuid()); err != nil {
 		return nil, err
 	}
-	groups, err := ids("/proc/self/gid_map", os.Getegid())
-	if err != nil {
+	if attr.GidMappings, err = ids("/proc/self/gid_map", os.Getegid()); err != nil {
 		return nil, err
 	}
 	// Where setgroups is denied it is denied for descendants, too.
 	setgroups, err := os.ReadFile("/proc/self/setgroups")
-	return &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: users, GidMappings: groups,
-		GidMappingsEnableSetgroups: os.Geteuid() == 0 && (err != nil || string(bytes.TrimSpace(setgroups)) == "allow"),
-	}, nil
+	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0 && (err != nil || string(bytes.TrimSpace(setgroups)) == "allow")
+	return &attr, nil
 }
 
 // ids maps every user or group of this namespace to itself for root, and root to

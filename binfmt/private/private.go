@@ -5,8 +5,9 @@
 //
 // A Go program cannot enter a user namespace once it runs, because it has
 // several threads. The package therefore starts the running program a second
-// time, as a helper that sets the instance up. [Main] takes that one over: it
-// must be the first call in main. Without it nothing is started.
+// time, as a helper that sets the instance up and, for a [Cmd], becomes its command.
+// [Main] takes that one over: it must be the first call in main. Without it nothing
+// is started.
 package private
 
 import (
@@ -44,9 +45,6 @@ type InstanceOptions struct {
 	// with this one's /proc, /sys and /dev, and resolv.conf in the place of its
 	// own. The caller is root in it; everybody else is nobody.
 	Root string
-
-	stayRoot bool   // of the instance, whoever the caller is
-	dir      string // working directory
 }
 
 // A Cmd is a command that will run, or runs, in an instance of its own.
@@ -59,14 +57,12 @@ type InstanceOptions struct {
 type Cmd struct {
 	*exec.Cmd
 	Entries []binfmt.Entry // registered in this order: the last is tried first
-
-	ctx context.Context
 }
 
 // Command returns the command that runs name with the given arguments and
 // entries, as exec.CommandContext does.
 func Command(ctx context.Context, entries []binfmt.Entry, name string, args ...string) *Cmd {
-	return &Cmd{Cmd: exec.CommandContext(ctx, name, args...), Entries: entries, ctx: ctx}
+	return &Cmd{exec.CommandContext(ctx, name, args...), entries}
 }
 
 // Run starts the command and waits for it, as exec.Cmd.Run does.

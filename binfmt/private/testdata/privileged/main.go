@@ -27,7 +27,7 @@ func main() {
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
 	victim := exec.Command(os.Args[2])
-	victim.Args = []string{"binfmt-private", "/", "0", "0"}
+	victim.Args = []string{"binfmt-private", "3", "/", "0", "0"}
 	victim.ExtraFiles = []*os.File{theirs}
 	victim.Stdout, victim.Stderr = os.Stdout, os.Stderr
 	err = victim.Run()
