@@ -1,14 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -26,14 +25,6 @@ func embedded(arch *elfmagic.Arch) (*carry.Emulator, error) {
 	return carry.Embedded().Find(arch)
 }
 
-// describe says which emulator is embedded for an architecture, if one is.
-func describe(arch *elfmagic.Arch) string {
-	if e, err := embedded(arch); e != nil && err == nil {
-		return e.Describe()
-	}
-	return ""
-}
-
 // interpreter is this command as the interpreter of a private instance's
 // entries: that of all embedded emulators but the program's own. It is the name
 // that the kernel starts it by. With some 30 emulators nobody would wait for all
@@ -43,34 +34,27 @@ const interpreter = "/proc/self/exe"
 // interpret becomes the emulator for the program that the kernel wants to run:
 // args are its path and, as the entries have the P flag, all that it was
 // executed with, argv[0] first.
-func interpret(args []string, stderr io.Writer) int {
-	err := func() error {
-		if len(args) < 2 {
-			return errors.New("this name is for the kernel's use")
-		}
-		f, err := file.Open(args[0])
-		if err != nil {
-			return err
-		}
-		header, err := elfmagic.Identify(f)
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", args[0], err)
-		}
-		e, err := carry.Embedded().Find(header.Arch)
-		if err != nil {
-			return err
-		}
-		if e == nil {
-			return fmt.Errorf("no emulator is embedded for %s", header.Arch)
-		}
-		image, err := e.Open(carry.UserCache())
-		if err != nil {
-			return err
-		}
-		argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
-		return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
-	}()
-	cli.Error(stderr, name, err)
-	return exitCannot
+func interpret(args []string) error {
+	if len(args) < 2 {
+		return errors.New("this name is for the kernel's use")
+	}
+	f, err := file.Open(args[0])
+	if err != nil {
+		return err
+	}
+	header, err := elfmagic.Identify(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	e, err := carry.Embedded().Find(header.Arch)
+	if e == nil {
+		return cmp.Or(err, fmt.Errorf("no emulator is embedded for %s", header.Arch))
+	}
+	image, err := e.Open(carry.UserCache())
+	if err != nil {
+		return err
+	}
+	argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
+	return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
 }

@@ -34,17 +34,18 @@ const name = "crossrun"
 
 func main() {
 	private.Main()
-	if os.Args[0] == watcher {
+	switch {
+	case os.Args[0] == watcher:
 		if err := watch(os.Args); err != nil {
-			fmt.Fprintf(os.Stdout, "%v", err)
+			fmt.Print(err)
 			os.Exit(exitFailed)
 		}
-		return
+	case os.Args[0] == interpreter && carry.Embedded() != nil:
+		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
+		os.Exit(exitCannot)
+	default:
+		os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 	}
-	if os.Args[0] == interpreter && carry.Embedded() != nil {
-		os.Exit(interpret(os.Args[1:], os.Stderr))
-	}
-	os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 }
 
 // arguments returns what follows the command's name. Under the name that go run
@@ -75,7 +76,8 @@ type options struct {
 	version  bool
 	help     bool
 	args     []string // the program and its arguments
-	asked    string   // the flag of the way; see mode
+	asked    string   // the flag of the way that is asked for,
+	by       string   // and the one that does
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -136,7 +138,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		cli.Error(stderr, name, cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
 		return exitFailed
 	}
-	if o.asked, err = o.mode(); err == nil {
+	if err = o.mode(); err == nil {
 		err = cmp.Or(existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
@@ -170,13 +172,12 @@ func (o *options) variables() []string {
 	return nil
 }
 
-// mode returns the way that is asked for.
-func (o *options) mode() (string, error) {
-	mode, asked := firstWay, ""
+// mode finds the way that is asked for.
+func (o *options) mode() error {
 	for _, flag := range []struct {
 		name string
 		set  bool
-		mode string
+		way  string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
 		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
@@ -186,12 +187,12 @@ func (o *options) mode() (string, error) {
 		if !flag.set {
 			continue
 		}
-		if asked != "" && mode != flag.mode {
-			return firstWay, cli.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
+		if o.by != "" && o.asked != flag.way {
+			return cli.WithHint(fmt.Errorf("%s and %s ask for different things", o.by, flag.name), "leave one out")
 		}
-		mode, asked = flag.mode, flag.name
+		o.asked, o.by = flag.way, flag.name
 	}
-	return mode, nil
+	return nil
 }
 
 // A statusError is an error with the exit status that it means.

@@ -93,7 +93,6 @@ func kernelWay(w *way, p *program, o *options, f *facts) {
 
 func privateWay(w *way, p *program, o *options, f *facts) {
 	w.asItIs(p, o, f)
-	w.why = "a private instance of binfmt_misc runs it, and what it starts"
 	if binary := p.binary(); binary.elfErr != nil && o.asked == firstWay {
 		w.err = unusable(binary)
 	} else if f.instance != nil {
@@ -123,7 +122,10 @@ func directWay(w *way, p *program, o *options, f *facts) {
 		w.err = err
 		return
 	}
-	w.emulator, w.path, w.why = found, found.Path, whyDirect(o)
+	w.emulator, w.path, w.why = found, found.Path, "no entry in the kernel is for it"
+	if o.by != "" {
+		w.why = o.by + " asks for it"
+	}
 	if found.Carried != nil {
 		w.path, w.comment = emulator.EntryName(found.Arch), found.Carried.Describe()
 	}
@@ -146,18 +148,6 @@ func directWay(w *way, p *program, o *options, f *facts) {
 		w.env = f.cpu
 	}
 	w.env = append(w.env, o.variables()...)
-}
-
-func whyDirect(o *options) string {
-	switch {
-	case o.emulator != "":
-		return "--emulator names it"
-	case o.cpu != "":
-		return "--cpu asks for emulation"
-	case o.direct:
-		return "--direct asks for it"
-	}
-	return "no entry in the kernel is for it"
 }
 
 // notAFlag returns a path that no emulator takes for one of its flags.
@@ -189,7 +179,10 @@ func (w *way) printed(p *program, o *options, f *facts) *way {
 	case w.flag == inRoot:
 		argv = append(argv, o.rootfs, o.args[0])
 	case w.flag == byInstance:
-		argv, w.comment = append(argv, p.path), describe(f.foreign)
+		argv = append(argv, p.path)
+		if e, err := embedded(f.foreign); e != nil && err == nil {
+			w.comment = e.Describe()
+		}
 	case w.emulator == nil || w.emulator.Carried == nil:
 		return w
 	default:
@@ -200,13 +193,9 @@ func (w *way) printed(p *program, o *options, f *facts) *way {
 		}
 		argv = append(argv, notAFlag(p.path))
 	}
-	return &way{path: self(), argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
-}
-
-// self is the path of this command.
-func self() string {
-	if path, err := os.Executable(); err == nil {
-		return path
+	self, err := os.Executable()
+	if err != nil {
+		self = name
 	}
-	return name
+	return &way{path: self, argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
 }
