@@ -201,19 +201,13 @@ func enterRoot(root string) error {
 	if err := unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return err
 	}
-	for _, dir := range []string{"proc", "sys", "dev"} {
-		to := filepath.Join(root, dir)
-		if info, err := os.Lstat(to); err != nil || !info.IsDir() {
-			continue // the system does without
+	for _, path := range []string{"/proc", "/sys", "/dev", "/etc/resolv.conf"} {
+		to := filepath.Join(root, path)
+		if info, err := os.Lstat(to); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+			continue // the system does without, or has a link, which leads elsewhere
 		}
-		if err := unix.Mount("/"+dir, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		if err := unix.Mount(path, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil && err != unix.ENOENT {
 			return &os.PathError{Op: "mount", Path: to, Err: err}
-		}
-	}
-	const resolv = "/etc/resolv.conf"
-	if info, err := os.Lstat(filepath.Join(root, resolv)); err == nil && info.Mode().IsRegular() {
-		if err := unix.Mount(resolv, filepath.Join(root, resolv), "", unix.MS_BIND, ""); err != nil && !errors.Is(err, unix.ENOENT) {
-			return &os.PathError{Op: "mount", Path: resolv, Err: err}
 		}
 	}
 	if err := os.Chdir(root); err != nil {
