@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -68,15 +67,9 @@ func gather(p *program, o *options) (*facts, error) {
 
 // kernelRuns looks up why execve will run the program, if it will.
 func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
-	head := make([]byte, elfmagic.KernelWindow)
-	if f, err := os.Open(binary.path); err == nil {
-		n, _ := f.ReadAt(head, 0)
-		head = head[:n]
-		f.Close()
-	}
 	entries, _ := binfmt.New("").List()
 	for _, e := range entries {
-		if !e.Disabled && e.Matches(head, binary.path) {
+		if !e.Disabled && e.Matches(binary.head, binary.path) {
 			return fmt.Sprintf("the kernel's entry %s runs it with %s", e.Name, e.Interpreter)
 		}
 	}

@@ -144,12 +144,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case o.env != "" || o.link != "":
-		if o.link != "" {
-			err = makeLinks(&o, stdout)
-		}
-		if err == nil && o.env != "" {
-			err = printEnvironment(&o, stdout)
-		}
+		err = forBuilds(&o, stdout)
 	default:
 		err = crossrun(&o, stdout, stderr)
 	}

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -40,20 +38,17 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	archs := elfmagic.Archs()
 	found := make([]*emulator.Emulator, len(archs))
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
-	var next atomic.Int32
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	if first != nil {
 		wait.Go(func() { e.image, imageErr = first.Open(carry.UserCache()) })
 	}
-	for range runtime.GOMAXPROCS(0) {
+	for i, a := range archs {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(archs); i = next.Add(1) - 1 {
-				if named, err := namedEmulator("", archs[i]); err == nil && named != "" {
-					found[i], _ = emulator.Open(archs[i], named)
-				} else {
-					found[i], _ = search.Find(archs[i])
-				}
+			if named, err := namedEmulator("", a); err == nil && named != "" {
+				found[i], _ = emulator.Open(a, named)
+			} else {
+				found[i], _ = search.Find(a)
 			}
 		})
 	}

@@ -19,6 +19,7 @@ import (
 type program struct {
 	path string   // of the file, as execve takes it
 	argv []string // argv[0] as the caller gave it
+	head []byte   // its first bytes, if they can be read
 
 	// script is the program that the #! line of the file names, with the
 	// arguments that it gets; nil for other files.
@@ -90,14 +91,14 @@ func inspect(root, path string, argv []string, depth int) (*program, error) {
 	if err != nil && err != io.EOF {
 		return nil, cannot(err)
 	}
-	head = head[:n]
+	p.head = head[:n]
 	if n == 0 {
 		return nil, cannot(fmt.Errorf("%s: empty file", path))
 	}
-	if bytes.HasPrefix(head, []byte("#!")) {
-		return p, p.readScript(root, head, depth)
+	if bytes.HasPrefix(p.head, []byte("#!")) {
+		return p, p.readScript(root, depth)
 	}
-	p.header, p.elfErr = elfmagic.ParseHeader(head)
+	p.header, p.elfErr = elfmagic.ParseHeader(p.head)
 	if p.elfErr != nil {
 		return p, nil
 	}
@@ -143,8 +144,8 @@ func parseScript(head []byte) []string {
 }
 
 // readScript reads the #! line of a script.
-func (p *program) readScript(root string, head []byte, depth int) error {
-	argv := parseScript(head)
+func (p *program) readScript(root string, depth int) error {
+	argv := parseScript(p.head)
 	switch {
 	case argv == nil:
 		return cannot(fmt.Errorf("%s: script whose #! line names no interpreter", p.path))

@@ -251,7 +251,8 @@ func TestKernelRunsSaysWhy(t *testing.T) {
 	arch := foreign(t)
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "program.odd"), binaryFor(t, arch, ""))
-	p := &program{path: path, header: elfmagic.Header{Arch: arch}}
+	p, err := inspect("", path, []string{path}, 0)
+	require.NoError(t, err)
 	why := func(p *program) string { return kernelRuns(p, native) }
 	assert.Empty(t, why(p))
 	assert.Equal(t, "it is for this host", why(&program{path: path, header: elfmagic.Header{Arch: native}}))
