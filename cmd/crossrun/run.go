@@ -29,86 +29,70 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !o.print {
-		return take(p, o, f, stderr)
-	}
-	for w := range ways(p, o, f) {
-		if err = w.err; err == nil {
-			_, err = fmt.Fprintln(stdout, w.printed(p, o, f))
-			return err
-		}
-	}
-	return err
+	return take(p, o, f, stdout, stderr)
 }
 
-// take runs the program in the first way that does not fall back. It returns
-// only if there is none, or if the program cannot be run in any: the error is
-// that of the last way.
-func take(p *program, o *options, f *facts, stderr io.Writer) error {
-	if o.timeout > 0 {
+// take runs the program in the first way that does not fall back, or prints the
+// first that is available. If there is none, the error is that of the last way.
+func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
+	if o.timeout > 0 && !o.print {
 		if err := limit(o.timeout); err != nil {
 			return err
 		}
 	}
 	all := ways(p, o, f)
 	var list []*way
-	if o.verbose {
+	if o.verbose && !o.print {
 		list = slices.Collect(all) // to be shown
 		all = slices.Values(list)
 	}
 	var err, unavailable error
 	for w := range all {
-		if err = w.err; err != nil && !w.tried {
+		if err = w.err; err != nil && (!w.tried || o.print) {
 			continue
 		}
-		tell := func() { say(stderr, o, p, list, w) }
-		switch w.flag {
-		case byKernel:
-			if w.err == nil {
-				tell()
+		tell := func() { say(stderr, p, list, w) }
+		switch {
+		case o.print:
+			_, err = fmt.Fprintln(stdout, w.printed(p, o, f))
+			return err
+		case w.flag == byKernel:
+			if w.tried {
+				tell = func() {}
 			}
-			if err = w.exec(nil); !fallsBack(err, f.foreign != nil) {
+			if err = w.exec(tell); !fallsBack(err, f.foreign != nil) {
 				return refused(p, err)
 			}
 			err = noEntry(p)
-		case byInstance, inRoot:
-			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
-			err = noInstance(p, o, unavailable)
-		case byEmulator:
+		case w.flag == byEmulator:
 			if unavailable != nil {
 				w.why += "; only the program itself is emulated, not what it starts: " + withHint(unavailable)
 			}
-			err = w.emulate(tell)
+			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
+		default:
+			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
+			err = noInstance(p, o, unavailable)
 		}
 		w.err = err
 	}
-	say(stderr, o, p, list, nil)
+	say(stderr, p, list, nil)
 	return err
 }
 
-// exec replaces this process, by the file if it is not nil. It returns only if
-// the kernel refuses.
-func (w *way) exec(f *os.File) error {
+// exec replaces this process. It returns only if the kernel refuses.
+func (w *way) exec(tell func()) error {
 	env := append(os.Environ(), w.env...)
-	if f != nil {
-		return file.Exec(f, w.argv, env)
+	if w.emulator == nil || w.emulator.Carried == nil {
+		tell()
+		return syscall.Exec(w.path, w.argv, env)
 	}
-	return syscall.Exec(w.path, w.argv, env)
-}
-
-// emulate executes the emulator.
-func (w *way) emulate(tell func()) error {
-	var f *os.File
-	if embedded := w.emulator.Carried; embedded != nil {
-		image, err := embedded.Open(carry.UserCache())
-		if err != nil {
-			return cannot(err)
-		}
-		f = image.File
-		w.comment += ", in " + image.Where
+	image, err := w.emulator.Carried.Open(carry.UserCache())
+	if err != nil {
+		return err
 	}
+	w.comment += ", in " + image.Where
 	tell()
-	return cannot(fmt.Errorf("%s: %w", w.path, w.exec(f)))
+	return file.Exec(image.File, w.argv, env)
 }
 
 // fallsBack reports whether the next way is to be tried after execve failed.
@@ -149,9 +133,9 @@ func unusable(binary *program) error {
 }
 
 // say tells what the program is, which ways there are and why they are not
-// taken, and last, if it is not nil, the one that is.
-func say(stderr io.Writer, o *options, p *program, list []*way, taken *way) {
-	if !o.verbose {
+// taken, and last, if it is not nil, the one that is: if there is a list to be shown.
+func say(stderr io.Writer, p *program, list []*way, taken *way) {
+	if list == nil {
 		return
 	}
 	binary := p.binary()

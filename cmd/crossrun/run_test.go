@@ -285,10 +285,10 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 		{&program{path: "./y", script: &program{path: "./x", script: static}}, "./y: script for ./s, linux/arm64, static"},
 	} {
 		var out bytes.Buffer
-		say(&out, &options{verbose: true}, test.program, list, taken)
+		say(&out, test.program, list, taken)
 		assert.Equal(t, "crossrun: "+test.want+"\ncrossrun: --kernel: unavailable: no entry\ncrossrun: --direct: not needed: qemu x\ncrossrun: somebody asks for it: ./x 'a b'\n", out.String())
 		out.Reset()
-		say(&out, &options{}, test.program, list, taken)
+		say(&out, test.program, nil, taken)
 		assert.Empty(t, out.String())
 	}
 }
