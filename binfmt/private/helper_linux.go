@@ -190,10 +190,7 @@ func mount() error {
 	if err == nil {
 		return nil
 	}
-	if old := tooOld(err); old != nil {
-		return old
-	}
-	return failed(OpMount, "", err)
+	return cmp.Or[error](tooOld(err), failed(OpMount, "", err))
 }
 
 // enterRoot makes a directory the root file system of this mount namespace.

@@ -60,12 +60,11 @@ func start(cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string
 	if err != nil {
 		return nil, nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
 	}
-	socket, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
+	parent, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
 	defer func() {
 		child.Close()
 		if err != nil {
-			socket.Close()
-			closeAll(files)
+			closeAll(append(files, parent))
 			if cmd.Process != nil {
 				_ = cmd.Wait()
 			}
@@ -103,11 +102,11 @@ func start(cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string
 			err = of.Err // the rest is said by Error
 		}
 		if err != nil {
-			return socket, files, failed(OpRegister, e.Name, err)
+			return nil, files, failed(OpRegister, e.Name, err)
 		}
 	}
 	files[0].Close()
-	return socket, files[1:], nil
+	return parent, files[1:], nil
 }
 
 // answer receives what the helper has opened, or why it has not.

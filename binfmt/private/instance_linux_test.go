@@ -73,6 +73,8 @@ func TestWhyThereIsNoInstance(t *testing.T) {
 		"no such root":  {private.InstanceOptions{Entries: none, Root: "/no/such/root"}, fs.ErrNotExist, "/no/such/root"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			before, err := os.ReadDir("/proc/self/fd")
+			require.NoError(t, err)
 			i, err := private.NewInstance(t.Context(), test.options)
 			require.Error(t, err)
 			assert.Nil(t, i)
@@ -81,6 +83,9 @@ func TestWhyThereIsNoInstance(t *testing.T) {
 			}
 			assert.ErrorContains(t, err, test.text)
 			assert.Empty(t, children(t))
+			after, err := os.ReadDir("/proc/self/fd")
+			require.NoError(t, err)
+			assert.Len(t, after, len(before), "no descriptor is left open")
 		})
 	}
 }
