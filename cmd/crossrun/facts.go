@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
+	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -24,8 +29,8 @@ type facts struct {
 
 	// These are nil unless they are to be shown: execve and clone(2) find out by
 	// themselves, and know better.
-	entry    func() (why string) // the kernel runs the program; empty: it does not
-	instance func() error        // why there can be no private instance
+	entry    func() (why string)                // the kernel runs the program; empty: it does not
+	instance func() (comment string, err error) // which embedded emulator it has, or why there is none
 }
 
 // gather returns the facts for a program. Errors are those of settings, and that
@@ -55,11 +60,13 @@ func gather(p *program, o *options) (*facts, error) {
 	}
 	if o.print || o.verbose {
 		f.entry = func() string { return kernelRuns(binary, native) }
-		f.instance = func() error {
-			if err := private.Check(); err != nil {
-				return err
+		f.instance = func() (string, error) {
+			var e emulators
+			err := private.Check()
+			if err == nil {
+				err = e.find(context.Background(), f.foreign, f.sysroot, false)
 			}
-			return new(emulators).find(context.Background(), f.foreign, f.sysroot, nil)
+			return e.comment, err
 		}
 	}
 	return f, nil
@@ -91,4 +98,57 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 		return nil, cannot(err)
 	}
 	return found, nil
+}
+
+var variable = strings.NewReplacer("-", "_", ".", "_")
+
+// setting returns what the environment has for one architecture, and in which
+// variable: CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in
+// capitals, with underscores for what variables cannot have.
+func setting(arch *elfmagic.Arch, what string) (name, value string) {
+	for _, n := range arch.Names() {
+		name := "CROSSRUN_" + what + "_" + variable.Replace(strings.ToUpper(n))
+		if value := os.Getenv(name); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// namedEmulator returns the emulator that the flag or the environment names, if
+// one is named.
+func namedEmulator(flag string, arch *elfmagic.Arch) (string, error) {
+	what, named := setting(arch, "EMULATOR")
+	what += "="
+	if flag != "" {
+		what, named = "--emulator ", flag
+	}
+	if named == "" {
+		return "", nil
+	}
+	path, err := exec.LookPath(named)
+	if err != nil {
+		return "", cli.WithHint(fmt.Errorf("%s%s: %w", what, named, errors.Unwrap(err)), "name a file, or a command in PATH")
+	}
+	return path, nil
+}
+
+// namedSysroot returns the sysroot that the flag or the environment names, if one
+// is named.
+func namedSysroot(flag string, arch *elfmagic.Arch) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	name, value := setting(arch, "SYSROOT")
+	return value, existingDirectory(name, value)
+}
+
+// namedCPU returns the variable that makes QEMU emulate the CPU that is named, or
+// nothing. It is inherited by what the program starts, as QEMU's own is.
+func namedCPU(arch *elfmagic.Arch) []string {
+	_, value := setting(arch, "CPU")
+	if value == "" || os.Getenv("QEMU_CPU") != "" {
+		return nil
+	}
+	return []string{"QEMU_CPU=" + value}
 }

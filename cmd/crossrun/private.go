@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -16,23 +17,26 @@ import (
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // emulators are those of a private instance.
 type emulators struct {
 	entries []binfmt.Entry
-	own     *emulator.Emulator // of the program's architecture, if it is among them
-	image   *carry.Image       // that one's file, if it is embedded
+	own     *emulator.Emulator // of the program's architecture, if it is among them,
+	image   *carry.Image       // its file, if it is embedded and was to be unpacked,
+	comment string             // and what it is then
 }
 
-// find finds those with which a program of the architecture runs, or what
-// a native one starts (nil): one for each architecture that the host does not run
-// and that there is a static emulator for. A program whose libraries are in a
-// sysroot is run by an emulator, though the kernel may run its architecture's: it
-// would not find the loader.
+// find finds those with which a program of the architecture runs, or what a native
+// one starts (nil): one for each architecture that the host does not run and that
+// there is a static emulator for. A program whose libraries are in a sysroot is run
+// by an emulator, though the kernel may run its architecture's: it would not find
+// the loader.
 //
-// The given embedded one is unpacked; the others are when a program is for them.
-func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot string, first *carry.Emulator) error {
+// The program's own is unpacked, if it is embedded and unpack is true. The others
+// are when a program is for them.
+func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot string, unpack bool) error {
 	var native []*elfmagic.Arch
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
@@ -40,15 +44,21 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
-	if first != nil {
-		wait.Go(func() { e.image, imageErr = first.Open(carry.UserCache()) })
-	}
 	for i, a := range archs {
 		wait.Go(func() {
 			if named, err := namedEmulator("", a); err == nil && named != "" {
 				found[i], _ = emulator.Open(a, named)
 			} else {
 				found[i], _ = search.Find(a)
+			}
+			if f := found[i]; f == nil || f.Carried == nil || a != arch {
+				return
+			}
+			e.comment = found[i].Carried.Describe()
+			if unpack {
+				if e.image, imageErr = found[i].Carried.Open(carry.UserCache()); imageErr == nil {
+					e.comment += ", in " + e.image.Where
+				}
 			}
 		})
 	}
@@ -90,14 +100,10 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
 func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) error {
-	first, err := embedded(arch)
-	if err != nil {
-		return err
-	}
 	ctx := context.Background()
 	var found emulators
 	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: root, Entries: func() ([]binfmt.Entry, error) {
-		err := found.find(ctx, arch, sysroot, first)
+		err := found.find(ctx, arch, sysroot, true)
 		return found.entries, err
 	}})
 	if found.image != nil {
@@ -113,9 +119,79 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) erro
 		environment = rootEnvironment(environment)
 		w.why += ", and " + root + " is its root file system"
 	}
-	if w.emulator = found.own; found.image != nil {
-		w.comment = first.Describe() + ", in " + found.image.Where
-	}
+	w.emulator, w.comment = found.own, found.comment
 	tell()
 	return i.Exec(name, w.path, w.argv, append(environment, w.env...))
+}
+
+// interpreter is this command as the interpreter of a private instance's
+// entries: that of all embedded emulators but the program's own. It is the name
+// that the kernel starts it by. With some 30 emulators nobody would wait for all
+// of them to be unpacked.
+const interpreter = "/proc/self/exe"
+
+// interpret becomes the emulator for the program that the kernel wants to run:
+// args are its path and, as the entries have the P flag, all that it was
+// executed with, argv[0] first.
+func interpret(args []string) error {
+	if len(args) < 2 {
+		return errors.New("this name is for the kernel's use")
+	}
+	f, err := file.Open(args[0])
+	if err != nil {
+		return err
+	}
+	header, err := elfmagic.Identify(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	e, err := carry.Embedded().Find(header.Arch)
+	if e == nil {
+		return cmp.Or(err, fmt.Errorf("no emulator is embedded for %s", header.Arch))
+	}
+	image, err := e.Open(carry.UserCache())
+	if err != nil {
+		return err
+	}
+	argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
+	return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
+}
+
+// instanceHints say what can be done about a step that failed, with one of the
+// errnos if there are any.
+var instanceHints = []struct {
+	op     private.Op
+	errnos []syscall.Errno
+	hint   string
+}{
+	{private.OpNamespace, []syscall.Errno{syscall.ENOSPC}, "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces"},
+	{private.OpNamespace, []syscall.Errno{syscall.EPERM, syscall.EACCES}, "user namespaces are denied here: in a chroot, by a container's seccomp profile, by AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns, Ubuntu 24.04 and later) or by sysctl kernel.unprivileged_userns_clone (Debian)"},
+	{private.OpNamespace, []syscall.Errno{syscall.EINVAL}, "this kernel has no user namespaces (CONFIG_USER_NS)"},
+	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile"},
+	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
+	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},
+	{private.OpRoot, nil, "it must be a directory that has a whole system in it, with /proc, /sys and /dev as directories"},
+}
+
+// explained adds to an error of a private instance what can be done about it.
+func explained(err error) error {
+	var failed *private.Error
+	if !errors.As(err, &failed) || failed.Feature != nil { // that says it all
+		return err
+	}
+	for _, h := range instanceHints {
+		if h.op == failed.Op && (h.errnos == nil || slices.Contains(h.errnos, failed.Errno)) {
+			return cli.WithHint(err, "%s", h.hint)
+		}
+	}
+	return err
+}
+
+// withHint returns an error and its hint as one line.
+func withHint(err error) string {
+	if hint := cli.Hint(explained(err)); hint != "" {
+		return fmt.Sprintf("%v (%s)", err, hint)
+	}
+	return err.Error()
 }

@@ -54,7 +54,7 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 		tell := func() { say(stderr, p, list, w) }
 		switch {
 		case o.print:
-			_, err = fmt.Fprintln(stdout, w.printed(p, o, f))
+			_, err = fmt.Fprintln(stdout, w.printed(p, o))
 			return err
 		case w.flag == byKernel:
 			if w.tried {

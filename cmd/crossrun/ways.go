@@ -96,7 +96,8 @@ func privateWay(w *way, p *program, o *options, f *facts) {
 	if binary := p.binary(); binary.elfErr != nil && o.asked == firstWay {
 		w.err = unusable(binary)
 	} else if f.instance != nil {
-		if err := f.instance(); err != nil {
+		var err error
+		if w.comment, err = f.instance(); err != nil {
 			w.err, w.tried = noInstance(p, o, err), true
 		}
 	}
@@ -173,16 +174,13 @@ func (w *way) asItIs(p *program, o *options, f *facts) {
 
 // printed returns the way as a command that does the same: nothing else runs in
 // the private instance, and what is embedded has no path.
-func (w *way) printed(p *program, o *options, f *facts) *way {
+func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
 	switch {
 	case w.flag == inRoot:
 		argv = append(argv, o.rootfs, o.args[0])
 	case w.flag == byInstance:
 		argv = append(argv, p.path)
-		if e, err := embedded(f.foreign); e != nil && err == nil {
-			w.comment = e.Describe()
-		}
 	case w.emulator == nil || w.emulator.Carried == nil:
 		return w
 	default:

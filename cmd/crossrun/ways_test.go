@@ -31,7 +31,7 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	noEmulator := func() (*emulator.Emulator, error) { return nil, missing }
 	const qemu = "/usr/bin/qemu-aarch64-static"
 	entry := func(why string) func() string { return func() string { return why } }
-	instance := func(err error) func() error { return func() error { return err } }
+	instance := func(err error) func() (string, error) { return func() (string, error) { return "", err } }
 
 	for _, test := range []struct {
 		program, request string
