@@ -116,29 +116,27 @@ func inNewNamespaces() error {
 // mounted, the user and mount namespaces, the working directory and, unless the
 // user is to be root, the user namespace in which they have their own number.
 func help(root, uid, gid string) (fds []int, err error) {
-	add := func(fd int, err error) error {
-		fds = append(fds, fd)
-		return err
-	}
 	if err := mount(); err != nil {
 		return nil, err
 	}
-	err = cmp.Or(add(open(binfmt.DefaultMount, unix.O_PATH)), add(open("/proc/self/ns/user", 0)), add(open("/proc/self/ns/mnt", 0)))
-	if err != nil {
-		return nil, err
+	add := func(fd int, openErr error) {
+		fds = append(fds, fd)
+		err = cmp.Or(err, openErr)
 	}
-	if root != "" {
+	add(open(binfmt.DefaultMount, unix.O_PATH))
+	add(open("/proc/self/ns/user", unix.O_RDONLY))
+	add(open("/proc/self/ns/mnt", unix.O_RDONLY))
+	if root != "" && err == nil {
 		if err := enterRoot(root); err != nil {
 			return nil, failed(OpRoot, root, err)
 		}
 	}
-	if err := add(open(".", unix.O_PATH)); err != nil {
-		return nil, err
+	add(open(".", unix.O_PATH))
+	if uid != "0" && err == nil {
+		add(identity(uid, gid))
 	}
-	if uid != "0" {
-		if err := add(identity(uid, gid)); err != nil {
-			return nil, failed(OpNamespace, "", err)
-		}
+	if err != nil {
+		return nil, err
 	}
 	return fds, nil
 }
@@ -172,7 +170,7 @@ func identity(uid, gid string) (int, error) {
 		return 0, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return 0, failed(OpNamespace, "", err)
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()

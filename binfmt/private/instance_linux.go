@@ -2,6 +2,7 @@ package private
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -161,19 +162,22 @@ func executable(name string, program func(*elfmagic.Arch) ([]byte, error)) (*os.
 // place. It returns only if that fails before the instance is entered;
 // afterwards there is a message on standard error, and exit status 126.
 func (i *Instance) Exec(name, path string, argv, env []string) error {
-	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
-		var calls, last []tinyelf.Call
-		for n, f := range i.files {
-			number := uint32(f.Fd())
-			call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // the first, and the last if there are four
-			switch n {
-			case 1:
-				call.Args[1] = unix.CLONE_NEWNS // and its root
-			case 2:
-				call = tinyelf.Call{Name: "fchdir", Args: []uint32{number}}
-			}
-			calls, last = append(calls, call), append(last, tinyelf.Call{Name: "close", Args: []uint32{number}})
+	var calls, last []tinyelf.Call
+	for n, f := range i.files {
+		number := uint32(f.Fd())
+		call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // the first, and the last if there are four
+		switch n {
+		case 1:
+			call.Args[1] = unix.CLONE_NEWNS // and its root
+		case 2:
+			call = tinyelf.Call{Name: "fchdir", Args: []uint32{number}}
 		}
+		calls, last = append(calls, call), append(last, tinyelf.Call{Name: "close", Args: []uint32{number}})
+		// The stub needs it open, and closes it itself.
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
+		defer unix.CloseOnExec(int(number))
+	}
+	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
 		return tinyelf.Stub(arch, append(calls, last...), 2,
 			name+": error: cannot enter the private instance of binfmt_misc: errno",
 			name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
@@ -182,16 +186,7 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 		return failed(OpEnter, "", err)
 	}
 	defer stub.Close()
-	for _, f := range i.files {
-		// The stub needs them open, and closes them itself.
-		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
-			return failed(OpEnter, "", err)
-		}
-	}
 	err = file.Exec(stub, append([]string{name, path}, argv...), env)
-	for _, f := range i.files {
-		unix.CloseOnExec(int(f.Fd()))
-	}
 	return failed(OpEnter, "", fmt.Errorf("cannot execute the stub: %w", err))
 }
 
@@ -234,18 +229,14 @@ func attributes(own *syscall.SysProcAttr) (*syscall.SysProcAttr, error) {
 	if own != nil {
 		attr = *own
 	}
+	users, usersErr := ids("/proc/self/uid_map", os.Geteuid())
+	groups, groupsErr := ids("/proc/self/gid_map", os.Getegid())
 	attr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
-	var err error
-	if attr.UidMappings, err = ids("/proc/self/uid_map", os.Geteuid()); err != nil {
-		return nil, err
-	}
-	if attr.GidMappings, err = ids("/proc/self/gid_map", os.Getegid()); err != nil {
-		return nil, err
-	}
+	attr.UidMappings, attr.GidMappings = users, groups
 	// Where setgroups is denied it is denied for descendants, too.
 	setgroups, err := os.ReadFile("/proc/self/setgroups")
 	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0 && (err != nil || string(bytes.TrimSpace(setgroups)) == "allow")
-	return &attr, nil
+	return &attr, cmp.Or(usersErr, groupsErr)
 }
 
 // ids maps every user or group of this namespace to itself for root, and root to
