@@ -135,11 +135,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
 	if err != nil {
-		cli.Error(stderr, name, cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
-		return exitFailed
-	}
-	if err = o.mode(); err == nil {
-		err = cmp.Or(existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
+		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
+	} else {
+		err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
 	case err != nil:
@@ -148,23 +146,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	default:
 		err = crossrun(&o, stdout, stderr)
 	}
-	if err != nil {
-		cli.Error(stderr, name, explained(err))
-		var status *statusError
-		if errors.As(err, &status) {
-			return status.status
-		}
-		return exitFailed
+	if err == nil {
+		return 0 // --print; execve does not return
 	}
-	return 0 // --print; execve does not return
-}
-
-// variables returns what the options add to the program's environment.
-func (o *options) variables() []string {
-	if o.strace {
-		return []string{"QEMU_STRACE=1"}
+	cli.Error(stderr, name, explained(err))
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		return status.status
 	}
-	return nil
+	return exitFailed
 }
 
 // mode finds the way that is asked for.

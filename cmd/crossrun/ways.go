@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"os"
@@ -73,6 +74,9 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 			}
 			w := way{flag: k.flag}
 			k.set(&w, p, o, f)
+			if o.strace {
+				w.env = append(w.env, "QEMU_STRACE=1")
+			}
 			if !yield(&w) {
 				return
 			}
@@ -81,7 +85,7 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 }
 
 func kernelWay(w *way, p *program, o *options, f *facts) {
-	w.asItIs(p, o, f)
+	w.asItIs(p, f)
 	w.why = "the kernel runs it"
 	if f.entry != nil {
 		// Entries need not be visible here: in a container they are not.
@@ -92,7 +96,7 @@ func kernelWay(w *way, p *program, o *options, f *facts) {
 }
 
 func privateWay(w *way, p *program, o *options, f *facts) {
-	w.asItIs(p, o, f)
+	w.asItIs(p, f)
 	if binary := p.binary(); binary.elfErr != nil && o.asked == firstWay {
 		w.err = unusable(binary)
 	} else if f.instance != nil {
@@ -148,7 +152,6 @@ func directWay(w *way, p *program, o *options, f *facts) {
 	if o.cpu == "" {
 		w.env = f.cpu
 	}
-	w.env = append(w.env, o.variables()...)
 }
 
 // notAFlag returns a path that no emulator takes for one of its flags.
@@ -161,7 +164,7 @@ func notAFlag(path string) string {
 
 // asItIs has the program's own path and arguments, and what the emulator that
 // somebody else starts for it has to know.
-func (w *way) asItIs(p *program, o *options, f *facts) {
+func (w *way) asItIs(p *program, f *facts) {
 	w.path, w.argv = p.path, p.argv
 	if f.foreign != nil {
 		if f.sysroot != "" {
@@ -169,7 +172,6 @@ func (w *way) asItIs(p *program, o *options, f *facts) {
 		}
 		w.env = append(w.env, f.cpu...)
 	}
-	w.env = append(w.env, o.variables()...)
 }
 
 // printed returns the way as a command that does the same: nothing else runs in
@@ -191,9 +193,6 @@ func (w *way) printed(p *program, o *options) *way {
 		}
 		argv = append(argv, notAFlag(p.path))
 	}
-	self, err := os.Executable()
-	if err != nil {
-		self = name
-	}
-	return &way{path: self, argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
+	self, _ := os.Executable()
+	return &way{path: cmp.Or(self, name), argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
 }
