@@ -59,25 +59,15 @@ func arguments(args []string) []string {
 
 // options is what the command line asks for.
 type options struct {
-	emulator string
-	sysroot  string
-	cpu      string
-	kernel   bool
-	private  bool
-	direct   bool
-	rootfs   string
-	env      string
-	link     string
-	gdb      string
-	strace   bool
-	timeout  time.Duration
-	print    bool
-	verbose  bool
-	version  bool
-	help     bool
-	args     []string // the program and its arguments
-	asked    string   // the flag of the way that is asked for,
-	by       string   // and the one that does
+	kernel, private, direct, strace bool
+	print, verbose, version, help   bool
+	emulator, cpu, sysroot, rootfs  string
+	env, link, gdb                  string
+	timeout                         time.Duration
+
+	args  []string // the program and its arguments
+	asked string   // the flag of the way that is asked for,
+	by    string   // and the one that does
 }
 
 func (o *options) flags() *pflag.FlagSet {
