@@ -29,16 +29,20 @@ func Check() error {
 		return err
 	}
 	denied := func(err error) error { return failed(OpNamespace, "", err) }
-	if sysctl("user/max_user_namespaces") == "0" {
-		return denied(fmt.Errorf("user.max_user_namespaces is 0: %w", unix.ENOSPC))
-	}
-	if os.Geteuid() != 0 {
-		if sysctl("kernel/unprivileged_userns_clone") == "0" {
-			return denied(fmt.Errorf("kernel.unprivileged_userns_clone is 0: %w", unix.EPERM))
-		}
-		profile, _ := os.ReadFile("/proc/self/attr/current")
-		if sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" && strings.HasPrefix(string(profile), "unconfined") {
-			return denied(fmt.Errorf("kernel.apparmor_restrict_unprivileged_userns is 1: %w", unix.EACCES))
+	user := os.Geteuid() != 0
+	profile, _ := os.ReadFile("/proc/self/attr/current")
+	for _, sysctl := range []struct {
+		applies      bool
+		name, denies string
+		errno        unix.Errno
+	}{
+		{true, "user.max_user_namespaces", "0", unix.ENOSPC},
+		{user, "kernel.unprivileged_userns_clone", "0", unix.EPERM},
+		{user && strings.HasPrefix(string(profile), "unconfined"), "kernel.apparmor_restrict_unprivileged_userns", "1", unix.EACCES},
+	} {
+		value, _ := os.ReadFile("/proc/sys/" + strings.ReplaceAll(sysctl.name, ".", "/"))
+		if sysctl.applies && strings.TrimSpace(string(value)) == sysctl.denies {
+			return denied(fmt.Errorf("%s is %s: %w", sysctl.name, sysctl.denies, sysctl.errno))
 		}
 	}
 	var root unix.Statx_t
@@ -75,10 +79,4 @@ func tooOld(err error) error {
 	e := failed(OpMount, "", unsupported)
 	e.Feature = &binfmt.FeatureInstances
 	return e
-}
-
-// sysctl returns the value of a sysctl, or nothing.
-func sysctl(path string) string {
-	text, _ := os.ReadFile("/proc/sys/" + path)
-	return strings.TrimSpace(string(text))
 }

@@ -1,22 +1,20 @@
 package private
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
+	"slices"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
@@ -26,31 +24,38 @@ const marker = "binfmt-private"
 var mainCalled bool
 
 // Main returns at once, unless this process is the helper that sets an instance
-// up for its parent: then it does that, and exits. It must be the first call in
-// main, and in TestMain.
+// up for its parent: then it does that, and exits or becomes a Cmd's command. It
+// must be the first call in main, and in TestMain.
 //
 // Its name alone makes no process a helper: anybody can choose argv[0] and the
 // descriptors of a program, of a set-user-ID one, too. See trusted.
 func Main() {
 	mainCalled = true
-	if len(os.Args) != 1 || os.Args[0] != marker {
+	if len(os.Args) == 0 || os.Args[0] != marker {
 		return
 	}
-	runtime.LockOSThread()
-	conn := os.NewFile(setupFile, "socket")
-	if err := trusted(); err != nil {
+	socket, args := -1, os.Args[1:] // see start
+	if len(args) > 3 {
+		socket, _ = strconv.Atoi(args[0])
+	}
+	if err := trusted(socket); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use: %v\n", marker, err)
 		os.Exit(125)
 	}
-	if err := help(conn); err != nil {
-		failure := (*Error)(nil)
-		if !errors.As(err, &failure) {
-			failure = failed(OpSetUp, "", err)
-		}
-		_ = json.NewEncoder(conn).Encode(answer{Failure: failure})
-		os.Exit(125)
+	fds, err := help(args[1], args[2], args[3])
+	var failure *Error
+	if err != nil && !errors.As(err, &failure) {
+		failure = failed(OpSetUp, "", err)
 	}
-	os.Exit(0)
+	answer, _ := json.Marshal(failure)
+	err = unix.Sendmsg(socket, answer, unix.UnixRights(fds...), nil, 0)
+	if command := args[4:]; len(command) > 0 && failure == nil && err == nil {
+		if n, _ := unix.Read(socket, answer); n > 0 { // the entries are registered
+			errno, _ := syscall.Exec(command[0], command[1:], os.Environ()).(syscall.Errno)
+			_, _ = unix.Write(socket, []byte(strconv.Itoa(int(errno))))
+		}
+	}
+	os.Exit(125) // who waits has been told more
 }
 
 // trusted makes sure that this process is the helper, before it does anything.
@@ -61,15 +66,20 @@ func Main() {
 //   - The socket was made by its parent, and by a process of the same user.
 //   - It is in a new user namespace, in which it has no power over anything but
 //     what was made with it.
-func trusted() error {
-	if err := unprivileged(); err != nil {
+func trusted(socket int) error {
+	const secure = 23 // AT_SECURE, include/uapi/linux/auxvec.h
+	auxv, err := unix.Auxv()
+	if err != nil {
 		return err
 	}
-	unix.CloseOnExec(setupFile)
-	peer, err := unix.GetsockoptUcred(setupFile, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if slices.ContainsFunc(auxv, func(v [2]uintptr) bool { return v[0] == secure && v[1] != 0 }) {
+		return errors.New("the program is privileged (set-user-ID, or with capabilities)")
+	}
+	unix.CloseOnExec(socket)
+	peer, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	switch {
 	case err != nil:
-		return fmt.Errorf("descriptor %d is no socket: %w", setupFile, err)
+		return fmt.Errorf("descriptor %d is no socket: %w", socket, err)
 	case int(peer.Pid) != os.Getppid() || int(peer.Uid) != os.Geteuid():
 		return errors.New("the socket is not the parent's")
 	}
@@ -101,90 +111,70 @@ func inNewNamespaces() error {
 	return nil
 }
 
-// unprivileged returns an error if the process can do more than its caller.
-func unprivileged() error {
-	const secure = 23 // AT_SECURE, include/uapi/linux/auxvec.h
-	auxv, err := unix.Auxv()
-	if err != nil {
-		return err
-	}
-	for _, v := range auxv {
-		if v[0] == secure && v[1] != 0 {
-			return errors.New("the program is privileged (set-user-ID, or with capabilities)")
-		}
-	}
-	if os.Getuid() != os.Geteuid() || os.Getgid() != os.Getegid() {
-		return errors.New("the program is privileged: its real and effective users or groups differ")
-	}
-	return nil
-}
-
-// setup is what the helper does.
-type setup struct {
-	// All are bytes, which JSON keeps as they are: paths need not be UTF-8.
-	Entries             [][]byte // registrations
-	Root, Command, PATH []byte
-	UID, GID            int // who to be, in a second user namespace; -1: nobody else
-}
-
-// answer is what it says in the end.
-type answer struct {
-	Failure *Error
-	Path    []byte // of the command
-	Holder  int    // process that has the second namespace; 0: none
-}
-
-// help sets the instance up, says so, and keeps it until its input ends. What
-// takes no configuration is done while that is made.
-func help(conn *os.File) error {
+// help sets an instance up. Its arguments are the root file system, and the user
+// and group that the caller is to be. It returns, open: where binfmt_misc is
+// mounted, the user and mount namespaces, the working directory and, unless the
+// user is to be root, the user namespace in which they have their own number.
+func help(root, uid, gid string) (fds []int, err error) {
 	if err := mount(); err != nil {
-		return err
+		return nil, err
 	}
-	var config setup
-	if err := json.NewDecoder(conn).Decode(&config); err != nil {
-		return fmt.Errorf("cannot read what to set up: %w", err)
+	add := func(fd int, openErr error) {
+		fds = append(fds, fd)
+		err = cmp.Or(err, openErr)
 	}
-	fs := binfmt.New("")
-	for _, line := range config.Entries {
-		var e binfmt.Entry
-		err := e.UnmarshalText(line)
-		if err == nil {
-			err = fs.Register(e)
-		}
-		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
-			err = of.Err // the rest is said by Error
-		}
-		if err != nil {
-			return failed(OpRegister, e.Name, err)
-		}
-	}
-	if root := string(config.Root); root != "" {
+	add(open(binfmt.DefaultMount, unix.O_PATH))
+	add(open("/proc/self/ns/user", unix.O_RDONLY))
+	add(open("/proc/self/ns/mnt", unix.O_RDONLY))
+	if root != "" && err == nil {
 		if err := enterRoot(root); err != nil {
-			return failed(OpRoot, root, err)
+			return nil, failed(OpRoot, root, err)
 		}
 	}
-	var answer answer
-	if command := string(config.Command); command != "" {
-		path, err := lookPath(command, string(config.PATH))
-		if err != nil {
-			return failed(OpLookUp, command, err)
-		}
-		answer.Path = []byte(path)
+	add(open(".", unix.O_PATH))
+	if uid != "0" && err == nil {
+		add(identity(uid, gid))
 	}
-	if config.UID >= 0 {
-		holder, input, err := identity(config.UID, config.GID)
-		if err != nil {
-			return failed(OpNamespace, "", err)
-		}
-		defer holder.Wait()
-		defer input.Close()
-		answer.Holder = holder.Process.Pid
+	if err != nil {
+		return nil, err
 	}
-	if err := json.NewEncoder(conn).Encode(answer); err != nil {
-		return err
+	return fds, nil
+}
+
+func open(path string, flags int) (int, error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	_, err := io.Copy(io.Discard, conn)
-	return err
+	return fd, nil
+}
+
+// identity opens a user namespace below this one, in which its only user has the
+// given number. It has to have a process when that is said.
+func identity(uid, gid string) (int, error) {
+	program, err := executable("hold", tinyelf.NativeProgram)
+	if err != nil {
+		return 0, err
+	}
+	defer program.Close()
+	user, _ := strconv.Atoi(uid)
+	group, _ := strconv.Atoi(gid)
+	cmd := exec.Command("/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{program}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: group, HostID: 0, Size: 1}},
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // it waits for its input
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, failed(OpNamespace, "", err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	return open("/proc/"+strconv.Itoa(cmd.Process.Pid)+"/ns/user", 0)
 }
 
 // mount mounts the instance.
@@ -198,41 +188,7 @@ func mount() error {
 	if err == nil {
 		return nil
 	}
-	if old := tooOld(err); old != nil {
-		return old
-	}
-	return failed(OpMount, "", err)
-}
-
-// identity starts a process in a user namespace below this one, in which its
-// only user is called what it is called outside. It ends with its input.
-func identity(uid, gid int) (*exec.Cmd, io.Closer, error) {
-	arch, err := elfmagic.Lookup(runtime.GOARCH)
-	if err != nil {
-		return nil, nil, err
-	}
-	program, err := tinyelf.NativeProgram(arch)
-	if err != nil {
-		return nil, nil, err
-	}
-	memory, err := file.Memory("hold", program)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer memory.Close()
-	cmd := exec.Command("/proc/self/fd/3")
-	cmd.ExtraFiles = []*os.File{memory}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: 0, Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	return cmd, input, cmd.Start()
+	return cmp.Or[error](tooOld(err), failed(OpMount, "", err))
 }
 
 // enterRoot makes a directory the root file system of this mount namespace.
@@ -240,19 +196,13 @@ func enterRoot(root string) error {
 	if err := unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return err
 	}
-	for _, dir := range []string{"proc", "sys", "dev"} {
-		to := filepath.Join(root, dir)
-		if info, err := os.Lstat(to); err != nil || !info.IsDir() {
-			continue // the system does without
+	for _, path := range []string{"/proc", "/sys", "/dev", "/etc/resolv.conf"} {
+		to := filepath.Join(root, path)
+		if info, err := os.Lstat(to); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+			continue // the system does without, or has a link, which leads elsewhere
 		}
-		if err := unix.Mount("/"+dir, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		if err := unix.Mount(path, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil && err != unix.ENOENT {
 			return &os.PathError{Op: "mount", Path: to, Err: err}
-		}
-	}
-	const resolv = "/etc/resolv.conf"
-	if info, err := os.Lstat(filepath.Join(root, resolv)); err == nil && info.Mode().IsRegular() {
-		if err := unix.Mount(resolv, filepath.Join(root, resolv), "", unix.MS_BIND, ""); err != nil && !errors.Is(err, unix.ENOENT) {
-			return &os.PathError{Op: "mount", Path: resolv, Err: err}
 		}
 	}
 	if err := os.Chdir(root); err != nil {
@@ -266,21 +216,4 @@ func enterRoot(root string) error {
 		return os.NewSyscallError("umount2", err)
 	}
 	return os.Chdir("/")
-}
-
-// lookPath finds a command in a list of directories. Its error wraps ENOENT.
-func lookPath(command, list string) (string, error) {
-	if strings.Contains(command, "/") {
-		if _, err := os.Stat(command); err != nil {
-			return "", err
-		}
-		return command, nil
-	}
-	for _, dir := range filepath.SplitList(list) {
-		path := filepath.Join(dir, command)
-		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	return "", unix.ENOENT
 }

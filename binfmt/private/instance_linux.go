@@ -2,6 +2,7 @@ package private
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -21,19 +23,6 @@ import (
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
-// namespaces are those of an instance, open.
-type namespaces struct {
-	user, mount *os.File
-	identity    *os.File // user namespace in which the caller is who they are; nil: they are in the first
-	dir         *os.File // working directory
-}
-
-// setupFile is the descriptor of the helper's end of the socket.
-const setupFile = 3
-
-// FilePath returns the name of an instance's file, as its entries have it.
-func FilePath(i int) string { return "/proc/self/fd/" + strconv.Itoa(setupFile+1+i) }
-
 // NewInstance sets an instance up. Errors are *Error, or those of Entries.
 //
 // Unless there is a Root, a program has in it the users and groups that it has
@@ -41,170 +30,163 @@ func FilePath(i int) string { return "/proc/self/fd/" + strconv.Itoa(setupFile+1
 // group; other users' files seem to belong to nobody, and set-user-ID programs
 // do not change the user.
 func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
-	if !mainCalled {
-		return nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
-	}
 	// Afterwards, when this process is the stub, it would be too late.
 	if err := mayEnter(); err != nil {
 		return nil, err
 	}
-	config := setup{Root: []byte(o.Root), Command: []byte(o.Command), PATH: []byte(o.Path), UID: -1, GID: -1}
-	if !o.stayRoot && o.Root == "" && os.Geteuid() != 0 {
-		config.UID, config.GID = os.Geteuid(), os.Getegid()
+	uid, gid := os.Geteuid(), os.Getegid()
+	if o.Root != "" {
+		uid, gid = 0, 0
+	}
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Stderr = os.Stderr // only a panic would be seen there
+	socket, files, err := start(cmd, o.Entries, o.Root, strconv.Itoa(uid), strconv.Itoa(gid))
+	if err != nil {
+		return nil, err
+	}
+	socket.Close()
+	_ = cmd.Wait()
+	return &Instance{files}, nil
+}
+
+// start starts a command as the helper, with these arguments after the number of
+// its socket, and registers the entries. It returns the other end of the socket,
+// and what is open of the instance.
+func start(cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string) (socket *os.File, files []*os.File, err error) {
+	if !mainCalled {
+		return nil, nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
 	}
 	// The kernel keeps who made the socket, which the helper asks for.
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
+		return nil, nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
 	}
 	parent, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
-	defer parent.Close()
-	defer child.Close()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	if cmd.SysProcAttr, err = attributes(); err != nil {
-		return nil, failed(OpSetUp, "", err)
+	defer func() {
+		child.Close()
+		if err != nil {
+			closeAll(append(files, parent))
+			if cmd.Process != nil {
+				_ = cmd.Wait()
+			}
+		}
+	}()
+	if cmd.SysProcAttr, err = attributes(cmd.SysProcAttr); err != nil {
+		return nil, nil, failed(OpSetUp, "", err)
 	}
-	cmd.Args = []string{marker}
-	cmd.ExtraFiles = append([]*os.File{child}, o.Files...)
-	cmd.Dir = o.dir
-	cmd.Stderr = os.Stderr // only a panic would be seen there
-	// The parent's death is that of the thread which started the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), child)
+	cmd.Path = "/proc/self/exe"
+	cmd.Args = append([]string{marker, strconv.Itoa(2 + len(cmd.ExtraFiles))}, args...)
 	if err := cmd.Start(); err != nil {
 		e := failed(OpNamespace, "", err)
 		if !e.Denied() {
 			e.Op = OpSetUp
 		}
-		return nil, e
+		return nil, nil, e
 	}
-	// With its input it ends, and with it its child. The namespaces stay.
-	defer cmd.Wait()
-	defer parent.Close()
 	child.Close()
 
-	var entries []binfmt.Entry
-	if o.Entries != nil {
-		if entries, err = o.Entries(); err != nil {
-			return nil, err
+	var list []binfmt.Entry
+	if entries != nil {
+		if list, err = entries(); err != nil {
+			return nil, nil, err
 		}
 	}
-	for _, e := range entries {
-		line, err := e.MarshalText()
+	if files, err = answer(fds[0]); err != nil {
+		return nil, nil, err
+	}
+	// The kernel registers for the file system that is written to, whoever writes.
+	fs := binfmt.New("/proc/self/fd/" + strconv.Itoa(int(files[0].Fd())))
+	for _, e := range list {
+		err := fs.Register(e)
+		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
+			err = of.Err // the rest is said by Error
+		}
 		if err != nil {
-			return nil, failed(OpRegister, e.Name, err)
+			return nil, files, failed(OpRegister, e.Name, err)
 		}
-		config.Entries = append(config.Entries, line)
 	}
-	writeErr := json.NewEncoder(parent).Encode(config)
-	var answer answer
-	readErr := json.NewDecoder(parent).Decode(&answer)
+	files[0].Close()
+	return parent, files[1:], nil
+}
+
+// answer receives what the helper has opened, or why it has not.
+func answer(socket int) (files []*os.File, err error) {
+	text, rights := make([]byte, 16<<10), make([]byte, unix.CmsgSpace(5*4))
+	n, m, flags, _, err := unix.Recvmsg(socket, text, rights, unix.MSG_CMSG_CLOEXEC)
+	var failure *Error
+	if err == nil {
+		err = json.Unmarshal(text[:n], &failure) // of nothing, if the helper has ended
+	}
 	switch {
-	case readErr != nil:
-		return nil, failed(OpSetUp, "", errors.Join(errors.New("the helper ended"), writeErr, readErr))
-	case answer.Failure != nil:
-		return nil, answer.Failure
+	case err != nil:
+		return nil, failed(OpSetUp, "", fmt.Errorf("the helper ended: %w", err))
+	case failure != nil:
+		return nil, failure
+	case flags&unix.MSG_CTRUNC != 0:
+		return nil, failed(OpSetUp, "", unix.EMFILE)
 	}
-	i := &Instance{Path: string(answer.Path)}
-	if err := i.open(cmd.Process.Pid, answer.Holder); err != nil {
-		i.Close()
-		return nil, failed(OpSetUp, "", err)
-	}
-	return i, nil
-}
-
-// open opens the namespaces and the working directory of the processes.
-func (i *Instance) open(pid, holder int) error {
-	process := "/proc/" + strconv.Itoa(pid)
-	for _, link := range []struct {
-		file  **os.File
-		path  string
-		flags int
-	}{
-		{&i.user, process + "/ns/user", unix.O_RDONLY},
-		{&i.mount, process + "/ns/mnt", unix.O_RDONLY},
-		{&i.dir, process + "/cwd", unix.O_PATH},
-		{&i.identity, "/proc/" + strconv.Itoa(holder) + "/ns/user", unix.O_RDONLY},
-	} {
-		if link.file == &i.identity && holder == 0 {
-			continue
+	messages, err := unix.ParseSocketControlMessage(rights[:m])
+	for _, message := range messages {
+		fds, _ := unix.ParseUnixRights(&message)
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "instance"))
 		}
-		fd, err := unix.Open(link.path, link.flags|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: link.path, Err: err}
-		}
-		*link.file = os.NewFile(uintptr(fd), link.path)
 	}
-	return nil
-}
-
-// files returns what is open, in the order in which stub has it.
-func (i *Instance) files() []*os.File {
-	files := []*os.File{i.user, i.mount, i.dir}
-	if i.identity != nil {
-		files = append(files, i.identity)
-	}
-	return files
+	return files, err
 }
 
 // Close gives the instance up.
-func (i *Instance) Close() {
-	for _, f := range i.files() {
-		f.Close() // which may be nil
+func (i *Instance) Close() { closeAll(i.files) }
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
 }
 
-// stub returns a program that enters the instance, whose files have these
-// numbers in its process, and executes another. What is said of failures is
-// written to a descriptor.
-func (i *Instance) stub(numbers []uint32, calls []tinyelf.Call, descriptor uint32, callFailed, execFailed string) (*os.File, error) {
+// executable makes a file in memory of a program for this host.
+func executable(name string, program func(*elfmagic.Arch) ([]byte, error)) (*os.File, error) {
 	arch, err := elfmagic.Lookup(runtime.GOARCH)
 	if err != nil {
 		return nil, err
 	}
-	calls = append(calls,
-		tinyelf.Call{Name: "setns", Args: []uint32{numbers[0], unix.CLONE_NEWUSER}},
-		tinyelf.Call{Name: "setns", Args: []uint32{numbers[1], unix.CLONE_NEWNS}}, // and its root
-		tinyelf.Call{Name: "fchdir", Args: []uint32{numbers[2]}})
-	if i.identity != nil {
-		calls = append(calls, tinyelf.Call{Name: "setns", Args: []uint32{numbers[3], unix.CLONE_NEWUSER}})
-	}
-	for _, number := range numbers {
-		calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{number}})
-	}
-	program, err := tinyelf.Stub(arch, calls, descriptor, callFailed, execFailed)
+	content, err := program(arch)
 	if err != nil {
 		return nil, err
 	}
-	return file.Memory("stub", program)
+	return file.Memory(name, content)
 }
 
 // Exec enters the instance, and executes the program at path in this process's
 // place. It returns only if that fails before the instance is entered;
 // afterwards there is a message on standard error, and exit status 126.
 func (i *Instance) Exec(name, path string, argv, env []string) error {
-	files := i.files()
-	var numbers []uint32
-	for _, f := range files {
-		numbers = append(numbers, uint32(f.Fd()))
+	var calls, last []tinyelf.Call
+	for n, f := range i.files {
+		number := uint32(f.Fd())
+		call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // the first, and the last if there are four
+		switch n {
+		case 1:
+			call.Args[1] = unix.CLONE_NEWNS // and its root
+		case 2:
+			call = tinyelf.Call{Name: "fchdir", Args: []uint32{number}}
+		}
+		calls, last = append(calls, call), append(last, tinyelf.Call{Name: "close", Args: []uint32{number}})
+		// The stub needs it open, and closes it itself.
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
+		defer unix.CloseOnExec(int(number))
 	}
-	memory, err := i.stub(numbers, nil, 2,
-		name+": error: cannot enter the private instance of binfmt_misc: errno",
-		name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
+	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
+		return tinyelf.Stub(arch, append(calls, last...), 2,
+			name+": error: cannot enter the private instance of binfmt_misc: errno",
+			name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
+	})
 	if err != nil {
 		return failed(OpEnter, "", err)
 	}
-	defer memory.Close()
-	for _, f := range files {
-		// The stub needs them open, and closes them itself.
-		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil {
-			return failed(OpEnter, "", err)
-		}
-	}
-	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(memory.Fd())), append([]string{name, path}, argv...), env)
-	for _, f := range files {
-		unix.CloseOnExec(int(f.Fd()))
-	}
+	defer stub.Close()
+	err = file.Exec(stub, append([]string{name, path}, argv...), env)
 	return failed(OpEnter, "", fmt.Errorf("cannot execute the stub: %w", err))
 }
 
@@ -215,111 +197,60 @@ func (c *Cmd) Start() error {
 	if c.Err != nil {
 		return c.Err
 	}
-	ctx := c.ctx
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	i, err := NewInstance(ctx, InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return c.Entries, nil }, stayRoot: true, dir: c.Dir})
+	own := *c.Cmd
+	defer func() {
+		c.Path, c.Args, c.ExtraFiles, c.SysProcAttr = own.Path, own.Args, own.ExtraFiles, own.SysProcAttr
+	}()
+	entries := func() ([]binfmt.Entry, error) { return c.Entries, nil }
+	socket, files, err := start(c.Cmd, entries, append([]string{"", "0", "0", own.Path}, own.Args...)...)
 	if err != nil {
 		return err
 	}
-	defer i.Close()
-	fail := func(err error) error { return failed(OpEnter, "", err) }
-	resultIn, resultOut, err := os.Pipe()
-	if err != nil {
-		return fail(err)
-	}
-	defer resultIn.Close()
-	defer resultOut.Close()
-
-	own := *c.Cmd
-	defer func() { c.Path, c.Args, c.ExtraFiles = own.Path, own.Args, own.ExtraFiles }()
-	// The caller's files keep their numbers: ours come after them.
-	c.ExtraFiles = append([]*os.File(nil), c.ExtraFiles...)
-	inherit := func(f *os.File) uint32 {
-		c.ExtraFiles = append(c.ExtraFiles, f)
-		return uint32(2 + len(c.ExtraFiles))
-	}
-	// What the command does not inherit, but the stub needs to the end.
-	last := func(number uint32) tinyelf.Call {
-		return tinyelf.Call{Name: "fcntl", Args: []uint32{number, unix.F_SETFD, unix.FD_CLOEXEC}}
-	}
-	result := inherit(resultOut)
-	calls := []tinyelf.Call{last(result)}
-	path := own.Path
-	if path == "/proc/self/exe" {
-		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fail(err)
-		}
-		self := os.NewFile(uintptr(fd), path)
-		defer self.Close()
-		number := inherit(self)
-		calls, path = append(calls, last(number)), "/proc/self/fd/"+strconv.Itoa(int(number))
-	}
-	var numbers []uint32
-	for _, f := range i.files() {
-		numbers = append(numbers, inherit(f))
-	}
-	number := uint32(3 + len(c.ExtraFiles))
-	memory, err := i.stub(numbers, append(calls, last(number)), result, string(OpEnter), "exec")
-	if err != nil {
-		return fail(err)
-	}
-	defer memory.Close()
-	inherit(memory)
-	c.Path, c.Args = "/proc/self/fd/"+strconv.Itoa(int(number)), append([]string{marker, path}, own.Args...)
-	if err := c.Cmd.Start(); err != nil {
-		return fail(err)
-	}
-	resultOut.Close()
-	// The stub's end is closed when it executes the command.
-	said, err := io.ReadAll(resultIn)
-	if len(said) == 0 && err == nil {
+	defer socket.Close()
+	closeAll(files)
+	// The helper becomes the command now, and its socket is closed if it can.
+	said := make([]byte, 16)
+	_, _ = socket.Write(said[:1])
+	n, err := socket.Read(said)
+	if err == io.EOF {
 		return nil
 	}
 	_ = c.Wait()
-	var errno syscall.Errno
-	switch n, _ := fmt.Sscanf(string(said), "exec%d", &errno); {
-	case err != nil:
-		return fail(err)
-	case n == 1:
-		return &os.PathError{Op: "exec", Path: own.Path, Err: errno}
+	if err != nil {
+		return failed(OpEnter, "", err)
 	}
-	_, _ = fmt.Sscanf(string(said), string(OpEnter)+"%d", &errno)
-	return fail(errno)
+	errno, _ := strconv.Atoi(string(said[:n]))
+	return &os.PathError{Op: "exec", Path: own.Path, Err: syscall.Errno(errno)}
 }
 
 // attributes are the helper's: the namespaces, and the users and groups in them.
-func attributes() (*syscall.SysProcAttr, error) {
-	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 {
-		var err error
-		if attr.UidMappings, err = sameIDs("/proc/self/uid_map"); err != nil {
-			return nil, err
-		}
-		if attr.GidMappings, err = sameIDs("/proc/self/gid_map"); err != nil {
-			return nil, err
-		}
-		// Where setgroups is denied it is denied for descendants, too.
-		setgroups, err := os.ReadFile("/proc/self/setgroups")
-		attr.GidMappingsEnableSetgroups = err != nil || string(bytes.TrimSpace(setgroups)) == "allow"
-		return attr, nil
+func attributes(own *syscall.SysProcAttr) (*syscall.SysProcAttr, error) {
+	var attr syscall.SysProcAttr
+	if own != nil {
+		attr = *own
 	}
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	return attr, nil
+	users, usersErr := ids("/proc/self/uid_map", os.Geteuid())
+	groups, groupsErr := ids("/proc/self/gid_map", os.Getegid())
+	attr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
+	attr.UidMappings, attr.GidMappings = users, groups
+	// Where setgroups is denied it is denied for descendants, too.
+	setgroups, err := os.ReadFile("/proc/self/setgroups")
+	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0 && (err != nil || string(bytes.TrimSpace(setgroups)) == "allow")
+	return &attr, cmp.Or(usersErr, groupsErr)
 }
 
-// sameIDs maps every user or group of this namespace to itself.
+// ids maps every user or group of this namespace to itself for root, and root to
+// the given one for anybody else.
 //
 // Reads /proc/self/uid_map or gid_map, see user_namespaces(7).
-func sameIDs(path string) ([]syscall.SysProcIDMap, error) {
+func ids(path string, own int) (ids []syscall.SysProcIDMap, err error) {
+	if os.Geteuid() != 0 {
+		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: own, Size: 1}}, nil
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	var ids []syscall.SysProcIDMap
 	for line := range bytes.Lines(text) {
 		var inside, outside, size int
 		if n, err := fmt.Sscan(string(line), &inside, &outside, &size); n != 3 {

@@ -48,10 +48,8 @@ func TestAnInstanceThatIsNotEnteredLeavesNothing(t *testing.T) {
 	for range 3 {
 		i, err := private.NewInstance(t.Context(), private.InstanceOptions{
 			Entries: func() ([]binfmt.Entry, error) { return []binfmt.Entry{entry("a"), entry("b")}, nil },
-			Command: "sh", Path: "/nowhere:/bin",
 		})
 		require.NoError(t, err)
-		assert.Equal(t, "/bin/sh", i.Path)
 		assert.Empty(t, children(t), "who set it up has ended, and was waited for")
 		i.Close()
 	}
@@ -69,14 +67,14 @@ func TestWhyThereIsNoInstance(t *testing.T) {
 		is      error
 		text    string
 	}{
-		"no entries":      {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return nil, own }}, own, "there are none"},
-		"a bad entry":     {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return []binfmt.Entry{{Name: "x"}}, nil }}, nil, "private instance of binfmt_misc: "},
-		"entries twice":   {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return []binfmt.Entry{entry("a"), entry("a")}, nil }}, fs.ErrExist, "a"},
-		"no such command": {private.InstanceOptions{Entries: none, Command: "no-such-command", Path: "/bin"}, fs.ErrNotExist, "no-such-command"},
-		"no such file":    {private.InstanceOptions{Entries: none, Command: "/no/such/command"}, fs.ErrNotExist, "/no/such/command"},
-		"no such root":    {private.InstanceOptions{Entries: none, Root: "/no/such/root"}, fs.ErrNotExist, "/no/such/root"},
+		"no entries":    {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return nil, own }}, own, "there are none"},
+		"a bad entry":   {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return []binfmt.Entry{{Name: "x"}}, nil }}, nil, "private instance of binfmt_misc: "},
+		"entries twice": {private.InstanceOptions{Entries: func() ([]binfmt.Entry, error) { return []binfmt.Entry{entry("a"), entry("a")}, nil }}, fs.ErrExist, "a"},
+		"no such root":  {private.InstanceOptions{Entries: none, Root: "/no/such/root"}, fs.ErrNotExist, "/no/such/root"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			before, err := os.ReadDir("/proc/self/fd")
+			require.NoError(t, err)
 			i, err := private.NewInstance(t.Context(), test.options)
 			require.Error(t, err)
 			assert.Nil(t, i)
@@ -85,6 +83,9 @@ func TestWhyThereIsNoInstance(t *testing.T) {
 			}
 			assert.ErrorContains(t, err, test.text)
 			assert.Empty(t, children(t))
+			after, err := os.ReadDir("/proc/self/fd")
+			require.NoError(t, err)
+			assert.Len(t, after, len(before), "no descriptor is left open")
 		})
 	}
 }

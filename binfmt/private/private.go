@@ -5,8 +5,9 @@
 //
 // A Go program cannot enter a user namespace once it runs, because it has
 // several threads. The package therefore starts the running program a second
-// time, as a helper that sets the instance up. [Main] takes that one over: it
-// must be the first call in main. Without it nothing is started.
+// time, as a helper that sets the instance up and, for a [Cmd], becomes its command.
+// [Main] takes that one over: it must be the first call in main. Without it nothing
+// is started.
 package private
 
 import (
@@ -14,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -27,36 +29,22 @@ import (
 // uses yet. The calling process, or a child, can enter it and become a program
 // there.
 type Instance struct {
-	// Path is where the command was found, in the root file system that it
-	// will have.
-	Path string
-
-	namespaces
+	files []*os.File // what is open of it: see help
 }
 
 // InstanceOptions say what an instance has.
 type InstanceOptions struct {
 	// Entries returns what is registered, in this order: the last is tried
-	// first. It is called when the namespaces are there, while another process
-	// prepares them, and not if they are denied. It may be nil.
+	// first. It is called while another process sets the namespaces up, and not if
+	// they are denied. It may be nil. Files are looked up for this process:
+	// /proc/self/exe is its program, /proc/self/fd/5 what it has open, which with
+	// the F flag the kernel keeps.
 	Entries func() ([]binfmt.Entry, error)
-
-	// Files are open while entries are registered, which can name them by
-	// FilePath: with the F flag the kernel keeps them. /proc/self/exe is the
-	// calling program.
-	Files []*os.File
 
 	// Root, if it is set, is the directory that becomes the root file system,
 	// with this one's /proc, /sys and /dev, and resolv.conf in the place of its
 	// own. The caller is root in it; everybody else is nobody.
 	Root string
-
-	// Command is looked up in Path, a list as in PATH, if it has no slash.
-	Command string
-	Path    string
-
-	stayRoot bool   // of the instance, whoever the caller is
-	dir      string // working directory
 }
 
 // A Cmd is a command that will run, or runs, in an instance of its own.
@@ -69,14 +57,12 @@ type InstanceOptions struct {
 type Cmd struct {
 	*exec.Cmd
 	Entries []binfmt.Entry // registered in this order: the last is tried first
-
-	ctx context.Context
 }
 
 // Command returns the command that runs name with the given arguments and
 // entries, as exec.CommandContext does.
 func Command(ctx context.Context, entries []binfmt.Entry, name string, args ...string) *Cmd {
-	return &Cmd{Cmd: exec.CommandContext(ctx, name, args...), Entries: entries, ctx: ctx}
+	return &Cmd{exec.CommandContext(ctx, name, args...), entries}
 }
 
 // Run starts the command and waits for it, as exec.Cmd.Run does.
@@ -88,24 +74,20 @@ func (c *Cmd) Run() error {
 }
 
 // Output runs the command and returns what it wrote to its standard output.
-func (c *Cmd) Output() ([]byte, error) {
-	if c.Stdout != nil {
-		return nil, errors.New("private: Stdout already set")
-	}
-	var out bytes.Buffer
-	c.Stdout = &out
-	err := c.Run()
-	return out.Bytes(), err
-}
+func (c *Cmd) Output() ([]byte, error) { return c.output(&c.Stdout) }
 
 // CombinedOutput runs the command and returns what it wrote to its standard
 // output and standard error.
-func (c *Cmd) CombinedOutput() ([]byte, error) {
-	if c.Stdout != nil || c.Stderr != nil {
-		return nil, errors.New("private: Stdout or Stderr already set")
-	}
+func (c *Cmd) CombinedOutput() ([]byte, error) { return c.output(&c.Stdout, &c.Stderr) }
+
+func (c *Cmd) output(streams ...*io.Writer) ([]byte, error) {
 	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
+	for _, stream := range streams {
+		if *stream != nil {
+			return nil, errors.New("private: Stdout or Stderr already set")
+		}
+		*stream = &out
+	}
 	err := c.Run()
 	return out.Bytes(), err
 }
@@ -130,7 +112,6 @@ const (
 	OpMount     Op = "mount binfmt_misc"
 	OpRegister  Op = "register entry"
 	OpRoot      Op = "make the root file system"
-	OpLookUp    Op = "look up"
 	OpEnter     Op = "enter it"
 )
 
@@ -140,7 +121,7 @@ const (
 // as well: the kernel lacks the feature, or user namespaces are denied.
 type Error struct {
 	Op      Op
-	Name    string          // of the entry, command or directory that it is about
+	Name    string          // of the entry or directory that it is about
 	Text    string          // of the error
 	Errno   syscall.Errno   // 0: it was no system call
 	Feature *binfmt.Feature // that the running kernel lacks

@@ -7,8 +7,6 @@ import (
 	"syscall"
 )
 
-type namespaces struct{}
-
 var unsupported = failed(OpNamespace, "", syscall.ENOSYS)
 
 // Main does nothing: there are no instances but on Linux.
@@ -19,9 +17,6 @@ func Check() error { return unsupported }
 
 // NewInstance returns an error that is errors.ErrUnsupported.
 func NewInstance(context.Context, InstanceOptions) (*Instance, error) { return nil, unsupported }
-
-// FilePath returns nothing that could be used.
-func FilePath(int) string { return "" }
 
 // Close does nothing.
 func (*Instance) Close() {}

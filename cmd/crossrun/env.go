@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,30 +10,33 @@ import (
 	"github.com/projectcalico/go-build/internal/crossenv"
 )
 
-// printEnvironment prints what a shell evaluates to build for an architecture
-// and test with this command, and writes the files that it names.
-func printEnvironment(o *options, stdout io.Writer) error {
-	arch, err := elfmagic.Lookup(o.env)
-	if err != nil {
-		return err
-	}
+// forBuilds makes the links by which the go command finds this one, and prints
+// what a shell evaluates to build for an architecture and test with this command,
+// as far as the options ask for it. It writes the files that the shell's variables name.
+func forBuilds(o *options, stdout io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	to := crossenv.Options{Name: o.env, Runner: self}
-	if o.sysroot == "" {
-		if o.sysroot, err = settings(arch).sysroot(); err != nil {
+	if o.link != "" {
+		names, err := crossenv.Link(o.link, self)
+		for _, name := range names {
+			fmt.Fprintln(stdout, filepath.Join(o.link, name))
+		}
+		if err != nil || o.env == "" {
 			return err
 		}
 	}
-	if o.sysroot != "" {
-		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
-			return err
-		}
-		if to.Sysroot, err = filepath.Abs(o.sysroot); err != nil {
-			return err
-		}
+	arch, err := elfmagic.Lookup(o.env)
+	if err != nil {
+		return err
+	}
+	to := crossenv.Options{Name: o.env, Runner: self}
+	if to.Sysroot, err = namedSysroot(o.sysroot, arch); err == nil && to.Sysroot != "" {
+		to.Sysroot, err = filepath.Abs(to.Sysroot)
+	}
+	if err != nil {
+		return err
 	}
 	if to.Dir, err = crossenv.Dir(arch, to); err != nil {
 		return err
@@ -47,19 +48,5 @@ func printEnvironment(o *options, stdout io.Writer) error {
 	if err := crossenv.WriteFiles(to.Dir, arch, to); err != nil {
 		return err
 	}
-	out := bufio.NewWriter(stdout)
-	return errors.Join(crossenv.Print(out, variables), out.Flush())
-}
-
-// makeLinks makes the links by which the go command finds this one.
-func makeLinks(o *options, stdout io.Writer) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	names, err := crossenv.Link(o.link, self)
-	for _, name := range names {
-		fmt.Fprintln(stdout, filepath.Join(o.link, name))
-	}
-	return err
+	return crossenv.Print(stdout, variables)
 }

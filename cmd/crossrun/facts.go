@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
-	"sync"
+	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -18,97 +21,76 @@ import (
 // the options. What costs time is a function, which is called when a way is
 // looked at that depends on it.
 type facts struct {
-	native     *elfmagic.Arch
-	sysroot    string // for the emulator; see sysroot
-	sysrootErr error
-	cpu        []string // the setting of the environment, as a variable of QEMU's
+	foreign *elfmagic.Arch // the program's architecture, if it is known and another than the host's
+	sysroot string         // for the emulator; see sysroot
+	cpu     []string       // the setting of the environment, as a variable of QEMU's
 
 	emulator func() (*emulator.Emulator, error)
 
 	// These are nil unless they are to be shown: execve and clone(2) find out by
 	// themselves, and know better.
-	entry    func() (why string, ok bool) // whether the kernel runs the program
-	instance func() error                 // why there can be no private instance
+	entry    func() (why string)                // the kernel runs the program; empty: it does not
+	instance func() (comment string, err error) // which embedded emulator it has, or why there is none
 }
 
-// gather returns the facts for a program. Errors are those of settings.
+// gather returns the facts for a program. Errors are those of settings, and that
+// the program's loader is missing.
 func gather(p *program, o *options) (*facts, error) {
 	native, err := elfmagic.Lookup(runtime.GOARCH)
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{native: native}
+	f := new(facts)
 	binary := p.binary()
-	arch := f.foreign(binary)
-	if arch != nil || o.asked == byEmulator {
-		named := o.sysroot
-		if named == "" && binary.elfErr == nil {
-			if named, err = settings(binary.header.Arch).sysroot(); err != nil {
+	if arch := binary.header.Arch; binary.elfErr == nil {
+		f.cpu = namedCPU(arch)
+		f.emulator = func() (*emulator.Emulator, error) { return findEmulator(o, arch, native) }
+		if arch != native {
+			f.foreign = arch
+		}
+		if o.asked != inRoot && (arch != native || o.asked == byEmulator) {
+			named, err := namedSysroot(o.sysroot, arch)
+			if err != nil {
 				return nil, err
 			}
+			if f.sysroot, err = sysroot(binary, named); err != nil {
+				return nil, cannot(err)
+			}
 		}
-		f.sysroot, f.sysrootErr = sysroot(binary, named)
-	}
-	if binary.elfErr == nil {
-		f.cpu = settings(binary.header.Arch).cpu()
-		f.emulator = sync.OnceValues(func() (*emulator.Emulator, error) { return findEmulator(o, binary.header.Arch, native) })
 	}
 	if o.print || o.verbose {
-		f.entry = func() (string, bool) { return kernelRuns(binary, native) }
-		f.instance = func() error {
-			if err := private.Check(); err != nil {
-				return explained(err)
+		f.entry = func() string { return kernelRuns(binary, native) }
+		f.instance = func() (string, error) {
+			var e emulators
+			err := private.Check()
+			if err == nil {
+				err = e.find(context.Background(), f.foreign, f.sysroot, false)
 			}
-			_, err := registrations(context.Background(), arch, f.sysroot, nil)
-			return err
+			return e.comment, err
 		}
 	}
 	return f, nil
 }
 
-// foreign returns the program's architecture if it is another than the host's.
-func (f *facts) foreign(binary *program) *elfmagic.Arch {
-	if binary.elfErr != nil || binary.header.Arch == f.native {
-		return nil
-	}
-	return binary.header.Arch
-}
-
-// kernelRuns looks up whether execve will run the program, and why.
-func kernelRuns(binary *program, native *elfmagic.Arch) (why string, ok bool) {
-	head := make([]byte, elfmagic.KernelWindow)
-	if f, err := os.Open(binary.path); err == nil {
-		n, _ := f.ReadAt(head, 0)
-		head = head[:n]
-		f.Close()
-	}
+// kernelRuns looks up why execve will run the program, if it will.
+func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
 	entries, _ := binfmt.New("").List()
 	for _, e := range entries {
-		if !e.Disabled && e.Matches(head, binary.path) {
-			return fmt.Sprintf("the kernel's entry %s runs it with %s", e.Name, e.Interpreter), true
+		if !e.Disabled && e.Matches(binary.head, binary.path) {
+			return fmt.Sprintf("the kernel's entry %s runs it with %s", e.Name, e.Interpreter)
 		}
 	}
 	if binary.elfErr == nil && binary.header.Arch == native {
-		return "it is for this host", true
+		return "it is for this host"
 	}
-	return "", false
+	return ""
 }
 
-// findEmulator returns the emulator that the options name, or that is
-// installed for the architecture.
+// findEmulator returns the emulator that the options or the environment name, or
+// that is installed for the architecture.
 func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
-	var named string
-	var err error
-	if o.emulator != "" {
-		named, err = namedEmulator("--emulator "+o.emulator, o.emulator)
-	} else {
-		named, err = settings(arch).emulator()
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case named != "":
-		return &emulator.Emulator{Arch: arch, Path: named}, nil
+	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
+		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)
@@ -116,4 +98,57 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 		return nil, cannot(err)
 	}
 	return found, nil
+}
+
+var variable = strings.NewReplacer("-", "_", ".", "_")
+
+// setting returns what the environment has for one architecture, and in which
+// variable: CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in
+// capitals, with underscores for what variables cannot have.
+func setting(arch *elfmagic.Arch, what string) (name, value string) {
+	for _, n := range arch.Names() {
+		name := "CROSSRUN_" + what + "_" + variable.Replace(strings.ToUpper(n))
+		if value := os.Getenv(name); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// namedEmulator returns the emulator that the flag or the environment names, if
+// one is named.
+func namedEmulator(flag string, arch *elfmagic.Arch) (string, error) {
+	what, named := setting(arch, "EMULATOR")
+	what += "="
+	if flag != "" {
+		what, named = "--emulator ", flag
+	}
+	if named == "" {
+		return "", nil
+	}
+	path, err := exec.LookPath(named)
+	if err != nil {
+		return "", cli.WithHint(fmt.Errorf("%s%s: %w", what, named, errors.Unwrap(err)), "name a file, or a command in PATH")
+	}
+	return path, nil
+}
+
+// namedSysroot returns the sysroot that the flag or the environment names, if one
+// is named.
+func namedSysroot(flag string, arch *elfmagic.Arch) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	name, value := setting(arch, "SYSROOT")
+	return value, existingDirectory(name, value)
+}
+
+// namedCPU returns the variable that makes QEMU emulate the CPU that is named, or
+// nothing. It is inherited by what the program starts, as QEMU's own is.
+func namedCPU(arch *elfmagic.Arch) []string {
+	_, value := setting(arch, "CPU")
+	if value == "" || os.Getenv("QEMU_CPU") != "" {
+		return nil
+	}
+	return []string{"QEMU_CPU=" + value}
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,18 +35,19 @@ const name = "crossrun"
 
 func main() {
 	private.Main()
-	if os.Args[0] == watcher {
+	emulator.Option = "--emulator FILE"
+	switch {
+	case os.Args[0] == watcher:
 		if err := watch(os.Args); err != nil {
-			fmt.Fprintf(os.Stdout, "%v", err)
+			fmt.Print(err)
 			os.Exit(exitFailed)
 		}
-		return
+	case os.Args[0] == interpreter && carry.Embedded() != nil:
+		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
+		os.Exit(exitCannot)
+	default:
+		os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 	}
-	emulator.Option = "--emulator FILE"
-	if os.Args[0] == interpreter && carry.Embedded() != nil {
-		os.Exit(interpret(os.Args[1:], os.Stderr))
-	}
-	os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 }
 
 // arguments returns what follows the command's name. Under the name that go run
@@ -59,24 +61,15 @@ func arguments(args []string) []string {
 
 // options is what the command line asks for.
 type options struct {
-	emulator string
-	sysroot  string
-	cpu      string
-	kernel   bool
-	private  bool
-	direct   bool
-	rootfs   string
-	env      string
-	link     string
-	gdb      string
-	strace   bool
-	timeout  time.Duration
-	print    bool
-	verbose  bool
-	version  bool
-	help     bool
-	args     []string // the program and its arguments
-	asked    kind     // see mode
+	kernel, private, direct, strace bool
+	print, verbose, version, help   bool
+	emulator, cpu, sysroot, rootfs  string
+	env, link, gdb                  string
+	timeout                         time.Duration
+
+	args  []string // the program and its arguments
+	asked string   // the flag of the way that is asked for,
+	by    string   // and the one that does
 }
 
 func (o *options) flags() *pflag.FlagSet {
@@ -130,64 +123,37 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
+	case o.timeout < 0:
+		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
 	if err != nil {
-		cli.Error(stderr, name, cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name))
-		return exitFailed
-	}
-	if o.timeout < 0 {
-		cli.Error(stderr, name, fmt.Errorf("--timeout %v is negative", o.timeout))
-		return exitFailed
+		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
+	} else {
+		err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
+	case err != nil:
 	case o.env != "" || o.link != "":
-		if o.link != "" {
-			err = makeLinks(&o, stdout)
-		}
-		if err == nil && o.env != "" {
-			err = printEnvironment(&o, stdout)
-		}
+		err = forBuilds(&o, stdout)
 	default:
-		if o.asked, err = o.mode(); err == nil && o.asked == inRoot {
-			err = crossrunRoot(&o, stdout, stderr)
-		} else if err == nil {
-			err = crossrun(&o, stdout, stderr)
-		}
+		err = crossrun(&o, stdout, stderr)
 	}
-	if err != nil {
-		cli.Error(stderr, name, err)
-		var status *statusError
-		if errors.As(err, &status) {
-			return status.status
-		}
-		return exitFailed
+	if err == nil {
+		return 0 // --print; execve does not return
 	}
-	return 0 // --print; execve does not return
+	cli.Error(stderr, name, explained(err))
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		return status.status
+	}
+	return exitFailed
 }
 
-// variables returns what the options add to the program's environment.
-func (o *options) variables() []string {
-	if o.strace {
-		return []string{"QEMU_STRACE=1"}
-	}
-	return nil
-}
-
-// start is called right before this process becomes the program.
-func (o *options) start() error {
-	if o.timeout > 0 {
-		return limit(o.timeout)
-	}
-	return nil
-}
-
-// mode returns the way that is asked for.
-func (o *options) mode() (kind, error) {
-	mode, asked := firstWay, ""
+// mode finds the way that is asked for.
+func (o *options) mode() error {
 	for _, flag := range []struct {
 		name string
 		set  bool
-		kind kind
+		way  string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
 		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
@@ -197,12 +163,12 @@ func (o *options) mode() (kind, error) {
 		if !flag.set {
 			continue
 		}
-		if asked != "" && mode != flag.kind {
-			return firstWay, cli.WithHint(fmt.Errorf("%s and %s ask for different things", asked, flag.name), "leave one out")
+		if o.by != "" && o.asked != flag.way {
+			return cli.WithHint(fmt.Errorf("%s and %s ask for different things", o.by, flag.name), "leave one out")
 		}
-		mode, asked = flag.kind, flag.name
+		o.asked, o.by = flag.way, flag.name
 	}
-	return mode, nil
+	return nil
 }
 
 // A statusError is an error with the exit status that it means.
@@ -281,8 +247,11 @@ Exit status: the program's; 125 if crossrun fails, 126 if BINARY cannot be run,
 `
 }
 
-// existingDirectory returns an error if path is not one.
+// existingDirectory returns an error if a path is given that is not one.
 func existingDirectory(flag, path string) error {
+	if path == "" {
+		return nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "name the directory that has lib/ and usr/ in it")

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
+	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -18,142 +17,181 @@ import (
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
-// registrations returns the entries of a private instance in which a program of
-// the architecture runs, or what a native one starts (nil): one for each
-// architecture that the host does not run and that there is a static emulator
-// for. A program whose libraries are in a sysroot is run by an emulator, though
-// the kernel may run its architecture's: it would not find the loader.
+// emulators are those of a private instance.
+type emulators struct {
+	entries []binfmt.Entry
+	own     *emulator.Emulator // of the program's architecture, if it is among them,
+	image   *carry.Image       // its file, if it is embedded and was to be unpacked,
+	comment string             // and what it is then
+}
+
+// find finds those with which a program of the architecture runs, or what a native
+// one starts (nil): one for each architecture that the host does not run and that
+// there is a static emulator for. A program whose libraries are in a sysroot is run
+// by an emulator, though the kernel may run its architecture's: it would not find
+// the loader.
 //
-// The emulator that is the instance's first file is unpacked already; the other
-// embedded ones are when a program is for them.
-func registrations(ctx context.Context, arch *elfmagic.Arch, sysroot string, first *carry.Emulator) (list []binfmt.Entry, err error) {
+// The program's own is unpacked, if it is embedded and unpack is true. The others
+// are when a program is for them.
+func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot string, unpack bool) error {
 	var native []*elfmagic.Arch
+	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
 	found := make([]*emulator.Emulator, len(archs))
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
-	var next atomic.Int32
 	var wait sync.WaitGroup
-	wait.Go(func() { native, err = host.Native(ctx) })
-	for range runtime.GOMAXPROCS(0) {
+	wait.Go(func() { native, nativeErr = host.Native(ctx) })
+	for i, a := range archs {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(archs); i = next.Add(1) - 1 {
-				if named, err := settings(archs[i]).emulator(); err == nil && named != "" {
-					found[i], _ = emulator.Open(archs[i], named)
-				} else {
-					found[i], _ = search.Find(archs[i])
+			if named, err := namedEmulator("", a); err == nil && named != "" {
+				found[i], _ = emulator.Open(a, named)
+			} else {
+				found[i], _ = search.Find(a)
+			}
+			if f := found[i]; f == nil || f.Carried == nil || a != arch {
+				return
+			}
+			e.comment = found[i].Carried.Describe()
+			if unpack {
+				if e.image, imageErr = found[i].Carried.Open(carry.UserCache()); imageErr == nil {
+					e.comment += ", in " + e.image.Where
 				}
 			}
 		})
 	}
 	wait.Wait()
-	if err != nil {
-		return nil, err
+	if err := cmp.Or(nativeErr, imageErr); err != nil {
+		return err
 	}
-	for _, e := range found {
-		if e == nil || slices.Contains(native, e.Arch) || !slices.Contains(native, e.Host) {
+	for _, f := range found {
+		if f == nil || slices.Contains(native, f.Arch) || !slices.Contains(native, f.Host) {
 			continue
 		}
-		entry := binfmt.Entry{Name: emulator.EntryName(e.Arch), Pattern: e.Arch.Pattern(), Interpreter: e.Path, Flags: binfmt.FixBinary}
-		switch {
-		case e.Carried == nil:
-		case first != nil && e.Arch == first.Arch:
-			entry.Interpreter = private.FilePath(0)
-		default:
+		entry := binfmt.Entry{Name: emulator.EntryName(f.Arch), Pattern: f.Arch.Pattern(), Interpreter: f.Path, Flags: binfmt.FixBinary}
+		if f.Carried != nil {
 			entry.Interpreter = interpreter
 		}
-		if e.PassesArgv0() || entry.Interpreter == interpreter {
+		if f.Arch == arch {
+			e.own = f
+			if e.image != nil {
+				entry.Interpreter = fmt.Sprintf("/proc/self/fd/%d", e.image.File.Fd())
+			}
+		}
+		if f.PassesArgv0() || entry.Interpreter == interpreter {
 			entry.Flags |= binfmt.PreserveArgv0
 		}
-		list = append(list, entry)
+		e.entries = append(e.entries, entry)
 	}
 	switch {
-	case len(list) == 0:
-		return nil, cli.WithHint(errors.New("no static emulator was found"), "%s", emulator.HowToInstall())
-	case arch == nil || sysroot == "" && slices.Contains(native, arch) || entryFor(arch, list) != nil:
-		return list, nil
+	case len(e.entries) == 0:
+		return cli.WithHint(errors.New("no static emulator was found"), "%s", emulator.HowToInstall())
+	case arch == nil || sysroot == "" && slices.Contains(native, arch) || e.own != nil:
+		return nil
 	}
 	if _, err := search.Find(arch); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
-}
-
-// entryFor returns the architecture's entry, or nil.
-func entryFor(arch *elfmagic.Arch, list []binfmt.Entry) *binfmt.Entry {
-	for i := range list {
-		if arch != nil && list[i].Name == emulator.EntryName(arch) {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
-// An instance is a private instance of binfmt_misc, ready to be entered.
-type instance struct {
-	*private.Instance
-	emulators int
-	comment   string             // which the embedded emulator is that was unpacked
-	emulator  *emulator.Emulator // that of the program's architecture
-}
-
-// prepare sets up the private instance for a program of the architecture, or for
-// what a native one starts (nil). An emulator that is embedded for it is
-// unpacked. The error says why there is none.
-func prepare(arch *elfmagic.Arch, sysroot string, o private.InstanceOptions, first *carry.Emulator) (*instance, error) {
-	for {
-		i, err := prepareOnce(arch, sysroot, o, first)
-		if !errors.Is(err, carry.ErrAgain) {
-			return i, explained(err)
-		}
-	}
-}
-
-func prepareOnce(arch *elfmagic.Arch, sysroot string, o private.InstanceOptions, first *carry.Emulator) (*instance, error) {
-	ctx := context.Background()
-	var ready instance
-	finish := func() error { return nil }
-	if first != nil {
-		image, err := first.Prepare(carry.UserCache())
-		if err != nil {
-			return nil, err
-		}
-		defer image.Close()
-		o.Files, finish = []*os.File{image.File}, image.Finish
-		ready.comment = first.Describe() + ", in " + image.Where
-	}
-	o.Entries = func() (list []binfmt.Entry, err error) {
-		var wait sync.WaitGroup
-		var finishErr error
-		wait.Go(func() { finishErr = finish() })
-		list, err = registrations(ctx, arch, sysroot, first)
-		wait.Wait()
-		if e := entryFor(arch, list); e != nil {
-			ready.emulator = &emulator.Emulator{Arch: arch, Path: e.Interpreter}
-		}
-		ready.emulators = len(list)
-		return list, cmp.Or(finishErr, err)
-	}
-	var err error
-	ready.Instance, err = private.NewInstance(ctx, o)
-	return &ready, err
+	return fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
 }
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (l launch) enter(arch *elfmagic.Arch, sysroot string, tell func(launch)) error {
-	first, err := embedded(arch)
-	if err != nil {
-		return err
+func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) error {
+	ctx := context.Background()
+	var found emulators
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: root, Entries: func() ([]binfmt.Entry, error) {
+		err := found.find(ctx, arch, sysroot, true)
+		return found.entries, err
+	}})
+	if found.image != nil {
+		defer found.image.Close()
 	}
-	i, err := prepare(arch, sysroot, private.InstanceOptions{}, first)
 	if err != nil {
 		return err
 	}
 	defer i.Close()
-	l.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", i.emulators)
-	l.comment, l.emulator = i.comment, i.emulator
-	tell(l)
-	return explained(i.Exec(name, l.path, l.argv, append(os.Environ(), l.env...)))
+	environment := os.Environ()
+	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
+	if root != "" {
+		environment = rootEnvironment(environment)
+		w.why += ", and " + root + " is its root file system"
+	}
+	w.emulator, w.comment = found.own, found.comment
+	tell()
+	return i.Exec(name, w.path, w.argv, append(environment, w.env...))
+}
+
+// interpreter is this command as the interpreter of a private instance's
+// entries: that of all embedded emulators but the program's own. It is the name
+// that the kernel starts it by. With some 30 emulators nobody would wait for all
+// of them to be unpacked.
+const interpreter = "/proc/self/exe"
+
+// interpret becomes the emulator for the program that the kernel wants to run:
+// args are its path and, as the entries have the P flag, all that it was
+// executed with, argv[0] first.
+func interpret(args []string) error {
+	if len(args) < 2 {
+		return errors.New("this name is for the kernel's use")
+	}
+	f, err := file.Open(args[0])
+	if err != nil {
+		return err
+	}
+	header, err := elfmagic.Identify(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	e, err := carry.Embedded().Find(header.Arch)
+	if e == nil {
+		return cmp.Or(err, fmt.Errorf("no emulator is embedded for %s", header.Arch))
+	}
+	image, err := e.Open(carry.UserCache())
+	if err != nil {
+		return err
+	}
+	argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
+	return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
+}
+
+// instanceHints say what can be done about a step that failed, with one of the
+// errnos if there are any.
+var instanceHints = []struct {
+	op     private.Op
+	errnos []syscall.Errno
+	hint   string
+}{
+	{private.OpNamespace, []syscall.Errno{syscall.ENOSPC}, "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces"},
+	{private.OpNamespace, []syscall.Errno{syscall.EPERM, syscall.EACCES}, "user namespaces are denied here: in a chroot, by a container's seccomp profile, by AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns, Ubuntu 24.04 and later) or by sysctl kernel.unprivileged_userns_clone (Debian)"},
+	{private.OpNamespace, []syscall.Errno{syscall.EINVAL}, "this kernel has no user namespaces (CONFIG_USER_NS)"},
+	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile"},
+	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
+	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},
+	{private.OpRoot, nil, "it must be a directory that has a whole system in it, with /proc, /sys and /dev as directories"},
+}
+
+// explained adds to an error of a private instance what can be done about it.
+func explained(err error) error {
+	var failed *private.Error
+	if !errors.As(err, &failed) || failed.Feature != nil { // that says it all
+		return err
+	}
+	for _, h := range instanceHints {
+		if h.op == failed.Op && (h.errnos == nil || slices.Contains(h.errnos, failed.Errno)) {
+			return cli.WithHint(err, "%s", h.hint)
+		}
+	}
+	return err
+}
+
+// withHint returns an error and its hint as one line.
+func withHint(err error) string {
+	if hint := cli.Hint(explained(err)); hint != "" {
+		return fmt.Sprintf("%v (%s)", err, hint)
+	}
+	return err.Error()
 }

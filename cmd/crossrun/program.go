@@ -19,6 +19,7 @@ import (
 type program struct {
 	path string   // of the file, as execve takes it
 	argv []string // argv[0] as the caller gave it
+	head []byte   // its first bytes, if they can be read
 
 	// script is the program that the #! line of the file names, with the
 	// arguments that it gets; nil for other files.
@@ -32,9 +33,12 @@ type program struct {
 }
 
 // find looks a program up as a shell does: in PATH unless its name has a slash.
-func find(argv []string) (string, error) {
+func find(root string, argv []string) (string, error) {
 	file := argv[0]
-	if strings.Contains(file, "/") {
+	switch {
+	case root != "":
+		return findIn(root, file)
+	case strings.Contains(file, "/"):
 		return file, nil
 	}
 	path, err := exec.LookPath(file)
@@ -54,10 +58,14 @@ func find(argv []string) (string, error) {
 // maxScripts is how many #! lines the kernel follows, one to another (exec.c).
 const maxScripts = 5
 
-// inspect reads what the file at path is. Errors are about files that no
-// kernel could run, whatever is registered.
-func inspect(path string, argv []string, depth int) (*program, error) {
-	info, err := os.Stat(path)
+// inspect reads what the file at path is, in a root file system if root is not
+// empty. Errors are about files that no kernel could run, whatever is registered.
+func inspect(root, path string, argv []string, depth int) (*program, error) {
+	onHost, err := within(root, path)
+	var info os.FileInfo
+	if err == nil {
+		info, err = os.Stat(onHost)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return nil, notFound(fmt.Errorf("%s: no such file", path))
@@ -65,11 +73,13 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 		return nil, cannot(err)
 	case info.IsDir():
 		return nil, cannot(fmt.Errorf("%s: is a directory", path))
+	case !info.Mode().IsRegular():
+		return nil, cannot(fmt.Errorf("%s: not a regular file", path)) // opening a pipe would wait
 	case info.Mode()&0o111 == 0:
 		return nil, cannot(cli.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
 	}
 	p := &program{path: path, argv: argv}
-	f, err := file.Open(path)
+	f, err := file.Open(onHost)
 	if err != nil {
 		// A program may be executable and not readable: the kernel knows.
 		p.elfErr = err
@@ -81,14 +91,14 @@ func inspect(path string, argv []string, depth int) (*program, error) {
 	if err != nil && err != io.EOF {
 		return nil, cannot(err)
 	}
-	head = head[:n]
+	p.head = head[:n]
 	if n == 0 {
 		return nil, cannot(fmt.Errorf("%s: empty file", path))
 	}
-	if bytes.HasPrefix(head, []byte("#!")) {
-		return p, p.readScript(head, depth)
+	if bytes.HasPrefix(p.head, []byte("#!")) {
+		return p, p.readScript(root, depth)
 	}
-	p.header, p.elfErr = elfmagic.ParseHeader(head)
+	p.header, p.elfErr = elfmagic.ParseHeader(p.head)
 	if p.elfErr != nil {
 		return p, nil
 	}
@@ -134,8 +144,8 @@ func parseScript(head []byte) []string {
 }
 
 // readScript reads the #! line of a script.
-func (p *program) readScript(head []byte, depth int) error {
-	argv := parseScript(head)
+func (p *program) readScript(root string, depth int) error {
+	argv := parseScript(p.head)
 	switch {
 	case argv == nil:
 		return cannot(fmt.Errorf("%s: script whose #! line names no interpreter", p.path))
@@ -146,7 +156,7 @@ func (p *program) readScript(head []byte, depth int) error {
 		return cannot(fmt.Errorf("%s: more than %d scripts are each other's interpreters", p.path, maxScripts))
 	}
 	argv = append(append(argv, p.path), p.argv[1:]...)
-	script, err := inspect(argv[0], argv, depth+1)
+	script, err := inspect(root, argv[0], argv, depth+1)
 	if err != nil {
 		return cannot(fmt.Errorf("%s: script whose interpreter cannot be run: %w", p.path, errors.Unwrap(err)))
 	}

@@ -32,7 +32,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 	for _, test := range []struct{ name, path string }{
 		{"tool", tool}, {"./tool", "./tool"}, {"bin/tool", "bin/tool"}, {"/no/such/file", "/no/such/file"}, {"here/", "here/"},
 	} {
-		path, err := find([]string{test.name, "argument"})
+		path, err := find("", []string{test.name, "argument"})
 		require.NoError(t, err)
 		assert.Equal(t, test.path, path)
 	}
@@ -42,7 +42,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 		{"here", "here: not found in PATH", "crossrun ./here runs the one in this directory"},
 		{"", ": not found in PATH", ""},
 	} {
-		_, err := find([]string{test.name})
+		_, err := find("", []string{test.name})
 		text, hint := said(err)
 		assert.Equal(t, test.text, text)
 		assert.Equal(t, test.hint, hint)
@@ -50,7 +50,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 	}
 
 	t.Setenv("PATH", "bin")
-	_, err := find([]string{"tool"})
+	_, err := find("", []string{"tool"})
 	text, hint := said(err)
 	assert.Equal(t, "tool: found only in the current directory", text, "as Go's own look-up has it")
 	assert.Equal(t, "crossrun ./tool", hint)
@@ -87,7 +87,7 @@ func TestFilesThatNoKernelRunsAreErrors(t *testing.T) {
 		{file("two", "#!"+missing+"\n"), exitCannot, dir + "/two: script whose interpreter cannot be run: " + missing + ": script whose interpreter cannot be run: /no/such/interpreter: no such file", ""},
 		{file("itself", "#!"+dir+"/itself\n"), exitCannot, "more than 5 scripts are each other's interpreters", ""},
 	} {
-		p, err := inspect(test.path, []string{test.path}, 0)
+		p, err := inspect("", test.path, []string{test.path}, 0)
 		require.Error(t, err, test.path)
 		text, hint := said(err)
 		if test.path == dir+"/itself" {
@@ -130,7 +130,7 @@ func TestFilesThatAnEntryMayBeForAreNoErrorsYet(t *testing.T) {
 		"nothing is wrong": {whole, nil, ""},
 	} {
 		path := write(t, filepath.Join(dir, name), test.content)
-		p, err := inspect(path, []string{"argv0", "x"}, 0)
+		p, err := inspect("", path, []string{"argv0", "x"}, 0)
 		require.NoError(t, err, name)
 		assert.Equal(t, path, p.path)
 		assert.Equal(t, []string{"argv0", "x"}, p.argv)
@@ -149,7 +149,7 @@ func TestFilesThatAnEntryMayBeForAreNoErrorsYet(t *testing.T) {
 	// A segment that ends behind the end of the file.
 	cut := binaryFor(t, lookup(t, "arm64"), "")
 	cut[64+32]++ // p_filesz
-	p, err := inspect(write(t, filepath.Join(dir, "cut"), cut), []string{"cut"}, 0)
+	p, err := inspect("", write(t, filepath.Join(dir, "cut"), cut), []string{"cut"}, 0)
 	require.NoError(t, err)
 	assert.EqualError(t, p.elfErr, fmt.Sprintf("truncated ELF file: it has %d of %d bytes", len(cut), len(cut)+1))
 }
@@ -167,9 +167,9 @@ func TestFilesThatCannotBeUsedSayWhy(t *testing.T) {
 		{write(t, filepath.Join(dir, "vax"), vax), "QEMU cannot run such programs"},
 		{write(t, filepath.Join(dir, "malformed"), malformed), ""},
 	} {
-		p, err := inspect(test.path, []string{test.path}, 0)
+		p, err := inspect("", test.path, []string{test.path}, 0)
 		require.NoError(t, err)
-		err = unusable(p, p.binary())
+		err = unusable(p.binary())
 		got, hint := said(err)
 		assert.Equal(t, p.binary().path+": "+p.binary().elfErr.Error(), got)
 		assert.Contains(t, hint, test.hint)
@@ -185,7 +185,7 @@ func TestProgramsSayWhatTheyAre(t *testing.T) {
 	for path, want := range map[string]struct{ arch, interp string }{
 		static: {"aarch64", ""}, dynamic: {"riscv64", "/lib/ld-linux-riscv64-lp64d.so.1"},
 	} {
-		p, err := inspect(path, []string{path}, 0)
+		p, err := inspect("", path, []string{path}, 0)
 		require.NoError(t, err)
 		require.NoError(t, p.elfErr)
 		assert.Equal(t, want.arch, p.header.Arch.Name)
@@ -216,7 +216,7 @@ func TestAProgramThatCannotBeReadIsTheKernelsToJudge(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o111))
 	var p *program
 	var err error
-	unprivileged(t, func() { p, err = inspect(path, []string{path}, 0) })
+	unprivileged(t, func() { p, err = inspect("", path, []string{path}, 0) })
 	require.NoError(t, err)
 	assert.ErrorIs(t, p.elfErr, os.ErrPermission)
 }
@@ -226,7 +226,7 @@ func TestInterpretersOfScriptsGetTheScriptAndItsArguments(t *testing.T) {
 	interpreter := write(t, filepath.Join(dir, "interpreter"), binaryFor(t, lookup(t, "arm64"), ""))
 	inner := write(t, filepath.Join(dir, "inner"), []byte("#!"+interpreter+" -i\n"))
 	outer := write(t, filepath.Join(dir, "outer"), []byte("#! "+inner+" -o 'two words' \n"))
-	p, err := inspect(outer, []string{"by another name", "one", ""}, 0)
+	p, err := inspect("", outer, []string{"by another name", "one", ""}, 0)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"by another name", "one", ""}, p.argv)
 	require.NotNil(t, p.script)
@@ -297,7 +297,7 @@ func TestScriptsAreReadAsTheKernelReadsThem(t *testing.T) {
 	for _, line := range lines {
 		require.NoError(t, os.WriteFile(script, []byte("#!"+line), 0o755))
 		want, err := executed(script)
-		p, inspectErr := inspect(script, []string{script, "last"}, 0)
+		p, inspectErr := inspect("", script, []string{script, "last"}, 0)
 		if err != nil {
 			require.Error(t, inspectErr, "%q: the kernel says %v", line, err)
 			assert.True(t, errors.Is(err, syscall.ENOEXEC) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EACCES), "%q: %v", line, err)
@@ -317,7 +317,7 @@ func TestAsManyScriptsAsTheKernelFollowsAreFollowed(t *testing.T) {
 	for n := 1; n <= maxScripts+2; n++ {
 		interpreter = write(t, filepath.Join(dir, fmt.Sprint(n)), []byte("#!"+interpreter+"\n"))
 		want, err := executed(interpreter)
-		p, inspectErr := inspect(interpreter, []string{interpreter, "last"}, 0)
+		p, inspectErr := inspect("", interpreter, []string{interpreter, "last"}, 0)
 		if n <= maxScripts {
 			require.NoError(t, err)
 			require.NoError(t, inspectErr)
@@ -327,4 +327,34 @@ func TestAsManyScriptsAsTheKernelFollowsAreFollowed(t *testing.T) {
 			assert.ErrorContains(t, inspectErr, "more than 5 scripts are each other's interpreters")
 		}
 	}
+}
+
+// In a root file system, links lead to where they lead for who is in it.
+func TestProgramsInARootFileSystem(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "usr/bin/tool"), binaryFor(t, lookup(t, "arm64"), ""))
+	write(t, filepath.Join(root, "usr/bin/script"), []byte("#!/bin/tool\n"))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/bin/plain"), []byte("x"), 0o644))
+	require.NoError(t, os.Symlink("/usr/bin", filepath.Join(root, "bin")))
+	require.NoError(t, os.Symlink("../../../../../../../bin/tool", filepath.Join(root, "usr/bin/up")))
+	for command, want := range map[string]string{
+		"tool": "/usr/bin/tool", "script": "/usr/bin/script", "up": "/usr/bin/up", "/bin/tool": "/bin/tool", "bin/script": "bin/script",
+	} {
+		path, err := find(root, []string{command})
+		require.NoError(t, err)
+		assert.Equal(t, want, path)
+		p, err := inspect(root, path, []string{command, "x"}, 0)
+		require.NoError(t, err)
+		require.NoError(t, p.binary().elfErr)
+		assert.Equal(t, "aarch64", p.binary().header.Arch.Name)
+	}
+	for command, hint := range map[string]string{"plain": "PATH is /usr/local/sbin:", "nothing": "PATH is ", "/no/tool": "below that directory"} {
+		_, err := find(root, []string{command})
+		text, said := said(err)
+		assert.Equal(t, command+": not found in "+root, text)
+		assert.Contains(t, said, hint)
+		assert.Equal(t, exitNotFound, statusOf(t, err))
+	}
+	_, err := inspect(root, "/usr/bin/plain", nil, 0)
+	assert.ErrorContains(t, err, "not executable")
 }

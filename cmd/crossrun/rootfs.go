@@ -1,16 +1,16 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/projectcalico/go-build/binfmt/private"
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -32,58 +32,40 @@ func rootEnvironment(environment []string) []string {
 	return kept
 }
 
-// crossrunRoot runs the command in the root file system that the options name.
-func crossrunRoot(o *options, stdout, stderr io.Writer) error {
-	if err := existingDirectory("--rootfs", o.rootfs); err != nil {
-		return err
-	}
-	root, err := filepath.EvalSymlinks(o.rootfs)
-	if err == nil {
-		root, err = filepath.Abs(root)
-	}
-	if err != nil {
-		return fmt.Errorf("--rootfs: %w", err)
-	}
-	arch, found := architectureIn(root, o.args[0], rootPath)
-	if o.print {
-		err := explained(private.Check())
-		switch {
-		case err != nil:
-			return fmt.Errorf("--rootfs: %w", err)
-		case !found:
-			return notFoundIn(o)
+// findIn looks a command up in a root file system.
+func findIn(root, command string) (string, error) {
+	candidates, hint := []string{command}, "name the file as it is called below that directory"
+	if !strings.Contains(command, "/") {
+		candidates, hint = nil, "install it there, or name its file: PATH is "+rootPath
+		for _, dir := range filepath.SplitList(rootPath) {
+			candidates = append(candidates, filepath.Join(dir, command))
 		}
-		_, err = fmt.Fprintln(stdout, launch{path: self(), argv: append([]string{name, "--rootfs", root}, o.args...)})
-		return err
 	}
-	first, err := embedded(arch)
-	if err != nil {
-		return err
+	for _, path := range candidates {
+		if onHost, err := within(root, path); err == nil {
+			if _, err := exec.LookPath(onHost); err == nil || path == command {
+				return path, nil
+			}
+		}
 	}
-	i, err := prepare(nil, "", private.InstanceOptions{Root: root, Command: o.args[0], Path: rootPath}, first)
-	var failed *private.Error
-	if errors.As(err, &failed) && failed.Op == private.OpLookUp && errors.Is(err, fs.ErrNotExist) {
-		return notFoundIn(o)
-	}
-	if err != nil {
-		return fmt.Errorf("--rootfs: %w", err)
-	}
-	defer i.Close()
-	l := launch{path: i.Path, argv: o.args, comment: i.comment}
-	if o.verbose {
-		fmt.Fprintf(stderr, "%s: %s becomes the root file system, with a binfmt_misc of its own and %d emulators: %s\n", name, root, i.emulators, l)
-	}
-	if err := o.start(); err != nil {
-		return err
-	}
-	return cannot(explained(i.Exec(name, i.Path, o.args, append(rootEnvironment(os.Environ()), o.variables()...))))
+	return "", notFound(cli.WithHint(fmt.Errorf("%s: not found in %s", command, root), "%s", hint))
 }
 
-// notFoundIn says that there is no such command in a root file system.
-func notFoundIn(o *options) error {
-	err := fmt.Errorf("%s: not found in %s", o.args[0], o.rootfs)
-	if strings.Contains(o.args[0], "/") {
-		return notFound(cli.WithHint(err, "name the file as it is called below that directory"))
+// within returns where a path of a root file system leads: its symbolic links,
+// absolute ones too, stay below it. The host's own root is empty.
+func within(root, path string) (string, error) {
+	if root == "" {
+		return path, nil
 	}
-	return notFound(cli.WithHint(err, "install it there, or name its file: PATH is %s", rootPath))
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: root, Err: err}
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 }

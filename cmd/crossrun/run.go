@@ -17,16 +17,11 @@ import (
 
 // crossrun runs the program that the options name, or prints how.
 func crossrun(o *options, stdout, stderr io.Writer) error {
-	if o.sysroot != "" {
-		if err := existingDirectory("--sysroot", o.sysroot); err != nil {
-			return err
-		}
-	}
-	path, err := find(o.args)
+	path, err := find(o.rootfs, o.args)
 	if err != nil {
 		return err
 	}
-	p, err := inspect(path, o.args, 0)
+	p, err := inspect(o.rootfs, path, o.args, 0)
 	if err != nil {
 		return err
 	}
@@ -34,88 +29,70 @@ func crossrun(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !o.print {
-		return take(p, o, f, stderr)
-	}
-	for w := range ways(p, o, f) {
-		if err = w.err; err == nil {
-			_, err = fmt.Fprintln(stdout, w.printed(p, o, f))
+	return take(p, o, f, stdout, stderr)
+}
+
+// take runs the program in the first way that does not fall back, or prints the
+// first that is available. If there is none, the error is that of the last way.
+func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
+	if o.timeout > 0 && !o.print {
+		if err := limit(o.timeout); err != nil {
 			return err
 		}
 	}
-	return err
-}
-
-// take runs the program in the first way that does not fall back. It returns
-// only if there is none, or if the program cannot be run in any: the error is
-// that of the last way.
-func take(p *program, o *options, f *facts, stderr io.Writer) error {
-	if err := o.start(); err != nil {
-		return err
-	}
 	all := ways(p, o, f)
-	var list []way
-	if o.verbose {
+	var list []*way
+	if o.verbose && !o.print {
 		list = slices.Collect(all) // to be shown
 		all = slices.Values(list)
 	}
-	var err, noInstance error
-	i := -1
+	var err, unavailable error
 	for w := range all {
-		i++
-		if err = w.err; err != nil && !w.tried {
+		if err = w.err; err != nil && (!w.tried || o.print) {
 			continue
 		}
-		tell := func(l launch) { say(stderr, o, p, list, i, l) }
-		switch w.kind {
-		case byKernel:
-			if w.err == nil {
-				tell(w.launch)
+		tell := func() { say(stderr, p, list, w) }
+		switch {
+		case o.print:
+			_, err = fmt.Fprintln(stdout, w.printed(p, o))
+			return err
+		case w.flag == byKernel:
+			if w.tried {
+				tell = func() {}
 			}
-			if err = w.exec(nil); !fallsBack(err, f.foreign(p.binary()) != nil) {
+			if err = w.exec(tell); !fallsBack(err, f.foreign != nil) {
 				return refused(p, err)
 			}
 			err = noEntry(p)
-		case byInstance:
-			noInstance = w.enter(f.foreign(p.binary()), f.sysroot, tell)
-			err = cannot(fmt.Errorf("%s: %w", p.path, noInstance))
-		case byEmulator:
-			if noInstance != nil {
-				w.why += "; only the program itself is emulated, not what it starts: " + withHint(noInstance)
+		case w.flag == byEmulator:
+			if unavailable != nil {
+				w.why += "; only the program itself is emulated, not what it starts: " + withHint(unavailable)
 			}
-			err = w.emulate(tell)
+			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
+		default:
+			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
+			err = noInstance(p, o, unavailable)
 		}
-		if o.verbose {
-			list[i].err = err
-		}
+		w.err = err
 	}
-	say(stderr, o, p, list, -1, launch{})
+	say(stderr, p, list, nil)
 	return err
 }
 
-// exec replaces this process, by the file if it is not nil. It returns only if
-// the kernel refuses.
-func (l launch) exec(f *os.File) error {
-	env := append(os.Environ(), l.env...)
-	if f != nil {
-		return file.Exec(f, l.argv, env)
+// exec replaces this process. It returns only if the kernel refuses.
+func (w *way) exec(tell func()) error {
+	env := append(os.Environ(), w.env...)
+	if w.emulator == nil || w.emulator.Carried == nil {
+		tell()
+		return syscall.Exec(w.path, w.argv, env)
 	}
-	return syscall.Exec(l.path, l.argv, env)
-}
-
-// emulate executes the emulator.
-func (l launch) emulate(tell func(launch)) error {
-	var f *os.File
-	if embedded := l.emulator.Carried; embedded != nil {
-		image, err := embedded.Open(carry.UserCache())
-		if err != nil {
-			return cannot(err)
-		}
-		f = image.File
-		l.comment += ", in " + image.Where
+	image, err := w.emulator.Carried.Open(carry.UserCache())
+	if err != nil {
+		return err
 	}
-	tell(l)
-	return cannot(fmt.Errorf("%s: %w", l.path, l.exec(f)))
+	w.comment += ", in " + image.Where
+	tell()
+	return file.Exec(image.File, w.argv, env)
 }
 
 // fallsBack reports whether the next way is to be tried after execve failed.
@@ -141,7 +118,7 @@ func refused(p *program, err error) error {
 }
 
 // unusable explains why a file is no program that could be emulated.
-func unusable(p, binary *program) error {
+func unusable(binary *program) error {
 	var unknown *elfmagic.UnknownMachineError
 	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
 	switch {
@@ -156,9 +133,9 @@ func unusable(p, binary *program) error {
 }
 
 // say tells what the program is, which ways there are and why they are not
-// taken, and last, if it is not -1, the one at a place that is: as what.
-func say(stderr io.Writer, o *options, p *program, list []way, taken int, l launch) {
-	if !o.verbose {
+// taken, and last, if it is not nil, the one that is: if there is a list to be shown.
+func say(stderr io.Writer, p *program, list []*way, taken *way) {
+	if list == nil {
 		return
 	}
 	binary := p.binary()
@@ -175,24 +152,24 @@ func say(stderr io.Writer, o *options, p *program, list []way, taken int, l laun
 		what = "script for " + binary.path + ", " + what
 	}
 	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
-	for i, w := range list {
+	for _, w := range list {
 		switch {
-		case i == taken:
+		case w == taken:
 		case w.err != nil:
 			fmt.Fprintf(stderr, "%s: %s: unavailable: %v\n", name, w.flag, w.err)
 		default:
-			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w.launch)
+			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w)
 		}
 	}
-	if taken < 0 {
+	if taken == nil {
 		return
 	}
-	fmt.Fprintf(stderr, "%s: %s: %s\n", name, l.why, l)
-	if l.emulator == nil || l.comment != "" {
+	fmt.Fprintf(stderr, "%s: %s: %s\n", name, taken.why, taken)
+	if taken.emulator == nil || taken.comment != "" {
 		return
 	}
 	// Opened again: which version it is costs time, and is for this line only.
-	if e, err := emulator.Open(l.emulator.Arch, l.emulator.Path); err == nil && e.Version != "" {
+	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
 		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
 	}
 }

@@ -23,24 +23,24 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func TestALaunchIsWrittenAsACommand(t *testing.T) {
+func TestAWayIsWrittenAsACommand(t *testing.T) {
 	for _, test := range []struct {
-		launch launch
-		want   string
+		way  way
+		want string
 	}{
-		{launch{path: "/bin/ls", argv: []string{"ls", "-l"}}, "/bin/ls -l"},
-		{launch{path: "./a b", argv: []string{"./a b"}}, "'./a b'"},
-		{launch{path: "a=b/c", argv: []string{"a=b/c"}}, "'a=b/c'"},
-		{launch{path: "./a", argv: []string{"./a", ""}, env: []string{"QEMU_LD_PREFIX=/srv/my root"}}, "QEMU_LD_PREFIX='/srv/my root' ./a ''"},
-		{launch{path: "./a", argv: []string{"./a"}, env: []string{"X=", "Y=a=b"}}, "X='' Y='a=b' ./a"},
+		{way{path: "/bin/ls", argv: []string{"ls", "-l"}}, "/bin/ls -l"},
+		{way{path: "./a b", argv: []string{"./a b"}}, "'./a b'"},
+		{way{path: "a=b/c", argv: []string{"a=b/c"}}, "'a=b/c'"},
+		{way{path: "./a", argv: []string{"./a", ""}, env: []string{"QEMU_LD_PREFIX=/srv/my root"}}, "QEMU_LD_PREFIX='/srv/my root' ./a ''"},
+		{way{path: "./a", argv: []string{"./a"}, env: []string{"X=", "Y=a=b"}}, "X='' Y='a=b' ./a"},
 	} {
-		assert.Equal(t, test.want, test.launch.String())
+		assert.Equal(t, test.want, test.way.String())
 	}
 }
 
 // What is printed is what a shell makes the same call of.
-func TestShellsReadALaunchBack(t *testing.T) {
-	dir, err := os.MkdirTemp("", "launch-")
+func TestShellsReadAWayBack(t *testing.T) {
+	dir, err := os.MkdirTemp("", "way-")
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
 	self := fmt.Sprintf("/proc/%d/exe", os.Getpid()) // which those may execute who may not go to where it is
@@ -71,7 +71,7 @@ func TestShellsReadALaunchBack(t *testing.T) {
 			path := folder + "/" + strings.ReplaceAll(word(), "/", "_") + "x"
 			require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 			require.NoError(t, os.Symlink(self, filepath.Join(dir, path)))
-			l := launch{path: path, argv: []string{path}, env: []string{"QEMU_LD_PREFIX=" + word()}}
+			l := &way{path: path, argv: []string{path}, env: []string{"QEMU_LD_PREFIX=" + word()}}
 			for range rng.IntN(4) {
 				l.argv = append(l.argv, word())
 			}
@@ -251,12 +251,9 @@ func TestKernelRunsSaysWhy(t *testing.T) {
 	arch := foreign(t)
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "program.odd"), binaryFor(t, arch, ""))
-	p := &program{path: path, header: elfmagic.Header{Arch: arch}}
-	why := func(p *program) string {
-		why, ok := kernelRuns(p, native)
-		assert.Equal(t, why != "", ok)
-		return why
-	}
+	p, err := inspect("", path, []string{path}, 0)
+	require.NoError(t, err)
+	why := func(p *program) string { return kernelRuns(p, native) }
 	assert.Empty(t, why(p))
 	assert.Equal(t, "it is for this host", why(&program{path: path, header: elfmagic.Header{Arch: native}}))
 	assert.Empty(t, why(&program{path: path, header: elfmagic.Header{Arch: native}, elfErr: errors.New("cut off")}))
@@ -275,8 +272,8 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 	static := &program{path: "./s", header: elfmagic.Header{Arch: arch}}
 	dynamic := &program{path: "./d", header: elfmagic.Header{Arch: arch}, interp: "/lib/ld.so"}
 	text := &program{path: "./t", elfErr: elfmagic.ErrNotELF}
-	l := launch{path: "./x", argv: []string{"./x", "a b"}, why: "somebody asks for it"}
-	list := []way{{flag: "--kernel", err: errors.New("no entry")}, {flag: "--direct", launch: launch{path: "qemu", argv: []string{"qemu", "x"}}}, {flag: "--private", launch: l}}
+	taken := &way{flag: "--private", path: "./x", argv: []string{"./x", "a b"}, why: "somebody asks for it"}
+	list := []*way{{flag: "--kernel", err: errors.New("no entry")}, {flag: "--direct", path: "qemu", argv: []string{"qemu", "x"}}, taken}
 	for _, test := range []struct {
 		program *program
 		want    string
@@ -288,10 +285,10 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 		{&program{path: "./y", script: &program{path: "./x", script: static}}, "./y: script for ./s, linux/arm64, static"},
 	} {
 		var out bytes.Buffer
-		say(&out, &options{verbose: true}, test.program, list, 2, l)
+		say(&out, test.program, list, taken)
 		assert.Equal(t, "crossrun: "+test.want+"\ncrossrun: --kernel: unavailable: no entry\ncrossrun: --direct: not needed: qemu x\ncrossrun: somebody asks for it: ./x 'a b'\n", out.String())
 		out.Reset()
-		say(&out, &options{}, test.program, list, 2, l)
+		say(&out, test.program, nil, taken)
 		assert.Empty(t, out.String())
 	}
 }
@@ -306,15 +303,14 @@ func TestWaysExcludeOneAnother(t *testing.T) {
 	}
 	for _, test := range []struct {
 		args string
-		kind kind
+		mode string
 	}{
 		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--direct", byEmulator},
 		{"--cpu max", byEmulator}, {"--direct --emulator x --cpu max -g 1", byEmulator},
 	} {
 		var o options
 		require.NoError(t, o.flags().Parse(strings.Fields(test.args)))
-		kind, err := o.mode()
-		require.NoError(t, err)
-		assert.Equal(t, test.kind, kind, test.args)
+		require.NoError(t, o.mode())
+		assert.Equal(t, test.mode, o.asked, test.args)
 	}
 }

@@ -26,10 +26,7 @@ func sysroot(p *program, named string) (string, error) {
 		}
 		return filepath.Abs(named)
 	}
-	if prefix := os.Getenv("QEMU_LD_PREFIX"); prefix != "" && hasLoader(prefix, p) {
-		return "", nil
-	}
-	if hasLoader("/", p) {
+	if prefix := os.Getenv("QEMU_LD_PREFIX"); prefix != "" && hasLoader(prefix, p) || hasLoader("/", p) {
 		return "", nil
 	}
 	for _, dir := range systemRoots("/usr", p.header.Arch) {

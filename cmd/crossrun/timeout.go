@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -23,71 +22,53 @@ const grace = 10 * time.Second
 // no parent of ours, and no child that it does not know of. It ends with the
 // program, and holds none of its files.
 func limit(timeout time.Duration) error {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{watcher, strconv.Itoa(os.Getpid()), timeout.String()}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	out, err := cmd.Output()
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0) // 5.3
 	if err != nil {
+		return fmt.Errorf("--timeout: pidfd_open: %w", err)
+	}
+	process := os.NewFile(uintptr(pidfd), "process")
+	defer process.Close()
+	cmd := watching(process, timeout.String())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if out, err := cmd.Output(); err != nil {
 		return fmt.Errorf("--timeout: cannot start what watches: %w: %s", err, out)
 	}
 	return nil
 }
 
-// watch is the watcher's main. Asked with a process and a time it starts itself
-// once more, and ends: its child is then nobody's.
-func watch(args []string) error {
-	if len(args) != 3 && len(args) != 4 {
-		return errors.New("this name is for the program's own use")
-	}
-	pid, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	timeout, err := time.ParseDuration(args[2])
-	if err != nil {
-		return err
-	}
-	if len(args) == 3 {
-		process, err := unix.PidfdOpen(pid, 0) // 5.3
-		if err != nil {
-			return fmt.Errorf("pidfd_open: %w", err)
-		}
-		file := os.NewFile(uintptr(process), "process")
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Args = append(args, "again")
-		cmd.Dir = "/"
-		cmd.ExtraFiles = []*os.File{file}
-		return cmd.Start()
-	}
-	const process = 3
-	for _, step := range []struct {
-		signal unix.Signal
-		wait   time.Duration
-	}{{unix.SIGTERM, timeout}, {unix.SIGKILL, grace}} {
-		if ended(process, step.wait) {
-			return nil
-		}
-		if err := unix.PidfdSendSignal(process, step.signal, nil, 0); err != nil {
-			return err
-		}
-	}
-	return nil
+// watching returns a command that watches a process.
+func watching(process *os.File, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = append([]string{watcher}, args...)
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{process}
+	return cmd
 }
 
-// ended waits for a process to end, but no longer than wait.
-func ended(process int, wait time.Duration) bool {
-	deadline := time.Now().Add(wait)
-	for {
-		fds := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}
-		left := max(time.Until(deadline), 0)
-		n, err := unix.Poll(fds, int(min(left.Milliseconds()+1, 1<<30)))
-		switch {
-		case err == nil && n > 0:
-			return true
-		case err != nil && !errors.Is(err, unix.EINTR):
-			return true
-		case !time.Now().Before(deadline):
-			return false
-		}
+// watch is the watcher's main. Asked with a time it starts itself once more, and
+// ends: its child is then nobody's.
+func watch(args []string) error {
+	const process = 3
+	if len(args) < 2 {
+		return errors.New("this name is for the program's own use")
 	}
+	timeout, err := time.ParseDuration(args[1])
+	switch {
+	case err != nil:
+		return err
+	case len(args) == 2:
+		return watching(os.NewFile(process, "process"), args[1], "again").Start()
+	}
+	go func() {
+		for ready := 0; ready <= 0; {
+			ready, _ = unix.Poll([]unix.PollFd{{Fd: process, Events: unix.POLLIN}}, -1)
+		}
+		os.Exit(0) // the program has ended
+	}()
+	time.Sleep(timeout)
+	if err := unix.PidfdSendSignal(process, unix.SIGTERM, nil, 0); err != nil {
+		return err
+	}
+	time.Sleep(grace)
+	return unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"os"
@@ -11,134 +12,128 @@ import (
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
-// A kind of way is how a program is run.
-type kind int
-
+// How a program is run: each has the flag that asks for it.
 const (
-	firstWay   kind = iota // the first of these that works
-	byKernel               // by an entry in the kernel
-	byInstance             // in a private instance, with all that it starts
-	byEmulator             // by the emulator, the first process only
-	inRoot                 // of a file system: not one of many ways
+	firstWay   = ""          // the first of the next three that works
+	byKernel   = "--kernel"  // by an entry in the kernel
+	byInstance = "--private" // in a private instance, with all that it starts
+	byEmulator = "--direct"  // by the emulator, the first process only
+	inRoot     = "--rootfs"  // in a private instance with another root file system
 )
 
-// kinds are the kinds in the order in which they are tried, with their flags.
+// kinds are in the order in which they are tried.
 var kinds = []struct {
-	kind kind
 	flag string
-	way  func(*program, *options, *facts) way
-}{
-	{byKernel, "--kernel", kernelWay},
-	{byInstance, "--private", privateWay},
-	{byEmulator, "--direct", directWay},
-}
+	set  func(*way, *program, *options, *facts)
+}{{byKernel, kernelWay}, {byInstance, privateWay}, {byEmulator, directWay}, {inRoot, privateWay}}
 
-// A way is one way of running a program: what is executed, or why it is
-// unavailable.
+// A way is one way of running a program: what execve is called with and why, or
+// why it is unavailable.
 type way struct {
-	launch
-	kind kind
-	flag string
-	err  error
-
-	// tried: err was looked up, and may be wrong. A program that is to be run, and
-	// not only shown, is run in this way if the kernel does it.
-	tried bool
-}
-
-// A launch is what execve is called with, and why.
-type launch struct {
+	flag     string
 	path     string
 	argv     []string
 	env      []string           // additions to the caller's environment
 	why      string             // it is done so
 	emulator *emulator.Emulator // if it is known which one runs the program
 	comment  string             // which emulator it is, if it is embedded
+
+	err error
+
+	// tried: err was looked up, and may be wrong. A program that is to be run, and
+	// not only shown, is run in this way if the kernel does it.
+	tried bool
 }
 
-// String returns the launch as a command that a shell would run. It has the
+// String returns the way as a command that a shell would run. It has the
 // program's path where the program gets argv[0]: the two end alike.
-func (l launch) String() string {
+func (w *way) String() string {
 	var words []string
-	for _, v := range l.env {
+	for _, v := range w.env {
 		key, value, _ := strings.Cut(v, "=")
 		words = append(words, key+"="+cli.Quote(value))
 	}
-	words = append(words, cli.Quote(l.path))
-	for _, arg := range l.argv[1:] {
+	words = append(words, cli.Quote(w.path))
+	for _, arg := range w.argv[1:] {
 		words = append(words, cli.Quote(arg))
 	}
-	line := strings.Join(words, " ")
-	if l.comment != "" {
-		line += " # " + l.comment
+	if w.comment != "" {
+		words = append(words, "# "+w.comment)
 	}
-	return line
+	return strings.Join(words, " ")
 }
 
 // ways returns the ways in which a program can be run, the first to be tried
 // first: all, or the one that the options ask for. Nothing is executed; a fact
 // that costs time is looked at when the way that depends on it is reached.
-func ways(p *program, o *options, f *facts) iter.Seq[way] {
-	return func(yield func(way) bool) {
+func ways(p *program, o *options, f *facts) iter.Seq[*way] {
+	return func(yield func(*way) bool) {
 		for _, k := range kinds {
-			if o.asked != firstWay && o.asked != k.kind {
+			if o.asked != k.flag && (o.asked != firstWay || k.flag == inRoot) {
 				continue
 			}
-			w := k.way(p, o, f)
-			w.kind, w.flag = k.kind, k.flag
-			if !yield(w) {
+			w := way{flag: k.flag}
+			k.set(&w, p, o, f)
+			if o.strace {
+				w.env = append(w.env, "QEMU_STRACE=1")
+			}
+			if !yield(&w) {
 				return
 			}
 		}
 	}
 }
 
-func kernelWay(p *program, o *options, f *facts) way {
-	w := way{launch: asItIs(p, o, f)}
+func kernelWay(w *way, p *program, o *options, f *facts) {
+	w.asItIs(p, f)
 	w.why = "the kernel runs it"
-	if f.sysrootErr != nil {
-		w.err = cannot(f.sysrootErr)
-		return w
-	}
 	if f.entry != nil {
 		// Entries need not be visible here: in a container they are not.
-		if why, ok := f.entry(); ok {
-			w.why = why
-		} else {
+		if w.why = f.entry(); w.why == "" {
 			w.err, w.tried = noEntry(p), true
 		}
 	}
-	return w
 }
 
-func privateWay(p *program, o *options, f *facts) way {
-	w := way{launch: asItIs(p, o, f)}
-	w.why = "a private instance of binfmt_misc runs it, and what it starts"
-	if w.err = emulated(p, o, f); w.err != nil {
-		return w
-	}
-	if f.instance != nil {
-		if err := f.instance(); err != nil {
-			w.err, w.tried = cannot(fmt.Errorf("%s: %w", p.path, err)), true
+func privateWay(w *way, p *program, o *options, f *facts) {
+	w.asItIs(p, f)
+	if binary := p.binary(); binary.elfErr != nil && o.asked == firstWay {
+		w.err = unusable(binary)
+	} else if f.instance != nil {
+		var err error
+		if w.comment, err = f.instance(); err != nil {
+			w.err, w.tried = noInstance(p, o, err), true
 		}
 	}
-	return w
+}
+
+// noInstance says why a program is in no private instance.
+func noInstance(p *program, o *options, err error) error {
+	if o.asked == inRoot {
+		return fmt.Errorf("--rootfs: %w", err)
+	}
+	return cannot(fmt.Errorf("%s: %w", p.path, err))
 }
 
 // directWay has QEMU's flags for what the options ask for.
-func directWay(p *program, o *options, f *facts) (w way) {
-	if w.err = emulated(p, o, f); w.err != nil {
-		return w
+func directWay(w *way, p *program, o *options, f *facts) {
+	binary := p.binary()
+	if binary.elfErr != nil {
+		w.err = unusable(binary)
+		return
 	}
 	found, err := f.emulator()
 	if err != nil {
-		return way{err: err}
+		w.err = err
+		return
 	}
-	w.emulator, w.path, w.why = found, found.Path, whyDirect(o)
+	w.emulator, w.path, w.why = found, found.Path, "no entry in the kernel is for it"
+	if o.by != "" {
+		w.why = o.by + " asks for it"
+	}
 	if found.Carried != nil {
 		w.path, w.comment = emulator.EntryName(found.Arch), found.Carried.Describe()
 	}
-	binary := p.binary()
 	w.argv = []string{w.path}
 	isQEMU := strings.HasPrefix(filepath.Base(w.path), "qemu-")
 	if isQEMU {
@@ -150,27 +145,13 @@ func directWay(p *program, o *options, f *facts) (w way) {
 		case isQEMU:
 			w.argv = append(w.argv, flag.qemus, flag.value)
 		case flag.ours != "":
-			return way{err: fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag.ours, w.path)}
+			w.err = fmt.Errorf("%s: %s does not look like one of QEMU's emulators", flag.ours, w.path)
 		}
 	}
 	w.argv = append(append(w.argv, notAFlag(binary.path)), binary.argv[1:]...)
 	if o.cpu == "" {
 		w.env = f.cpu
 	}
-	w.env = append(w.env, o.variables()...)
-	return w
-}
-
-func whyDirect(o *options) string {
-	switch {
-	case o.emulator != "":
-		return "--emulator names it"
-	case o.cpu != "":
-		return "--cpu asks for emulation"
-	case o.direct:
-		return "--direct asks for it"
-	}
-	return "no entry in the kernel is for it"
 }
 
 // notAFlag returns a path that no emulator takes for one of its flags.
@@ -181,54 +162,37 @@ func notAFlag(path string) string {
 	return path
 }
 
-// asItIs is the program's own path and arguments, with what the emulator that
+// asItIs has the program's own path and arguments, and what the emulator that
 // somebody else starts for it has to know.
-func asItIs(p *program, o *options, f *facts) launch {
-	l := launch{path: p.path, argv: p.argv}
-	if f.foreign(p.binary()) != nil {
+func (w *way) asItIs(p *program, f *facts) {
+	w.path, w.argv = p.path, p.argv
+	if f.foreign != nil {
 		if f.sysroot != "" {
-			l.env = []string{"QEMU_LD_PREFIX=" + f.sysroot}
+			w.env = []string{"QEMU_LD_PREFIX=" + f.sysroot}
 		}
-		l.env = append(l.env, f.cpu...)
+		w.env = append(w.env, f.cpu...)
 	}
-	l.env = append(l.env, o.variables()...)
-	return l
 }
 
-// emulated returns an error if no emulator could run the program.
-func emulated(p *program, o *options, f *facts) error {
-	switch binary := p.binary(); {
-	case f.sysrootErr != nil && binary.elfErr == nil:
-		return cannot(f.sysrootErr)
-	case binary.elfErr != nil && o.asked != byInstance:
-		return unusable(p, binary)
-	}
-	return nil
-}
-
-// printed returns the launch as a command that does the same: nothing else runs
-// in the private instance, and what is embedded has no path.
-func (w way) printed(p *program, o *options, f *facts) launch {
+// printed returns the way as a command that does the same: nothing else runs in
+// the private instance, and what is embedded has no path.
+func (w *way) printed(p *program, o *options) *way {
+	argv := []string{name, w.flag}
 	switch {
-	case w.kind == byInstance:
-		return launch{path: self(), argv: append([]string{name, w.flag, w.path}, w.argv[1:]...), env: w.env, comment: describe(f.foreign(p.binary()))}
+	case w.flag == inRoot:
+		argv = append(argv, o.rootfs, o.args[0])
+	case w.flag == byInstance:
+		argv = append(argv, p.path)
 	case w.emulator == nil || w.emulator.Carried == nil:
-		return w.launch
-	}
-	argv := []string{name, "--direct"}
-	for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
-		if flag.value != "" {
-			argv = append(argv, flag.name, flag.value)
+		return w
+	default:
+		for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
+			if flag.value != "" {
+				argv = append(argv, flag.name, flag.value)
+			}
 		}
+		argv = append(argv, notAFlag(p.path))
 	}
-	argv = append(append(argv, notAFlag(p.binary().path)), p.binary().argv[1:]...)
-	return launch{path: self(), argv: argv, env: o.variables(), comment: w.comment}
-}
-
-// self is the path of this command.
-func self() string {
-	if path, err := os.Executable(); err == nil {
-		return path
-	}
-	return name
+	self, _ := os.Executable()
+	return &way{path: cmp.Or(self, name), argv: append(argv, p.argv[1:]...), env: w.env, comment: w.comment}
 }

@@ -30,8 +30,8 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	missing := errors.New("no emulator")
 	noEmulator := func() (*emulator.Emulator, error) { return nil, missing }
 	const qemu = "/usr/bin/qemu-aarch64-static"
-	entry := func(why string) func() (string, bool) { return func() (string, bool) { return why, why != "" } }
-	instance := func(err error) func() error { return func() error { return err } }
+	entry := func(why string) func() string { return func() string { return why } }
+	instance := func(err error) func() (string, error) { return func() (string, error) { return "", err } }
 
 	for _, test := range []struct {
 		program, request string
@@ -40,48 +40,46 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	}{
 		// A run asks neither for entries nor for namespaces.
 		{"native", "", facts{emulator: noEmulator}, []string{
-			"--kernel ./n x # the kernel runs it", "--private ./n x # a private instance of binfmt_misc runs it, and what it starts", "--direct: no emulator"}},
+			"--kernel ./n x # the kernel runs it", "--private ./n x", "--direct: no emulator"}},
 		{"static", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b' # a private instance of binfmt_misc runs it, and what it starts",
+			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b'",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		{"script", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./script # the kernel runs it", "--private ./script # a private instance of binfmt_misc runs it, and what it starts",
+			"--kernel ./script # the kernel runs it", "--private ./script",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// What is shown is looked up, and tried all the same.
 		{"static", "", facts{emulator: noEmulator, entry: entry("entry e"), instance: instance(nil)}, []string{
-			"--kernel ./s 'a b' # entry e", "--private ./s 'a b' # a private instance of binfmt_misc runs it, and what it starts", "--direct: no emulator"}},
+			"--kernel ./s 'a b' # entry e", "--private ./s 'a b'", "--direct: no emulator"}},
 		{"static", "", facts{emulator: emulatorAt(qemu), entry: entry(""), instance: instance(errors.New("denied"))}, []string{
 			"--kernel: ./s: the kernel has no enabled entry for it (tried)", "--private: ./s: denied (tried)", "--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// Libraries.
 		{"dynamic", "", facts{emulator: emulatorAt(qemu), sysroot: "/r"}, []string{
-			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d # a private instance of binfmt_misc runs it, and what it starts",
+			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d",
 			"--direct " + qemu + " -0 d -L /r ./-d # no entry in the kernel is for it"}},
-		{"dynamic", "", facts{emulator: emulatorAt(qemu), sysrootErr: errors.New("no loader"), entry: entry("entry e")}, []string{
-			"--kernel: no loader", "--private: no loader", "--direct: no loader"}},
 		// What nobody knows, an entry may be for.
 		{"text", "", facts{}, []string{"--kernel ./t # the kernel runs it", "--private: ./t: not an ELF file", "--direct: ./t: not an ELF file"}},
-		{"text", "--private", facts{}, []string{"--private ./t # a private instance of binfmt_misc runs it, and what it starts"}},
+		{"text", "--private", facts{}, []string{"--private ./t"}},
 		{"text", "--direct", facts{}, []string{"--direct: ./t: not an ELF file"}},
 		// Requests.
 		{"static", "--kernel", facts{entry: entry("")}, []string{"--kernel: ./s: the kernel has no enabled entry for it (tried)"}},
 		{"static", "--private --strace", facts{cpu: []string{"QEMU_CPU=max"}}, []string{
-			"--private QEMU_CPU=max QEMU_STRACE=1 ./s 'a b' # a private instance of binfmt_misc runs it, and what it starts"}},
+			"--private QEMU_CPU=max QEMU_STRACE=1 ./s 'a b'"}},
 		{"static", "--direct", facts{emulator: emulatorAt(qemu), cpu: []string{"QEMU_CPU=max"}}, []string{"--direct QEMU_CPU=max " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
 		{"static", "--cpu a57 -g 1234", facts{emulator: emulatorAt(qemu), cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
-			"--direct " + qemu + " -0 s -L /r -cpu a57 -g 1234 ./s 'a b' # --cpu asks for emulation"}},
-		{"static", "--emulator box64", facts{emulator: emulatorAt("/bin/box64"), sysroot: "/r"}, []string{"--direct /bin/box64 ./s 'a b' # --emulator names it"}},
+			"--direct " + qemu + " -0 s -L /r -cpu a57 -g 1234 ./s 'a b' # --gdb asks for it"}},
+		{"static", "--emulator box64", facts{emulator: emulatorAt("/bin/box64"), sysroot: "/r"}, []string{"--direct /bin/box64 ./s 'a b' # --emulator asks for it"}},
 		{"static", "--emulator box64 --gdb 1", facts{emulator: emulatorAt("/bin/box64")}, []string{"--direct: --gdb: /bin/box64 does not look like one of QEMU's emulators"}},
 	} {
 		t.Run(strings.TrimSpace(test.program+" "+test.request), func(t *testing.T) {
 			var o options
 			require.NoError(t, o.flags().Parse(strings.Fields(test.request)))
-			var err error
-			o.asked, err = o.mode()
-			require.NoError(t, err)
-			test.facts.native = amd64
+			require.NoError(t, o.mode())
+			if p := programs[test.program].binary(); p.header.Arch != amd64 {
+				test.facts.foreign = p.header.Arch
+			}
 			var got []string
 			for w := range ways(programs[test.program], &o, &test.facts) {
-				line := fmt.Sprintf("%s %s # %s", w.flag, w.launch, w.why)
+				line := strings.TrimSuffix(fmt.Sprintf("%s %s # %s", w.flag, w, w.why), " # ")
 				if w.err != nil {
 					line = fmt.Sprintf("%s: %v", w.flag, w.err)
 				}
@@ -99,12 +97,12 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 func TestWaysAskForNothingTooEarly(t *testing.T) {
 	arm64 := lookup(t, "arm64")
 	p := &program{path: "./s", argv: []string{"s"}, header: elfmagic.Header{Arch: arm64}}
-	f := &facts{native: lookup(t, "amd64"), emulator: func() (*emulator.Emulator, error) {
+	f := &facts{foreign: arm64, emulator: func() (*emulator.Emulator, error) {
 		require.Fail(t, "the kernel may run it")
 		return nil, nil
 	}}
 	for w := range ways(p, &options{}, f) {
-		if w.kind == byInstance {
+		if w.flag == byInstance {
 			break
 		}
 	}

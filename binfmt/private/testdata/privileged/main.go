@@ -1,11 +1,10 @@
 // Privileged is a program that somebody makes set-user-ID root although it
 // imports the package. Without the variable PRIVILEGED_NO_MAIN it calls Main
 // first. It then says who it is, or attacks another such program: as its name
-// for itself, and with the descriptors that the helper has.
+// for itself, and with the arguments and descriptors that the helper has.
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,17 +21,13 @@ func main() {
 		fmt.Printf("real %d, effective %d\n", os.Getuid(), os.Geteuid())
 		return
 	}
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		panic(err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
-	_ = json.NewEncoder(ours).Encode(map[string]any{
-		"Entries": [][]byte{[]byte(":attack:E::attack::/bin/true:F")}, "Root": []byte("/"), "Command": []byte("sh"), "PATH": []byte("/bin"), "UID": -1, "GID": -1,
-	})
-	_ = syscall.Shutdown(fds[0], syscall.SHUT_WR)
 	victim := exec.Command(os.Args[2])
-	victim.Args = []string{"binfmt-private"}
+	victim.Args = []string{"binfmt-private", "3", "/", "0", "0"}
 	victim.ExtraFiles = []*os.File{theirs}
 	victim.Stdout, victim.Stderr = os.Stdout, os.Stderr
 	err = victim.Run()
