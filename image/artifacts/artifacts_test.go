@@ -300,12 +300,22 @@ func TestToolsDependOnTheirVersions(t *testing.T) {
 	assert.NotEqual(t, in, other)
 }
 
+// spdx is what tests read of a document.
+type spdx struct {
+	CreationInfo struct{ Created string }
+	Packages     []struct {
+		Name, SPDXID, SourceInfo string
+		ExternalRefs             []struct{ ReferenceLocator string }
+	}
+	Relationships []struct{ SPDXElementID, RelationshipType, RelatedSPDXElement string }
+}
+
 func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
 	b.toolchain = &toolchain.Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
 	programs := map[string][]Program{
 		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
-		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", Debian: true}},
+		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64"}},
 		"go":         {},
 		"tools":      {{Path: "usr/local/bin/yq", Package: "github.com/Y/yq", Version: "v4.0.0", SHA256: "cc", Modules: []Module{{"stdlib", "1.26.8"}, {"github.com/Y/yq", "v4.0.0+incompatible"}, {"golang.org/x/sys", "v1.0.0"}}}},
 		"kubernetes": {},
@@ -333,7 +343,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 
 	data, err := os.ReadFile(b.work("manifest", "programs.spdx.json"))
 	require.NoError(t, err)
-	var d spdxDocument
+	var d spdx
 	require.NoError(t, json.Unmarshal(data, &d))
 	assert.Equal(t, "2023-11-14T22:13:20Z", d.CreationInfo.Created)
 	ids := map[string]string{"SPDXRef-DOCUMENT": "document"}
@@ -342,7 +352,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		assert.NotContains(t, ids, p.SPDXID)
 		ids[p.SPDXID] = p.Name
 		for _, ref := range p.ExternalRefs {
-			purls[p.Name] = ref.Locator
+			purls[p.Name] = ref.ReferenceLocator
 		}
 	}
 	assert.Equal(t, map[string]string{
@@ -352,9 +362,9 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	}, purls)
 	var related []string
 	for _, r := range d.Relationships {
-		require.Contains(t, ids, r.Element)
-		require.Contains(t, ids, r.Related)
-		related = append(related, ids[r.Element]+" "+r.Type+" "+ids[r.Related])
+		require.Contains(t, ids, r.SPDXElementID)
+		require.Contains(t, ids, r.RelatedSPDXElement)
+		related = append(related, ids[r.SPDXElementID]+" "+r.RelationshipType+" "+ids[r.RelatedSPDXElement])
 	}
 	assert.ElementsMatch(t, []string{
 		"document DESCRIBES go-build",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -217,48 +218,46 @@ func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
 }
 
 // EmulatorPrograms returns what there is to say of emulators of one directory,
-// which are of a package of Debian's, or were built, or are of unknown origin.
-// They get names of their own.
+// which are of a package of Debian's, or were built, or are of unknown origin. Those
+// that were built must be those that the manifest beside them is of. They get names
+// of their own.
 func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
-	var m *qemu.Manifest
-	if _, built := EmulatorManifest(dir); built {
+	origin := Program{Package: "qemu"}
+	m := new(qemu.Manifest)
+	_, built := EmulatorManifest(dir)
+	if built {
 		var err error
 		if m, err = qemu.ReadManifest(dir); err != nil {
 			return nil, err
 		}
+		var files, patches []string
+		for _, s := range m.Source {
+			files = append(files, s.Name+" (sha256 "+s.SHA256+")")
+		}
+		for _, p := range m.Patches {
+			patches = append(patches, p.Name+" (sha256 "+p.SHA256+")")
+		}
+		origin.PURL = purl("deb/debian", "qemu", m.Debian, "?arch=source")
+		origin.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s", m.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
 	}
 	var programs []Program
 	for _, e := range found {
-		p, err := emulatorProgram(e, name(e), pack, m)
-		if err != nil {
+		p := origin
+		p.Path, p.Version = name(e), e.Version
+		if pack.Name != "" {
+			p.Package, p.Version = pack.Name, pack.Version
+			p.PURL = purl("deb/debian", pack.Name, pack.Version, "?arch="+e.Host.Debian[0].Name)
+		}
+		var err error
+		if p.SHA256, err = file.SHA256(e.Path); err != nil {
 			return nil, err
+		}
+		if built && !slices.ContainsFunc(m.Emulators, func(b qemu.Built) bool { return b.Target == e.Arch.Name && b.SHA256 == p.SHA256 }) {
+			return nil, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
 		}
 		programs = append(programs, p)
 	}
 	return programs, nil
-}
-
-// emulatorProgram returns what there is to say of an emulator, and sees that one
-// that was built is the one that the manifest is of.
-func emulatorProgram(e *emulator.Emulator, name string, pack debian.Package, m *qemu.Manifest) (Program, error) {
-	p := Program{Path: name, Package: cmp.Or(pack.Name, "qemu"), Version: cmp.Or(pack.Version, e.Version), Debian: pack.Name != ""}
-	var err error
-	if p.SHA256, err = file.SHA256(e.Path); err != nil || m == nil {
-		return p, err
-	}
-	p.Source = &ProgramSource{Package: "qemu", Version: m.Debian}
-	for _, s := range m.Source {
-		p.Source.Files = append(p.Source.Files, SourceFile{s.Name, s.SHA256})
-	}
-	for _, patch := range m.Patches {
-		p.Source.Patches = append(p.Source.Patches, SourceFile{patch.Name, patch.SHA256})
-	}
-	for _, built := range m.Emulators {
-		if built.Target == e.Arch.Name && built.SHA256 == p.SHA256 {
-			return p, nil
-		}
-	}
-	return p, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
 }
 
 // EmulatorManifest returns the manifest of emulators that were built as a file of

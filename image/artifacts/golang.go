@@ -34,7 +34,7 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 	}
 	for _, tool := range toolchain.Tools {
 		name := path.Join("usr/local/go", tool.Path(b.Arch))
-		p, err := describe(b.toolchain, b.Arch, commands[tool.Name], name, b.Versions.Go)
+		p, err := Describe(b.toolchain, b.Arch, commands[tool.Name], name, b.Versions.Go)
 		if err != nil {
 			return c, err
 		}

@@ -25,7 +25,7 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 	_, err := toolchain.Run(cmd)
 	require.NoError(t, err)
 
-	p, err := describe(tc, arm64, hello, "usr/bin/hello", "v1")
+	p, err := Describe(tc, arm64, hello, "usr/bin/hello", "v1")
 	require.NoError(t, err)
 	sum, err := file.SHA256(hello)
 	require.NoError(t, err)
@@ -34,13 +34,13 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 		Modules: []Module{{"stdlib", tc.Version}},
 	}, p)
 
-	_, err = describe(tc, s390x, hello, "", "")
+	_, err = Describe(tc, s390x, hello, "", "")
 	assert.ErrorContains(t, err, "not for s390x")
 	other := *tc
 	other.Version = "1.26.7"
-	_, err = describe(&other, arm64, hello, "", "")
+	_, err = Describe(&other, arm64, hello, "", "")
 	assert.ErrorContains(t, err, "not go1.26.7")
-	_, err = describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
+	_, err = Describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
 	assert.Error(t, err)
 
 	sh, err := filepath.EvalSymlinks("/bin/sh")

@@ -82,7 +82,7 @@ func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
 		if err != nil {
 			return c, err
 		}
-		p, err := describe(b.toolchain, b.Arch, program, programDir+name, "v"+b.Versions.Kubernetes)
+		p, err := Describe(b.toolchain, b.Arch, program, programDir+name, "v"+b.Versions.Kubernetes)
 		if err != nil {
 			return c, err
 		}

@@ -35,7 +35,7 @@ func (b *Builder) manifest() error {
 		return err
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(list))
-	in := inputs{"recipe 1", "tag " + b.Versions.Tag(b.Arch), "programs " + sum}
+	in := inputs{"recipe 2", "tag " + b.Versions.Tag(b.Arch), "programs " + sum}
 	if err := in.addFile("versions.yaml", b.File); err != nil {
 		return err
 	}
@@ -43,7 +43,10 @@ func (b *Builder) manifest() error {
 		b.Say("manifest.tar is up to date")
 		return nil
 	}
-	document, err := json.MarshalIndent(b.document(programs, sum[:16]), "", "\t")
+	document, err := Whole{
+		Name: "go-build", Version: b.Versions.Tag(b.Arch), Purpose: "CONTAINER",
+		Tool: "go-build-artifacts", Created: b.toolchain.Released, Root: "/",
+	}.Document(programs, sum[:16])
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (b *Builder) manifest() error {
 		return err
 	}
 	files := []rootfs.File{{Name: manifestDir + "versions.yaml", Source: b.File, Mode: 0o644}}
-	for name, content := range map[string][]byte{"programs.txt": []byte(table(programs)), "programs.spdx.json": append(document, '\n')} {
+	for name, content := range map[string][]byte{"programs.txt": []byte(table(programs)), "programs.spdx.json": document} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, content, 0o644); err != nil {
 			return err

@@ -56,7 +56,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 	}
 	for _, file := range files {
 		name := filepath.Base(file)
-		p, err := describe(b.toolchain, b.Arch, file, "usr/bin/"+name, version)
+		p, err := Describe(b.toolchain, b.Arch, file, "usr/bin/"+name, version)
 		if err != nil {
 			return c, err
 		}

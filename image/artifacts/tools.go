@@ -36,7 +36,7 @@ func (b *Builder) tools(ctx context.Context) (c contents, err error) {
 		if err != nil {
 			return c, err
 		}
-		p, err := describe(b.toolchain, b.Arch, file, programDir+t.Name, t.Version)
+		p, err := Describe(b.toolchain, b.Arch, file, programDir+t.Name, t.Version)
 		if err != nil {
 			return c, err
 		}
