@@ -95,8 +95,8 @@ type fake struct {
 func (f *fake) part(dir string) part {
 	return part{
 		name:   "fake",
-		inputs: func(context.Context) (inputs, error) { return f.in, nil },
-		build: func(context.Context) (contents, error) {
+		inputs: func(*Builder) (inputs, error) { return f.in, nil },
+		build: func(*Builder, context.Context, inputs) (contents, error) {
 			f.built++
 			file := filepath.Join(dir, "file")
 			err := errors.Join(f.err, os.WriteFile(file, []byte(f.in.text()), 0o644))
@@ -235,21 +235,26 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	assert.Equal(t, first, second, "the same source gives the same archive, in any directory")
 }
 
-func TestOnlySourcesOfOwnCommandsAreInputs(t *testing.T) {
-	b, _ := newBuilder(t, "arm64")
-	b.toolchain = needToolchain(t)
-	root, err := filepath.Abs(b.Root)
-	require.NoError(t, err)
-	b.Root = root
-	in, err := b.ownInputs(t.Context())
-	require.NoError(t, err)
-	text := in.text()
-	for _, name := range []string{"cmd/register/main.go ", "cmd/crossrun/main.go ", "elfmagic/table.go ", "go.sum "} {
-		assert.Contains(t, text, "\n"+name)
+// What takes no longer to find than what it depends on depends on its files.
+func TestFilesAreInputsWhereverTheyAre(t *testing.T) {
+	made := func(content string, mode int64, target, version string) inputs {
+		source := filepath.Join(t.TempDir(), "file")
+		write(t, source, content)
+		c := contents{programs: []Program{{Path: "usr/file", Version: version}}}
+		c.add("usr/file", source, mode)
+		c.link("usr/link", target)
+		in, err := c.inputs()
+		require.NoError(t, err)
+		return in
 	}
-	assert.NotContains(t, text, "_test.go")
-	assert.NotContains(t, text, "image/")
-	assert.NotContains(t, text, root, "stamps are the same everywhere")
+	in := made("a", 0o755, "file", "v1")
+	assert.Equal(t, in, made("a", 0o755, "file", "v1"), "stamps are the same everywhere")
+	assert.NotEqual(t, in, made("b", 0o755, "file", "v1"))
+	assert.NotEqual(t, in, made("a", 0o644, "file", "v1"))
+	assert.NotEqual(t, in, made("a", 0o755, "other", "v1"))
+	assert.NotEqual(t, in, made("a", 0o755, "file", "v2"))
+	_, err := contents{files: []rootfs.File{{Name: "usr/file", Source: filepath.Join(t.TempDir(), "none")}}}.inputs()
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
@@ -284,20 +289,20 @@ func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 
 func TestToolsDependOnTheirVersions(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
-	in, err := b.toolInputs(t.Context())
+	in, err := b.toolInputs()
 	require.NoError(t, err)
-	again, err := b.toolInputs(t.Context())
+	again, err := b.toolInputs()
 	require.NoError(t, err)
 	assert.Equal(t, in, again)
 	b.Versions.Tools = slices.Clone(b.Versions.Tools)
 	b.Versions.Tools[3].Version = "v9.9.9"
-	other, err := b.toolInputs(t.Context())
+	other, err := b.toolInputs()
 	require.NoError(t, err)
 	assert.NotEqual(t, in, other)
-	b, _ = newBuilder(t, "amd64")
-	other, err = b.toolInputs(t.Context())
-	require.NoError(t, err)
-	assert.NotEqual(t, in, other)
+	other64, _ := newBuilder(t, "amd64")
+	assert.NotEqual(t, b.inputs(in...), other64.inputs(in...))
+	other64.Versions.Go = "1.26.7"
+	assert.NotEqual(t, b.inputs(in...), other64.inputs(in...))
 }
 
 // spdx is what tests read of a document.
@@ -320,7 +325,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		"tools":      {{Path: "usr/local/bin/yq", Package: "github.com/Y/yq", Version: "v4.0.0", SHA256: "cc", Modules: []Module{{"stdlib", "1.26.8"}, {"github.com/Y/yq", "v4.0.0+incompatible"}, {"golang.org/x/sys", "v1.0.0"}}}},
 		"kubernetes": {},
 	}
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.Equal(t, "no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
 	for _, name := range Parts() {
 		data, err := json.Marshal(programs[name])
@@ -328,7 +333,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		write(t, filepath.Join(b.Dir, name+".json"), string(data))
 		write(t, filepath.Join(b.Dir, name+".stamp"), "")
 	}
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	all := headers(t, filepath.Join(b.Dir, "manifest.tar"))
 	for _, name := range []string{"versions.yaml", "programs.txt", "programs.spdx.json"} {
 		assert.Contains(t, all, "usr/share/go-build/"+name)
@@ -374,11 +379,11 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	}, related)
 
 	said.Reset()
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.Equal(t, "manifest.tar is up to date\n", said.String())
 
 	// A part that is being built again has no manifest.
 	require.NoError(t, os.Remove(filepath.Join(b.Dir, "tools.stamp")))
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.NoFileExists(t, filepath.Join(b.Dir, "manifest.tar"))
 }

@@ -165,56 +165,25 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 	if err := os.RemoveAll(dir); err != nil {
 		return "", newest, err
 	}
-	return filepath.Join(dir, "usr/bin"), newest, debian.Unpack(ctx, deb, dir)
+	return filepath.Join(dir, Installed), newest, debian.Unpack(ctx, deb, dir)
 }
 
-// A fetched package is remembered beside its files: Debian is asked again only
-// when that is wanted.
-type fetched struct {
-	Dir     string
-	Package debian.Package
-}
-
-func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
+// fetched returns where the emulators are, and the package that they are from if they
+// were fetched. It is remembered beside them: Debian is asked again only when that is
+// wanted.
+func (b *Builder) fetched(ctx context.Context) (dir string, pack debian.Package, err error) {
 	if b.Emulators != "" {
-		return fetched{Dir: b.Emulators}, nil
+		return b.Emulators, pack, nil
 	}
-	memory := b.work("emulators.json")
-	if !b.Update && jsonfile.Read(memory, &f) == nil {
-		if _, err := os.Stat(f.Dir); err == nil {
-			return f, nil
-		}
+	dir = b.work("emulators")
+	memory := filepath.Join(dir, "package.json")
+	if !b.Update && jsonfile.Read(memory, &pack) == nil {
+		return filepath.Join(dir, Installed), pack, nil
 	}
-	b.Update = false
-	if err := os.RemoveAll(memory); err != nil {
-		return f, err
+	if dir, pack, err = FetchEmulators(ctx, b.Arch, dir, b.Say); err == nil {
+		err = jsonfile.Write(memory, pack)
 	}
-	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.Say); err != nil {
-		return f, err
-	}
-	return f, jsonfile.Write(memory, f)
-}
-
-func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
-	in := inputs{"recipe 2", "go " + b.Versions.Go + " for the time"}
-	f, err := b.fetched(ctx)
-	if err != nil {
-		return in, err
-	}
-	in.add("%s %s", f.Package.Name, f.Package.Version)
-	found, _, err := FindEmulators(b.Arch, f.Dir)
-	if err != nil {
-		return in, err
-	}
-	for _, e := range found {
-		if err := in.addFile(e.Arch.Name, e.Path); err != nil {
-			return in, err
-		}
-	}
-	if file, built := EmulatorManifest(f.Dir); built {
-		err = in.addFile("manifest", file.Source)
-	}
-	return in, err
+	return dir, pack, err
 }
 
 // EmulatorPrograms returns what there is to say of emulators of one directory,
@@ -268,24 +237,24 @@ func EmulatorManifest(dir string) (file rootfs.File, found bool) {
 	return rootfs.File{Name: manifestDir + "emulators.json", Source: source, Mode: 0o644}, err == nil
 }
 
-func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
-	f, err := b.fetched(ctx)
+func (b *Builder) emulators(ctx context.Context, _ inputs) (c contents, err error) {
+	dir, pack, err := b.fetched(ctx)
 	if err != nil {
 		return c, err
 	}
-	found, missing, err := FindEmulators(b.Arch, f.Dir)
+	found, missing, err := FindEmulators(b.Arch, dir)
 	if err != nil {
 		return c, err
 	}
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	if file, built := EmulatorManifest(f.Dir); built {
+	if file, built := EmulatorManifest(dir); built {
 		c.files = append(c.files, file)
 	}
 	for _, e := range found {
 		c.files = append(c.files, EmulatorFile(e))
 	}
-	c.programs, err = EmulatorPrograms(found, f.Dir, f.Package, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
+	c.programs, err = EmulatorPrograms(found, dir, pack, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
 	return c, err
 }

@@ -143,7 +143,7 @@ func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 		Path: "it", Package: "qemu-user", Version: "1:11.1+a", SHA256: sum, PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=amd64",
 	}}, packaged)
 
-	document, err := Whole{}.Document(got, "u")
+	document, err := Whole{}.Document(got)
 	require.NoError(t, err)
 	var d spdx
 	require.NoError(t, json.Unmarshal(document, &d))

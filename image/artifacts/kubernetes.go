@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
@@ -45,49 +44,30 @@ func kubernetesLinked(version string) string {
 	return flags
 }
 
-func (b *Builder) kubernetesInputs(ctx context.Context) (inputs, error) {
-	in := inputs{"recipe 1"}
+func (b *Builder) kubernetesInputs() (inputs, error) {
+	in := inputs{"linked " + kubernetesLinked(b.Versions.Kubernetes), "programs " + strings.Join(kubernetesPrograms, " ")}
 	have, err := readModule(b.kubernetesDir())
 	if err != nil {
 		return in, err
 	}
-	if err := pins(have, b.Versions.Kubernetes); err != nil {
-		return in, err
-	}
-	in.add("go %s for %s, linked %s", b.Versions.Go, b.Arch.Platform(), kubernetesLinked(b.Versions.Kubernetes))
-	in.add("programs %s", strings.Join(kubernetesPrograms, " "))
-	for _, name := range []string{"go.mod", "go.sum"} {
-		if err := in.addFile(name, filepath.Join(b.kubernetesDir(), name)); err != nil {
-			return in, err
-		}
-	}
-	return in, nil
+	err = errors.Join(pins(have, b.Versions.Kubernetes),
+		in.addFile("go.mod", filepath.Join(b.kubernetesDir(), "go.mod")), in.addFile("go.sum", filepath.Join(b.kubernetesDir(), "go.sum")))
+	return in, err
 }
 
-func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
-	in, err := b.kubernetesInputs(ctx)
-	if err != nil {
+func (b *Builder) kubernetes(ctx context.Context, in inputs) (c contents, err error) {
+	args := []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=" + kubernetesLinked(b.Versions.Kubernetes)}
+	for _, name := range kubernetesPrograms {
+		args = append(args, "k8s.io/kubernetes/cmd/"+name)
+	}
+	dir := b.work("kubernetes")
+	if err := b.compile(ctx, dir, "Kubernetes "+b.Versions.Kubernetes, in, b.kubernetesDir(), args...); err != nil {
 		return c, err
 	}
 	for _, name := range kubernetesPrograms {
-		dir := b.work("kubernetes", name)
-		program := filepath.Join(dir, name)
-		err := b.step(dir, name+" "+b.Versions.Kubernetes, in, func() error {
-			cmd := b.toolchain.Command(ctx, b.Arch, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
-				"-ldflags="+kubernetesLinked(b.Versions.Kubernetes), "-o", program, "k8s.io/kubernetes/cmd/"+name)
-			cmd.Dir = b.kubernetesDir()
-			_, err := toolchain.Run(cmd)
-			return err
-		})
-		if err != nil {
+		if err := c.built(b, programDir+name, filepath.Join(dir, name), "v"+b.Versions.Kubernetes); err != nil {
 			return c, err
 		}
-		p, err := Describe(b.toolchain, b.Arch, program, programDir+name, "v"+b.Versions.Kubernetes)
-		if err != nil {
-			return c, err
-		}
-		c.programs = append(c.programs, p)
-		c.files = append(c.files, rootfs.File{Name: p.Path, Source: program, Mode: 0o755})
 	}
 	return c, nil
 }

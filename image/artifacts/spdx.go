@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -24,8 +25,8 @@ func purl(kind, name, version, qualifiers string) string {
 }
 
 // Document returns the SPDX 2.3 document of the programs that it holds, and of the
-// modules that Go linked into them. Unique tells it from those of other programs.
-func (w Whole) Document(programs []Program, unique string) ([]byte, error) {
+// modules that Go linked into them.
+func (w Whole) Document(programs []Program) ([]byte, error) {
 	type object map[string]any
 	const whole = "SPDXRef-image"
 	var packages, relationships []object
@@ -64,7 +65,8 @@ func (w Whole) Document(programs []Program, unique string) ([]byte, error) {
 	}
 	document, err := json.MarshalIndent(object{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": w.Name + " " + w.Version,
-		"documentNamespace": "https://github.com/projectcalico/go-build/spdx/" + w.Version + "-" + unique,
+		// Other programs have another one.
+		"documentNamespace": fmt.Sprintf("https://github.com/projectcalico/go-build/spdx/%s-%.8x", w.Version, sha256.Sum256(fmt.Append(nil, programs))),
 		"creationInfo":      object{"created": w.Created.UTC().Format(time.RFC3339), "creators": []string{"Tool: " + w.Tool}},
 		"packages":          packages, "relationships": relationships,
 	}, "", "\t")

@@ -158,7 +158,7 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 	document, err := artifacts.Whole{
 		Name: base, Version: b.revision.Version, Purpose: "APPLICATION",
 		Tool: "go-build-dist", Created: b.revision.Time,
-	}.Document(append([]artifacts.Program{own}, emulators...), own.SHA256[:16])
+	}.Document(append([]artifacts.Program{own}, emulators...))
 	if err != nil {
 		return "", err
 	}
