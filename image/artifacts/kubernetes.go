@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +24,9 @@ const kubernetesModule = "image/kubernetes"
 
 // pinCommand writes its go.mod.
 const pinCommand = "go run ./image pin"
+
+// kubernetesCommands is where Kubernetes has its commands.
+const kubernetesCommands = "k8s.io/kubernetes/cmd/"
 
 var kubernetesPrograms = []string{"kube-apiserver", "kube-controller-manager", "kubectl"}
 
@@ -58,7 +60,7 @@ func (b *Builder) kubernetesInputs() (inputs, error) {
 func (b *Builder) kubernetes(ctx context.Context, in inputs) (c contents, err error) {
 	args := []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=" + kubernetesLinked(b.Versions.Kubernetes)}
 	for _, name := range kubernetesPrograms {
-		args = append(args, "k8s.io/kubernetes/cmd/"+name)
+		args = append(args, kubernetesCommands+name)
 	}
 	dir := b.work("kubernetes")
 	if err := b.compile(ctx, dir, "Kubernetes "+b.Versions.Kubernetes, in, b.kubernetesDir(), args...); err != nil {
@@ -89,35 +91,32 @@ func staging(kubernetes string) string {
 }
 
 // pins reports in what a module differs from one that builds a version.
-func pins(m *modfile.File, version string) error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	required := ""
+func pins(m *modfile.File, version string) (err error) {
+	required := "nowhere"
 	for _, r := range m.Require {
 		if r.Mod.Path == "k8s.io/kubernetes" {
 			required = r.Mod.Version
 		}
 	}
 	if required != "v"+version {
-		bad("it requires Kubernetes %s, not v%s", cmp.Or(required, "nowhere"), version)
-	}
-	if len(m.Replace) == 0 {
-		bad("it replaces no modules")
+		err = fmt.Errorf("it requires Kubernetes %s, not v%s", required, version)
+	} else if len(m.Replace) == 0 {
+		err = errors.New("it replaces no modules")
 	}
 	for _, r := range m.Replace {
-		if len(errs) == 0 && (r.New.Path != r.Old.Path || r.New.Version != staging(version)) { // one says it
-			bad("%s is replaced by %s %s, not its own %s", r.Old.Path, r.New.Path, r.New.Version, staging(version))
+		if err == nil && (r.New.Path != r.Old.Path || r.New.Version != staging(version)) {
+			err = fmt.Errorf("%s is replaced by %s %s, not its own %s", r.Old.Path, r.New.Path, r.New.Version, staging(version))
 		}
 	}
 	for _, name := range kubernetesPrograms {
-		if !slices.ContainsFunc(m.Tool, func(t *modfile.Tool) bool { return t.Path == "k8s.io/kubernetes/cmd/"+name }) {
-			bad("%s is not a tool of it", name)
+		if err == nil && !slices.ContainsFunc(m.Tool, func(t *modfile.Tool) bool { return t.Path == kubernetesCommands+name }) {
+			err = fmt.Errorf("%s is not a tool of it", name)
 		}
 	}
-	if len(errs) == 0 {
-		return nil
+	if err != nil {
+		err = cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, err), pinCommand)
 	}
-	return cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, errors.Join(errs...)), pinCommand)
+	return err
 }
 
 // Pin writes the go.mod and go.sum that the version of Kubernetes is built from,
@@ -127,11 +126,13 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version := "v" + b.Versions.Kubernetes
-	b.Say("reading what Kubernetes %s is made of …", version)
-	download := t.Command(ctx, t.Host, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
-	download.Dir = os.TempDir()
-	out, err := toolchain.Run(download)
+	command := func(dir string, args ...string) (string, error) {
+		cmd := t.Command(ctx, t.Host, args...)
+		cmd.Dir = dir
+		return toolchain.Run(cmd)
+	}
+	b.Say("reading what Kubernetes v%s is made of …", b.Versions.Kubernetes)
+	out, err := command(os.TempDir(), "mod", "download", "-json", "k8s.io/kubernetes@v"+b.Versions.Kubernetes)
 	if err != nil {
 		return err
 	}
@@ -143,18 +144,13 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := module(theirs, b.Versions.Kubernetes)
+	dir := b.kubernetesDir()
+	err = errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, module(theirs, b.Versions.Kubernetes)))
 	if err != nil {
 		return err
 	}
-	dir := b.kubernetesDir()
-	if err := errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, ours)); err != nil {
-		return err
-	}
 	b.Say("resolving all its dependencies …")
-	tidy := t.Command(ctx, t.Host, "mod", "tidy")
-	tidy.Dir = dir
-	if _, err := toolchain.Run(tidy); err != nil {
+	if _, err := command(dir, "mod", "tidy"); err != nil {
 		return err
 	}
 	have, err := readModule(dir)
@@ -166,28 +162,23 @@ func (b *Builder) Pin(ctx context.Context) error {
 
 // module returns the go.mod with which Kubernetes, whose own is theirs, is built
 // without its repository.
-func module(theirs *modfile.File, version string) ([]byte, error) {
-	text := []byte("// Written by " + pinCommand + ": Kubernetes of versions.yaml, built from\n" +
-		"// modules alone. Its staging modules are released beside it under versions v0.\n" +
-		"module github.com/projectcalico/go-build/" + kubernetesModule + "\n\nreplace (\n")
-	for _, r := range theirs.Replace { // AddReplace would not make a block of them
+func module(theirs *modfile.File, version string) []byte {
+	text := fmt.Appendf(nil, `// Written by %s: Kubernetes of versions.yaml, built from
+// modules alone. Its staging modules are released beside it under versions v0.
+module github.com/projectcalico/go-build/%s
+
+go %s
+
+`, pinCommand, kubernetesModule, theirs.Go.Version)
+	for _, g := range theirs.Godebug {
+		text = fmt.Appendf(text, "godebug %s=%s\n", g.Key, g.Value)
+	}
+	text = fmt.Appendf(text, "\ntool (\n\t%s%s\n)\n\nrequire k8s.io/kubernetes v%s\n\nreplace (\n",
+		kubernetesCommands, strings.Join(kubernetesPrograms, "\n\t"+kubernetesCommands), version)
+	for _, r := range theirs.Replace {
 		if strings.HasPrefix(r.New.Path, "./staging/") {
-			text = fmt.Appendf(text, "\t%s => %s %s\n", r.Old.Path, r.Old.Path, staging(version))
+			text = fmt.Appendf(text, "\t%[1]s => %[1]s %[2]s\n", r.Old.Path, staging(version))
 		}
 	}
-	m, err := modfile.Parse("go.mod", append(text, ")\n"...), nil)
-	if err != nil {
-		return nil, err
-	}
-	err = errors.Join(m.AddGoStmt(theirs.Go.Version), m.AddRequire("k8s.io/kubernetes", "v"+version))
-	for _, g := range theirs.Godebug {
-		err = errors.Join(err, m.AddGodebug(g.Key, g.Value))
-	}
-	for _, name := range kubernetesPrograms {
-		err = errors.Join(err, m.AddTool("k8s.io/kubernetes/cmd/"+name))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m.Format()
+	return append(text, ")\n"...)
 }
