@@ -43,12 +43,12 @@ type Choice struct {
 // to be fetched. Of a directory that is named its subdirectory for the host is
 // taken, if emulators are there.
 func (c Choice) Dir() (string, error) {
-	built := filepath.Join(c.Root, BuiltEmulators, c.Host.GOARCH)
 	switch c.Word {
 	case "", "built":
-		err := wholeSet(built, c.Host, c.Some && c.Word != "")
+		dir := filepath.Join(c.Root, BuiltEmulators, c.Host.GOARCH)
+		err := c.built(dir)
 		if err == nil || c.Word != "" {
-			return built, err
+			return dir, err
 		}
 	case "debian":
 	default:
@@ -73,29 +73,22 @@ func has(dir string, host *elfmagic.Arch) bool {
 	return err == nil
 }
 
-// wholeSet reports what is missing in a directory of built emulators, of which
-// some may be enough.
-func wholeSet(dir string, host *elfmagic.Arch, some bool) error {
-	hint := "make emulators ARCH=" + host.GOARCH + " builds them"
+// built reports what is missing in a directory of built emulators.
+func (c Choice) built(dir string) error {
 	m, err := qemu.ReadManifest(dir)
-	if err != nil {
-		return cli.WithHint(err, "%s", hint)
-	}
-	if some {
-		return nil
-	}
-	there := make(map[string]bool)
-	for _, e := range m.Emulators {
-		there[e.Target] = true
-	}
-	var missing []string
-	for _, arch := range elfmagic.Archs() {
-		if !there[arch.Name] {
-			missing = append(missing, arch.Name)
+	if err == nil && (!c.Some || c.Word == "") {
+		var missing []string
+		for _, arch := range elfmagic.Archs() {
+			if !slices.ContainsFunc(m.Emulators, func(e qemu.Built) bool { return e.Target == arch.Name }) {
+				missing = append(missing, arch.Name)
+			}
+		}
+		if len(missing) > 0 {
+			err = fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", "))
 		}
 	}
-	if len(missing) > 0 {
-		return cli.WithHint(fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", ")), "%s", hint)
+	if err != nil {
+		return cli.WithHint(err, "make emulators ARCH=%s builds them", c.Host.GOARCH)
 	}
 	return nil
 }
@@ -148,7 +141,7 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 		return "", newest, err
 	}
 	say("looking for Debian's emulators for %s …", port)
-	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: -emulators"
+	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: --emulators"
 	// One list of several may be out of step on a mirror: apt keeps the others.
 	updateErr := apt.Update(ctx)
 	if newest, err = apt.StaticEmulators(ctx); err != nil {
