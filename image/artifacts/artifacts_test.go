@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,60 +84,56 @@ func headers(t *testing.T, archive string) map[string]*tar.Header {
 	}
 }
 
-// A fake part: its file is what its inputs are.
-type fake struct {
-	in    inputs
-	built int
-	err   error
-}
-
-func (f *fake) part(dir string) part {
-	return part{
-		name:   "fake",
-		inputs: func(*Builder) (inputs, error) { return f.in, nil },
-		build: func(*Builder, context.Context, inputs) (contents, error) {
-			f.built++
-			file := filepath.Join(dir, "file")
-			err := errors.Join(f.err, os.WriteFile(file, []byte(f.in.text()), 0o644))
-			return contents{[]rootfs.File{{Name: "usr/file", Source: file, Mode: 0o644}}, []Program{{Path: "usr/file"}}}, err
-		},
-	}
-}
-
-func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
+func TestArchivesAreWrittenAgainOnlyFromOtherFiles(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
 	b.toolchain = &toolchain.Toolchain{Released: time.Unix(1, 0)}
-	f := &fake{in: inputs{"a 1", "b 1"}}
-	build := func() error { return b.part(t.Context(), f.part(t.TempDir())) }
 	archive := filepath.Join(b.Dir, "fake.tar")
-
-	require.NoError(t, build())
-	first, err := file.SHA256(archive)
+	// build builds a part of one file, and says what its archive is then, and whether it was written.
+	build := func(content string, fails error) (sum string, written bool, err error) {
+		source := filepath.Join(t.TempDir(), "file")
+		write(t, source, content)
+		said.Reset()
+		err = b.part(t.Context(), part{"fake", func(*Builder, context.Context) (contents, error) {
+			return contents{[]rootfs.File{{Name: "usr/file", Source: source, Mode: 0o644}}, []Program{{Path: "usr/file"}}}, fails
+		}})
+		sum, sumErr := file.SHA256(archive)
+		require.NoError(t, sumErr)
+		return sum, said.String() != "fake.tar is up to date\n", err
+	}
+	first, written, err := build("a", nil)
 	require.NoError(t, err)
-	require.NoError(t, build())
-	assert.Equal(t, 1, f.built)
-	assert.Contains(t, said.String(), "fake.tar is up to date\n")
-
-	f.in = inputs{"a 1", "b 2"}
-	require.NoError(t, build())
-	assert.Equal(t, 2, f.built)
-	second, err := file.SHA256(archive)
+	assert.True(t, written)
+	before, err := os.Stat(archive)
 	require.NoError(t, err)
+	_, written, err = build("a", nil)
+	require.NoError(t, err)
+	assert.False(t, written)
+	after, err := os.Stat(archive)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after), "it is left as it is")
+
+	second, written, err := build("b", nil)
+	require.NoError(t, err)
+	assert.True(t, written)
 	assert.NotEqual(t, first, second)
 
-	// What failed is tried again, also with what had been built before.
-	f.in, f.err = inputs{"a 1", "b 1"}, errors.New("no")
-	require.Error(t, build())
-	f.in, f.err = inputs{"a 1", "b 2"}, nil
-	require.NoError(t, build())
-	assert.Equal(t, 4, f.built)
-
-	require.NoError(t, os.Remove(archive))
-	require.NoError(t, build())
-	assert.Equal(t, 5, f.built)
-	third, err := file.SHA256(archive)
+	failed, _, err := build("a", errors.New("no"))
+	require.EqualError(t, err, "no")
+	assert.Equal(t, second, failed, "what was there stays")
+	_, written, err = build("b", nil)
 	require.NoError(t, err)
-	assert.Equal(t, second, third, "the same inputs give the same archive")
+	assert.False(t, written)
+	third, _, err := build("a", nil)
+	require.NoError(t, err)
+	assert.Equal(t, first, third, "the same files give the same archive")
+
+	for _, name := range []string{"fake.tar", "fake.json", "fake.stamp"} {
+		require.NoError(t, os.Remove(filepath.Join(b.Dir, name)))
+		third, written, err = build("a", nil)
+		require.NoError(t, err)
+		assert.True(t, written, "without %s it may be half of it", name)
+		assert.Equal(t, first, third)
+	}
 	assert.Equal(t, time.Unix(1, 0), headers(t, archive)["usr/file"].ModTime)
 }
 
@@ -235,15 +230,15 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	assert.Equal(t, first, second, "the same source gives the same archive, in any directory")
 }
 
-// What takes no longer to find than what it depends on depends on its files.
-func TestFilesAreInputsWhereverTheyAre(t *testing.T) {
+func TestArchivesDependOnFilesWhereverTheyAre(t *testing.T) {
+	b, _ := newBuilder(t, "arm64")
 	made := func(content string, mode int64, target, version string) inputs {
 		source := filepath.Join(t.TempDir(), "file")
 		write(t, source, content)
 		c := contents{programs: []Program{{Path: "usr/file", Version: version}}}
 		c.add("usr/file", source, mode)
 		c.link("usr/link", target)
-		in, err := c.inputs()
+		in, err := b.archived(c)
 		require.NoError(t, err)
 		return in
 	}
@@ -253,7 +248,7 @@ func TestFilesAreInputsWhereverTheyAre(t *testing.T) {
 	assert.NotEqual(t, in, made("a", 0o644, "file", "v1"))
 	assert.NotEqual(t, in, made("a", 0o755, "other", "v1"))
 	assert.NotEqual(t, in, made("a", 0o755, "file", "v2"))
-	_, err := contents{files: []rootfs.File{{Name: "usr/file", Source: filepath.Join(t.TempDir(), "none")}}}.inputs()
+	_, err := b.archived(contents{files: []rootfs.File{{Name: "usr/file", Source: filepath.Join(t.TempDir(), "none")}}})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -289,20 +284,16 @@ func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 
 func TestToolsDependOnTheirVersions(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
-	in, err := b.toolInputs()
-	require.NoError(t, err)
-	again, err := b.toolInputs()
-	require.NoError(t, err)
-	assert.Equal(t, in, again)
-	b.Versions.Tools = slices.Clone(b.Versions.Tools)
-	b.Versions.Tools[3].Version = "v9.9.9"
-	other, err := b.toolInputs()
-	require.NoError(t, err)
-	assert.NotEqual(t, in, other)
-	other64, _ := newBuilder(t, "amd64")
-	assert.NotEqual(t, b.inputs(in...), other64.inputs(in...))
-	other64.Versions.Go = "1.26.7"
-	assert.NotEqual(t, b.inputs(in...), other64.inputs(in...))
+	tool := b.Versions.Tools[3]
+	in := b.toolInputs(tool)
+	assert.Equal(t, in, b.toolInputs(tool))
+	tool.Version = "v9.9.9"
+	assert.NotEqual(t, in, b.toolInputs(tool))
+	tool = b.Versions.Tools[3]
+	b.Versions.Go = "1.26.7"
+	assert.NotEqual(t, in, b.toolInputs(tool))
+	b, _ = newBuilder(t, "amd64")
+	assert.NotEqual(t, in, b.toolInputs(tool))
 }
 
 // spdx is what tests read of a document.

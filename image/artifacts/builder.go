@@ -38,25 +38,20 @@ type Builder struct {
 	toolchain *toolchain.Toolchain
 }
 
-// A part is what one archive has, and how it comes about.
+// A part is what one archive has. Build builds what is missing, and says what goes
+// into the archive.
 type part struct {
-	name string
-
-	// inputs says what the archive depends on, besides Go and the architecture. It is
-	// nil where it takes no longer to find the files than to find what they depend on.
-	inputs func(*Builder) (inputs, error)
-
-	// build builds what is missing, of these inputs, and says what goes into the archive.
-	build func(*Builder, context.Context, inputs) (contents, error)
+	name  string
+	build func(*Builder, context.Context) (contents, error)
 }
 
 // parts are in the order in which they are built: what takes seconds is first.
 var parts = []part{
-	{"own", nil, (*Builder).own},
-	{"emulators", nil, (*Builder).emulators},
-	{"go", (*Builder).goInputs, (*Builder).golang},
-	{"tools", (*Builder).toolInputs, (*Builder).tools},
-	{"kubernetes", (*Builder).kubernetesInputs, (*Builder).kubernetes},
+	{"own", (*Builder).own},
+	{"emulators", (*Builder).emulators},
+	{"go", (*Builder).golang},
+	{"tools", (*Builder).tools},
+	{"kubernetes", (*Builder).kubernetes},
 }
 
 // Parts returns the names of the parts.
@@ -111,9 +106,9 @@ func (b *Builder) inputs(lines ...string) inputs {
 	return append(inputs{"recipe 2", "go " + b.Versions.Go + " for " + b.Arch.Platform()}, lines...)
 }
 
-// inputs are the files themselves, and what is said of them.
-func (c contents) inputs() (inputs, error) {
-	in := inputs{fmt.Sprint(c.programs)}
+// archived is what an archive of files depends on: these, and what is said of them.
+func (b *Builder) archived(c contents) (inputs, error) {
+	in := b.inputs(fmt.Sprint(c.programs))
 	for _, f := range c.files {
 		if f.Target != "" {
 			in.add("%s -> %s", f.Name, f.Target)
@@ -152,9 +147,6 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 		return err
 	}
 	var err error
-	if b.Root, err = filepath.Abs(b.Root); err != nil {
-		return err
-	}
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return err
 	}
@@ -190,21 +182,18 @@ func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
 	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.Say("waiting for another run in %s …", b.Dir) })
 }
 
-// part builds one part, unless its archive was made of the same. All times in the
-// archive are the toolchain's.
-func (b *Builder) part(ctx context.Context, p part) (err error) {
+// part builds one part, and its archive unless that was made of the same. All times
+// in it are the toolchain's.
+func (b *Builder) part(ctx context.Context, p part) error {
 	start := time.Now()
-	var in inputs
-	var c contents
-	if p.inputs != nil {
-		in, err = p.inputs(b)
-	} else if c, err = p.build(b, ctx, nil); err == nil {
-		in, err = c.inputs()
-	}
+	c, err := p.build(b, ctx)
 	if err != nil {
 		return err
 	}
-	in = b.inputs(in...)
+	in, err := b.archived(c)
+	if err != nil {
+		return err
+	}
 	name := filepath.Join(b.Dir, p.name)
 	if in.stamped(name+".stamp", name+".tar", name+".json") {
 		b.Say("%s.tar is up to date", p.name)
@@ -212,11 +201,6 @@ func (b *Builder) part(ctx context.Context, p part) (err error) {
 	}
 	if err := os.RemoveAll(name + ".stamp"); err != nil {
 		return err
-	}
-	if p.inputs != nil {
-		if c, err = p.build(b, ctx, in); err != nil {
-			return err
-		}
 	}
 	if err := jsonfile.Write(name+".json", c.programs); err != nil {
 		return err

@@ -23,7 +23,7 @@ const programDir = "usr/local/bin/"
 // own builds this repository's commands, and gives them their other names: binfmt
 // for whoever knows that, and those that go run and go test look for. The go command
 // knows whether there is something to do.
-func (b *Builder) own(ctx context.Context, _ inputs) (c contents, err error) {
+func (b *Builder) own(ctx context.Context) (c contents, err error) {
 	dir := b.work("own")
 	if _, err := os.Stat(dir); err != nil {
 		b.Say("building %s for %s …", strings.Join(toolchain.Commands, ", "), b.Arch.Platform())
@@ -62,13 +62,9 @@ func (b *Builder) compile(ctx context.Context, dir, what string, in inputs, modu
 // release's, byte for byte.
 var goFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags=-w", "-gcflags=cmd/...=-dwarf=false"}
 
-func (b *Builder) goInputs() (inputs, error) {
-	return inputs{"flags " + strings.Join(goFlags, " ")}, nil
-}
-
 // golang puts a Go distribution for the architecture together: GOROOT's source,
 // and its commands, copied or cross-compiled.
-func (b *Builder) golang(ctx context.Context, in inputs) (c contents, err error) {
+func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 	const root = "usr/local/go"
 	own, dir := b.Arch == b.toolchain.Host, b.work("go")
 	if !own {
@@ -76,7 +72,7 @@ func (b *Builder) golang(ctx context.Context, in inputs) (c contents, err error)
 		for _, tool := range toolchain.Tools {
 			args = append(args, "cmd/"+tool.Name)
 		}
-		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, in, dir, args...); err != nil { // outside of any module
+		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, b.inputs(args...), dir, args...); err != nil { // outside of any module
 			return c, err
 		}
 	}
@@ -124,23 +120,16 @@ func goMode(name string) int64 {
 	return 0o644
 }
 
-func toolInput(t versions.Tool) string {
-	return fmt.Sprintf("%s %s@%s linked %s", t.Name, t.Package, t.Version, toolchain.Linked)
-}
-
-func (b *Builder) toolInputs() (in inputs, _ error) {
-	for _, t := range b.Versions.Tools {
-		in = append(in, toolInput(t))
-	}
-	return in, nil
+func (b *Builder) toolInputs(t versions.Tool) inputs {
+	return b.inputs(fmt.Sprintf("%s %s@%s linked %s", t.Name, t.Package, t.Version, toolchain.Linked))
 }
 
 // tools builds the tools, each from its own module, with the versions of
 // others that this asks for.
-func (b *Builder) tools(ctx context.Context, _ inputs) (c contents, err error) {
+func (b *Builder) tools(ctx context.Context) (c contents, err error) {
 	for _, t := range b.Versions.Tools {
 		file := b.work("tools", t.Name, t.Name)
-		err := b.step(filepath.Dir(file), t.Name+" "+t.Version, b.inputs(toolInput(t)), func() error { return b.install(ctx, t, file) })
+		err := b.step(filepath.Dir(file), t.Name+" "+t.Version, b.toolInputs(t), func() error { return b.install(ctx, t, file) })
 		if err == nil {
 			err = c.built(b, programDir+t.Name, file, t.Version)
 		}

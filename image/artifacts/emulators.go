@@ -230,7 +230,7 @@ func EmulatorManifest(dir string) (file rootfs.File, found bool) {
 	return rootfs.File{Name: manifestDir + "emulators.json", Source: source, Mode: 0o644}, err == nil
 }
 
-func (b *Builder) emulators(ctx context.Context, _ inputs) (c contents, err error) {
+func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	dir, pack, err := b.fetched(ctx)
 	if err != nil {
 		return c, err

@@ -60,7 +60,7 @@ func TestGoDoesNotGetOtherToolchains(t *testing.T) {
 func TestOwnDistributionIsACopy(t *testing.T) {
 	b, said := newBuilder(t, needToolchain(t).Host.GOARCH)
 	b.toolchain = needToolchain(t)
-	c, err := b.golang(t.Context(), nil)
+	c, err := b.golang(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, said.String(), "nothing is built")
 	assert.Contains(t, c.files, rootfs.File{Name: "usr/local/go/bin/go", Source: filepath.Join(b.toolchain.Root, "bin/go"), Mode: 0o755})

@@ -46,24 +46,22 @@ func kubernetesLinked(version string) string {
 	return flags
 }
 
-func (b *Builder) kubernetesInputs() (inputs, error) {
-	in := inputs{"linked " + kubernetesLinked(b.Versions.Kubernetes), "programs " + strings.Join(kubernetesPrograms, " ")}
-	have, err := readModule(b.kubernetesDir())
-	if err != nil {
-		return in, err
-	}
-	err = errors.Join(pins(have, b.Versions.Kubernetes),
-		in.addFile("go.mod", filepath.Join(b.kubernetesDir(), "go.mod")), in.addFile("go.sum", filepath.Join(b.kubernetesDir(), "go.sum")))
-	return in, err
-}
-
-func (b *Builder) kubernetes(ctx context.Context, in inputs) (c contents, err error) {
+func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
 	args := []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=" + kubernetesLinked(b.Versions.Kubernetes)}
 	for _, name := range kubernetesPrograms {
 		args = append(args, kubernetesCommands+name)
 	}
+	in, module := b.inputs(args...), b.kubernetesDir()
+	have, err := readModule(module)
+	if err == nil {
+		err = errors.Join(pins(have, b.Versions.Kubernetes),
+			in.addFile("go.mod", filepath.Join(module, "go.mod")), in.addFile("go.sum", filepath.Join(module, "go.sum")))
+	}
+	if err != nil {
+		return c, err
+	}
 	dir := b.work("kubernetes")
-	if err := b.compile(ctx, dir, "Kubernetes "+b.Versions.Kubernetes, in, b.kubernetesDir(), args...); err != nil {
+	if err := b.compile(ctx, dir, "Kubernetes "+b.Versions.Kubernetes, in, module, args...); err != nil {
 		return c, err
 	}
 	for _, name := range kubernetesPrograms {
@@ -150,14 +148,8 @@ func (b *Builder) Pin(ctx context.Context) error {
 		return err
 	}
 	b.Say("resolving all its dependencies …")
-	if _, err := command(dir, "mod", "tidy"); err != nil {
-		return err
-	}
-	have, err := readModule(dir)
-	if err != nil {
-		return err
-	}
-	return pins(have, b.Versions.Kubernetes)
+	_, err = command(dir, "mod", "tidy")
+	return err
 }
 
 // module returns the go.mod with which Kubernetes, whose own is theirs, is built

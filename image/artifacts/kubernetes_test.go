@@ -79,7 +79,7 @@ replace (
 func TestAModuleOfAnotherKubernetesIsNotBuilt(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
 	b.Versions.Kubernetes = "1.37.99"
-	_, err := b.kubernetesInputs()
+	_, err := b.kubernetes(t.Context())
 	require.ErrorContains(t, err, "not v1.37.99")
 	assert.Equal(t, "go run ./image pin", cli.Hint(err))
 }

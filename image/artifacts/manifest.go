@@ -51,7 +51,7 @@ func (b *Builder) manifest(ctx context.Context) error {
 	c.add(manifestDir+"versions.yaml", b.File, 0o644)
 	c.add(manifestDir+"programs.txt", list, 0o644)
 	c.add(manifestDir+"programs.spdx.json", spdx, 0o644)
-	return b.part(ctx, part{name: "manifest", build: func(*Builder, context.Context, inputs) (contents, error) { return c, nil }})
+	return b.part(ctx, part{"manifest", func(*Builder, context.Context) (contents, error) { return c, nil }})
 }
 
 // table returns the programs, one a line.

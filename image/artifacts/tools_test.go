@@ -43,7 +43,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		b, said := newBuilder(t, arch)
 		b.toolchain = tc
 		b.Versions.Tools = []versions.Tool{{Name: "hello2", Package: "example.org/hello/v2", Version: "v2.1.0"}}
-		c, err := b.tools(t.Context(), nil)
+		c, err := b.tools(t.Context())
 		require.NoError(t, err)
 		require.Len(t, c.programs, 1)
 		p := c.programs[0]
@@ -55,18 +55,18 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		require.NoError(t, static(c.files[0].Source, b.Arch))
 
 		said.Reset()
-		again, err := b.tools(t.Context(), nil)
+		again, err := b.tools(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, c, again)
 		assert.Empty(t, said.String(), "it is there already")
 
 		// Of the next one, nothing; and the first is kept.
 		b.Versions.Tools = append(b.Versions.Tools, versions.Tool{Name: "other", Package: "example.org/other", Version: "v1.0.0"})
-		_, err = b.tools(t.Context(), nil)
+		_, err = b.tools(t.Context())
 		require.ErrorContains(t, err, "other v1.0.0: ")
 		b.Versions.Tools = b.Versions.Tools[:1]
 		said.Reset()
-		_, err = b.tools(t.Context(), nil)
+		_, err = b.tools(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, said.String())
 	}
