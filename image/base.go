@@ -23,14 +23,15 @@ var baseImage = command{
 		f.withDocker("")
 		return func(ctx context.Context, c *call) error {
 			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
-				i := base.Image{Arch: arch, Suite: *suite, Dir: *dir, Tag: cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch))}
-				if err := i.Check(); err != nil {
+				ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+				if err != nil {
 					return nil, wrong(err)
 				}
 				if err := c.runnable(ctx, arch); err != nil {
 					return nil, err
 				}
-				return []string{i.Tag}, i.Make(ctx, c.say)
+				i := base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
+				return []string{ref.String()}, i.Make(ctx, c.say)
 			})
 		}
 	},

@@ -27,8 +27,8 @@ var build = command{
 					return nil, err
 				}
 				b := gobuild.Builder{
-					Versions: c.versions, File: c.file, Arch: arch, Base: *from, Repository: c.repository, Core: *core,
-					Emulators: c.dirs[arch], Say: c.say, Progress: c.stderr,
+					Builder: artifacts.Builder{Versions: c.versions, File: c.file, Arch: arch, Emulators: c.dirs[arch], Say: c.say},
+					Base:    *from, Repository: c.repository, Core: *core, Progress: c.stderr,
 				}
 				return b.Build(ctx)
 			})

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,60 +84,56 @@ func headers(t *testing.T, archive string) map[string]*tar.Header {
 	}
 }
 
-// A fake part: its file is what its inputs are.
-type fake struct {
-	in    inputs
-	built int
-	err   error
-}
-
-func (f *fake) part(dir string) part {
-	return part{
-		name:   "fake",
-		inputs: func(context.Context) (inputs, error) { return f.in, nil },
-		build: func(context.Context) (contents, error) {
-			f.built++
-			file := filepath.Join(dir, "file")
-			err := errors.Join(f.err, os.WriteFile(file, []byte(f.in.text()), 0o644))
-			return contents{[]rootfs.File{{Name: "usr/file", Source: file, Mode: 0o644}}, []Program{{Path: "usr/file"}}}, err
-		},
-	}
-}
-
-func TestPartsAreBuiltAgainOnlyFromOtherInputs(t *testing.T) {
+func TestArchivesAreWrittenAgainOnlyFromOtherFiles(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
 	b.toolchain = &toolchain.Toolchain{Released: time.Unix(1, 0)}
-	f := &fake{in: inputs{"a 1", "b 1"}}
-	build := func() error { return b.part(t.Context(), f.part(t.TempDir())) }
 	archive := filepath.Join(b.Dir, "fake.tar")
-
-	require.NoError(t, build())
-	first, err := file.SHA256(archive)
+	// build builds a part of one file, and says what its archive is then, and whether it was written.
+	build := func(content string, fails error) (sum string, written bool, err error) {
+		source := filepath.Join(t.TempDir(), "file")
+		write(t, source, content)
+		said.Reset()
+		err = b.part(t.Context(), part{"fake", func(*Builder, context.Context) (contents, error) {
+			return contents{[]rootfs.File{{Name: "usr/file", Source: source, Mode: 0o644}}, []Program{{Path: "usr/file"}}}, fails
+		}})
+		sum, sumErr := file.SHA256(archive)
+		require.NoError(t, sumErr)
+		return sum, said.String() != "fake.tar is up to date\n", err
+	}
+	first, written, err := build("a", nil)
 	require.NoError(t, err)
-	require.NoError(t, build())
-	assert.Equal(t, 1, f.built)
-	assert.Contains(t, said.String(), "fake.tar is up to date\n")
-
-	f.in = inputs{"a 1", "b 2"}
-	require.NoError(t, build())
-	assert.Equal(t, 2, f.built)
-	second, err := file.SHA256(archive)
+	assert.True(t, written)
+	before, err := os.Stat(archive)
 	require.NoError(t, err)
+	_, written, err = build("a", nil)
+	require.NoError(t, err)
+	assert.False(t, written)
+	after, err := os.Stat(archive)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after), "it is left as it is")
+
+	second, written, err := build("b", nil)
+	require.NoError(t, err)
+	assert.True(t, written)
 	assert.NotEqual(t, first, second)
 
-	// What failed is tried again, also with what had been built before.
-	f.in, f.err = inputs{"a 1", "b 1"}, errors.New("no")
-	require.Error(t, build())
-	f.in, f.err = inputs{"a 1", "b 2"}, nil
-	require.NoError(t, build())
-	assert.Equal(t, 4, f.built)
-
-	require.NoError(t, os.Remove(archive))
-	require.NoError(t, build())
-	assert.Equal(t, 5, f.built)
-	third, err := file.SHA256(archive)
+	failed, _, err := build("a", errors.New("no"))
+	require.EqualError(t, err, "no")
+	assert.Equal(t, second, failed, "what was there stays")
+	_, written, err = build("b", nil)
 	require.NoError(t, err)
-	assert.Equal(t, second, third, "the same inputs give the same archive")
+	assert.False(t, written)
+	third, _, err := build("a", nil)
+	require.NoError(t, err)
+	assert.Equal(t, first, third, "the same files give the same archive")
+
+	for _, name := range []string{"fake.tar", "fake.json", "fake.stamp"} {
+		require.NoError(t, os.Remove(filepath.Join(b.Dir, name)))
+		third, written, err = build("a", nil)
+		require.NoError(t, err)
+		assert.True(t, written, "without %s it may be half of it", name)
+		assert.Equal(t, first, third)
+	}
 	assert.Equal(t, time.Unix(1, 0), headers(t, archive)["usr/file"].ModTime)
 }
 
@@ -235,21 +230,26 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	assert.Equal(t, first, second, "the same source gives the same archive, in any directory")
 }
 
-func TestOnlySourcesOfOwnCommandsAreInputs(t *testing.T) {
+func TestArchivesDependOnFilesWhereverTheyAre(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
-	b.toolchain = needToolchain(t)
-	root, err := filepath.Abs(b.Root)
-	require.NoError(t, err)
-	b.Root = root
-	in, err := b.ownInputs(t.Context())
-	require.NoError(t, err)
-	text := in.text()
-	for _, name := range []string{"cmd/register/main.go ", "cmd/crossrun/main.go ", "elfmagic/table.go ", "go.sum "} {
-		assert.Contains(t, text, "\n"+name)
+	made := func(content string, mode int64, target, version string) inputs {
+		source := filepath.Join(t.TempDir(), "file")
+		write(t, source, content)
+		c := contents{programs: []Program{{Path: "usr/file", Version: version}}}
+		c.add("usr/file", source, mode)
+		c.link("usr/link", target)
+		in, err := b.archived(c)
+		require.NoError(t, err)
+		return in
 	}
-	assert.NotContains(t, text, "_test.go")
-	assert.NotContains(t, text, "image/")
-	assert.NotContains(t, text, root, "stamps are the same everywhere")
+	in := made("a", 0o755, "file", "v1")
+	assert.Equal(t, in, made("a", 0o755, "file", "v1"), "stamps are the same everywhere")
+	assert.NotEqual(t, in, made("b", 0o755, "file", "v1"))
+	assert.NotEqual(t, in, made("a", 0o644, "file", "v1"))
+	assert.NotEqual(t, in, made("a", 0o755, "other", "v1"))
+	assert.NotEqual(t, in, made("a", 0o755, "file", "v2"))
+	_, err := b.archived(contents{files: []rootfs.File{{Name: "usr/file", Source: filepath.Join(t.TempDir(), "none")}}})
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
@@ -284,20 +284,26 @@ func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 
 func TestToolsDependOnTheirVersions(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
-	in, err := b.toolInputs(t.Context())
-	require.NoError(t, err)
-	again, err := b.toolInputs(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, in, again)
-	b.Versions.Tools = slices.Clone(b.Versions.Tools)
-	b.Versions.Tools[3].Version = "v9.9.9"
-	other, err := b.toolInputs(t.Context())
-	require.NoError(t, err)
-	assert.NotEqual(t, in, other)
+	tool := b.Versions.Tools[3]
+	in := b.toolInputs(tool)
+	assert.Equal(t, in, b.toolInputs(tool))
+	tool.Version = "v9.9.9"
+	assert.NotEqual(t, in, b.toolInputs(tool))
+	tool = b.Versions.Tools[3]
+	b.Versions.Go = "1.26.7"
+	assert.NotEqual(t, in, b.toolInputs(tool))
 	b, _ = newBuilder(t, "amd64")
-	other, err = b.toolInputs(t.Context())
-	require.NoError(t, err)
-	assert.NotEqual(t, in, other)
+	assert.NotEqual(t, in, b.toolInputs(tool))
+}
+
+// spdx is what tests read of a document.
+type spdx struct {
+	CreationInfo struct{ Created string }
+	Packages     []struct {
+		Name, SPDXID, SourceInfo string
+		ExternalRefs             []struct{ ReferenceLocator string }
+	}
+	Relationships []struct{ SPDXElementID, RelationshipType, RelatedSPDXElement string }
 }
 
 func TestManifestSaysWhatAllPartsHold(t *testing.T) {
@@ -305,12 +311,12 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	b.toolchain = &toolchain.Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
 	programs := map[string][]Program{
 		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
-		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", Debian: true}},
+		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64"}},
 		"go":         {},
 		"tools":      {{Path: "usr/local/bin/yq", Package: "github.com/Y/yq", Version: "v4.0.0", SHA256: "cc", Modules: []Module{{"stdlib", "1.26.8"}, {"github.com/Y/yq", "v4.0.0+incompatible"}, {"golang.org/x/sys", "v1.0.0"}}}},
 		"kubernetes": {},
 	}
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.Equal(t, "no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
 	for _, name := range Parts() {
 		data, err := json.Marshal(programs[name])
@@ -318,7 +324,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		write(t, filepath.Join(b.Dir, name+".json"), string(data))
 		write(t, filepath.Join(b.Dir, name+".stamp"), "")
 	}
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	all := headers(t, filepath.Join(b.Dir, "manifest.tar"))
 	for _, name := range []string{"versions.yaml", "programs.txt", "programs.spdx.json"} {
 		assert.Contains(t, all, "usr/share/go-build/"+name)
@@ -333,7 +339,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 
 	data, err := os.ReadFile(b.work("manifest", "programs.spdx.json"))
 	require.NoError(t, err)
-	var d spdxDocument
+	var d spdx
 	require.NoError(t, json.Unmarshal(data, &d))
 	assert.Equal(t, "2023-11-14T22:13:20Z", d.CreationInfo.Created)
 	ids := map[string]string{"SPDXRef-DOCUMENT": "document"}
@@ -342,7 +348,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		assert.NotContains(t, ids, p.SPDXID)
 		ids[p.SPDXID] = p.Name
 		for _, ref := range p.ExternalRefs {
-			purls[p.Name] = ref.Locator
+			purls[p.Name] = ref.ReferenceLocator
 		}
 	}
 	assert.Equal(t, map[string]string{
@@ -352,9 +358,9 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	}, purls)
 	var related []string
 	for _, r := range d.Relationships {
-		require.Contains(t, ids, r.Element)
-		require.Contains(t, ids, r.Related)
-		related = append(related, ids[r.Element]+" "+r.Type+" "+ids[r.Related])
+		require.Contains(t, ids, r.SPDXElementID)
+		require.Contains(t, ids, r.RelatedSPDXElement)
+		related = append(related, ids[r.SPDXElementID]+" "+r.RelationshipType+" "+ids[r.RelatedSPDXElement])
 	}
 	assert.ElementsMatch(t, []string{
 		"document DESCRIBES go-build",
@@ -364,11 +370,11 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	}, related)
 
 	said.Reset()
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.Equal(t, "manifest.tar is up to date\n", said.String())
 
 	// A part that is being built again has no manifest.
 	require.NoError(t, os.Remove(filepath.Join(b.Dir, "tools.stamp")))
-	require.NoError(t, b.manifest())
+	require.NoError(t, b.manifest(t.Context()))
 	assert.NoFileExists(t, filepath.Join(b.Dir, "manifest.tar"))
 }

@@ -1,3 +1,8 @@
+// Package artifacts builds what images are made of: for an architecture, one
+// archive of a root file system for each part of the image. Everything that Go
+// builds is cross-compiled, static, and the same bytes wherever it is built from
+// the same inputs. What a part was made of is kept beside its archive: a second
+// run builds only what that differs for, and goes on where the first stopped.
 package artifacts
 
 import (
@@ -33,37 +38,26 @@ type Builder struct {
 	toolchain *toolchain.Toolchain
 }
 
-// A part is what one archive has, and how it comes about.
+// A part is what one archive has. Build builds what is missing, and says what goes
+// into the archive.
 type part struct {
-	name string
-
-	// inputs says all that the archive depends on.
-	inputs func(context.Context) (inputs, error)
-
-	// build builds what is missing, and says what goes into the archive.
-	build func(context.Context) (contents, error)
-}
-
-type contents struct {
-	files    []rootfs.File
-	programs []Program
+	name  string
+	build func(*Builder, context.Context) (contents, error)
 }
 
 // parts are in the order in which they are built: what takes seconds is first.
-func (b *Builder) parts() []part {
-	return []part{
-		{"own", b.ownInputs, b.own},
-		{"emulators", b.emulatorInputs, b.emulators},
-		{"go", b.goInputs, b.golang},
-		{"tools", b.toolInputs, b.tools},
-		{"kubernetes", b.kubernetesInputs, b.kubernetes},
-	}
+var parts = []part{
+	{"own", (*Builder).own},
+	{"emulators", (*Builder).emulators},
+	{"go", (*Builder).golang},
+	{"tools", (*Builder).tools},
+	{"kubernetes", (*Builder).kubernetes},
 }
 
 // Parts returns the names of the parts.
 func Parts() []string {
 	var names []string
-	for _, p := range new(Builder).parts() {
+	for _, p := range parts {
 		names = append(names, p.name)
 	}
 	return names
@@ -79,6 +73,73 @@ func CheckParts(names []string) error {
 	return nil
 }
 
+// contents are the files of an archive, and the programs among them.
+type contents struct {
+	files    []rootfs.File
+	programs []Program
+}
+
+// add adds a file.
+func (c *contents) add(name, source string, mode int64) {
+	c.files = append(c.files, rootfs.File{Name: name, Source: source, Mode: mode})
+}
+
+// link adds a symbolic link.
+func (c *contents) link(name, target string) {
+	c.files = append(c.files, rootfs.File{Name: name, Target: target})
+}
+
+// built adds a program that Go built.
+func (c *contents) built(b *Builder, name, source, version string) error {
+	p, err := Describe(b.toolchain, b.Arch, source, name, version)
+	c.programs = append(c.programs, p)
+	c.add(name, source, 0o755)
+	return err
+}
+
+// inputs is what something is made of, a line each: names, versions, options,
+// digests. It is kept in a stamp file beside what was made.
+type inputs []string
+
+// inputs are lines after those that everything depends on.
+func (b *Builder) inputs(lines ...string) inputs {
+	return append(inputs{"recipe 2", "go " + b.Versions.Go + " for " + b.Arch.Platform()}, lines...)
+}
+
+// archived is what an archive of files depends on: these, and what is said of them.
+func (b *Builder) archived(c contents) (inputs, error) {
+	in := b.inputs(fmt.Sprint(c.programs))
+	for _, f := range c.files {
+		if f.Target != "" {
+			in.add("%s -> %s", f.Name, f.Target)
+		} else if err := in.addFile(fmt.Sprintf("%s %o", f.Name, f.Mode), f.Source); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+func (in *inputs) add(format string, args ...any) { *in = append(*in, fmt.Sprintf(format, args...)) }
+
+// addFile adds a file's content, under a name that is the same on all machines.
+func (in *inputs) addFile(name, path string) error {
+	sum, err := file.SHA256(path)
+	in.add("%s %s", name, sum)
+	return err
+}
+
+func (in inputs) text() string { return strings.Join(in, "\n") + "\n" }
+
+// stamped reports whether a stamp says the same, and the files that were made
+// are there.
+func (in inputs) stamped(stamp string, files ...string) bool {
+	data, err := os.ReadFile(stamp)
+	return err == nil && string(data) == in.text() &&
+		!slices.ContainsFunc(files, func(file string) bool { _, err := os.Stat(file); return err != nil })
+}
+
+func (in inputs) stamp(stamp string) error { return os.WriteFile(stamp, []byte(in.text()), 0o644) }
+
 // Build builds the named parts, or all, each into NAME.tar, and then, if all
 // are there, manifest.tar, which says what they hold.
 func (b *Builder) Build(ctx context.Context, names ...string) error {
@@ -86,9 +147,6 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 		return err
 	}
 	var err error
-	if b.Root, err = filepath.Abs(b.Root); err != nil {
-		return err
-	}
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return err
 	}
@@ -103,7 +161,7 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 	if b.toolchain, err = toolchain.Find(ctx, b.Versions.Go); err != nil {
 		return err
 	}
-	for _, p := range b.parts() {
+	for _, p := range parts {
 		if len(names) > 0 && !slices.Contains(names, p.name) {
 			continue
 		}
@@ -111,10 +169,10 @@ func (b *Builder) Build(ctx context.Context, names ...string) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	return b.manifest()
+	return b.manifest(ctx)
 }
 
-// work returns a directory for what is built on the way to an archive.
+// work returns a path for what is built on the way to an archive.
 func (b *Builder) work(elements ...string) string {
 	return filepath.Join(append([]string{b.Dir, "work"}, elements...)...)
 }
@@ -124,47 +182,38 @@ func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
 	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.Say("waiting for another run in %s …", b.Dir) })
 }
 
-// part builds one part, unless its archive was made of the same.
+// part builds one part, and its archive unless that was made of the same. All times
+// in it are the toolchain's.
 func (b *Builder) part(ctx context.Context, p part) error {
 	start := time.Now()
-	in, err := p.inputs(ctx)
+	c, err := p.build(b, ctx)
 	if err != nil {
 		return err
 	}
-	archive, programs := filepath.Join(b.Dir, p.name+".tar"), filepath.Join(b.Dir, p.name+".json")
-	stamp := filepath.Join(b.Dir, p.name+".stamp")
-	if in.stamped(stamp, archive, programs) {
+	in, err := b.archived(c)
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(b.Dir, p.name)
+	if in.stamped(name+".stamp", name+".tar", name+".json") {
 		b.Say("%s.tar is up to date", p.name)
 		return nil
 	}
-	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(name + ".stamp"); err != nil {
 		return err
 	}
-	c, err := p.build(ctx)
-	if err != nil {
+	if err := jsonfile.Write(name+".json", c.programs); err != nil {
 		return err
 	}
-	if err := jsonfile.Write(programs, c.programs); err != nil {
+	if err := rootfs.WriteFile(name+".tar", c.files, b.toolchain.Released); err != nil {
 		return err
 	}
-	if err := b.archive(archive, c.files); err != nil {
-		return err
-	}
-	if err := in.stamp(stamp); err != nil {
-		return err
-	}
-	info, err := os.Stat(archive)
+	info, err := os.Stat(name + ".tar")
 	if err != nil {
 		return err
 	}
 	b.Say("%s.tar: %d programs, %d MB, %s", p.name, len(c.programs), info.Size()/1e6, time.Since(start).Round(time.Second))
-	return nil
-}
-
-// archive writes an archive, or leaves what is there. All times in it are the
-// toolchain's, whose version is an input of every part.
-func (b *Builder) archive(name string, files []rootfs.File) error {
-	return rootfs.WriteFile(name, files, b.toolchain.Released)
+	return in.stamp(name + ".stamp")
 }
 
 // step builds something in a directory of its own, unless it is there and was
@@ -175,13 +224,11 @@ func (b *Builder) step(dir, what string, in inputs, build func() error) error {
 		return nil
 	}
 	b.Say("building %s for %s …", what, b.Arch.Platform())
-	if err := os.RemoveAll(dir); err != nil {
-		return err
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	if err == nil {
+		err = build()
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := build(); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return in.stamp(stamp)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -42,12 +43,12 @@ type Choice struct {
 // to be fetched. Of a directory that is named its subdirectory for the host is
 // taken, if emulators are there.
 func (c Choice) Dir() (string, error) {
-	built := filepath.Join(c.Root, BuiltEmulators, c.Host.GOARCH)
 	switch c.Word {
 	case "", "built":
-		err := wholeSet(built, c.Host, c.Some && c.Word != "")
+		dir := filepath.Join(c.Root, BuiltEmulators, c.Host.GOARCH)
+		err := c.built(dir)
 		if err == nil || c.Word != "" {
-			return built, err
+			return dir, err
 		}
 	case "debian":
 	default:
@@ -72,29 +73,22 @@ func has(dir string, host *elfmagic.Arch) bool {
 	return err == nil
 }
 
-// wholeSet reports what is missing in a directory of built emulators, of which
-// some may be enough.
-func wholeSet(dir string, host *elfmagic.Arch, some bool) error {
-	hint := "make emulators ARCH=" + host.GOARCH + " builds them"
+// built reports what is missing in a directory of built emulators.
+func (c Choice) built(dir string) error {
 	m, err := qemu.ReadManifest(dir)
-	if err != nil {
-		return cli.WithHint(err, "%s", hint)
-	}
-	if some {
-		return nil
-	}
-	there := make(map[string]bool)
-	for _, e := range m.Emulators {
-		there[e.Target] = true
-	}
-	var missing []string
-	for _, arch := range elfmagic.Archs() {
-		if !there[arch.Name] {
-			missing = append(missing, arch.Name)
+	if err == nil && (!c.Some || c.Word == "") {
+		var missing []string
+		for _, arch := range elfmagic.Archs() {
+			if !slices.ContainsFunc(m.Emulators, func(e qemu.Built) bool { return e.Target == arch.Name }) {
+				missing = append(missing, arch.Name)
+			}
+		}
+		if len(missing) > 0 {
+			err = fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", "))
 		}
 	}
-	if len(missing) > 0 {
-		return cli.WithHint(fmt.Errorf("%s has no emulators of %s", dir, strings.Join(missing, ", ")), "%s", hint)
+	if err != nil {
+		return cli.WithHint(err, "make emulators ARCH=%s builds them", c.Host.GOARCH)
 	}
 	return nil
 }
@@ -147,7 +141,7 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 		return "", newest, err
 	}
 	say("looking for Debian's emulators for %s …", port)
-	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: -emulators"
+	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: --emulators"
 	// One list of several may be out of step on a mirror: apt keeps the others.
 	updateErr := apt.Update(ctx)
 	if newest, err = apt.StaticEmulators(ctx); err != nil {
@@ -164,101 +158,68 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 	if err := os.RemoveAll(dir); err != nil {
 		return "", newest, err
 	}
-	return filepath.Join(dir, "usr/bin"), newest, debian.Unpack(ctx, deb, dir)
+	return filepath.Join(dir, Installed), newest, debian.Unpack(ctx, deb, dir)
 }
 
-// A fetched package is remembered beside its files: Debian is asked again only
-// when that is wanted.
-type fetched struct {
-	Dir     string
-	Package debian.Package
-}
-
-func (b *Builder) fetched(ctx context.Context) (f fetched, err error) {
+// fetched returns where the emulators are, and the package that they are from if they
+// were fetched. It is remembered beside them: Debian is asked again only when that is
+// wanted.
+func (b *Builder) fetched(ctx context.Context) (dir string, pack debian.Package, err error) {
 	if b.Emulators != "" {
-		return fetched{Dir: b.Emulators}, nil
+		return b.Emulators, pack, nil
 	}
-	memory := b.work("emulators.json")
-	if !b.Update && jsonfile.Read(memory, &f) == nil {
-		if _, err := os.Stat(f.Dir); err == nil {
-			return f, nil
-		}
+	dir = b.work("emulators")
+	memory := filepath.Join(dir, "package.json")
+	if !b.Update && jsonfile.Read(memory, &pack) == nil {
+		return filepath.Join(dir, Installed), pack, nil
 	}
-	b.Update = false
-	if err := os.RemoveAll(memory); err != nil {
-		return f, err
+	if dir, pack, err = FetchEmulators(ctx, b.Arch, dir, b.Say); err == nil {
+		err = jsonfile.Write(memory, pack)
 	}
-	if f.Dir, f.Package, err = FetchEmulators(ctx, b.Arch, b.work("emulators"), b.Say); err != nil {
-		return f, err
-	}
-	return f, jsonfile.Write(memory, f)
-}
-
-func (b *Builder) emulatorInputs(ctx context.Context) (inputs, error) {
-	in := inputs{"recipe 2", "go " + b.Versions.Go + " for the time"}
-	f, err := b.fetched(ctx)
-	if err != nil {
-		return in, err
-	}
-	in.add("%s %s", f.Package.Name, f.Package.Version)
-	found, _, err := FindEmulators(b.Arch, f.Dir)
-	if err != nil {
-		return in, err
-	}
-	for _, e := range found {
-		if err := in.addFile(e.Arch.Name, e.Path); err != nil {
-			return in, err
-		}
-	}
-	if file, built := EmulatorManifest(f.Dir); built {
-		err = in.addFile("manifest", file.Source)
-	}
-	return in, err
+	return dir, pack, err
 }
 
 // EmulatorPrograms returns what there is to say of emulators of one directory,
-// which are of a package of Debian's, or were built, or are of unknown origin.
-// They get names of their own.
+// which are of a package of Debian's, or were built, or are of unknown origin. Those
+// that were built must be those that the manifest beside them is of. They get names
+// of their own.
 func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
-	var m *qemu.Manifest
-	if _, built := EmulatorManifest(dir); built {
+	origin := Program{Package: "qemu"}
+	m := new(qemu.Manifest)
+	_, built := EmulatorManifest(dir)
+	if built {
 		var err error
 		if m, err = qemu.ReadManifest(dir); err != nil {
 			return nil, err
 		}
+		var files, patches []string
+		for _, s := range m.Source {
+			files = append(files, s.Name+" (sha256 "+s.SHA256+")")
+		}
+		for _, p := range m.Patches {
+			patches = append(patches, p.Name+" (sha256 "+p.SHA256+")")
+		}
+		origin.PURL = purl("deb/debian", "qemu", m.Debian, "?arch=source")
+		origin.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s", m.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
 	}
 	var programs []Program
 	for _, e := range found {
-		p, err := emulatorProgram(e, name(e), pack, m)
-		if err != nil {
+		p := origin
+		p.Path, p.Version = name(e), e.Version
+		if pack.Name != "" {
+			p.Package, p.Version = pack.Name, pack.Version
+			p.PURL = purl("deb/debian", pack.Name, pack.Version, "?arch="+e.Host.Debian[0].Name)
+		}
+		var err error
+		if p.SHA256, err = file.SHA256(e.Path); err != nil {
 			return nil, err
+		}
+		if built && !slices.ContainsFunc(m.Emulators, func(b qemu.Built) bool { return b.Target == e.Arch.Name && b.SHA256 == p.SHA256 }) {
+			return nil, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
 		}
 		programs = append(programs, p)
 	}
 	return programs, nil
-}
-
-// emulatorProgram returns what there is to say of an emulator, and sees that one
-// that was built is the one that the manifest is of.
-func emulatorProgram(e *emulator.Emulator, name string, pack debian.Package, m *qemu.Manifest) (Program, error) {
-	p := Program{Path: name, Package: cmp.Or(pack.Name, "qemu"), Version: cmp.Or(pack.Version, e.Version), Debian: pack.Name != ""}
-	var err error
-	if p.SHA256, err = file.SHA256(e.Path); err != nil || m == nil {
-		return p, err
-	}
-	p.Source = &ProgramSource{Package: "qemu", Version: m.Debian}
-	for _, s := range m.Source {
-		p.Source.Files = append(p.Source.Files, SourceFile{s.Name, s.SHA256})
-	}
-	for _, patch := range m.Patches {
-		p.Source.Patches = append(p.Source.Patches, SourceFile{patch.Name, patch.SHA256})
-	}
-	for _, built := range m.Emulators {
-		if built.Target == e.Arch.Name && built.SHA256 == p.SHA256 {
-			return p, nil
-		}
-	}
-	return p, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
 }
 
 // EmulatorManifest returns the manifest of emulators that were built as a file of
@@ -270,23 +231,23 @@ func EmulatorManifest(dir string) (file rootfs.File, found bool) {
 }
 
 func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
-	f, err := b.fetched(ctx)
+	dir, pack, err := b.fetched(ctx)
 	if err != nil {
 		return c, err
 	}
-	found, missing, err := FindEmulators(b.Arch, f.Dir)
+	found, missing, err := FindEmulators(b.Arch, dir)
 	if err != nil {
 		return c, err
 	}
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	if file, built := EmulatorManifest(f.Dir); built {
+	if file, built := EmulatorManifest(dir); built {
 		c.files = append(c.files, file)
 	}
 	for _, e := range found {
 		c.files = append(c.files, EmulatorFile(e))
 	}
-	c.programs, err = EmulatorPrograms(found, f.Dir, f.Package, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
+	c.programs, err = EmulatorPrograms(found, dir, pack, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
 	return c, err
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/qemu"
-	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
@@ -29,10 +29,8 @@ func built(t *testing.T, dir string, targets ...*elfmagic.Arch) *qemu.Manifest {
 	for _, a := range targets {
 		m.Emulators = append(m.Emulators, qemu.Built{Target: a.Name, SHA256: "cc-" + a.Name})
 	}
-	data, err := json.Marshal(m)
-	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, qemu.ManifestFile), data, 0o644))
+	require.NoError(t, jsonfile.Write(filepath.Join(dir, qemu.ManifestFile), m))
 	return m
 }
 
@@ -116,27 +114,39 @@ func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 	m := built(t, dir, arm)
 	path := filepath.Join(dir, "qemu-arm-static")
 	require.NoError(t, os.WriteFile(path, []byte("an emulator"), 0o755))
-	e := &emulator.Emulator{Arch: arm, Path: path, Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
-	_, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
+	e := &emulator.Emulator{Arch: arm, Host: lookup(t, "amd64"), Path: path, Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
+	programs := func(dir string, pack debian.Package) ([]Program, error) {
+		return EmulatorPrograms([]*emulator.Emulator{e}, dir, pack, func(*emulator.Emulator) string { return "it" })
+	}
+	_, err := programs(dir, debian.Package{})
 	assert.EqualError(t, err, path+" is not what manifest.json beside it says")
 
 	sum, err := file.SHA256(path)
 	require.NoError(t, err)
 	m.Emulators[0].SHA256 = sum
-	p, err := emulatorProgram(e, "usr/bin/qemu-arm-static", debian.Package{}, m)
+	require.NoError(t, jsonfile.Write(filepath.Join(dir, qemu.ManifestFile), m))
+	got, err := programs(dir, debian.Package{})
 	require.NoError(t, err)
-	assert.Equal(t, e.Version, p.Version)
-	assert.Equal(t, sum, p.SHA256)
-	assert.False(t, p.Debian, "it is none of Debian's packages")
-	assert.Equal(t, "built from Debian's source qemu 1:10.2.2+ds-1: qemu.orig.tar.xz (sha256 aa); patches: 00-profile.patch (sha256 bb)", p.Source.text())
+	source := "built from Debian's source qemu 1:10.2.2+ds-1: qemu.orig.tar.xz (sha256 aa); patches: 00-profile.patch (sha256 bb)"
+	assert.Equal(t, []Program{{
+		Path: "it", Package: "qemu", Version: e.Version, SHA256: sum,
+		PURL: "pkg:deb/debian/qemu@1%3A10.2.2%2Bds-1?arch=source", Source: source,
+	}}, got, "it is none of Debian's packages")
 
-	unknown, err := EmulatorPrograms([]*emulator.Emulator{e}, t.TempDir(), debian.Package{}, func(*emulator.Emulator) string { return "it" })
+	unknown, err := programs(t.TempDir(), debian.Package{})
 	require.NoError(t, err)
 	assert.Equal(t, []Program{{Path: "it", Package: "qemu", Version: e.Version, SHA256: sum}}, unknown)
 
-	b, _ := newBuilder(t, "amd64")
-	b.toolchain = new(toolchain.Toolchain)
-	d := b.document([]Program{p}, "u")
-	assert.Equal(t, p.Source.text(), d.Packages[1].SourceInfo)
-	assert.Equal(t, "pkg:deb/debian/qemu@1%3A10.2.2%2Bds-1?arch=source", d.Packages[1].ExternalRefs[0].Locator)
+	packaged, err := programs(t.TempDir(), debian.Package{Name: "qemu-user", Version: "1:11.1+a"})
+	require.NoError(t, err)
+	assert.Equal(t, []Program{{
+		Path: "it", Package: "qemu-user", Version: "1:11.1+a", SHA256: sum, PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=amd64",
+	}}, packaged)
+
+	document, err := Whole{}.Document(got)
+	require.NoError(t, err)
+	var d spdx
+	require.NoError(t, json.Unmarshal(document, &d))
+	assert.Equal(t, source, d.Packages[1].SourceInfo)
+	assert.Equal(t, got[0].PURL, d.Packages[1].ExternalRefs[0].ReferenceLocator)
 }

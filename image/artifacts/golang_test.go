@@ -25,7 +25,7 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 	_, err := toolchain.Run(cmd)
 	require.NoError(t, err)
 
-	p, err := describe(tc, arm64, hello, "usr/bin/hello", "v1")
+	p, err := Describe(tc, arm64, hello, "usr/bin/hello", "v1")
 	require.NoError(t, err)
 	sum, err := file.SHA256(hello)
 	require.NoError(t, err)
@@ -34,13 +34,13 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 		Modules: []Module{{"stdlib", tc.Version}},
 	}, p)
 
-	_, err = describe(tc, s390x, hello, "", "")
+	_, err = Describe(tc, s390x, hello, "", "")
 	assert.ErrorContains(t, err, "not for s390x")
 	other := *tc
 	other.Version = "1.26.7"
-	_, err = describe(&other, arm64, hello, "", "")
+	_, err = Describe(&other, arm64, hello, "", "")
 	assert.ErrorContains(t, err, "not go1.26.7")
-	_, err = describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
+	_, err = Describe(tc, arm64, filepath.Join(dir, "main.go"), "", "")
 	assert.Error(t, err)
 
 	sh, err := filepath.EvalSymlinks("/bin/sh")
@@ -60,12 +60,10 @@ func TestGoDoesNotGetOtherToolchains(t *testing.T) {
 func TestOwnDistributionIsACopy(t *testing.T) {
 	b, said := newBuilder(t, needToolchain(t).Host.GOARCH)
 	b.toolchain = needToolchain(t)
-	commands, err := b.goCommands(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, said.String(), "nothing is built")
-	assert.Equal(t, filepath.Join(b.toolchain.Root, "bin/go"), commands["go"])
 	c, err := b.golang(t.Context())
 	require.NoError(t, err)
+	assert.Empty(t, said.String(), "nothing is built")
+	assert.Contains(t, c.files, rootfs.File{Name: "usr/local/go/bin/go", Source: filepath.Join(b.toolchain.Root, "bin/go"), Mode: 0o755})
 	var names []string
 	for _, p := range c.programs {
 		names = append(names, p.Package)

@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
@@ -26,6 +24,9 @@ const kubernetesModule = "image/kubernetes"
 
 // pinCommand writes its go.mod.
 const pinCommand = "go run ./image pin"
+
+// kubernetesCommands is where Kubernetes has its commands.
+const kubernetesCommands = "k8s.io/kubernetes/cmd/"
 
 var kubernetesPrograms = []string{"kube-apiserver", "kube-controller-manager", "kubectl"}
 
@@ -45,49 +46,28 @@ func kubernetesLinked(version string) string {
 	return flags
 }
 
-func (b *Builder) kubernetesInputs(ctx context.Context) (inputs, error) {
-	in := inputs{"recipe 1"}
-	have, err := readModule(b.kubernetesDir())
-	if err != nil {
-		return in, err
-	}
-	if err := pins(have, b.Versions.Kubernetes); err != nil {
-		return in, err
-	}
-	in.add("go %s for %s, linked %s", b.Versions.Go, b.Arch.Platform(), kubernetesLinked(b.Versions.Kubernetes))
-	in.add("programs %s", strings.Join(kubernetesPrograms, " "))
-	for _, name := range []string{"go.mod", "go.sum"} {
-		if err := in.addFile(name, filepath.Join(b.kubernetesDir(), name)); err != nil {
-			return in, err
-		}
-	}
-	return in, nil
-}
-
 func (b *Builder) kubernetes(ctx context.Context) (c contents, err error) {
-	in, err := b.kubernetesInputs(ctx)
+	args := []string{"-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=" + kubernetesLinked(b.Versions.Kubernetes)}
+	for _, name := range kubernetesPrograms {
+		args = append(args, kubernetesCommands+name)
+	}
+	in, module := b.inputs(args...), b.kubernetesDir()
+	have, err := readModule(module)
+	if err == nil {
+		err = errors.Join(pins(have, b.Versions.Kubernetes),
+			in.addFile("go.mod", filepath.Join(module, "go.mod")), in.addFile("go.sum", filepath.Join(module, "go.sum")))
+	}
 	if err != nil {
 		return c, err
 	}
+	dir := b.work("kubernetes")
+	if err := b.compile(ctx, dir, "Kubernetes "+b.Versions.Kubernetes, in, module, args...); err != nil {
+		return c, err
+	}
 	for _, name := range kubernetesPrograms {
-		dir := b.work("kubernetes", name)
-		program := filepath.Join(dir, name)
-		err := b.step(dir, name+" "+b.Versions.Kubernetes, in, func() error {
-			cmd := b.toolchain.Command(ctx, b.Arch, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
-				"-ldflags="+kubernetesLinked(b.Versions.Kubernetes), "-o", program, "k8s.io/kubernetes/cmd/"+name)
-			cmd.Dir = b.kubernetesDir()
-			_, err := toolchain.Run(cmd)
-			return err
-		})
-		if err != nil {
+		if err := c.built(b, programDir+name, filepath.Join(dir, name), "v"+b.Versions.Kubernetes); err != nil {
 			return c, err
 		}
-		p, err := describe(b.toolchain, b.Arch, program, programDir+name, "v"+b.Versions.Kubernetes)
-		if err != nil {
-			return c, err
-		}
-		c.programs = append(c.programs, p)
-		c.files = append(c.files, rootfs.File{Name: p.Path, Source: program, Mode: 0o755})
 	}
 	return c, nil
 }
@@ -109,35 +89,32 @@ func staging(kubernetes string) string {
 }
 
 // pins reports in what a module differs from one that builds a version.
-func pins(m *modfile.File, version string) error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	required := ""
+func pins(m *modfile.File, version string) (err error) {
+	required := "nowhere"
 	for _, r := range m.Require {
 		if r.Mod.Path == "k8s.io/kubernetes" {
 			required = r.Mod.Version
 		}
 	}
 	if required != "v"+version {
-		bad("it requires Kubernetes %s, not v%s", cmp.Or(required, "nowhere"), version)
-	}
-	if len(m.Replace) == 0 {
-		bad("it replaces no modules")
+		err = fmt.Errorf("it requires Kubernetes %s, not v%s", required, version)
+	} else if len(m.Replace) == 0 {
+		err = errors.New("it replaces no modules")
 	}
 	for _, r := range m.Replace {
-		if len(errs) == 0 && (r.New.Path != r.Old.Path || r.New.Version != staging(version)) { // one says it
-			bad("%s is replaced by %s %s, not its own %s", r.Old.Path, r.New.Path, r.New.Version, staging(version))
+		if err == nil && (r.New.Path != r.Old.Path || r.New.Version != staging(version)) {
+			err = fmt.Errorf("%s is replaced by %s %s, not its own %s", r.Old.Path, r.New.Path, r.New.Version, staging(version))
 		}
 	}
 	for _, name := range kubernetesPrograms {
-		if !slices.ContainsFunc(m.Tool, func(t *modfile.Tool) bool { return t.Path == "k8s.io/kubernetes/cmd/"+name }) {
-			bad("%s is not a tool of it", name)
+		if err == nil && !slices.ContainsFunc(m.Tool, func(t *modfile.Tool) bool { return t.Path == kubernetesCommands+name }) {
+			err = fmt.Errorf("%s is not a tool of it", name)
 		}
 	}
-	if len(errs) == 0 {
-		return nil
+	if err != nil {
+		err = cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, err), pinCommand)
 	}
-	return cli.WithHint(fmt.Errorf("%s/go.mod: %w", kubernetesModule, errors.Join(errs...)), pinCommand)
+	return err
 }
 
 // Pin writes the go.mod and go.sum that the version of Kubernetes is built from,
@@ -147,11 +124,13 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version := "v" + b.Versions.Kubernetes
-	b.Say("reading what Kubernetes %s is made of …", version)
-	download := t.Command(ctx, t.Host, "mod", "download", "-json", "k8s.io/kubernetes@"+version)
-	download.Dir = os.TempDir()
-	out, err := toolchain.Run(download)
+	command := func(dir string, args ...string) (string, error) {
+		cmd := t.Command(ctx, t.Host, args...)
+		cmd.Dir = dir
+		return toolchain.Run(cmd)
+	}
+	b.Say("reading what Kubernetes v%s is made of …", b.Versions.Kubernetes)
+	out, err := command(os.TempDir(), "mod", "download", "-json", "k8s.io/kubernetes@v"+b.Versions.Kubernetes)
 	if err != nil {
 		return err
 	}
@@ -163,51 +142,35 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := module(theirs, b.Versions.Kubernetes)
-	if err != nil {
-		return err
-	}
 	dir := b.kubernetesDir()
-	if err := errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, ours)); err != nil {
+	err = errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, module(theirs, b.Versions.Kubernetes)))
+	if err != nil {
 		return err
 	}
 	b.Say("resolving all its dependencies …")
-	tidy := t.Command(ctx, t.Host, "mod", "tidy")
-	tidy.Dir = dir
-	if _, err := toolchain.Run(tidy); err != nil {
-		return err
-	}
-	have, err := readModule(dir)
-	if err != nil {
-		return err
-	}
-	return pins(have, b.Versions.Kubernetes)
+	_, err = command(dir, "mod", "tidy")
+	return err
 }
 
 // module returns the go.mod with which Kubernetes, whose own is theirs, is built
 // without its repository.
-func module(theirs *modfile.File, version string) ([]byte, error) {
-	text := []byte("// Written by " + pinCommand + ": Kubernetes of versions.yaml, built from\n" +
-		"// modules alone. Its staging modules are released beside it under versions v0.\n" +
-		"module github.com/projectcalico/go-build/" + kubernetesModule + "\n\nreplace (\n")
-	for _, r := range theirs.Replace { // AddReplace would not make a block of them
+func module(theirs *modfile.File, version string) []byte {
+	text := fmt.Appendf(nil, `// Written by %s: Kubernetes of versions.yaml, built from
+// modules alone. Its staging modules are released beside it under versions v0.
+module github.com/projectcalico/go-build/%s
+
+go %s
+
+`, pinCommand, kubernetesModule, theirs.Go.Version)
+	for _, g := range theirs.Godebug {
+		text = fmt.Appendf(text, "godebug %s=%s\n", g.Key, g.Value)
+	}
+	text = fmt.Appendf(text, "\ntool (\n\t%s%s\n)\n\nrequire k8s.io/kubernetes v%s\n\nreplace (\n",
+		kubernetesCommands, strings.Join(kubernetesPrograms, "\n\t"+kubernetesCommands), version)
+	for _, r := range theirs.Replace {
 		if strings.HasPrefix(r.New.Path, "./staging/") {
-			text = fmt.Appendf(text, "\t%s => %s %s\n", r.Old.Path, r.Old.Path, staging(version))
+			text = fmt.Appendf(text, "\t%[1]s => %[1]s %[2]s\n", r.Old.Path, staging(version))
 		}
 	}
-	m, err := modfile.Parse("go.mod", append(text, ")\n"...), nil)
-	if err != nil {
-		return nil, err
-	}
-	err = errors.Join(m.AddGoStmt(theirs.Go.Version), m.AddRequire("k8s.io/kubernetes", "v"+version))
-	for _, g := range theirs.Godebug {
-		err = errors.Join(err, m.AddGodebug(g.Key, g.Value))
-	}
-	for _, name := range kubernetesPrograms {
-		err = errors.Join(err, m.AddTool("k8s.io/kubernetes/cmd/"+name))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m.Format()
+	return append(text, ")\n"...)
 }

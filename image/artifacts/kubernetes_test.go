@@ -43,9 +43,7 @@ replace (
 	m, err := readModule(theirs)
 	require.NoError(t, err)
 	ours := t.TempDir()
-	content, err := module(m, "1.37.2")
-	require.NoError(t, err)
-	text := string(content)
+	text := string(module(m, "1.37.2"))
 	write(t, filepath.Join(ours, "go.mod"), text)
 	assert.Contains(t, text, "\ngo 1.26.0\n")
 	assert.Contains(t, text, "\ngodebug default=go1.26\n")
@@ -81,7 +79,7 @@ replace (
 func TestAModuleOfAnotherKubernetesIsNotBuilt(t *testing.T) {
 	b, _ := newBuilder(t, "arm64")
 	b.Versions.Kubernetes = "1.37.99"
-	_, err := b.kubernetesInputs(t.Context())
+	_, err := b.kubernetes(t.Context())
 	require.ErrorContains(t, err, "not v1.37.99")
 	assert.Equal(t, "go run ./image pin", cli.Hint(err))
 }

@@ -1,154 +1,74 @@
 package artifacts
 
 import (
-	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// The document is SPDX 2.3, as far as it has something to say: an image, or a
-// command that carries others, holds programs, and Go linked modules into them.
-type spdxDocument struct {
-	SPDXVersion       string             `json:"spdxVersion"`
-	DataLicense       string             `json:"dataLicense"`
-	SPDXID            string             `json:"SPDXID"`
-	Name              string             `json:"name"`
-	DocumentNamespace string             `json:"documentNamespace"`
-	CreationInfo      spdxCreation       `json:"creationInfo"`
-	Packages          []spdxPackage      `json:"packages"`
-	Relationships     []spdxRelationship `json:"relationships"`
-}
-
-type spdxCreation struct {
-	Created  string   `json:"created"`
-	Creators []string `json:"creators"`
-}
-
-type spdxPackage struct {
-	Name             string         `json:"name"`
-	SPDXID           string         `json:"SPDXID"`
-	VersionInfo      string         `json:"versionInfo,omitempty"`
-	PackageFileName  string         `json:"packageFileName,omitempty"`
-	DownloadLocation string         `json:"downloadLocation"`
-	FilesAnalyzed    bool           `json:"filesAnalyzed"`
-	Checksums        []spdxChecksum `json:"checksums,omitempty"`
-	ExternalRefs     []spdxRef      `json:"externalRefs,omitempty"`
-	Purpose          string         `json:"primaryPackagePurpose,omitempty"`
-	SourceInfo       string         `json:"sourceInfo,omitempty"`
-}
-
-type spdxChecksum struct {
-	Algorithm string `json:"algorithm"`
-	Value     string `json:"checksumValue"`
-}
-
-type spdxRef struct {
-	Category string `json:"referenceCategory"`
-	Type     string `json:"referenceType"`
-	Locator  string `json:"referenceLocator"`
-}
-
-type spdxRelationship struct {
-	Element string `json:"spdxElementId"`
-	Type    string `json:"relationshipType"`
-	Related string `json:"relatedSpdxElement"`
-}
-
-// purl returns a reference by package URL.
-func purl(kind, name, version, qualifiers string) []spdxRef {
-	locator := "pkg:" + kind + "/" + name + "@" + url.QueryEscape(version) + qualifiers
-	return []spdxRef{{"PACKAGE-MANAGER", "purl", locator}}
-}
-
-// text says what a program was built from.
-func (s *ProgramSource) text() string {
-	list := func(files []SourceFile) string {
-		var parts []string
-		for _, f := range files {
-			parts = append(parts, f.Name+" (sha256 "+f.SHA256+")")
-		}
-		return strings.Join(parts, ", ")
-	}
-	return "built from Debian's source " + s.Package + " " + s.Version + ": " + list(s.Files) + "; patches: " + list(s.Patches)
-}
-
-// A Whole is what holds programs.
+// A Whole is what holds programs: an image, or a command that embeds others.
 type Whole struct {
 	Name, Version string
-	Purpose       string // SPDX's word for what it is
-	Arch          *elfmagic.Arch
+	Purpose       string    // SPDX's word for what it is
 	Tool          string    // that put it together
 	Created       time.Time // as old as all files: the same programs have the same document
 	Root          string    // before the programs' paths
 }
 
-// Document returns the SPDX document of the programs that it holds. Unique
-// tells it from those of other programs.
-func (w Whole) Document(programs []Program, unique string) ([]byte, error) {
-	document, err := json.MarshalIndent(w.document(programs, unique), "", "\t")
-	return append(document, '\n'), err
+// purl returns a package URL.
+func purl(kind, name, version, qualifiers string) string {
+	return "pkg:" + kind + "/" + name + "@" + url.QueryEscape(version) + qualifiers
 }
 
-// document returns the image's document.
-func (b *Builder) document(programs []Program, unique string) spdxDocument {
-	return Whole{
-		Name: "go-build", Version: b.Versions.Tag(b.Arch), Purpose: "CONTAINER", Arch: b.Arch,
-		Tool: "go-build-artifacts", Created: b.toolchain.Released, Root: "/",
-	}.document(programs, unique)
-}
-
-func (w Whole) document(programs []Program, unique string) spdxDocument {
+// Document returns the SPDX 2.3 document of the programs that it holds, and of the
+// modules that Go linked into them.
+func (w Whole) Document(programs []Program) ([]byte, error) {
+	type object map[string]any
 	const whole = "SPDXRef-image"
-	d := spdxDocument{
-		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", Name: w.Name + " " + w.Version,
-		DocumentNamespace: "https://github.com/projectcalico/go-build/spdx/" + w.Version + "-" + unique,
-		CreationInfo:      spdxCreation{w.Created.UTC().Format(time.RFC3339), []string{"Tool: " + w.Tool}},
-		Packages:          []spdxPackage{{Name: w.Name, SPDXID: whole, VersionInfo: w.Version, DownloadLocation: "NOASSERTION", Purpose: w.Purpose}},
-		Relationships:     []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", whole}},
+	var packages, relationships []object
+	add := func(id, purl string, p object) {
+		p["SPDXID"], p["downloadLocation"], p["filesAnalyzed"] = id, "NOASSERTION", false
+		if purl != "" {
+			p["externalRefs"] = []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}}
+		}
+		packages = append(packages, p)
 	}
-	var modules []Module
-	for _, p := range programs {
-		modules = append(modules, p.Modules...)
+	relate := func(element, how, related string) {
+		relationships = append(relationships, object{"spdxElementId": element, "relationshipType": how, "relatedSpdxElement": related})
 	}
-	slices.SortFunc(modules, func(a, b Module) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Version, b.Version))
-	})
-	modules = slices.Compact(modules)
-	ids := make(map[Module]string)
-	for i, m := range modules {
-		ids[m] = fmt.Sprintf("SPDXRef-module-%d", i+1)
-	}
+	add(whole, "", object{"name": w.Name, "versionInfo": w.Version, "primaryPackagePurpose": w.Purpose})
+	relate("SPDXRef-DOCUMENT", "DESCRIBES", whole)
+	modules := make(map[Module]string)
 	for i, p := range programs {
 		id := fmt.Sprintf("SPDXRef-program-%d", i+1)
-		s := spdxPackage{
-			Name: path.Base(p.Path), SPDXID: id, VersionInfo: p.Version, PackageFileName: w.Root + p.Path,
-			DownloadLocation: "NOASSERTION", Checksums: []spdxChecksum{{"SHA256", p.SHA256}}, Purpose: "APPLICATION",
+		program := object{
+			"name": path.Base(p.Path), "versionInfo": p.Version, "packageFileName": w.Root + p.Path, "primaryPackagePurpose": "APPLICATION",
+			"checksums": []object{{"algorithm": "SHA256", "checksumValue": p.SHA256}},
 		}
-		if p.Debian {
-			s.ExternalRefs = purl("deb/debian", p.Package, p.Version, "?arch="+w.Arch.Debian[0].Name)
+		if p.Source != "" {
+			program["sourceInfo"] = p.Source
 		}
-		if p.Source != nil {
-			s.ExternalRefs = purl("deb/debian", p.Source.Package, p.Source.Version, "?arch=source")
-			s.SourceInfo = p.Source.text()
-		}
-		d.Packages = append(d.Packages, s)
-		d.Relationships = append(d.Relationships, spdxRelationship{whole, "CONTAINS", id})
+		add(id, p.PURL, program)
+		relate(whole, "CONTAINS", id)
 		for _, m := range p.Modules {
-			d.Relationships = append(d.Relationships, spdxRelationship{id, "STATIC_LINK", ids[m]})
+			if modules[m] == "" {
+				modules[m] = fmt.Sprintf("SPDXRef-module-%d", len(modules)+1)
+				add(modules[m], purl("golang", strings.ToLower(m.Path), m.Version, ""),
+					object{"name": m.Path, "versionInfo": m.Version, "primaryPackagePurpose": "LIBRARY"})
+			}
+			relate(id, "STATIC_LINK", modules[m])
 		}
 	}
-	for _, m := range modules {
-		d.Packages = append(d.Packages, spdxPackage{
-			Name: m.Path, SPDXID: ids[m], VersionInfo: m.Version, DownloadLocation: "NOASSERTION", Purpose: "LIBRARY",
-			ExternalRefs: purl("golang", strings.ToLower(m.Path), m.Version, ""),
-		})
-	}
-	return d
+	document, err := json.MarshalIndent(object{
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": w.Name + " " + w.Version,
+		// Other programs have another one.
+		"documentNamespace": fmt.Sprintf("https://github.com/projectcalico/go-build/spdx/%s-%.8x", w.Version, sha256.Sum256(fmt.Append(nil, programs))),
+		"creationInfo":      object{"created": w.Created.UTC().Format(time.RFC3339), "creators": []string{"Tool: " + w.Tool}},
+		"packages":          packages, "relationships": relationships,
+	}, "", "\t")
+	return append(document, '\n'), err
 }

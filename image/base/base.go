@@ -30,7 +30,7 @@ import (
 type Image struct {
 	Arch  *elfmagic.Arch
 	Suite string // Debian's release
-	Tag   string // its name
+	Tag   name.Tag
 	Dir   string // for the root file system, which is kept
 }
 
@@ -43,25 +43,22 @@ func Port(name string) (*elfmagic.Arch, error) {
 	return arch, err
 }
 
-// Check returns an error if the image's name is none, or Docker is not installed.
-func (i Image) Check() error {
-	if _, err := name.NewTag(i.Tag); err != nil {
-		return cli.WithHint(fmt.Errorf("--tag: %w", err), "calico/base:latest-%s is one", i.Arch.GOARCH)
+// Tag returns the name of an architecture's image.
+func Tag(text string, arch *elfmagic.Arch) (name.Tag, error) {
+	tag, err := name.NewTag(text)
+	if err != nil {
+		err = cli.WithHint(fmt.Errorf("--tag: %w", err), "calico/base:latest-%s is one", arch.GOARCH)
 	}
-	return docker.Installed("")
+	return tag, err
 }
 
 // Make makes the image, and hands it to Docker.
 func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
-	ref, err := name.NewTag(i.Tag)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(i.Dir, 0o755); err != nil {
 		return err
 	}
 	port := i.Arch.Debian[0].Name
-	archive := filepath.Join(i.Dir, fmt.Sprintf("%s-%s.tar", i.Suite, port))
+	archive := filepath.Join(i.Dir, i.Suite+"-"+port+".tar")
 	if _, err := os.Stat(archive); err != nil {
 		say("making %s …", archive)
 		if err := bootstrap(ctx, i.Suite, port, archive); err != nil {
@@ -72,21 +69,21 @@ func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
 	if err != nil {
 		return err
 	}
-	image, err := mutate.Append(empty.Image, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "mmdebstrap " + i.Suite}})
-	if err != nil {
-		return err
-	}
 	platform, err := v1.ParsePlatform(i.Arch.Platform())
 	if err != nil {
 		return err
 	}
-	if image, err = docker.WithPlatform(image, platform); err != nil {
+	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, RootFS: v1.RootFS{Type: "layers"},
+		Config: v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}},
+	})
+	if err == nil {
+		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "mmdebstrap " + i.Suite}})
+	}
+	if err != nil {
 		return err
 	}
-	if image, err = mutate.Config(image, v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}}); err != nil {
-		return err
-	}
-	return docker.Load(ctx, map[name.Reference]v1.Image{ref: image})
+	return docker.Load(ctx, map[name.Reference]v1.Image{i.Tag: image})
 }
 
 // bootstrap makes the root file system, or nothing.

@@ -3,7 +3,6 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,32 +20,15 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// A Build is one docker build.
-type Build struct {
-	Tag      string
-	Platform string // linux/arm64
-	File     string // Dockerfile
-	Context  string // directory
-	Args     []string
-	Progress io.Writer // for what the builder prints; nil: only if it fails
-}
-
-// Run builds the image.
-func (b Build) Run(ctx context.Context) error {
-	args := []string{"build", "--platform", b.Platform, "--file", b.File, "--tag", b.Tag}
-	for _, arg := range b.Args {
-		args = append(args, "--build-arg", arg)
-	}
-	cmd := program.Command(ctx, "docker", append(args, b.Context)...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if b.Progress != nil {
-		cmd.Stdout, cmd.Stderr = b.Progress, b.Progress
-	}
+// Build has Docker build an image for a platform (linux/arm64). More arguments are
+// docker build's.
+func Build(ctx context.Context, tag, platform string, progress io.Writer, args ...string) error {
+	cmd := program.Command(ctx, "docker", append([]string{"build", "--platform", platform, "--tag", tag}, args...)...)
+	cmd.Stdout, cmd.Stderr = progress, progress
 	if err := cmd.Run(); err != nil {
-		return cli.WithHint(fmt.Errorf("docker build of %s: %w%s", b.Tag, err, cli.Quoted(said.String())), "see what it printed; docker info says whether the daemon runs. A second run goes on where this one stopped")
+		return cli.WithHint(fmt.Errorf("docker build of %s: %w", tag, err), "see what it printed; docker info says whether the daemon runs. A second run goes on where this one stopped")
 	}
-	return SetPlatform(ctx, b.Tag, b.Platform)
+	return SetPlatform(ctx, tag, platform)
 }
 
 // An Image is what Docker says of one that it has.
@@ -57,27 +39,15 @@ type Image struct {
 
 // Inspect returns what Docker says of an image.
 func Inspect(ctx context.Context, tag string) (Image, error) {
-	out, err := run(ctx, "image", "inspect", tag)
+	out, err := Run(ctx, "image", "inspect", tag)
 	if err != nil {
 		return Image{}, fmt.Errorf("%s: Docker has no such image: %w", tag, err)
 	}
-	var images []Image
-	if err := json.Unmarshal([]byte(out), &images); err != nil || len(images) != 1 {
+	var images [1]Image
+	if err := json.Unmarshal([]byte(out), &images); err != nil {
 		return Image{}, fmt.Errorf("%s: docker image inspect says %q", tag, out)
 	}
 	return images[0], nil
-}
-
-// Tag gives an image another name.
-func Tag(ctx context.Context, tag, other string) error {
-	_, err := run(ctx, "tag", tag, other)
-	return err
-}
-
-// Push pushes an image to the registry that its name begins with.
-func Push(ctx context.Context, tag string) error {
-	_, err := run(ctx, "push", "--quiet", tag)
-	return err
 }
 
 // SetPlatform makes an image say that it is for a platform: Docker's classic
@@ -96,7 +66,7 @@ func SetPlatform(ctx context.Context, tag, platform string) error {
 	}
 	defer os.Remove(saved.Name())
 	defer saved.Close()
-	if _, err := run(ctx, "save", "--output", saved.Name(), tag); err != nil {
+	if _, err := Run(ctx, "save", "--output", saved.Name(), tag); err != nil {
 		return err
 	}
 	ref, err := name.NewTag(tag)
@@ -107,41 +77,27 @@ func SetPlatform(ctx context.Context, tag, platform string) error {
 	if err != nil {
 		return err
 	}
-	if image, err = WithPlatform(image, want); err != nil {
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Variant = want.OS, want.Architecture, want.Variant
+	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
 	return Load(ctx, map[name.Reference]v1.Image{ref: image})
 }
 
-// WithPlatform returns the image with another platform in its configuration.
-func WithPlatform(image v1.Image, platform *v1.Platform) (v1.Image, error) {
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
-	return mutate.ConfigFile(image, config)
-}
-
 // Load hands images to the daemon.
 func Load(ctx context.Context, images map[name.Reference]v1.Image) error {
+	r, w := io.Pipe()
+	defer r.Close() // ends the writing if docker has ended before it
+	go func() { w.CloseWithError(tarball.MultiRefWrite(images, w)) }()
 	cmd := program.Command(ctx, "docker", "load", "--quiet")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	writeErr := tarball.MultiRefWrite(images, in)
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("docker load: %w%s", err, cli.Quoted(said.String()))
-	}
-	return writeErr
+	cmd.Stdin = r
+	_, err := program.Output(cmd)
+	return err
 }
 
 // Installed returns an error if there is no docker command: it is asked before
@@ -153,7 +109,7 @@ func Installed(hint string) error {
 	return nil
 }
 
-// run returns what a docker command printed.
-func run(ctx context.Context, args ...string) (string, error) {
+// Run runs a docker command, and returns what it printed.
+func Run(ctx context.Context, args ...string) (string, error) {
 	return program.Output(program.Command(ctx, "docker", args...))
 }

@@ -6,17 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/projectcalico/go-build/image/toolchain"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -24,25 +23,20 @@ import (
 
 // A Builder builds the image for one architecture, in the root of the repository.
 type Builder struct {
-	Versions   *versions.Versions
-	File       string // that they are of
-	Arch       *elfmagic.Arch
-	Base       string // image that it is made from; empty: base-image's, if Docker has it, else Debian's
-	Repository string // before the image's name: a registry, an organization
-	Core       bool   // Go, the emulators and our own commands only
-	Emulators  string // directory; empty: Debian's
-	Say        func(format string, args ...any)
-	Progress   io.Writer // for what Docker's builder prints
+	artifacts.Builder        // of its parts
+	Base              string // image that it is made from; empty: base-image's, if Docker has it, else Debian's
+	Repository        string // before the image's name: a registry, an organization
+	Core              bool   // Go, the emulators and our own commands only
+	Progress          io.Writer
 }
 
-// dir is where the parts are.
-func (b *Builder) dir() string { return filepath.Join("dist", "image", b.Arch.GOARCH) }
-
-// Build builds the image, and returns its names.
+// Build builds the image, and returns its names. What Docker's builder prints goes
+// to Progress.
 func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	if err := b.runs(ctx); err != nil {
 		return nil, err
 	}
+	b.Root, b.Dir = ".", filepath.Join("dist", "image", b.Arch.GOARCH)
 	if b.Base == "" {
 		b.Base = "debian:stable-slim"
 		made := b.Repository + "/base:" + versions.Latest(b.Arch)
@@ -54,15 +48,14 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	if b.Core {
 		parts = []string{"own", "emulators", "go"}
 	}
-	artifact := artifacts.Builder{Root: ".", File: b.File, Versions: b.Versions, Arch: b.Arch, Dir: b.dir(), Emulators: b.Emulators, Say: b.Say}
-	if err := artifact.Build(ctx, parts...); err != nil {
+	if err := b.Builder.Build(ctx, parts...); err != nil {
 		return nil, err
 	}
-	where, err := b.context(parts)
+	dir, err := b.context(parts)
 	if err != nil {
 		return nil, err
 	}
-	return b.image(ctx, where)
+	return b.image(ctx, dir)
 }
 
 // runs returns an error if the kernel does not run the architecture's
@@ -81,31 +74,30 @@ func (b *Builder) runs(ctx context.Context) error {
 // context puts together what goes to the daemon, and nothing else: links, so
 // that nothing is copied. Parts that are not wanted are there in name.
 func (b *Builder) context(parts []string) (dir string, err error) {
-	dir = filepath.Join(b.dir(), "context")
+	dir = filepath.Join(b.Dir, "context")
 	if b.Core {
 		dir += "-core"
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
+	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions"}
 	for _, part := range append(artifacts.Parts(), "manifest") {
-		archive := part + ".tar"
-		if len(parts) > 0 && !slices.Contains(parts, part) {
-			// Docker adds an archive without files as a file, and its
-			// classic builder loses one of two layers that are the same.
-			files := []rootfs.File{{Name: "usr/share/go-build/without-" + part, Target: "versions.yaml"}}
-			if part == "manifest" {
-				files = append(files, rootfs.File{Name: "usr/share/go-build/versions.yaml", Source: b.File, Mode: 0o644})
-			}
-			err = rootfs.WriteFile(filepath.Join(dir, archive), files, time.Unix(0, 0))
-		} else {
-			err = os.Link(filepath.Join(b.dir(), archive), filepath.Join(dir, archive))
+		if !b.Core || slices.Contains(parts, part) {
+			links = append(links, filepath.Join(b.Dir, part+".tar"))
+			continue
 		}
-		if err != nil {
+		// Docker adds an archive without files as a file, and its
+		// classic builder loses one of two layers that are the same.
+		files := []rootfs.File{
+			{Name: "usr/share/go-build/without-" + part, Target: "versions.yaml"},
+			{Name: "usr/share/go-build/versions.yaml", Source: b.File, Mode: 0o644},
+		}
+		if err := rootfs.WriteFile(filepath.Join(dir, part+".tar"), files, time.Unix(0, 0)); err != nil {
 			return "", err
 		}
 	}
-	for _, file := range []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions"} {
+	for _, file := range links {
 		if err := os.Link(file, filepath.Join(dir, filepath.Base(file))); err != nil {
 			return "", err
 		}
@@ -121,17 +113,19 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	}
 	name := b.Repository + "/go-build:"
 	revision := toolchain.ReadRevision(ctx, ".")
+	args := []string{"--file", "image/gobuild/Dockerfile"}
+	for _, value := range []string{
+		"BASE_IMAGE=" + b.Base, "GO_VERSION=" + b.Versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
+		"VERSION=" + tag, "REVISION=" + revision.Commit, "CREATED=" + revision.Time.UTC().Format(time.RFC3339),
+	} {
+		args = append(args, "--build-arg", value)
+	}
 	b.Say("building %s from %s …", name+tag, b.Base)
-	err := docker.Build{
-		Tag: name + tag, Platform: b.Arch.Platform(), File: "image/gobuild/Dockerfile", Context: dir, Progress: b.Progress,
-		Args: []string{
-			"BASE_IMAGE=" + b.Base, "GO_VERSION=" + b.Versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
-			"VERSION=" + tag, "REVISION=" + revision.Commit, "CREATED=" + revision.Time.UTC().Format(time.RFC3339),
-		},
-	}.Run(ctx)
+	err := docker.Build(ctx, name+tag, b.Arch.Platform(), b.Progress, append(args, dir)...)
 	if err != nil || b.Core {
 		return []string{name + tag}, err
 	}
 	latest := name + versions.Latest(b.Arch)
-	return []string{name + tag, latest}, docker.Tag(ctx, name+tag, latest)
+	_, err = docker.Run(ctx, "tag", name+tag, latest)
+	return []string{name + tag, latest}, err
 }

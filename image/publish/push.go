@@ -58,9 +58,9 @@ func inspect(ctx context.Context, tag string, arch *elfmagic.Arch) (id string, e
 func (p *Publisher) pushOne(ctx context.Context, arch *elfmagic.Arch, id string) error {
 	tag := p.remote.Tag(p.versions.Tag(arch))
 	p.Say("pushing %s …", tag)
-	err := docker.Tag(ctx, p.localTag(arch), tag.Name())
+	_, err := docker.Run(ctx, "tag", p.localTag(arch), tag.Name())
 	if err == nil {
-		err = docker.Push(ctx, tag.Name())
+		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
 	}
 	if err != nil {
 		return cli.WithHint(err, "docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())

@@ -151,14 +151,14 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 	if err := b.Toolchain.Build(ctx, ".", b.Host, name, b.revision.Version, path, "-tags=carry", "-overlay="+overlay); err != nil {
 		return "", fmt.Errorf("cannot build %s: %w", name, err)
 	}
-	own, _, err := artifacts.Describe(b.Host, path, base, b.revision.Version)
+	own, err := artifacts.Describe(b.Toolchain, b.Host, path, base, b.revision.Version)
 	if err != nil {
 		return "", err
 	}
 	document, err := artifacts.Whole{
-		Name: base, Version: b.revision.Version, Purpose: "APPLICATION", Arch: b.Host,
+		Name: base, Version: b.revision.Version, Purpose: "APPLICATION",
 		Tool: "go-build-dist", Created: b.revision.Time,
-	}.Document(append([]artifacts.Program{own}, emulators...), own.SHA256[:16])
+	}.Document(append([]artifacts.Program{own}, emulators...))
 	if err != nil {
 		return "", err
 	}
