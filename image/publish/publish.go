@@ -4,17 +4,24 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -34,7 +41,7 @@ type Publisher struct {
 // one on localhost always may.
 func New(v *versions.Versions, registry, local string, insecure bool) (*Publisher, error) {
 	if registry == "" {
-		return nil, cli.WithHint(fmt.Errorf("no registry is named"), "make push REGISTRY=docker.io, or --registry localhost:5000")
+		return nil, cli.WithHint(errors.New("no registry is named"), "make push REGISTRY=docker.io, or --registry localhost:5000")
 	}
 	var options []name.Option
 	if insecure {
@@ -49,6 +56,186 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 		return nil, cli.WithHint(err, "a registry's name has a dot or a port in it: quay.io, localhost:5000")
 	}
 	return &Publisher{versions: v, local: local, remote: repository}, nil
+}
+
+// Push pushes the architectures' images, and sees that they arrived.
+func (p *Publisher) Push(ctx context.Context, archs []*elfmagic.Arch) error {
+	if err := docker.Installed(""); err != nil {
+		return err
+	}
+	// All must be there before the first is pushed.
+	var ids []string
+	var errs []error
+	for _, arch := range archs {
+		image, err := docker.Inspect(ctx, p.localTag(arch))
+		if err == nil && image.Architecture != arch.GOARCH {
+			err = fmt.Errorf("%s: it is for %s", p.localTag(arch), image.Architecture)
+		}
+		if err != nil {
+			errs = append(errs, cli.WithHint(err, "build it first: make image ARCH=%s", arch.GOARCH))
+		}
+		ids = append(ids, image.ID)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	for i, arch := range archs {
+		tag := p.remote.Tag(p.versions.Tag(arch))
+		if err := p.push(ctx, arch, tag, ids[i]); err != nil {
+			return fmt.Errorf("%s: %w", tag, err)
+		}
+	}
+	return nil
+}
+
+func (p *Publisher) localTag(arch *elfmagic.Arch) string {
+	return p.local + "/go-build:" + p.versions.Tag(arch)
+}
+
+// push pushes the image that has an identity in Docker: its configuration's digest,
+// or its manifest's.
+func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag, id string) error {
+	p.Say("pushing %s …", tag)
+	_, err := docker.Run(ctx, "tag", p.localTag(arch), tag.Name())
+	if err == nil {
+		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
+	}
+	if err != nil {
+		return cli.WithHint(err, "docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
+	}
+	descriptor, err := remote.Get(tag, options(ctx)...)
+	if err != nil {
+		return err
+	}
+	img, err := descriptor.Image()
+	if err != nil {
+		return err
+	}
+	config, err := img.ConfigName()
+	if err != nil {
+		return err
+	}
+	if config.String() != id && descriptor.Digest.String() != id {
+		return fmt.Errorf("the registry has %s with configuration %s, Docker has %s", descriptor.Digest, config, id)
+	}
+	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
+		return fmt.Errorf("the registry does not have it whole: %w", err)
+	}
+	digest, err := Write(ctx, p.remote.Tag(versions.Latest(arch)), img)
+	if err == nil {
+		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
+	}
+	return err
+}
+
+// Manifest joins the architectures' images into an image index under the
+// versions' tag and as latest, and reads it back.
+func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error {
+	var images []v1.Image
+	var names []string
+	var errs []error
+	for _, arch := range archs {
+		tag := p.remote.Tag(p.versions.Tag(arch))
+		img, err := remote.Image(tag, options(ctx)...)
+		if err == nil {
+			err = isFor(img, arch)
+		}
+		if err != nil {
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first", arch.GOARCH))
+		}
+		images, names = append(images, img), append(names, arch.GOARCH)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	index, err := join(archs, images)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{p.versions.String(), "latest"} {
+		tag := p.remote.Tag(name)
+		p.Say("pushing %s for %s …", tag, strings.Join(names, ", "))
+		digest, err := Write(ctx, tag, index)
+		if err != nil {
+			return err
+		}
+		// The digest stands for every image's. That the registry has them is to be seen.
+		got, err := remote.Index(tag, options(ctx)...)
+		if err == nil {
+			err = validate.Index(got, validate.Fast)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: what came back is not what was pushed: %w", tag, err)
+		}
+		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
+	}
+	return nil
+}
+
+// join returns the image index. What all images say of themselves in
+// annotations of the OCI image specification it says, too; they must be of one
+// version and revision.
+func join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
+	const version, revision = "org.opencontainers.image.version", "org.opencontainers.image.revision"
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	var common map[string]string
+	for i, arch := range archs {
+		config, err := images[i].ConfigFile()
+		if err != nil {
+			return nil, err
+		}
+		platform, err := v1.ParsePlatform(arch.Platform())
+		if err != nil {
+			return nil, err
+		}
+		labels := maps.Clone(config.Config.Labels)
+		maps.DeleteFunc(labels, func(key, _ string) bool { return !strings.HasPrefix(key, "org.opencontainers.image.") })
+		if v, ok := labels[version]; ok {
+			labels[version] = strings.TrimSuffix(v, "-"+arch.GOARCH)
+		}
+		own := maps.Clone(labels)
+		maps.DeleteFunc(own, func(key, value string) bool { return key != version && key != revision || value == "" })
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{
+			Add: images[i], Descriptor: v1.Descriptor{Platform: platform, Annotations: own},
+		})
+		if i == 0 {
+			common = labels
+		}
+		for key, value := range common {
+			if labels[key] == value {
+				continue
+			}
+			if key == version || key == revision {
+				return nil, cli.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, value, labels[key]),
+					"build and push them from one commit")
+			}
+			delete(common, key)
+		}
+	}
+	return mutate.Annotations(index, common).(v1.ImageIndex), nil
+}
+
+// Write pushes an image or an index with the credentials of docker login, sees that
+// the registry has it, and returns its digest.
+func Write(ctx context.Context, tag name.Tag, image interface {
+	remote.Taggable
+	Digest() (v1.Hash, error)
+}) (v1.Hash, error) {
+	digest, err := image.Digest()
+	if err == nil {
+		err = remote.Push(tag, image, options(ctx)...)
+	}
+	var head *v1.Descriptor
+	if err == nil {
+		head, err = remote.Head(tag, options(ctx)...)
+	}
+	if err == nil && head.Digest != digest {
+		err = fmt.Errorf("the registry has %s, not %s", head.Digest, digest)
+	}
+	if err != nil {
+		return digest, fmt.Errorf("%s: %w", tag, err)
+	}
+	return digest, nil
 }
 
 // options are those of each request to the registry.
