@@ -2,10 +2,10 @@ package elfmagic
 
 import (
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -36,27 +36,8 @@ func (e *UnknownMachineError) Error() string {
 	if name := e.Machine.String(); !strings.Contains(name, "+") {
 		machine += " (" + name + ")"
 	}
-	return fmt.Sprintf("no known architecture is %s %s with ELF machine %s", bits(e.Class), byteOrder(e.Data), machine)
-}
-
-func bits(c elf.Class) string {
-	switch c {
-	case elf.ELFCLASS32:
-		return "32-bit"
-	case elf.ELFCLASS64:
-		return "64-bit"
-	}
-	return c.String()
-}
-
-func byteOrder(d elf.Data) string {
-	switch d {
-	case elf.ELFDATA2LSB:
-		return "little-endian"
-	case elf.ELFDATA2MSB:
-		return "big-endian"
-	}
-	return d.String()
+	words := strings.NewReplacer("ELFCLASS32", "32-bit", "ELFCLASS64", "64-bit", "ELFDATA2LSB", "little-endian", "ELFDATA2MSB", "big-endian")
+	return words.Replace(fmt.Sprintf("no known architecture is %v %v with ELF machine %s", e.Class, e.Data, machine))
 }
 
 // A Header is what the ELF header of a file says.
@@ -72,39 +53,33 @@ type Header struct {
 	// Arch is the architecture of the table that the header names.
 	Arch *Arch
 
-	programHeaders programHeaders
+	// Where the program headers are, how long each is, and how many there are.
+	phoff, phentsize, phnum uint64
 }
 
-// programHeaders is where a file's program headers are.
-type programHeaders struct {
-	offset uint64
-	size   uint16 // bytes of one
-	count  uint16
-}
-
-// Offsets in the ELF header, from the ELF specification. From e_entry on they
-// depend on the class.
+// Offsets in the ELF header, from the ELF specification.
 const (
 	offType    = 16
 	offMachine = 18
 	offVersion = 20
-
-	offPhoff32     = 28
-	offFlags32     = 36
-	offPhentsize32 = 42
-	offPhnum32     = 44
-	headerSize32   = 52
-
-	offPhoff64     = 32
-	offFlags64     = 48
-	offPhentsize64 = 54
-	offPhnum64     = 56
-	headerSize64   = 64
 )
+
+// A layout has what depends on the class: the bytes of an address, and offsets and
+// sizes of the ELF header and of a program header.
+type layout struct {
+	address                                        int
+	phoff, flags, phentsize, phnum, size           int
+	segmentFlags, offset, fileSize, programHeaders int
+}
+
+var layouts = [...]layout{
+	elf.ELFCLASS32: {4, 28, 36, 42, 44, 52, 24, 4, 16, 32},
+	elf.ELFCLASS64: {8, 32, 48, 54, 56, 64, 4, 8, 32, 56},
+}
 
 // HeaderSize is the number of bytes that ParseHeader looks at, at the most:
 // the size of a 64-bit ELF header.
-const HeaderSize = headerSize64
+const HeaderSize = 64
 
 // ParseHeader reads the ELF header in the first bytes of a file; HeaderSize
 // bytes are enough. Errors are ErrNotELF, ErrTruncated, ErrMalformed and
@@ -124,42 +99,25 @@ func ParseHeader(head []byte) (Header, error) {
 		OSABI:      elf.OSABI(head[elf.EI_OSABI]),
 		ABIVersion: head[elf.EI_ABIVERSION],
 	}
-	size := headerSize64
-	switch h.Class {
-	case elf.ELFCLASS64:
-	case elf.ELFCLASS32:
-		size = headerSize32
-	default:
-		return Header{}, fmt.Errorf("%w: class %d", ErrMalformed, head[elf.EI_CLASS])
+	if h.Class != elf.ELFCLASS32 && h.Class != elf.ELFCLASS64 {
+		return Header{}, fmt.Errorf("%w: class %d", ErrMalformed, h.Class)
 	}
 	if h.Data != elf.ELFDATA2LSB && h.Data != elf.ELFDATA2MSB {
-		return Header{}, fmt.Errorf("%w: byte order %d", ErrMalformed, head[elf.EI_DATA])
+		return Header{}, fmt.Errorf("%w: byte order %d", ErrMalformed, h.Data)
 	}
 	if v := head[elf.EI_VERSION]; v != byte(elf.EV_CURRENT) {
 		return Header{}, fmt.Errorf("%w: version %d", ErrMalformed, v)
 	}
-	if len(head) < size {
+	at := &layouts[h.Class]
+	if len(head) < at.size {
 		return Header{}, ErrTruncated
 	}
-
-	little := h.Data == elf.ELFDATA2LSB
-	h.Type = elf.Type(u16(head[offType:], little))
-	h.Machine = elf.Machine(u16(head[offMachine:], little))
-	if h.Class == elf.ELFCLASS64 {
-		h.Flags = u32(head[offFlags64:], little)
-		h.programHeaders = programHeaders{
-			offset: u64(head[offPhoff64:], little),
-			size:   u16(head[offPhentsize64:], little),
-			count:  u16(head[offPhnum64:], little),
-		}
-	} else {
-		h.Flags = u32(head[offFlags32:], little)
-		h.programHeaders = programHeaders{
-			offset: uint64(u32(head[offPhoff32:], little)),
-			size:   u16(head[offPhentsize32:], little),
-			count:  u16(head[offPhnum32:], little),
-		}
-	}
+	h.Type = elf.Type(h.number(head[offType:], 2))
+	h.Machine = elf.Machine(h.number(head[offMachine:], 2))
+	h.Flags = uint32(h.number(head[at.flags:], 4))
+	h.phoff = h.number(head[at.phoff:], at.address)
+	h.phentsize = h.number(head[at.phentsize:], 2)
+	h.phnum = h.number(head[at.phnum:], 2)
 	for _, a := range rows {
 		if a.is(&h) {
 			h.Arch = a
@@ -171,18 +129,8 @@ func ParseHeader(head []byte) (Header, error) {
 
 // is reports whether the header is one of the architecture's.
 func (a *Arch) is(h *Header) bool {
-	if a.Class != h.Class || a.Data != h.Data || h.Flags&a.FlagsMask != a.Flags {
-		return false
-	}
-	if a.Machine == h.Machine {
-		return true
-	}
-	for _, m := range a.Also {
-		if m == h.Machine {
-			return true
-		}
-	}
-	return false
+	return a.Class == h.Class && a.Data == h.Data && h.Flags&a.FlagsMask == a.Flags &&
+		(a.Machine == h.Machine || slices.Contains(a.Also, h.Machine))
 }
 
 // Identify reads the ELF header of a file. Its errors are those of
@@ -221,25 +169,15 @@ func readAt(r io.ReaderAt, b []byte, offset uint64) error {
 	return err
 }
 
-// u16, u32 and u64 avoid the interface of encoding/binary.ByteOrder, which
-// costs an allocation-free path its inlining.
-func u16(b []byte, little bool) uint16 {
-	if little {
-		return binary.LittleEndian.Uint16(b)
+// number reads a number of size bytes. The interface of encoding/binary.ByteOrder
+// would make callers allocate.
+func (h *Header) number(b []byte, size int) (n uint64) {
+	for i, c := range b[:size] {
+		if h.Data == elf.ELFDATA2LSB {
+			n |= uint64(c) << (8 * i)
+		} else {
+			n = n<<8 | uint64(c)
+		}
 	}
-	return binary.BigEndian.Uint16(b)
-}
-
-func u32(b []byte, little bool) uint32 {
-	if little {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return binary.BigEndian.Uint32(b)
-}
-
-func u64(b []byte, little bool) uint64 {
-	if little {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return binary.BigEndian.Uint64(b)
+	return n
 }

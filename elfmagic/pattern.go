@@ -34,11 +34,12 @@ func (p Pattern) Match(head []byte) bool {
 	if len(mask) == 0 {
 		mask = allBits[:len(magic)]
 	}
+	order := binary.LittleEndian
 	head = head[min(p.Offset, len(head)):]
 	// Eight bytes at once: all the patterns of the table are tried on a file.
 	i := 0
 	for ; i+8 <= min(len(magic), len(head)); i += 8 {
-		if (u64(head[i:], true)^u64(magic[i:], true))&u64(mask[i:], true) != 0 {
+		if (order.Uint64(head[i:])^order.Uint64(magic[i:]))&order.Uint64(mask[i:]) != 0 {
 			return false
 		}
 	}
@@ -105,7 +106,7 @@ var (
 func (a *Arch) Pattern() Pattern {
 	size := offMachine + 2
 	if a.FlagsMask != 0 {
-		size = a.flagsOffset() + 4
+		size = layouts[a.Class].flags + 4
 	}
 	magic, mask := make([]byte, size), make([]byte, size)
 	order := a.order()
@@ -135,13 +136,6 @@ func (a *Arch) Pattern() Pattern {
 	return Pattern{Magic: magic, Mask: mask}
 }
 
-func (a *Arch) flagsOffset() int {
-	if a.Class == elf.ELFCLASS64 {
-		return offFlags64
-	}
-	return offFlags32
-}
-
 func (a *Arch) order() binary.ByteOrder {
 	if a.Data == elf.ELFDATA2MSB {
 		return binary.BigEndian
@@ -157,7 +151,7 @@ func (a *Arch) Heads() [][]byte {
 	var heads [][]byte
 	for _, osabi := range []elf.OSABI{elf.ELFOSABI_NONE, elf.ELFOSABI_LINUX} {
 		for _, typ := range []elf.Type{elf.ET_EXEC, elf.ET_DYN} {
-			head := make([]byte, headerSize64)
+			head := make([]byte, HeaderSize)
 			copy(head, elf.ELFMAG)
 			head[elf.EI_CLASS] = byte(a.Class)
 			head[elf.EI_DATA] = byte(a.Data)
@@ -166,7 +160,7 @@ func (a *Arch) Heads() [][]byte {
 			a.order().PutUint16(head[offType:], uint16(typ))
 			a.order().PutUint16(head[offMachine:], uint16(a.Machine))
 			a.order().PutUint32(head[offVersion:], uint32(elf.EV_CURRENT))
-			a.order().PutUint32(head[a.flagsOffset():], a.Flags)
+			a.order().PutUint32(head[layouts[a.Class].flags:], a.Flags)
 			heads = append(heads, head)
 		}
 	}

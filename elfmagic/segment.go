@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A Segment is one program header: what the kernel's loader maps, or reads,
@@ -24,34 +25,26 @@ const maxProgramHeaders = 64 << 10
 // most 64 KiB, in one read. Its errors are ErrTruncated, ErrMalformed and
 // those of reading.
 func (h Header) Segments(r io.ReaderAt) ([]Segment, error) {
-	little, wide := h.Data == elf.ELFDATA2LSB, h.Class == elf.ELFCLASS64
-	size := 32
-	if wide {
-		size = 56
-	}
-	p := h.programHeaders
-	if p.count == 0 {
+	if h.phnum == 0 {
 		return nil, nil
 	}
-	if int(p.size) != size || int(p.count)*size > maxProgramHeaders {
-		return nil, fmt.Errorf("%w: %d program headers of %d bytes", ErrMalformed, p.count, p.size)
+	at := &layouts[h.Class]
+	size := uint64(at.programHeaders)
+	if h.phentsize != size || h.phnum*size > maxProgramHeaders {
+		return nil, fmt.Errorf("%w: %d program headers of %d bytes", ErrMalformed, h.phnum, h.phentsize)
 	}
-	table := make([]byte, int(p.count)*size)
-	if err := readAt(r, table, p.offset); err != nil {
+	table := make([]byte, h.phnum*size)
+	if err := readAt(r, table, h.phoff); err != nil {
 		return nil, err
 	}
-	segments := make([]Segment, p.count)
-	for i := range segments {
-		b := table[i*size:]
-		s := Segment{Type: elf.ProgType(u32(b, little))}
-		if wide {
-			s.Flags = elf.ProgFlag(u32(b[4:], little))
-			s.Offset, s.Size = u64(b[8:], little), u64(b[32:], little)
-		} else {
-			s.Flags = elf.ProgFlag(u32(b[24:], little))
-			s.Offset, s.Size = uint64(u32(b[4:], little)), uint64(u32(b[16:], little))
-		}
-		segments[i] = s
+	segments := make([]Segment, 0, h.phnum)
+	for b := range slices.Chunk(table, at.programHeaders) {
+		segments = append(segments, Segment{
+			Type:   elf.ProgType(h.number(b, 4)),
+			Flags:  elf.ProgFlag(h.number(b[at.segmentFlags:], 4)),
+			Offset: h.number(b[at.offset:], at.address),
+			Size:   h.number(b[at.fileSize:], at.address),
+		})
 	}
 	return segments, nil
 }
