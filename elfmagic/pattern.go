@@ -73,28 +73,20 @@ func (p Pattern) Equal(q Pattern) bool {
 	return p.Offset == q.Offset && bytes.Equal(p.Magic, q.Magic) && bytes.Equal(p.Mask, q.Mask)
 }
 
-// An override leaves bits of the header open that a pattern compares
-// otherwise.
+// An override has mask bytes that leave open, from an offset on, what a pattern
+// compares otherwise.
 type override struct {
-	name   string
 	offset int
-	mask   []byte // the pattern's mask from offset on
-	reason string
+	mask   []byte
 }
 
 var (
-	appImage = override{
-		name:   "AppImage",
-		offset: elf.EI_PAD,
-		mask:   []byte{0, 0},
-		reason: "an AppImage says AI and its type in bytes 8 to 10, where other programs have zeros; byte 8 is open in every pattern",
-	}
-	x86Ident = override{
-		name:   "x86 identification",
-		offset: elf.EI_DATA,
-		mask:   []byte{0xfe, 0xfe},
-		reason: "QEMU's own registration accepts x86 programs that leave byte order or version 0, as some hand-made ones do",
-	}
+	// An AppImage says AI and its type in bytes 8 to 10, where other programs have
+	// zeros; byte 8 is open in every pattern.
+	appImage = override{elf.EI_PAD, []byte{0, 0}}
+	// QEMU's own registration accepts x86 programs that leave byte order or version
+	// 0, as some hand-made ones do.
+	x86Ident = override{elf.EI_DATA, []byte{0xfe, 0xfe}}
 )
 
 // Pattern returns the pattern that matches the architecture's programs:
@@ -104,31 +96,19 @@ var (
 // toolchains do set them (GNU for indirect functions, ABI versions up to 5 on
 // MIPS).
 func (a *Arch) Pattern() Pattern {
-	size := offMachine + 2
-	if a.FlagsMask != 0 {
-		size = layouts[a.Class].flags + 4
-	}
-	magic, mask := make([]byte, size), make([]byte, size)
 	order := a.order()
-
-	copy(magic, elf.ELFMAG)
-	magic[elf.EI_CLASS] = byte(a.Class)
-	magic[elf.EI_DATA] = byte(a.Data)
-	magic[elf.EI_VERSION] = byte(elf.EV_CURRENT)
-	for i := range elf.EI_NIDENT {
-		mask[i] = 0xff
-	}
+	magic := a.head(elf.ET_EXEC)
+	mask := bytes.Repeat([]byte{0xff}, offVersion)
 	mask[elf.EI_OSABI] = 0
 	mask[elf.EI_ABIVERSION] = 0
-
-	// ET_EXEC and ET_DYN, 2 and 3, differ in the last bit.
-	order.PutUint16(magic[offType:], uint16(elf.ET_EXEC))
-	order.PutUint16(mask[offType:], 0xfffe)
-	order.PutUint16(magic[offMachine:], uint16(a.Machine))
-	order.PutUint16(mask[offMachine:], 0xffff)
-	if a.FlagsMask != 0 {
-		order.PutUint32(magic[size-4:], a.Flags)
-		order.PutUint32(mask[size-4:], a.FlagsMask)
+	order.PutUint16(mask[offType:], 0xfffe) // ET_EXEC and ET_DYN, 2 and 3, differ in the last bit
+	if a.FlagsMask == 0 {
+		magic = magic[:offVersion]
+	} else {
+		flags := layouts[a.Class].flags
+		magic = magic[:flags+4]
+		mask = append(mask, make([]byte, len(magic)-len(mask))...)
+		order.PutUint32(mask[flags:], a.FlagsMask)
 	}
 	for _, o := range a.loose {
 		copy(mask[o.offset:], o.mask)
@@ -151,18 +131,24 @@ func (a *Arch) Heads() [][]byte {
 	var heads [][]byte
 	for _, osabi := range []elf.OSABI{elf.ELFOSABI_NONE, elf.ELFOSABI_LINUX} {
 		for _, typ := range []elf.Type{elf.ET_EXEC, elf.ET_DYN} {
-			head := make([]byte, HeaderSize)
-			copy(head, elf.ELFMAG)
-			head[elf.EI_CLASS] = byte(a.Class)
-			head[elf.EI_DATA] = byte(a.Data)
-			head[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+			head := a.head(typ)
 			head[elf.EI_OSABI] = byte(osabi)
-			a.order().PutUint16(head[offType:], uint16(typ))
-			a.order().PutUint16(head[offMachine:], uint16(a.Machine))
 			a.order().PutUint32(head[offVersion:], uint32(elf.EV_CURRENT))
-			a.order().PutUint32(head[layouts[a.Class].flags:], a.Flags)
 			heads = append(heads, head)
 		}
 	}
 	return heads
+}
+
+// head returns the header of a program, with what is the same in all of them.
+func (a *Arch) head(typ elf.Type) []byte {
+	head := make([]byte, HeaderSize)
+	copy(head, elf.ELFMAG)
+	head[elf.EI_CLASS] = byte(a.Class)
+	head[elf.EI_DATA] = byte(a.Data)
+	head[elf.EI_VERSION] = byte(elf.EV_CURRENT)
+	a.order().PutUint16(head[offType:], uint16(typ))
+	a.order().PutUint16(head[offMachine:], uint16(a.Machine))
+	a.order().PutUint32(head[layouts[a.Class].flags:], a.Flags)
+	return head
 }
