@@ -74,20 +74,14 @@ func byTriplet(key string) *Arch {
 // costs each start of a program a third of a millisecond, most of it to compile
 // regular expressions of a dependency's that nothing here would use.
 func byPlatform(key string) *Arch {
-	parts := strings.Split(key, "/")
-	if named(parts[0]) == nil {
-		if !isLinux(parts[0]) {
-			return nil
-		}
-		parts = parts[1:]
-	} else if len(parts) == 1 {
+	if system, rest, _ := strings.Cut(key, "/"); isLinux(system) {
+		key = rest
+	}
+	arch, variant, has := strings.Cut(key, "/")
+	if has && !isVariant(variant) {
 		return nil
 	}
-	switch {
-	case len(parts) == 1, len(parts) == 2 && isVariant(parts[1]):
-		return named(parts[0])
-	}
-	return nil
+	return named(arch)
 }
 
 // isLinux reports whether a platform's first component is Linux, of whichever
@@ -121,51 +115,30 @@ func isVariant(s string) bool {
 // named returns the architecture that has the name, or nil. There is no index:
 // programs start that never ask, or once.
 func named(name string) *Arch {
-	for _, a := range rows {
-		if a.has(name) {
-			return a
-		}
+	if i := slices.IndexFunc(rows, func(a *Arch) bool { return a.has(name) }); i >= 0 {
+		return rows[i]
 	}
 	return nil
 }
 
 // has reports whether Names has the name.
 func (a *Arch) has(name string) bool {
-	for n := range a.each {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return name != "" && (name == a.Name || name == a.GOARCH || slices.Contains(a.Uname, name) || slices.Contains(a.Aliases, name) ||
+		slices.ContainsFunc(a.Debian, func(p Port) bool { return name == p.Name || name == p.Triplet }))
 }
 
 // Names returns every name by which Lookup finds the architecture, its own
 // first; platforms and the qemu- names come on top of them.
 func (a *Arch) Names() []string {
+	all := []string{a.Name, a.GOARCH}
+	for _, port := range a.Debian {
+		all = append(all, port.Name, port.Triplet)
+	}
 	var list []string
-	for name := range a.each {
-		if !slices.Contains(list, name) {
+	for _, name := range slices.Concat(all, a.Uname, a.Aliases) {
+		if name != "" && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}
 	return list
-}
-
-// each yields the names, some of them twice.
-func (a *Arch) each(yield func(string) bool) {
-	if !yield(a.Name) || a.GOARCH != "" && !yield(a.GOARCH) {
-		return
-	}
-	for _, port := range a.Debian {
-		if port.Name != "" && !yield(port.Name) || port.Triplet != "" && !yield(port.Triplet) {
-			return
-		}
-	}
-	for _, list := range [][]string{a.Uname, a.Aliases} {
-		for _, name := range list {
-			if !yield(name) {
-				return
-			}
-		}
-	}
 }
