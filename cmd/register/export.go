@@ -91,8 +91,7 @@ func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFi
 func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 	name := os.Getenv("HOST_ARCH")
 	if name == "" {
-		native, err := host.Native(ctx)
-		return native, err
+		return host.Native(ctx)
 	}
 	arch, err := elfmagic.Lookup(name)
 	if err != nil {
@@ -112,30 +111,16 @@ func (o *options) file(e binfmt.Entry) (exportFile, error) {
 
 // debianFile returns the entry in the format of update-binfmts --import.
 func debianFile(e binfmt.Entry) []byte {
-	var b bytes.Buffer
-	line := func(key, value string) { fmt.Fprintf(&b, "%s %s\n", key, value) }
+	escaped := func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) }
 	answer := func(flag binfmt.Flags) string {
 		if e.Flags.Has(flag) {
 			return yes
 		}
 		return no
 	}
-	line("package", e.Name)
-	line("interpreter", e.Interpreter)
-	line("magic", escaped(e.Pattern.Magic))
-	line("mask", escaped(e.Pattern.Mask))
-	line("credentials", answer(binfmt.Credentials))
-	line("preserve", answer(binfmt.PreserveArgv0))
-	line("fix_binary", answer(binfmt.FixBinary))
-	return b.Bytes()
-}
-
-func escaped(b []byte) string {
-	var s strings.Builder
-	for _, c := range b {
-		fmt.Fprintf(&s, `\x%02x`, c)
-	}
-	return s.String()
+	return fmt.Appendf(nil, "package %s\ninterpreter %s\nmagic %s\nmask %s\ncredentials %s\npreserve %s\nfix_binary %s\n",
+		e.Name, e.Interpreter, escaped(e.Pattern.Magic), escaped(e.Pattern.Mask),
+		answer(binfmt.Credentials), answer(binfmt.PreserveArgv0), answer(binfmt.FixBinary))
 }
 
 // writeAll writes all files, or leaves all as they were: they come into place
