@@ -52,7 +52,9 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 // start starts a command as the helper, with these arguments after the number of
 // its socket, and registers the entries. It returns the other end of the socket,
 // and what is open of the instance.
-func start(cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string) (socket *os.File, files []*os.File, err error) {
+func start(
+	cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string,
+) (socket *os.File, files []*os.File, err error) {
 	if !mainCalled {
 		return nil, nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
 	}
@@ -165,7 +167,7 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 	var calls, last []tinyelf.Call
 	for n, f := range i.files {
 		number := uint32(f.Fd())
-		call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // the first, and the last if there are four
+		call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // 0, and 3 if there is one
 		switch n {
 		case 1:
 			call.Args[1] = unix.CLONE_NEWNS // and its root

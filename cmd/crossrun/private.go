@@ -29,13 +29,10 @@ type emulators struct {
 }
 
 // find finds those with which a program of the architecture runs, or what a native
-// one starts (nil): one for each architecture that the host does not run and that
-// there is a static emulator for. A program whose libraries are in a sysroot is run
-// by an emulator, though the kernel may run its architecture's: it would not find
-// the loader.
-//
-// The program's own is unpacked, if it is embedded and unpack is true. The others
-// are when a program is for them.
+// one starts (nil): static ones for whatever the host does not run. A program whose
+// libraries are in a sysroot is run by an emulator, though the kernel may run its
+// architecture's: it would not find the loader. The program's own is unpacked, if
+// it is embedded and unpack is true; the others are when a program is for them.
 func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot string, unpack bool) error {
 	var native []*elfmagic.Arch
 	var nativeErr, imageErr error
@@ -51,12 +48,13 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 			} else {
 				found[i], _ = search.Find(a)
 			}
-			if f := found[i]; f == nil || f.Carried == nil || a != arch {
+			f := found[i]
+			if f == nil || f.Carried == nil || a != arch {
 				return
 			}
-			e.comment = found[i].Carried.Describe()
+			e.comment = f.Carried.Describe()
 			if unpack {
-				if e.image, imageErr = found[i].Carried.Open(carry.UserCache()); imageErr == nil {
+				if e.image, imageErr = f.Carried.Open(carry.UserCache()); imageErr == nil {
 					e.comment += ", in " + e.image.Where
 				}
 			}

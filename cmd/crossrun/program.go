@@ -32,7 +32,8 @@ type program struct {
 	elfErr error
 }
 
-// find looks a program up as a shell does: in PATH unless its name has a slash.
+// find looks a program up as a shell does, in PATH unless its name has a slash, or
+// in a root file system if root is not empty.
 func find(root string, argv []string) (string, error) {
 	file := argv[0]
 	switch {

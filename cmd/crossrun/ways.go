@@ -38,11 +38,8 @@ type way struct {
 	emulator *emulator.Emulator // if it is known which one runs the program
 	comment  string             // which emulator it is, if it is embedded
 
-	err error
-
-	// tried: err was looked up, and may be wrong. A program that is to be run, and
-	// not only shown, is run in this way if the kernel does it.
-	tried bool
+	err   error
+	tried bool // err was looked up, and may be wrong: who is to run the program, and not to show it, tries
 }
 
 // String returns the way as a command that a shell would run. It has the
