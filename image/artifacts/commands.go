@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 )
@@ -38,10 +39,10 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 			return c, err
 		}
 	}
-	c.link("usr/bin/binfmt", "register")
+	c.files = append(c.files, rootfs.File{Name: "usr/bin/binfmt", Target: "register"})
 	for _, arch := range elfmagic.Archs() {
 		if arch.GOARCH != "" {
-			c.link("usr/bin/go_linux_"+arch.GOARCH+"_exec", "crossrun")
+			c.files = append(c.files, rootfs.File{Name: "usr/bin/go_linux_" + arch.GOARCH + "_exec", Target: "crossrun"})
 		}
 	}
 	return c, nil
