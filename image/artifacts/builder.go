@@ -84,11 +84,6 @@ func (c *contents) add(name, source string, mode int64) {
 	c.files = append(c.files, rootfs.File{Name: name, Source: source, Mode: mode})
 }
 
-// link adds a symbolic link.
-func (c *contents) link(name, target string) {
-	c.files = append(c.files, rootfs.File{Name: name, Target: target})
-}
-
 // built adds a program that Go built.
 func (c *contents) built(b *Builder, name, source, version string) error {
 	p, err := Describe(b.toolchain, b.Arch, source, name, version)
@@ -142,11 +137,7 @@ func (in inputs) stamp(stamp string) error { return os.WriteFile(stamp, []byte(i
 
 // Build builds the named parts, or all, each into NAME.tar, and then, if all
 // are there, manifest.tar, which says what they hold.
-func (b *Builder) Build(ctx context.Context, names ...string) error {
-	if err := CheckParts(names); err != nil {
-		return err
-	}
-	var err error
+func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 )
@@ -38,10 +39,10 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 			return c, err
 		}
 	}
-	c.link("usr/bin/binfmt", "register")
+	c.files = append(c.files, rootfs.File{Name: "usr/bin/binfmt", Target: "register"})
 	for _, arch := range elfmagic.Archs() {
 		if arch.GOARCH != "" {
-			c.link("usr/bin/go_linux_"+arch.GOARCH+"_exec", "crossrun")
+			c.files = append(c.files, rootfs.File{Name: "usr/bin/go_linux_" + arch.GOARCH + "_exec", Target: "crossrun"})
 		}
 	}
 	return c, nil
@@ -72,7 +73,8 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 		for _, tool := range toolchain.Tools {
 			args = append(args, "cmd/"+tool.Name)
 		}
-		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, b.inputs(args...), dir, args...); err != nil { // outside of any module
+		// The directory is outside of any module.
+		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, b.inputs(args...), dir, args...); err != nil {
 			return c, err
 		}
 	}
@@ -129,7 +131,8 @@ func (b *Builder) toolInputs(t versions.Tool) inputs {
 func (b *Builder) tools(ctx context.Context) (c contents, err error) {
 	for _, t := range b.Versions.Tools {
 		file := b.work("tools", t.Name, t.Name)
-		err := b.step(filepath.Dir(file), t.Name+" "+t.Version, b.toolInputs(t), func() error { return b.install(ctx, t, file) })
+		install := func() error { return b.install(ctx, t, file) }
+		err := b.step(filepath.Dir(file), t.Name+" "+t.Version, b.toolInputs(t), install)
 		if err == nil {
 			err = c.built(b, programDir+t.Name, file, t.Version)
 		}

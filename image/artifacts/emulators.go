@@ -123,14 +123,9 @@ func EmulatorFile(e *emulator.Emulator) rootfs.File {
 	return rootfs.File{Name: "usr/bin/qemu-" + e.Arch.Name + "-static", Source: e.Path, Mode: 0o755}
 }
 
-// FetchEmulators gets Debian's newest static emulators for a host architecture
-// into a directory, and returns the one of its directories that they are in. Say
-// is told of each step.
-func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (string, debian.Package, error) {
-	var newest debian.Package
-	if len(host.Debian) == 0 {
-		return "", newest, fmt.Errorf("no port of Debian for %s", host)
-	}
+// FetchEmulators gets Debian's newest static emulators for a host, which Go has a port
+// for, into a directory, and returns the one of its directories that they are in.
+func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (bin string, newest debian.Package, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", newest, err
@@ -141,7 +136,7 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say fu
 		return "", newest, err
 	}
 	say("looking for Debian's emulators for %s …", port)
-	const again = "run this again when the mirror is whole and can be reached, or name a directory of static emulators: --emulators"
+	const again = "run this again when the mirror is whole and reachable, or name a directory of static emulators: --emulators"
 	// One list of several may be out of step on a mirror: apt keeps the others.
 	updateErr := apt.Update(ctx)
 	if newest, err = apt.StaticEmulators(ctx); err != nil {
@@ -183,12 +178,11 @@ func (b *Builder) fetched(ctx context.Context) (dir string, pack debian.Package,
 // which are of a package of Debian's, or were built, or are of unknown origin. Those
 // that were built must be those that the manifest beside them is of. They get names
 // of their own.
-func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) ([]Program, error) {
+func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) (programs []Program, err error) {
 	origin := Program{Package: "qemu"}
 	m := new(qemu.Manifest)
 	_, built := EmulatorManifest(dir)
 	if built {
-		var err error
 		if m, err = qemu.ReadManifest(dir); err != nil {
 			return nil, err
 		}
@@ -200,9 +194,9 @@ func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Packag
 			patches = append(patches, p.Name+" (sha256 "+p.SHA256+")")
 		}
 		origin.PURL = purl("deb/debian", "qemu", m.Debian, "?arch=source")
-		origin.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s", m.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
+		origin.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s",
+			m.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
 	}
-	var programs []Program
 	for _, e := range found {
 		p := origin
 		p.Path, p.Version = name(e), e.Version
@@ -210,12 +204,13 @@ func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Packag
 			p.Package, p.Version = pack.Name, pack.Version
 			p.PURL = purl("deb/debian", pack.Name, pack.Version, "?arch="+e.Host.Debian[0].Name)
 		}
-		var err error
 		if p.SHA256, err = file.SHA256(e.Path); err != nil {
 			return nil, err
 		}
-		if built && !slices.ContainsFunc(m.Emulators, func(b qemu.Built) bool { return b.Target == e.Arch.Name && b.SHA256 == p.SHA256 }) {
-			return nil, cli.WithHint(fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile), "make emulators puts it right")
+		same := func(b qemu.Built) bool { return b.Target == e.Arch.Name && b.SHA256 == p.SHA256 }
+		if built && !slices.ContainsFunc(m.Emulators, same) {
+			err := fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile)
+			return nil, cli.WithHint(err, "make emulators puts it right")
 		}
 		programs = append(programs, p)
 	}

@@ -15,6 +15,13 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
+// Whatever Go can build for a host, Debian may have emulators for it.
+func TestHostsOfGoArePortsOfDebian(t *testing.T) {
+	for _, arch := range elfmagic.Archs() {
+		assert.False(t, arch.GOARCH != "" && len(arch.Debian) == 0, arch)
+	}
+}
+
 // One list that is out of step does not keep the emulators of another away;
 // that nothing is known does.
 func TestEmulatorsAreFetchedThoughOneListIsMissing(t *testing.T) {

@@ -88,7 +88,7 @@ func staging(kubernetes string) string {
 	return "v0." + rest
 }
 
-// pins reports in what a module differs from one that builds a version.
+// pins reports the first thing in which a module differs from one that builds a version.
 func pins(m *modfile.File, version string) (err error) {
 	required := "nowhere"
 	for _, r := range m.Require {
@@ -143,8 +143,8 @@ func (b *Builder) Pin(ctx context.Context) error {
 		return err
 	}
 	dir := b.kubernetesDir()
-	err = errors.Join(os.MkdirAll(dir, 0o755), file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, module(theirs, b.Versions.Kubernetes)))
-	if err != nil {
+	ours := module(theirs, b.Versions.Kubernetes)
+	if err := file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, ours); err != nil {
 		return err
 	}
 	b.Say("resolving all its dependencies …")

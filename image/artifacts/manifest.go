@@ -32,7 +32,8 @@ func (b *Builder) manifest(ctx context.Context) error {
 	}
 	if len(missing) > 0 {
 		b.Say("no manifest.tar before there are %s", strings.Join(missing, ", "))
-		return errors.Join(os.RemoveAll(filepath.Join(b.Dir, "manifest.tar")), os.RemoveAll(filepath.Join(b.Dir, "manifest.stamp")))
+		archive := filepath.Join(b.Dir, "manifest")
+		return errors.Join(os.RemoveAll(archive+".tar"), os.RemoveAll(archive+".stamp"))
 	}
 	slices.SortFunc(c.programs, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
 	document, err := Whole{

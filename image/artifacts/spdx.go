@@ -63,10 +63,10 @@ func (w Whole) Document(programs []Program) ([]byte, error) {
 			relate(id, "STATIC_LINK", modules[m])
 		}
 	}
+	unique := sha256.Sum256(fmt.Append(nil, programs))
 	document, err := json.MarshalIndent(object{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": w.Name + " " + w.Version,
-		// Other programs have another one.
-		"documentNamespace": fmt.Sprintf("https://github.com/projectcalico/go-build/spdx/%s-%.8x", w.Version, sha256.Sum256(fmt.Append(nil, programs))),
+		"documentNamespace": fmt.Sprintf("https://github.com/projectcalico/go-build/spdx/%s-%x", w.Version, unique[:8]),
 		"creationInfo":      object{"created": w.Created.UTC().Format(time.RFC3339), "creators": []string{"Tool: " + w.Tool}},
 		"packages":          packages, "relationships": relationships,
 	}, "", "\t")

@@ -183,15 +183,6 @@ func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch,
 // Commands are this repository's commands.
 var Commands = []string{"register", "crossrun"}
 
-// Packages are the packages of these commands.
-func Packages() []string {
-	var packages []string
-	for _, name := range Commands {
-		packages = append(packages, "./cmd/"+name)
-	}
-	return packages
-}
-
 // BuildCommands builds this repository's commands for an architecture into a
 // directory, and returns the files.
 func (t *Toolchain) BuildCommands(ctx context.Context, root, dir string, arch *elfmagic.Arch) (files []string, err error) {
