@@ -284,7 +284,7 @@ func TestCrossrunWithoutAnEmulatorSaysWhereOneIsHad(t *testing.T) {
 	r := commands.Run(t, cmd)
 	assert.Equal(t, 126, r.Status)
 	assert.Contains(t, r.Stderr, "crossrun: error: aarch64: no emulator found: no qemu-aarch64-static or qemu-aarch64 in "+filepath.Dir(commands.Command("crossrun").Path)+":/usr/bin")
-	assert.Contains(t, r.Stderr, "crossrun: hint: apt-get install qemu-user-static")
+	assert.Contains(t, r.Stderr, "crossrun: hint: add static emulators of QEMU's to this image or system (qemu-user-static in most distributions), or name others with --emulator FILE")
 	assert.Empty(t, r.Stdout)
 }
 
