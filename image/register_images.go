@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
@@ -38,7 +37,7 @@ var registerImages = command{
 			}
 			return c.each(func(arch *elfmagic.Arch) ([]string, error) {
 				b := registerimages.Builder{
-					Root: ".", Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
+					Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
 					Emulators: c.dirs[arch], Toolchain: tc, Say: c.say,
 				}
 				images, err := b.Build(ctx)
@@ -57,9 +56,7 @@ var registerImages = command{
 				if err != nil {
 					return nil, err
 				}
-				var digests strings.Builder
-				err = images.Print(&digests)
-				return strings.Fields(digests.String()), err
+				return images.Names()
 			})
 		}
 	},
