@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -10,19 +14,26 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// A call is one of a subcommand, with what the flags say that several have.
+// A call is one of a subcommand: its flags, and what those say that several have.
+// A flag of one name has one meaning.
 type call struct {
-	name           string
-	args           []string // after the flags
+	*pflag.FlagSet
 	stdout, stderr io.Writer
+	steps          []func(ctx context.Context) error // once the flags are read; those that look at them are first
 
 	archs      []*elfmagic.Arch
 	file       string // of the versions
 	versions   *versions.Versions
+	toolchain  *toolchain.Toolchain
 	repository string
 	emulators  string                    // the flag
 	dirs       map[*elfmagic.Arch]string // of the emulators; empty: Debian's are fetched
@@ -30,77 +41,33 @@ type call struct {
 	here       []string // what bin/register is told of the emulators
 }
 
+func (c *call) step(do func(ctx context.Context) error) { c.steps = append(c.steps, do) }
+
 // say tells what is done, a line each.
 func (c *call) say(format string, args ...any) {
-	fmt.Fprintf(c.stderr, c.name+": "+format+"\n", args...)
+	fmt.Fprintf(c.stderr, c.Name()+": "+format+"\n", args...)
 }
 
 // each makes something for each architecture, and prints the lines of its result.
-func (c *call) each(do func(arch *elfmagic.Arch) ([]string, error)) error {
-	for _, arch := range c.archs {
-		lines, err := do(arch)
-		if err != nil {
-			return err
+// Emulators for foreign ones are registered first, if that is asked for.
+func (c *call) each(do func(ctx context.Context, arch *elfmagic.Arch) ([]string, error)) {
+	c.step(func(ctx context.Context) error {
+		for _, arch := range c.archs {
+			if c.registers && arch.GOARCH != runtime.GOARCH {
+				if err := c.registerHere(ctx, c.stderr, arch.Name); err != nil {
+					return err
+				}
+			}
+			lines, err := do(ctx, arch)
+			if err != nil {
+				return err
+			}
+			for _, line := range lines {
+				fmt.Fprintln(c.stdout, line)
+			}
 		}
-		for _, line := range lines {
-			fmt.Fprintln(c.stdout, line)
-		}
-	}
-	return nil
-}
-
-// flags are those of a subcommand. What several have has one name and one meaning.
-type flags struct {
-	*pflag.FlagSet
-	call   *call
-	checks []func() error // of what was read
-}
-
-// read reads the arguments, and looks at what the flags name.
-func (f *flags) read(args []string, positional bool) error {
-	f.SetOutput(io.Discard)
-	if err := f.Parse(args); err != nil {
-		return wrong(err)
-	}
-	f.call.args = f.Args()
-	if !positional && f.NArg() > 0 {
-		return wrong(fmt.Errorf("unexpected argument %q", f.Arg(0)))
-	}
-	for _, check := range f.checks {
-		if err := check(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// archList is the value of a flag for architectures, by any of their names. An
-// empty one leaves the default: make passes variables on that nobody has set.
-type archList struct {
-	archs  *[]*elfmagic.Arch
-	lookup func(name string) (*elfmagic.Arch, error)
-}
-
-func (l archList) String() string { return "" }
-func (l archList) Type() string   { return "ARCH" }
-
-func (l archList) Set(text string) error {
-	var archs []*elfmagic.Arch
-	for _, name := range words(text) {
-		if name == "all" {
-			archs = append(archs, versions.Architectures()...)
-			continue
-		}
-		arch, err := l.lookup(name)
-		if err != nil {
-			return err
-		}
-		archs = append(archs, arch)
-	}
-	if len(archs) > 0 {
-		*l.archs = archs
-	}
-	return nil
+		return nil
+	})
 }
 
 // words splits a list with commas or spaces.
@@ -108,41 +75,76 @@ func words(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' })
 }
 
-// arch is --arch. Lookup knows which architectures there are.
-func (f *flags) arch(what string, lookup func(name string) (*elfmagic.Arch, error)) {
-	f.Var(archList{&f.call.archs, lookup}, "arch", "`architectures` of "+what+", by any of their names; all: those of the go-build images (default: this machine's)")
-	f.checks = append(f.checks, func() error {
-		if len(f.call.archs) > 0 {
+// archList is a flag for architectures, by any of their names; lookup knows which
+// there are. An empty list leaves the default: make passes variables on that nobody
+// has set.
+func (c *call) archList(archs *[]*elfmagic.Arch, name, usage string, lookup func(name string) (*elfmagic.Arch, error)) {
+	c.Func(name, usage, func(text string) error {
+		var list []*elfmagic.Arch
+		for _, name := range words(text) {
+			if name == "all" {
+				list = append(list, versions.Architectures()...)
+				continue
+			}
+			arch, err := lookup(name)
+			if err != nil {
+				return err
+			}
+			list = append(list, arch)
+		}
+		if len(list) > 0 {
+			*archs = list
+		}
+		return nil
+	})
+}
+
+// arch is --arch.
+func (c *call) arch(what string, lookup func(name string) (*elfmagic.Arch, error)) {
+	c.archList(&c.archs, "arch", "`architectures` of "+what+", by any of their names; all: those of the go-build images (default: this machine's)", lookup)
+	c.step(func(context.Context) error {
+		if len(c.archs) > 0 {
 			return nil
 		}
 		arch, err := lookup(runtime.GOARCH)
-		f.call.archs = []*elfmagic.Arch{arch}
+		c.archs = []*elfmagic.Arch{arch}
 		return wrong(err)
 	})
 }
 
 // fromVersions is --file.
-func (f *flags) fromVersions() {
-	f.StringVar(&f.call.file, "file", versions.File, "versions `file`")
-	f.checks = append(f.checks, func() (err error) {
-		f.call.versions, err = versions.Load(f.call.file)
+func (c *call) fromVersions() {
+	c.StringVar(&c.file, "file", versions.File, "versions `file`")
+	c.step(func(context.Context) (err error) {
+		c.versions, err = versions.Load(c.file)
+		return err
+	})
+}
+
+// withToolchain finds the toolchain that everything that is shipped is built with.
+func (c *call) withToolchain() {
+	c.step(func(ctx context.Context) error {
+		v, err := versions.Load(versions.File)
+		if err == nil {
+			c.toolchain, err = toolchain.Find(ctx, v.Go)
+		}
 		return err
 	})
 }
 
 // forRepository is --repository.
-func (f *flags) forRepository() {
-	f.StringVar(&f.call.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
+func (c *call) forRepository() {
+	c.StringVar(&c.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
 }
 
 // withEmulators is --emulators; choice says the rest.
-func (f *flags) withEmulators(choice artifacts.Choice) {
-	f.emulatorsFlag()
-	f.checks = append(f.checks, func() (err error) {
-		f.call.dirs = make(map[*elfmagic.Arch]string)
-		for _, arch := range f.call.archs {
-			choice.Word, choice.Root, choice.Host = f.call.emulators, ".", arch
-			if f.call.dirs[arch], err = choice.Dir(); err != nil {
+func (c *call) withEmulators(choice artifacts.Choice) {
+	c.emulatorsFlag()
+	c.step(func(context.Context) (err error) {
+		c.dirs = make(map[*elfmagic.Arch]string)
+		for _, arch := range c.archs {
+			choice.Word, choice.Root, choice.Host = c.emulators, ".", arch
+			if c.dirs[arch], err = choice.Dir(); err != nil {
 				return wrong(err)
 			}
 		}
@@ -150,17 +152,53 @@ func (f *flags) withEmulators(choice artifacts.Choice) {
 	})
 }
 
-func (f *flags) emulatorsFlag() {
-	f.StringVar(&f.call.emulators, "emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
+func (c *call) emulatorsFlag() {
+	c.StringVar(&c.emulators, "emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
 }
 
 // withDocker has Docker be there before anything is made for it.
-func (f *flags) withDocker(without string) {
-	f.checks = append(f.checks, func() error { return docker.Installed(without) })
+func (c *call) withDocker(without string) {
+	c.step(func(context.Context) error { return docker.Installed(without) })
 }
 
 // registering is --register.
-func (f *flags) registering() {
-	f.BoolVar(&f.call.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
-	f.checks = append(f.checks, f.call.checkHere)
+func (c *call) registering() {
+	c.BoolVar(&c.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
+	c.step(c.checkHere)
+}
+
+// checkHere finds the emulators for this machine. Those that were built lie beside
+// bin/register, which looks there first.
+func (c *call) checkHere(context.Context) error {
+	if c.emulators == "" {
+		return nil
+	}
+	native, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	dir, err := artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true}.Dir()
+	if err != nil {
+		return wrong(err)
+	}
+	dir, err = filepath.Abs(cmp.Or(dir, artifacts.Installed))
+	c.here = []string{"--qemu-path", dir}
+	return err
+}
+
+// registerHere registers emulators for the architectures, or for all.
+func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...string) error {
+	const command = "bin/register"
+	if _, err := os.Stat(command); err != nil {
+		return cli.WithHint(err, "make build")
+	}
+	_, none := os.Stat(filepath.Join(artifacts.BuiltEmulators, runtime.GOARCH, qemu.ManifestFile))
+	if c.emulators == "debian" || c.emulators == "" && none != nil {
+		if err := debian.InstallEmulators(ctx, artifacts.Installed, c.say); err != nil {
+			return err
+		}
+	}
+	cmd := program.AsRoot(ctx, command, append(c.here, archs...)...)
+	cmd.Stdout, cmd.Stderr = stdout, c.stderr
+	return cmd.Run()
 }

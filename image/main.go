@@ -25,27 +25,6 @@ const (
 	exitUsage   = 2 // the arguments are wrong; nothing was done
 )
 
-// A command is a subcommand.
-type command struct {
-	name  string
-	args  string // after the flags, as its usage has them; empty: none
-	brief string // what it does, in a line
-	more  string // what else there is to say
-
-	// define adds its flags, and returns what it does.
-	define func(f *flags) action
-}
-
-// An action is what a subcommand does. What is wrong with its arguments it finds
-// before it changes anything.
-type action func(ctx context.Context, c *call) error
-
-// commands are in the order in which one would use them.
-var commands = []command{
-	debianEmulators, emulators, register, singleFiles, ownCommands, registerImages,
-	baseImage, parts, build, push, manifest, versionNames, pin,
-}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
@@ -67,37 +46,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	s := &commands[i]
-	c := &call{name: "image " + s.name, stdout: stdout, stderr: stderr}
-	f := &flags{FlagSet: pflag.NewFlagSet(c.name, pflag.ContinueOnError), call: c}
-	do := s.define(f)
-	err := f.read(args[1:], s.args != "")
+	c := &call{FlagSet: pflag.NewFlagSet("image "+s.name, pflag.ContinueOnError), stdout: stdout, stderr: stderr}
+	c.SetOutput(io.Discard)
+	s.define(c)
+	err := wrong(c.Parse(args[1:]))
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, s.usage(f))
+		fmt.Fprint(stdout, s.usage(c))
 		return exitOK
 	}
-	if err == nil {
-		err = do(ctx, c)
+	if err == nil && s.args == "" && c.NArg() > 0 {
+		err = wrong(fmt.Errorf("unexpected argument %q", c.Arg(0)))
 	}
-	return c.status(ctx, err)
-}
-
-// status says what went wrong, and returns the exit status.
-func (c *call) status(ctx context.Context, err error) int {
+	for _, step := range c.steps {
+		if err == nil {
+			err = step(ctx)
+		}
+	}
 	if err == nil {
 		return exitOK
 	}
 	status := exitFailure
-	var usage *usageError
-	switch {
-	case errors.As(err, &usage):
+	if _, ok := errors.AsType[*usageError](err); ok {
 		status = exitUsage
 		if cli.Hint(err) == "" {
-			err = cli.WithHint(err, "go run ./%s --help lists what there is", c.name)
+			err = cli.WithHint(err, "go run ./%s --help lists what there is", c.Name())
 		}
-	case ctx.Err() != nil:
+	} else if ctx.Err() != nil {
 		err = cli.WithHint(fmt.Errorf("interrupted: %w", context.Cause(ctx)), "what was built is kept: run it again")
 	}
-	cli.Error(c.stderr, c.name, err)
+	cli.Error(stderr, c.Name(), err)
 	return status
 }
 
@@ -123,12 +100,12 @@ func overview() string {
 	return text.String()
 }
 
-func (s *command) usage(f *flags) string {
+func (s *command) usage(c *call) string {
 	text := strings.TrimSpace("Usage: go run ./image "+s.name+" [FLAG…] "+s.args) + "\n\n" + strings.ToUpper(s.brief[:1]) + s.brief[1:] + ".\n"
 	if s.more != "" {
 		text += "\n" + s.more + "\n"
 	}
-	return text + "\n" + f.FlagUsagesWrapped(80)
+	return text + "\n" + c.FlagUsagesWrapped(80)
 }
 
 // guess says which subcommand may be meant: one that begins and ends as the word

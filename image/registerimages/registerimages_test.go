@@ -30,7 +30,13 @@ import (
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
-const root = "../.."
+// The builder works in the root of the repository.
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func lookup(t *testing.T, name string) *elfmagic.Arch {
 	t.Helper()
@@ -54,7 +60,7 @@ func emulators(t *testing.T, host string, targets ...string) string {
 // build makes the images, and returns what was said.
 func build(t *testing.T, arch, repository, emulators string) (Images, string) {
 	t.Helper()
-	versions, err := versions.Load(filepath.Join(root, versions.File))
+	versions, err := versions.Load(versions.File)
 	require.NoError(t, err)
 	tc, err := toolchain.Find(t.Context(), versions.Go)
 	if err != nil {
@@ -62,7 +68,7 @@ func build(t *testing.T, arch, repository, emulators string) (Images, string) {
 	}
 	var said strings.Builder
 	b := Builder{
-		Root: root, Toolchain: tc, Arch: lookup(t, arch), Repository: repository, Emulators: emulators, Dir: t.TempDir(),
+		Toolchain: tc, Arch: lookup(t, arch), Repository: repository, Emulators: emulators, Dir: t.TempDir(),
 		Say: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) },
 	}
 	images, err := b.Build(t.Context())
@@ -72,9 +78,9 @@ func build(t *testing.T, arch, repository, emulators string) (Images, string) {
 
 func printed(t *testing.T, images Images) string {
 	t.Helper()
-	var text strings.Builder
-	require.NoError(t, images.Print(&text))
-	return text.String()
+	names, err := images.Names()
+	require.NoError(t, err)
+	return strings.Join(names, "\n") + "\n"
 }
 
 // content returns what is in an image: the targets of links, the sizes of files.
@@ -103,7 +109,7 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 	images, said := build(t, "arm64", "calico", emulators(t, "arm64", "x86_64", "s390x"))
 	assert.Contains(t, said, "building register for linux/arm64 …\n")
 	assert.Contains(t, said, "no emulator for arm\n")
-	revision := toolchain.ReadRevision(t.Context(), root)
+	revision := toolchain.ReadRevision(t.Context(), ".")
 	assert.Equal(t, revision.Dirty(), strings.Contains(said, "warning: there are changes that are in no commit"))
 
 	command := map[string]string{"usr/bin/register": "755", "usr/bin/binfmt": "-> register"}
@@ -134,15 +140,15 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		assert.Empty(t, config.Config.Cmd)
 		assert.Equal(t, want.content, content(t, images[i]))
 		labels := config.Config.Labels
-		assert.NotEmpty(t, labels[description])
+		assert.NotEmpty(t, labels[oci+"description"])
 		_, qemu := labels["org.qemu.version"]
 		_, debian := labels["org.debian.package"]
 		assert.Equal(t, want.title != "register", qemu && debian)
-		for _, name := range []string{description, "org.qemu.version", "org.debian.package"} {
+		for _, name := range []string{oci + "description", "org.qemu.version", "org.debian.package"} {
 			delete(labels, name)
 		}
 		assert.Equal(t, map[string]string{
-			title: want.title, licenses: want.licenses, "org.opencontainers.image.source": "https://github.com/projectcalico/go-build",
+			oci + "title": want.title, oci + "licenses": want.licenses, "org.opencontainers.image.source": "https://github.com/projectcalico/go-build",
 			"org.opencontainers.image.version": revision.Version, "org.opencontainers.image.revision": revision.Commit,
 			"org.opencontainers.image.created": revision.Time.Format(time.RFC3339),
 		}, labels)
@@ -217,7 +223,7 @@ func TestUsesOfOneValue(t *testing.T) {
 }
 
 func TestWhatCannotBeMadeIsSaid(t *testing.T) {
-	b := Builder{Root: root, Arch: lookup(t, "sparc")}
+	b := Builder{Arch: lookup(t, "sparc")}
 	_, err := b.Build(t.Context())
 	assert.ErrorContains(t, err, "Go has no port")
 }

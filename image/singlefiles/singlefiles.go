@@ -5,6 +5,7 @@
 package singlefiles
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,13 +35,7 @@ type Builder struct {
 	Say       func(format string, args ...any)
 	Toolchain *toolchain.Toolchain
 
-	pack     debian.Package // that they are from, if they are Debian's
 	revision toolchain.Revision
-}
-
-// work returns a directory for what is made on the way.
-func (b *Builder) work(name string) string {
-	return filepath.Join(b.Dir, "work", b.Host.GOARCH, name)
 }
 
 // Build builds the commands, and what is said of them. It returns their files.
@@ -49,22 +44,45 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return nil, err
 	}
+	work := filepath.Join(b.Dir, "work", b.Host.GOARCH)
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return nil, err
+	}
+	var pack debian.Package
 	if b.Emulators == "" {
-		if b.Emulators, b.pack, err = artifacts.FetchEmulators(ctx, b.Host, b.work("debian"), b.Say); err != nil {
+		if b.Emulators, pack, err = artifacts.FetchEmulators(ctx, b.Host, filepath.Join(work, "debian"), b.Say); err != nil {
 			return nil, err
 		}
 	}
-	found, err := b.find()
+	found, missing, err := artifacts.FindEmulators(b.Host, b.Emulators)
 	if err != nil {
 		return nil, err
 	}
-	archive := b.work("emulators")
-	programs, err := b.archive(ctx, found, archive)
+	if len(b.Targets) > 0 {
+		missing = nil
+		found = slices.DeleteFunc(found, func(e *emulator.Emulator) bool { return !slices.Contains(b.Targets, e.Arch) })
+		if len(found) < len(b.Targets) {
+			return nil, fmt.Errorf("not all of the emulators that are wanted are in %s: only %d of %d", b.Emulators, len(found), len(b.Targets))
+		}
+	}
+	for _, arch := range missing {
+		b.Say("no emulator for %s", arch)
+	}
+	programs, err := artifacts.EmulatorPrograms(found, b.Emulators, pack, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
 	if err != nil {
 		return nil, err
 	}
-	overlay, err := b.overlay(archive)
+	archive := filepath.Join(work, "emulators")
+	if err := b.archive(ctx, found, archive); err != nil {
+		return nil, err
+	}
+	// The go command sees the archive in the source tree, which is not written to.
+	at, err := filepath.Abs("internal/carry/emulators")
 	if err != nil {
+		return nil, err
+	}
+	overlay := filepath.Join(work, "overlay.json")
+	if err := jsonfile.Write(overlay, map[string]map[string]string{"Replace": {at: archive}}); err != nil {
 		return nil, err
 	}
 	for _, name := range b.Commands {
@@ -77,71 +95,30 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	return paths, b.checksums()
 }
 
-// find returns the emulators that are embedded.
-func (b *Builder) find() ([]*emulator.Emulator, error) {
-	found, missing, err := artifacts.FindEmulators(b.Host, b.Emulators)
-	if err != nil {
-		return nil, err
-	}
-	if len(b.Targets) > 0 {
-		found = slices.DeleteFunc(found, func(e *emulator.Emulator) bool { return !slices.Contains(b.Targets, e.Arch) })
-		if len(found) < len(b.Targets) {
-			return nil, fmt.Errorf("not all of the emulators that are wanted are in %s: only %d of %d", b.Emulators, len(found), len(b.Targets))
-		}
-		return found, nil
-	}
-	for _, arch := range missing {
-		b.Say("no emulator for %s", arch)
-	}
-	return found, nil
-}
-
-// overlay has the go command see the archive in the source tree, which is not
-// written to.
-func (b *Builder) overlay(archive string) (string, error) {
-	at, err := filepath.Abs("internal/carry/emulators")
-	if err != nil {
-		return "", err
-	}
-	overlay := b.work("overlay.json")
-	return overlay, jsonfile.Write(overlay, map[string]map[string]string{"Replace": {at: archive}})
-}
-
-// archive packs emulators, and returns what is to be said of them.
-func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) ([]artifacts.Program, error) {
+// archive packs emulators.
+func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) error {
 	b.Say("packing %d emulators of %s …", len(found), b.Emulators)
 	packer := carry.NewPacker(b.Host, codec.Encode)
-	programs, err := artifacts.EmulatorPrograms(found, b.Emulators, b.pack, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
-	if err != nil {
-		return nil, err
-	}
 	size := 0
 	for _, e := range found {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		program, err := os.ReadFile(e.Path)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = packer.Add(e.Arch, e.Version, program)
 		}
-		if err := packer.Add(e.Arch, e.Version, program); err != nil {
-			return nil, err
+		if err := cmp.Or(ctx.Err(), err); err != nil {
+			return err
 		}
 		size += len(program)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
 	var packed int64
-	err = file.Replace(path, 0o644, func(w io.Writer) (err error) {
+	err := file.Replace(path, 0o644, func(w io.Writer) (err error) {
 		packed, err = packer.WriteTo(w)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		b.Say("%.1f MB, packed %.1f MB", float64(size)/1e6, float64(packed)/1e6)
 	}
-	b.Say("%.1f MB, packed %.1f MB", float64(size)/1e6, float64(packed)/1e6)
-	return programs, nil
+	return err
 }
 
 // command builds a command, and writes beside it what is in it.
@@ -159,18 +136,17 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 		Name: base, Version: b.revision.Version, Purpose: "APPLICATION",
 		Tool: "go-build-dist", Created: b.revision.Time,
 	}.Document(append([]artifacts.Program{own}, emulators...))
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = os.WriteFile(path+".spdx.json", document, 0o644)
 	}
-	if err := os.WriteFile(path+".spdx.json", document, 0o644); err != nil {
+	if err != nil {
 		return "", err
 	}
 	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
+	if err == nil {
+		b.Say("%s: %.1f MB, %d emulators", base, float64(info.Size())/1e6, len(emulators))
 	}
-	b.Say("%s: %.1f MB, %d emulators", base, float64(info.Size())/1e6, len(emulators))
-	return path, nil
+	return path, err
 }
 
 // checksums writes the checksums of all that is in the directory, for other
@@ -182,15 +158,14 @@ func (b *Builder) checksums() error {
 	}
 	var text strings.Builder
 	for _, entry := range entries {
-		name := entry.Name()
-		if !entry.Type().IsRegular() || !strings.Contains(name, "-linux-") {
+		if !entry.Type().IsRegular() || !strings.Contains(entry.Name(), "-linux-") {
 			continue
 		}
-		sum, err := file.SHA256(filepath.Join(b.Dir, name))
+		sum, err := file.SHA256(filepath.Join(b.Dir, entry.Name()))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "%s  %s\n", sum, name)
+		fmt.Fprintf(&text, "%s  %s\n", sum, entry.Name())
 	}
 	return file.ReplaceWith(filepath.Join(b.Dir, "SHA256SUMS"), 0o644, []byte(text.String()))
 }

@@ -130,13 +130,13 @@ func (v *Versions) Get(name string) (string, error) {
 	return "", cli.WithHint(fmt.Errorf("no version of %q", name), "there are %s", strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 }
 
-// architectures are those that there are images for, by Go's names.
-var architectures = []string{"amd64", "arm64", "ppc64le", "s390x"}
+// GOARCHs are the architectures that there are images for, by Go's names.
+var GOARCHs = []string{"amd64", "arm64", "ppc64le", "s390x"}
 
 // Architectures returns the architectures that there are images for.
 func Architectures() []*elfmagic.Arch {
 	var archs []*elfmagic.Arch
-	for _, name := range architectures {
+	for _, name := range GOARCHs {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			panic(err)
@@ -149,11 +149,11 @@ func Architectures() []*elfmagic.Arch {
 // Architecture returns the architecture of a name, if there is an image for it.
 func Architecture(name string) (*elfmagic.Arch, error) {
 	arch, err := elfmagic.Lookup(name)
-	if err == nil && !slices.Contains(Architectures(), arch) {
+	if err == nil && !slices.Contains(GOARCHs, arch.GOARCH) {
 		err = fmt.Errorf("there is no image for %s", arch)
 	}
 	if err != nil {
-		return nil, cli.WithHint(err, "there are images for %s", strings.Join(architectures, ", "))
+		return nil, cli.WithHint(err, "there are images for %s", strings.Join(GOARCHs, ", "))
 	}
 	return arch, nil
 }

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/base"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/gobuild"
+	"github.com/projectcalico/go-build/image/publish"
+	"github.com/projectcalico/go-build/image/qemu"
+	"github.com/projectcalico/go-build/image/registerimages"
+	"github.com/projectcalico/go-build/image/singlefiles"
+	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+// A command is a subcommand.
+type command struct {
+	name  string
+	args  string // after the flags, as its usage has them; empty: none
+	brief string // what it does, in a line
+	more  string // what else there is to say
+
+	// define adds its flags, and the steps of what it does. What is wrong with its
+	// arguments is found before anything is changed.
+	define func(c *call)
+}
+
+// commands are in the order in which one would use them.
+var commands = []command{
+	{"debian-emulators", "", "install Debian's emulators, if there are none (root)", "", debianEmulators},
+	{"emulators", "[TARGET…]", "build QEMU's emulators from Debian's source",
+		`They emulate the targets, by any of their names, or all. What is finished is kept in
+the user's cache directory, and not built again.`, emulators},
+	{"register", "", "register emulators with this kernel, by bin/register (root)",
+		"Debian's are installed first if they are asked for, or if there are no others.", register},
+	{"single-files", "", "build both commands with the emulators inside", "", singleFiles},
+	{"commands", "", "build register and crossrun as they are shipped, by the pinned Go", "", ownCommands},
+	{"register-images", "", "make the images qemu-user-static and binfmt, to register from", "", registerImages},
+	{"base", "", "make a base image from Debian's packages (root, Docker)", "", baseImage},
+	{"parts", "[PART…]", "build what the go-build image is made of besides packages",
+		"Each part is an archive: " + strings.Join(artifacts.Parts(), ", ") + "; all, if none is named.", parts},
+	{"build", "", "build the go-build image (Docker)", "", build},
+	{"push", "", "push go-build images to a registry (Docker)",
+		`Docker has the images. They get their versions' tags and latest-ARCH, and are read
+back. Credentials are those of docker login.`, push},
+	{"manifest", "", "join the images that a registry has into one",
+		"Docker is not required. Credentials are those of docker login.", manifest},
+	{"versions", "NAME", "print what the versions file says, and names made from it",
+		`  tag             the image's tag
+  latest          the tag of the newest image
+  core            the tag of the image's core, which is for tests
+  manifest        the tag of the image for all architectures
+  branch-name     the branch on which images of these versions are built
+  architectures   those that there are images for
+  go, llvm, kubernetes, or the name of a tool: its version`, versionNames},
+	{"pin", "", "write image/kubernetes/go.mod for the versions file", "", pin},
+}
+
+func debianEmulators(c *call) {
+	c.step(func(ctx context.Context) error { return debian.InstallEmulators(ctx, artifacts.Installed, c.say) })
+}
+
+func emulators(c *call) {
+	b := qemu.Builder{Root: ".", Say: c.say}
+	c.arch("their hosts: "+strings.Join(qemu.Hosts(), ", "), qemu.Host)
+	dir := c.String("dir", "", "`directory` for them (default bin/emulators/ARCH, or bin/emulators-plain/ARCH)")
+	install := c.Bool("install", false, "install what builds them, if it is missing (root)")
+	c.BoolVar(&b.Update, "update", false, "ask Debian for newer sources and packages than those of the last time")
+	c.BoolVar(&b.Plain, "plain", false, "without our patches and optimisation, to compare with")
+	c.BoolVar(&b.Keep, "keep", false, "leave the directories that they are built in, with unstripped programs")
+	c.step(func(ctx context.Context) (err error) {
+		if b.Targets, err = qemu.Targets(c.Args()); err != nil {
+			return wrong(err)
+		}
+		if *install {
+			err = qemu.InstallTools(ctx, c.say)
+		}
+		return err
+	})
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := b
+		b.Host, b.Out = arch, "bin/emulators"
+		if b.Plain {
+			b.Out += "-plain"
+		}
+		b.Out = cmp.Or(*dir, filepath.Join(b.Out, arch.GOARCH))
+		return nil, b.Build(ctx)
+	})
+}
+
+func register(c *call) {
+	c.emulatorsFlag()
+	c.step(c.checkHere)
+	c.step(func(ctx context.Context) error { return c.registerHere(ctx, c.stdout) })
+}
+
+func singleFiles(c *call) {
+	b := singlefiles.Builder{Say: c.say}
+	c.arch("the hosts that the commands are for", ported)
+	c.archList(&b.Targets, "targets", "`architectures` whose emulators are embedded (default: every one)", elfmagic.Lookup)
+	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the commands")
+	names := c.String("commands", "crossrun,register", "which `commands`")
+	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
+	c.withToolchain()
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := b
+		b.Toolchain, b.Host, b.Emulators, b.Commands = c.toolchain, arch, c.dirs[arch], words(*names)
+		return b.Build(ctx)
+	})
+}
+
+func ownCommands(c *call) {
+	c.arch("the hosts that the commands are for", ported)
+	dir := c.String("dir", "dist", "`directory` for the commands, in ARCH/")
+	c.withToolchain()
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		return c.toolchain.BuildCommands(ctx, ".", filepath.Join(*dir, arch.GOARCH), arch)
+	})
+}
+
+func registerImages(c *call) {
+	c.arch("the hosts that the images are for", ported)
+	dir := c.String("dir", "dist/register-image", "`directory` for what goes into the images, in ARCH/; ARCH/oci is an OCI layout of them")
+	load := c.Bool("load", true, "hand the images to Docker")
+	archive := c.String("tarball", "", "write the images of one ARCH to a `file`, for docker load")
+	push := c.Bool("push", false, "push the images to the registry that --repository begins with")
+	c.withEmulators(artifacts.Choice{})
+	c.forRepository()
+	c.step(func(context.Context) error {
+		if !*load {
+			return nil
+		}
+		return docker.Installed(", or use --load=false")
+	})
+	c.withToolchain()
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := registerimages.Builder{
+			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
+			Emulators: c.dirs[arch], Say: c.say,
+		}
+		images, err := b.Build(ctx)
+		if err == nil {
+			err = images.Layout(filepath.Join(b.Dir, "oci"))
+		}
+		if err == nil && *archive != "" {
+			err = file.Replace(*archive, 0o644, images.Tarball)
+		}
+		if err == nil && *load {
+			err = images.Load(ctx)
+		}
+		if err == nil && *push {
+			err = images.Push(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return images.Names()
+	})
+}
+
+// ported returns the architecture of a name, if commands can be built for it.
+func ported(name string) (*elfmagic.Arch, error) {
+	arch, err := elfmagic.Lookup(name)
+	if err == nil && arch.GOARCH == "" {
+		err = fmt.Errorf("no command can be built for %s: Go has no port", arch)
+	}
+	return arch, err
+}
+
+func baseImage(c *call) {
+	c.arch("the images", base.Port)
+	suite := c.String("suite", "stable", "Debian's `release`")
+	tag := c.String("tag", "", "`name` of the image (default REPOSITORY/base:latest-ARCH)")
+	dir := c.String("dir", "dist/base", "`directory` for the root file systems, which are kept")
+	c.forRepository()
+	c.emulatorsFlag() // for those that are registered
+	c.registering()
+	c.withDocker("")
+	tagOf := func(arch *elfmagic.Arch) (name.Tag, error) {
+		return base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+	}
+	c.step(func(context.Context) error { _, err := tagOf(c.archs[0]); return wrong(err) })
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		ref, err := tagOf(arch)
+		if err != nil {
+			return nil, err
+		}
+		i := base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
+		return []string{ref.String()}, i.Make(ctx, c.say)
+	})
+}
+
+func parts(c *call) {
+	b := artifacts.Builder{Root: ".", Say: c.say}
+	c.arch("the images", versions.Architecture)
+	dir := c.String("dir", "", "`directory` for the archives (default dist/image/ARCH)")
+	c.BoolVar(&b.Update, "update", false, "ask Debian for newer emulators than those fetched before")
+	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
+	c.withEmulators(artifacts.Choice{})
+	c.fromVersions()
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := b
+		b.Versions, b.File, b.Arch, b.Emulators = c.versions, c.file, arch, c.dirs[arch]
+		b.Dir = cmp.Or(*dir, filepath.Join("dist", "image", arch.GOARCH))
+		return nil, b.Build(ctx, c.Args()...)
+	})
+}
+
+func pin(c *call) {
+	c.fromVersions()
+	c.step(func(ctx context.Context) error {
+		b := artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}
+		return b.Pin(ctx)
+	})
+}
+
+func build(c *call) {
+	b := gobuild.Builder{Builder: artifacts.Builder{Say: c.say}, Progress: c.stderr}
+	c.arch("the images", versions.Architecture)
+	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/base:latest-ARCH, which base makes, else debian:stable-slim)")
+	c.BoolVar(&b.Core, "core", false, "build core-ARCH: Go, the emulators and our own commands, from the same Dockerfile, for tests")
+	c.withEmulators(artifacts.Choice{})
+	c.fromVersions()
+	c.forRepository()
+	c.registering()
+	c.withDocker("; go run ./image parts builds what goes into the image without it")
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := b
+		b.Versions, b.File, b.Arch, b.Repository, b.Emulators = c.versions, c.file, arch, c.repository, c.dirs[arch]
+		return b.Build(ctx)
+	})
+}
+
+func push(c *call) {
+	c.arch("the images", versions.Architecture)
+	c.publishing((*publish.Publisher).Push)
+}
+
+func manifest(c *call) {
+	c.archs = versions.Architectures()
+	c.archList(&c.archs, "arch", "`architectures` of the images, by any of their names (default: all)", versions.Architecture)
+	c.publishing((*publish.Publisher).Manifest)
+}
+
+// publishing is what both have in common.
+func (c *call) publishing(do func(*publish.Publisher, context.Context, []*elfmagic.Arch) error) {
+	registry := c.String("registry", "", "`host` of the registry, with a port if it has one: docker.io, localhost:5000")
+	insecure := c.Bool("insecure", false, "the registry may speak plain HTTP (one on localhost always may)")
+	c.fromVersions()
+	c.forRepository()
+	c.step(func(ctx context.Context) error {
+		p, err := publish.New(c.versions, *registry, c.repository, *insecure)
+		if err != nil {
+			return wrong(err)
+		}
+		p.Say, p.Stdout = c.say, c.stdout
+		return do(p, ctx, c.archs)
+	})
+}
+
+func versionNames(c *call) {
+	c.arch("tag, latest, core", elfmagic.Lookup)
+	c.fromVersions()
+	c.step(func(ctx context.Context) error {
+		if c.NArg() != 1 {
+			return wrong(fmt.Errorf("one name is required, not %d", c.NArg()))
+		}
+		name, v := c.Arg(0), c.versions
+		tags := map[string]func(*elfmagic.Arch) string{"tag": v.Tag, "latest": versions.Latest, "core": versions.Core}
+		if tag := tags[name]; tag != nil {
+			for _, arch := range c.archs {
+				if _, err := versions.Architecture(arch.Name); err != nil {
+					return wrong(err)
+				}
+				fmt.Fprintln(c.stdout, tag(arch))
+			}
+			return nil
+		}
+		text, err := v.Get(name)
+		switch name {
+		case "manifest":
+			text, err = v.String(), nil
+		case "branch-name":
+			text, err = v.Branch(), nil
+		case "architectures":
+			text, err = strings.Join(versions.GOARCHs, "\n"), nil
+		}
+		if err != nil {
+			return wrong(err)
+		}
+		fmt.Fprintln(c.stdout, text)
+		return nil
+	})
+}
