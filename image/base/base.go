@@ -105,7 +105,7 @@ func bootstrap(ctx context.Context, suite, port, archive string) error {
 			suite, "-", mirror)
 		cmd.Stdout, cmd.Stderr = w, &said
 		if err := cmd.Run(); err != nil {
-			return cli.WithHint(fmt.Errorf("mmdebstrap: %w%s", err, cli.Quoted(said.String())), "a foreign architecture's programs must run here: register %s", port)
+			return cli.WithHint(program.Failed(cmd, err, said.String()), "a foreign architecture's programs must run here: register %s", port)
 		}
 		return nil
 	})

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,15 +41,64 @@ func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output returns what a command prints. An error has the last lines of what it
-// says of it: some, such as patch, say that on standard output.
+// Output returns what a command prints. An error has what it says of it: some, such
+// as patch, say that on standard output.
 func Output(cmd *exec.Cmd) (string, error) {
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		text := strings.TrimSpace(cli.Quoted(cmp.Or(said.String(), string(out))))
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, text)
+		return "", Failed(cmd, err, cmp.Or(said.String(), string(out)))
 	}
 	return string(out), nil
+}
+
+// Failed returns an error with what a command said when it failed: the cause first,
+// and few lines. If it said more, all of it is in a file that the error names.
+func Failed(cmd *exec.Cmd, err error, said string) error {
+	lines, all := excerpt(said)
+	text := strings.TrimSpace(cli.Quoted(strings.Join(lines, "\n")))
+	failed := fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, text)
+	if all {
+		return failed
+	}
+	log, logErr := os.CreateTemp("", "go-build-*.log")
+	if logErr != nil {
+		return failed
+	}
+	defer log.Close()
+	if _, logErr = log.WriteString(said); logErr != nil {
+		return failed
+	}
+	return fmt.Errorf("%w\n(all that it said: %s)", failed, log.Name())
+}
+
+// mostLines is how many lines an error shows.
+const mostLines = 5
+
+// causes are words of lines that say why something failed.
+var causes = regexp.MustCompile(`(?i)\b(error|fatal|failed|cannot|can't|could not|couldn't|unable|no space|no such|not found|denied|refused|killed|unknown|invalid)\b|^E: `)
+
+// excerpt returns the first line that says why, and the last lines, each once, and
+// whether these are all.
+func excerpt(said string) (lines []string, all bool) {
+	cause := ""
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(line)
+		if line == "" || slices.Contains(lines, line) {
+			continue
+		}
+		if cause == "" && causes.MatchString(line) {
+			cause = line
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) <= mostLines {
+		return lines, true
+	}
+	last := lines[len(lines)-mostLines:]
+	if cause != "" && !slices.Contains(last, cause) {
+		last = append([]string{cause}, last[1:]...)
+	}
+	return last, false
 }

@@ -2,6 +2,7 @@ package program_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -21,8 +22,35 @@ func TestAFailedProgramsLastWordsAreQuoted(t *testing.T) {
 	assert.EqualError(t, err, "/bin/sh -c echo out; echo err >&2; exit 3: exit status 3: err")
 	_, err = program.Output(sh("echo out; exit 3"))
 	assert.ErrorContains(t, err, "exit status 3: out")
-	_, err = program.Output(sh("seq 105 >&2; exit 3"))
-	assert.Equal(t, 19, strings.Count(err.Error(), "\n"))
+}
+
+// The cause comes first, in few lines, and all is kept in a file.
+func TestErrorsOfOtherProgramsHaveFewLines(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	said := func(script string) string {
+		_, err := program.Output(program.Command(t.Context(), "/bin/sh", "-c", script))
+		require.Error(t, err)
+		_, text, _ := strings.Cut(err.Error(), "exit status 3: ")
+		return text
+	}
+	for name, test := range map[string]struct{ script, want string }{
+		"few lines":              {"printf 'a\nb\n' >&2; exit 3", "a\n\tb"},
+		"a line again and again": {"for i in $(seq 105); do echo 'cp: No space left on device' >&2; done; exit 3", "cp: No space left on device"},
+	} {
+		assert.Equal(t, test.want, said(test.script), name)
+	}
+	for name, test := range map[string]struct{ script, want string }{
+		"no cause is known":     {"seq 105 >&2; exit 3", "101\n\t102\n\t103\n\t104\n\t105"},
+		"the cause comes first": {"seq 50 >&2; echo 'E: Unable to locate package x' >&2; seq 51 105 >&2; exit 3", "E: Unable to locate package x\n\t102\n\t103\n\t104\n\t105"},
+		"the cause is last":     {"seq 105 >&2; echo 'fatal: disk full' >&2; exit 3", "102\n\t103\n\t104\n\t105\n\tfatal: disk full"},
+	} {
+		text, log, found := strings.Cut(said(test.script), "\n(all that it said: ")
+		assert.Equal(t, test.want, text, name)
+		require.True(t, found, name)
+		all, err := os.ReadFile(strings.TrimSuffix(log, ")"))
+		require.NoError(t, err)
+		assert.Contains(t, string(all), "1\n2\n3\n", name)
+	}
 }
 
 func TestAnInterruptedProgramCleansUp(t *testing.T) {

@@ -236,12 +236,12 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 		}
 		command = []string{host.Path, file}
 	}
-	program, err := tinyelf.Program(target)
+	tiny, err := tinyelf.Program(target)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(filepath.Dir(file), "probe")
-	if err := os.WriteFile(path, program, 0o755); err != nil {
+	if err := os.WriteFile(path, tiny, 0o755); err != nil {
 		return err
 	}
 	defer os.Remove(path)
@@ -254,5 +254,5 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 	if errors.As(err, &exit) && exit.ExitCode() == tinyelf.ExitCode {
 		return nil
 	}
-	return fmt.Errorf("a program of %s does not run in it: %w%s", target, err, cli.Quoted(string(out)))
+	return fmt.Errorf("a program of %s does not run in it: %w", target, program.Failed(cmd, err, string(out)))
 }

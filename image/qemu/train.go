@@ -247,7 +247,7 @@ func (b *Builder) runGuest(ctx context.Context, emulator, dir string, g guest) e
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin", "LLVM_PROFILE_FILE=" + filepath.Join(dir, "%m.profraw")}
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w%s", err, cli.Quoted(string(out)))
+		return program.Failed(cmd, err, string(out))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@
 package toolchain
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -40,15 +40,13 @@ func Find(ctx context.Context, version string) (*Toolchain, error) {
 	cmd := exec.CommandContext(ctx, "go", "env", "-json")
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=go"+version)
 	cmd.Dir = os.TempDir() // outside of any module
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
+	out, err := program.Output(cmd)
 	if err != nil {
-		return nil, cli.WithHint(fmt.Errorf("go %s is unavailable: %w%s", version, err, cli.Quoted(said.String())),
+		return nil, cli.WithHint(fmt.Errorf("go %s is unavailable: %w", version, err),
 			"install it, or name the one that go version prints in the versions file")
 	}
 	settings := make(map[string]string)
-	if err := json.Unmarshal(out, &settings); err != nil {
+	if err := json.Unmarshal([]byte(out), &settings); err != nil {
 		return nil, fmt.Errorf("go env -json: %w", err)
 	}
 	if have, _, _ := strings.Cut(settings["GOVERSION"], " "); have != "go"+version { // "go1.26.8 X:experiments"
@@ -129,13 +127,11 @@ func (t *Toolchain) Command(ctx context.Context, arch *elfmagic.Arch, args ...st
 
 // Run runs a go command and returns what it printed.
 func Run(cmd *exec.Cmd) (string, error) {
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
+	out, err := program.Output(cmd)
 	if err != nil {
-		return "", cli.WithHint(fmt.Errorf("%s: %w%s", strings.Join(cmd.Args[1:], " "), err, cli.Quoted(said.String())), "%s", hint(said.String()))
+		return "", cli.WithHint(err, "%s", hint(err.Error()))
 	}
-	return string(out), nil
+	return out, nil
 }
 
 // hint says what to do about a go command that failed.

@@ -239,7 +239,7 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 	for said, want := range tests {
 		cmd := exec.Command("sh", "-c", `echo "$0" >&2; exit 3`, said)
 		_, err := Run(cmd)
-		require.ErrorContains(t, err, "exit status 3\n\t")
+		require.ErrorContains(t, err, "exit status 3: ")
 		assert.ErrorContains(t, err, strings.Split(said, "\n")[0])
 		assert.Contains(t, cli.Hint(err), want, said)
 	}
