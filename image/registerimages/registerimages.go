@@ -85,7 +85,7 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	}
 	const (
 		registers = "Registers QEMU's user-mode emulators with the kernel, and proves that programs of every architecture run"
-		licenses  = "Apache-2.0 AND GPL-2.0-or-later"
+		licenses  = "Apache-2.0 AND GPL-2.0-only" // QEMU as a whole: its LICENSE
 	)
 	var images Images
 	for _, i := range []struct {
