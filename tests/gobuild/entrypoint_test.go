@@ -411,3 +411,16 @@ $`, r.Stderr)
 		assert.Equal(t, "0", prints(t, append(environment(variable), "--cap-drop", "ALL"), "id", "-u"), variable)
 	}
 }
+
+// As with an engine of a user's who has few IDs, or one.
+func TestAUserWhomTheUserNamespaceLacks(t *testing.T) {
+	for _, test := range []struct{ variable, want, said string }{
+		{"LOCAL_USER_ID=1234", "", "entrypoint: error: there is no user 1234 in this container's user namespace: setpriv: setresuid failed: Invalid argument\nentrypoint: hint: RUN_AS_ROOT=true runs as its root, who is you with a rootless engine\n"},
+		{"RUN_AS_ROOT=true", "0\n", ""},
+	} {
+		flags := slices.Concat(environment(test.variable, "GOCACHE=/a", "GOMODCACHE=/b"), instead, []string{"--entrypoint", "unshare"})
+		r := container(t, flags, "--user", "--map-root-user", "/usr/local/bin/entrypoint", "id", "-u")
+		assert.Equal(t, test.want, r.Stdout, test.variable)
+		assert.Equal(t, test.said, r.Stderr, test.variable)
+	}
+}
