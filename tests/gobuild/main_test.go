@@ -4,6 +4,8 @@
 package gobuild
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,14 +86,26 @@ func prints(t *testing.T, flags []string, args ...string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
+// aUser is whom directories belong to that a user would have, if root tests.
+const aUser = 1234
+
 // source mounts a directory of testdata as /src, and the caches that all tests
-// share, as CI does between builds.
+// share, as CI does between builds. As a user's, it is not everybody's to write to.
 func source(t *testing.T, name string) []string {
+	t.Helper()
+	return append([]string{"--volume", sourceDir(t, name) + ":/src", "--workdir", "/src"}, caches(t)...)
+}
+
+func sourceDir(t *testing.T, name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))))
-	require.NoError(t, os.Chmod(dir, 0o777)) // the container's user writes there
-	return append([]string{"--volume", dir + ":/src", "--workdir", "/src"}, caches(t)...)
+	if os.Geteuid() == 0 {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, aUser, aUser))
+		}))
+	}
+	return dir
 }
 
 func caches(t *testing.T) []string {

@@ -62,10 +62,11 @@ func TestWhatTheImageRegistersRuns(t *testing.T) {
 	require.Zero(t, r.Status, r.Stderr)
 	assert.Contains(t, r.Stdout, "linux/s390x")
 
-	flags = append(environment("GOARCH=s390x"), source(t, "module")...)
-	said := prints(t, flags, "sh", "-c", "go build -o hello hello.go && ./hello")
-	assert.Equal(t, "hello from s390x", said)
-	src, _, _ := strings.Cut(flags[3], ":")
+	line := readmesLines(t)[1]
+	require.Contains(t, line, "-e GOARCH=s390x ")
+	src := sourceDir(t, "module")
+	r = typed(t, src, nil, line)
+	assert.Equal(t, "hello from s390x\n", r.Stdout, r.Stderr)
 	out, err := exec.Command(filepath.Join(src, "hello")).CombinedOutput()
 	require.NoError(t, err, "on the host, whose entries outlive the container: %s", out)
 	assert.Equal(t, "hello from s390x\n", string(out))
