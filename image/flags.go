@@ -15,7 +15,6 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
-	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/toolchain"
@@ -154,11 +153,6 @@ func (c *call) withEmulators(choice artifacts.Choice) {
 
 func (c *call) emulatorsFlag() {
 	c.StringVar(&c.emulators, "emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
-}
-
-// withDocker has Docker be there before anything is made for it.
-func (c *call) withDocker(without string) {
-	c.step(func(context.Context) error { return docker.Installed(without) })
 }
 
 // registering is --register.

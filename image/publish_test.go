@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -232,6 +233,32 @@ func TestPushSeesWhatArrived(t *testing.T) {
 	assert.Equal(t, 1, status)
 	assert.Regexp(t, "docker push --quiet .*: exit status 1: denied", stderr)
 	assert.Contains(t, stderr, "image push: hint: docker login "+host)
+}
+
+// Where containerd stores Docker's images, an index is pushed, and stays one.
+func TestPushKeepsAnIndex(t *testing.T) {
+	v := pinned(t)
+	arch := versions.Architectures()[0]
+	host := aRegistry(t, nil)
+	put(t, host, v.Tag(arch), arch.GOARCH, nil)
+	ref, err := name.NewTag(host + "/calico/go-build:" + v.Tag(arch))
+	require.NoError(t, err)
+	img, err := remote.Image(ref)
+	require.NoError(t, err)
+	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{
+		Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
+	})
+	digest, err := index.Digest()
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(ref, index))
+
+	script(t, "docker", `[ "$1" != image ] || echo '[{"Id": "`+digest.String()+`", "Architecture": "amd64"}]'`)
+	status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64")
+	assert.Zero(t, status, stderr)
+	assert.Equal(t, ref.String()+"@"+digest.String()+"\n", stdout)
+	latest, err := remote.Head(ref.Context().Tag("latest-amd64"))
+	require.NoError(t, err)
+	assert.Equal(t, digest, latest.Digest)
 }
 
 func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {

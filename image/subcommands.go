@@ -89,7 +89,7 @@ func emulators(c *call) {
 	})
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
-		b.Host, b.Out = arch, "bin/emulators"
+		b.Host, b.Out = arch, artifacts.BuiltEmulators
 		if b.Plain {
 			b.Out += "-plain"
 		}
@@ -185,7 +185,7 @@ func baseImage(c *call) {
 	c.forRepository()
 	c.emulatorsFlag() // for those that are registered
 	c.registering()
-	c.withDocker("")
+	c.step(func(context.Context) error { return docker.Installed("") })
 	tagOf := func(arch *elfmagic.Arch) (name.Tag, error) {
 		return base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
 	}
@@ -219,8 +219,7 @@ func parts(c *call) {
 func pin(c *call) {
 	c.fromVersions()
 	c.step(func(ctx context.Context) error {
-		b := artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}
-		return b.Pin(ctx)
+		return (&artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}).Pin(ctx)
 	})
 }
 
@@ -233,7 +232,9 @@ func build(c *call) {
 	c.fromVersions()
 	c.forRepository()
 	c.registering()
-	c.withDocker("; go run ./image parts builds what goes into the image without it")
+	c.step(func(context.Context) error {
+		return docker.Installed("; go run ./image parts builds what goes into the image without it")
+	})
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Versions, b.File, b.Arch, b.Repository, b.Emulators = c.versions, c.file, arch, c.repository, c.dirs[arch]
@@ -271,7 +272,7 @@ func (c *call) publishing(do func(*publish.Publisher, context.Context, []*elfmag
 func versionNames(c *call) {
 	c.arch("tag, latest, core", elfmagic.Lookup)
 	c.fromVersions()
-	c.step(func(ctx context.Context) error {
+	c.step(func(context.Context) (err error) {
 		if c.NArg() != 1 {
 			return wrong(fmt.Errorf("one name is required, not %d", c.NArg()))
 		}
@@ -286,19 +287,16 @@ func versionNames(c *call) {
 			}
 			return nil
 		}
-		text, err := v.Get(name)
-		switch name {
-		case "manifest":
-			text, err = v.String(), nil
-		case "branch-name":
-			text, err = v.Branch(), nil
-		case "architectures":
-			text, err = strings.Join(versions.GOARCHs, "\n"), nil
+		own := map[string]string{
+			"manifest": v.String(), "branch-name": v.Branch(), "architectures": strings.Join(versions.GOARCHs, "\n"),
 		}
-		if err != nil {
-			return wrong(err)
+		text, found := own[name]
+		if !found {
+			text, err = v.Get(name)
 		}
-		fmt.Fprintln(c.stdout, text)
-		return nil
+		if err == nil {
+			fmt.Fprintln(c.stdout, text)
+		}
+		return wrong(err)
 	})
 }

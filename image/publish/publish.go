@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -121,7 +122,7 @@ func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag,
 	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
 		return fmt.Errorf("the registry does not have it whole: %w", err)
 	}
-	digest, err := Write(ctx, p.remote.Tag(versions.Latest(arch)), img)
+	digest, err := Write(ctx, p.remote.Tag(versions.Latest(arch)), descriptor)
 	if err == nil {
 		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
 	}
@@ -201,27 +202,21 @@ func join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
 		if i == 0 {
 			common = labels
 		}
-		for key, value := range common {
-			if labels[key] == value {
-				continue
-			}
-			if key == version || key == revision {
+		for _, key := range []string{version, revision} {
+			if value, ok := common[key]; ok && value != labels[key] {
 				return nil, cli.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, value, labels[key]),
 					"build and push them from one commit")
 			}
-			delete(common, key)
 		}
+		maps.DeleteFunc(common, func(key, value string) bool { return labels[key] != value })
 	}
 	return mutate.Annotations(index, common).(v1.ImageIndex), nil
 }
 
 // Write pushes an image or an index with the credentials of docker login, sees that
 // the registry has it, and returns its digest.
-func Write(ctx context.Context, tag name.Tag, image interface {
-	remote.Taggable
-	Digest() (v1.Hash, error)
-}) (v1.Hash, error) {
-	digest, err := image.Digest()
+func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, error) {
+	digest, err := partial.Digest(image)
 	if err == nil {
 		err = remote.Push(tag, image, options(ctx)...)
 	}
@@ -233,9 +228,9 @@ func Write(ctx context.Context, tag name.Tag, image interface {
 		err = fmt.Errorf("the registry has %s, not %s", head.Digest, digest)
 	}
 	if err != nil {
-		return digest, fmt.Errorf("%s: %w", tag, err)
+		err = fmt.Errorf("%s: %w", tag, err)
 	}
-	return digest, nil
+	return digest, err
 }
 
 // options are those of each request to the registry.

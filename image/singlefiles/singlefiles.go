@@ -77,12 +77,8 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	// The go command sees the archive in the source tree, which is not written to.
-	at, err := filepath.Abs("internal/carry/emulators")
-	if err != nil {
-		return nil, err
-	}
 	overlay := filepath.Join(work, "overlay.json")
-	if err := jsonfile.Write(overlay, map[string]map[string]string{"Replace": {at: archive}}); err != nil {
+	if err := jsonfile.Write(overlay, map[string]map[string]string{"Replace": {"internal/carry/emulators": archive}}); err != nil {
 		return nil, err
 	}
 	for _, name := range b.Commands {

@@ -86,15 +86,13 @@ func (v *Versions) check() error {
 	if len(v.Tools) == 0 {
 		errs = append(errs, errors.New("tools: the list is empty"))
 	}
-	seen := make(map[string]bool)
-	for _, t := range v.Tools {
+	for i, t := range v.Tools {
 		check("tools: name", t.Name, command, "goimports")
 		check("tools: "+t.Name+": package", t.Package, imported, "golang.org/x/tools/cmd/goimports")
 		check("tools: "+t.Name+": version", t.Version, tagged, "v1.2.3")
-		if seen[t.Name] {
+		if slices.ContainsFunc(v.Tools[:i], func(other Tool) bool { return other.Name == t.Name }) {
 			errs = append(errs, fmt.Errorf("tools: %s is there twice", t.Name))
 		}
-		seen[t.Name] = true
 	}
 	return errors.Join(errs...)
 }
@@ -137,10 +135,7 @@ var GOARCHs = []string{"amd64", "arm64", "ppc64le", "s390x"}
 func Architectures() []*elfmagic.Arch {
 	var archs []*elfmagic.Arch
 	for _, name := range GOARCHs {
-		arch, err := elfmagic.Lookup(name)
-		if err != nil {
-			panic(err)
-		}
+		arch, _ := elfmagic.Lookup(name) // knows them all
 		archs = append(archs, arch)
 	}
 	return archs
