@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -244,13 +245,20 @@ func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 }
 
 // forMachine reports whether an entry is for programs of one architecture: ELF
-// files by their machine. Patterns of names mean no others, as those for scripts,
+// files by the low byte of their machine, without which it is none's. Not all ask
+// for the other one: QEMU's own entry for ppc64le does not, and peers' for
+// aarch64 end before it. Patterns of names mean no others, as those for scripts,
 // Windows programs or AppImages are.
 func forMachine(e binfmt.Entry) bool {
-	const machine = 18 // offset of e_machine, of 2 bytes
 	p := e.Pattern
-	ask := func(i int) bool { return len(p.Magic) > i && (len(p.Mask) == 0 || p.Mask[i] != 0) }
-	return e.Extension == "" && p.Offset == 0 && bytes.HasPrefix(p.Magic, []byte("\x7fELF")) && ask(machine) && ask(machine+1)
+	if e.Extension != "" || p.Offset != 0 || !bytes.HasPrefix(p.Magic, []byte(elf.ELFMAG)) {
+		return false
+	}
+	low := 18 // offset of e_machine, of 2 bytes
+	if len(p.Magic) > elf.EI_DATA && elf.Data(p.Magic[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		low++
+	}
+	return len(p.Magic) > low && (len(p.Mask) == 0 || p.Mask[low] != 0)
 }
 
 // printState prints what tonistiigi/binfmt prints.

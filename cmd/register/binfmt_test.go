@@ -183,3 +183,23 @@ func TestItemsOfUninstallAreNamesPatternsAndArchitectures(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, got, "my-qemu-aarch64")
 }
+
+// Entries as distributions and peers of register have them.
+func TestEntriesForProgramsOfOneArchitectureAreKnown(t *testing.T) {
+	for line, want := range map[string]bool{
+		`:qemu-s390x:M::\x7fELF\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x16:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff:/q:`:   true,
+		`:qemu-ppc64le:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x15\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\x00:/q:`: true, // the high byte is masked out
+		`:qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff:/q:`:         true, // and is not there
+		`:without-mask:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x28::/q:`:                                                                                     true,
+		`:all-big-endian:M::\x7fELF\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00::/q:`:                                                                                   false, // the low byte is not there
+		`:all-elf:M::\x7fELF::/q:`:           false,
+		`:appimage:M:8:AI\x02::/q:`:          false,
+		`:wine:M::MZ::/q:`:                   false,
+		`:elf-at-4:M:4:\x7fELF\x02\x01::/q:`: false,
+		`:jar:E::jar::/q:`:                   false,
+	} {
+		var e binfmt.Entry
+		require.NoError(t, e.UnmarshalText([]byte(line)), line)
+		assert.Equal(t, want, forMachine(e), line)
+	}
+}
