@@ -331,12 +331,39 @@ func (d *Decision) leaveAlone(f *Facts, r Request, current []binfmt.Entry) {
 // decision's.
 func inFront(current []binfmt.Entry, d *Decision) (other binfmt.Entry, ok bool) {
 	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
-		if e.Final() == d.Name {
+		switch {
+		case e.Final() == d.Name:
 			return other, false
+		case !isAnothers(e, d.Arch):
+			return e, true
 		}
-		return e, true
 	}
 	return other, false
+}
+
+// anothersInFront returns the entry of another architecture that the kernel tries
+// before the decision's.
+func anothersInFront(current []binfmt.Entry, d *Decision) (another binfmt.Entry, ok bool) {
+	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
+		if e.Final() == d.Name {
+			return another, false
+		}
+		if isAnothers(e, d.Arch) {
+			return e, true
+		}
+	}
+	return another, false
+}
+
+// isAnothers reports whether an entry is that of another architecture, with its
+// emulator, which cannot run this one's programs, whatever the pattern is for. QEMU's
+// script had the same pattern for mips and mipsn32, so that the one of them that was
+// registered last took both, until "Extend magic to distinguish mips o32 and n32
+// ABI" (qemu-devel, March 2022): what was made with it before is registered still.
+func isAnothers(e binfmt.Entry, arch *elfmagic.Arch) bool {
+	return slices.ContainsFunc(elfmagic.Archs(), func(another *elfmagic.Arch) bool {
+		return another != arch && e.Final() == EntryName("", another) && isQEMUs(e, another)
+	})
 }
 
 // isQEMUs reports whether an entry's interpreter is QEMU's emulator for the
@@ -356,6 +383,9 @@ func isQEMUs(e binfmt.Entry, arch *elfmagic.Arch) bool {
 func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
 	if other, ok := inFront(current, d); ok && r.Force {
 		return other.Name + " is tried before it"
+	}
+	if another, ok := anothersInFront(current, d); ok {
+		return another.Name + " is tried before it, and takes its programs"
 	}
 	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
 	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec

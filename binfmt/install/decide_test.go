@@ -101,6 +101,15 @@ func TestDecide(t *testing.T) {
 	credentials := own(t, "arm64")
 	credentials.Flags |= binfmt.Credentials
 	cris := entryOf("qemu-cris", elfmagic.Pattern{Magic: []byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x4c\x00")})
+	// QEMU's pattern for mips until 2022, and mipsn32's.
+	loose := func(name string) binfmt.Entry {
+		e := own(t, name)
+		e.Pattern = elfmagic.Pattern{Magic: []byte("\x7fELF\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x08")}
+		return e
+	}
+	sim := loose("mipsn32")
+	sim.Interpreter = "/opt/sim"
+	mips := func(entries ...binfmt.Entry) *Facts { return newFacts(entries, "mips", "mipsn32") }
 	both := func(entries ...binfmt.Entry) *Facts { return newFacts(entries, "aarch64", "s390x") }
 	seen := func(facts *Facts, name string, s Seen) *Facts {
 		facts.Seen = map[string]*Seen{name: &s}
@@ -137,6 +146,12 @@ func TestDecide(t *testing.T) {
 		{name: "others' entry before ours", facts: both(rosetta, own(t, "arm64")), archs: "arm64", want: []string{"skip qemu-aarch64: rosetta (/other) is for the same programs"}},
 		{name: "a name taken, not named", facts: both(python), want: []string{"skip qemu-aarch64: an entry of this name is for other files", "add qemu-s390x: not registered"}},
 		{name: "Debian's microblaze has an old machine number", facts: newFacts([]binfmt.Entry{microblaze}, "microblaze"), want: []string{"replace qemu-microblaze: interpreter /usr/bin/qemu-microblaze instead of /usr/libexec/qemu-binfmt/microblaze-binfmt-P"}},
+		{name: "another architecture's takes its programs", facts: mips(loose("mips")), want: []string{"replace qemu-mips: another pattern", "add qemu-mipsn32: not registered"}},
+		{name: "each takes the other's", facts: mips(loose("mipsn32"), loose("mips")), want: []string{"replace qemu-mips: another pattern", "replace qemu-mipsn32: another pattern"}},
+		{name: "another architecture's takes its programs, and is not asked for", facts: mips(loose("mips")), archs: "mipsn32", want: []string{"add qemu-mipsn32: not registered"}},
+		{name: "another architecture's in front of ours", facts: mips(loose("mips"), own(t, "mipsn32")), archs: "mipsn32", want: []string{"replace qemu-mipsn32: qemu-mips is tried before it, and takes its programs"}},
+		{name: "another architecture's behind ours", facts: mips(own(t, "mipsn32"), loose("mips")), archs: "mipsn32", want: []string{"keep qemu-mipsn32: registered already"}},
+		{name: "another architecture's by its name only", facts: mips(sim), archs: "mips", want: []string{"skip qemu-mips: qemu-mipsn32 (/opt/sim) is for the same programs"}},
 		{name: "native", facts: both(), archs: "386 arm64", want: []string{"skip qemu-i386: native", "add qemu-aarch64: not registered"}},
 		{name: "native only", facts: both(), archs: "amd64", want: []string{"skip qemu-x86_64: native"}},
 		{name: "an entry that cannot be understood", facts: change(both(), func(f *Facts) { f.Unreadable = map[string]string{"qemu-aarch64": "new kernel"} }), archs: "arm64 s390x", want: []string{"skip qemu-aarch64: the entry of this name cannot be read: new kernel ! not registered: the entry of this name cannot be read: new kernel", "add qemu-s390x: not registered"}},
