@@ -175,7 +175,7 @@ func (o *outcome) said(t *testing.T, command string, r commands.Result) (runs []
 			Arch, Action, Reason string
 			Runs                 bool
 		}
-		Removed       []struct{ Action string }
+		Removed []struct{ Action string }
 	}
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report), "%+v", r)
 	said := map[string]int{}

@@ -17,10 +17,10 @@ the test compares, and asserts that
 - except for ` + "`binfmt --uninstall '*'`" + `, which removes every entry for ELF programs of one machine, whoever made it, and no other.
 
 Columns: the exit status; how many entries were *added*, *replaced*, *removed*, *kept* as they are (register's), and *left alone*
-(somebody else's entry is for the same programs, or a pattern does not mean it); how many architectures' programs *run* afterwards; which
-entries of somebody else's are there then. An entry with QEMU's usual name (` + "`qemu-aarch64`" + `) is nobody else's, whoever made it.
-On amd64 the emulators are Debian 12's of all architectures but amd64 and i386. Native architectures are not counted: without a
-name nothing is said of them.
+(somebody else's entry is for the same programs, or a pattern does not mean it); how many architectures' programs *run*
+afterwards; which entries of somebody else's are there then. An entry with QEMU's usual name (` + "`qemu-aarch64`" + `) is nobody else's,
+whoever made it. On amd64 the emulators are Debian 12's of all architectures but amd64 and i386. Native architectures are not
+counted: without a name nothing is said of them.
 `
 
 // table writes a host's part of the page.
