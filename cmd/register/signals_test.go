@@ -9,11 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+type key struct{}
+
 // A context made of it before is done, too.
 func TestSignalsAreTakenOnceSomethingWaitsForThem(t *testing.T) {
-	s := &signals{Context: context.WithValue(t.Context(), "key", "value")}
+	s := &signals{Context: context.WithValue(t.Context(), key{}, "value")}
 	require.NoError(t, s.Err())
-	require.Equal(t, "value", s.Value("key"))
+	require.Equal(t, "value", s.Value(key{}))
 
 	done := s.Done()
 	child, cancel := context.WithCancelCause(s)
@@ -24,6 +26,6 @@ func TestSignalsAreTakenOnceSomethingWaitsForThem(t *testing.T) {
 	<-child.Done()
 	assert.ErrorIs(t, s.Err(), context.Canceled)
 	assert.ErrorIs(t, child.Err(), context.Canceled)
-	assert.Equal(t, "value", s.Value("key"))
+	assert.Equal(t, "value", s.Value(key{}))
 	assert.ErrorContains(t, context.Cause(s), "terminated", "it says by which signal")
 }
