@@ -72,14 +72,18 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 	archs := versions.Architectures()[:2]
 	var names []string
 	t.Cleanup(func() {
-		exec.Command("docker", append([]string{"rmi", "--force"}, names...)...).Run()
+		exec.Command("docker", append([]string{"rmi"}, names...)...).Run() // some have been removed
 	})
 	pushed := make(map[string]string)
 	for _, arch := range archs {
 		tag := local + "/go-build:" + v.Tag(arch)
 		remote := host + "/" + tag
-		// What was imported loses its name to what has another platform.
-		names = append(names, tag, remote, importImage(t, tag, arch.GOARCH))
+		// What is imported has a name of its own: it loses the other to what has
+		// the platform, and nothing is removed by its ID, which others may have named.
+		imported := local + "/imported:" + arch.GOARCH
+		importImage(t, imported, arch.GOARCH)
+		names = append(names, tag, remote, imported)
+		require.NoError(t, docker.Tag(t.Context(), imported, tag))
 		require.NoError(t, docker.SetPlatform(t.Context(), tag, arch.Platform()))
 		pushed[arch.GOARCH] = strings.TrimSpace(published("push", arch.GOARCH))
 		assert.Regexp(t, `^`+remote+`@sha256:[0-9a-f]{64}$`, pushed[arch.GOARCH])
@@ -90,7 +94,7 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 	for _, arch := range archs {
 		// The daemon forgets what it has, and pulls by platform.
 		for _, name := range names {
-			run(t, "docker", "rmi", "--force", name)
+			run(t, "docker", "rmi", name)
 		}
 		name := host + "/" + local + "/go-build:" + v.String()
 		names = append(names, name)
@@ -112,8 +116,8 @@ func digest(name string) string {
 	return digest
 }
 
-// importImage makes an image of one file, and returns its ID.
-func importImage(t *testing.T, tag, content string) string {
+// importImage makes an image of one file.
+func importImage(t *testing.T, tag, content string) {
 	t.Helper()
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
@@ -125,5 +129,4 @@ func importImage(t *testing.T, tag, content string) string {
 	cmd.Stdin = &archive
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return strings.TrimSpace(string(out))
 }

@@ -124,7 +124,7 @@ func TestTheSameInputsGiveTheSameImages(t *testing.T) {
 // Somebody's own image is the same as one of the tests', and stays.
 func TestImagesOfOthersAreNotRemoved(t *testing.T) {
 	need(t)
-	const others, ours = "go-build-test-of-others:kept", repository + "/removed/hello:latest"
+	others, ours := repository+"-of-others:kept", repository+"/removed/hello:latest"
 	t.Cleanup(func() { run(t, "docker", "rmi", others) })
 	for _, name := range []string{others, ours} {
 		require.Equal(t, 0, run(t, "docker", "tag", scratch, name).Status)
@@ -173,7 +173,7 @@ func TestEntriesOfAnOldContainerAreReplaced(t *testing.T) {
 	oldImage := repository + "/old/qemu-user-static:latest-amd64"
 	register(t, oldImage, "arm64")
 	for _, image := range []string{oldImage, repository + "/old/binfmt:latest-amd64"} {
-		require.Equal(t, 0, run(t, "docker", "rmi", "--force", image).Status)
+		require.Equal(t, 0, run(t, "docker", "rmi", image).Status)
 	}
 
 	r := docker(t, least, multiarch, "--status")

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,8 +24,9 @@ import (
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
-// repository is what the names of the tests' own images begin with.
-const repository = "go-build-test"
+// repository is what the names of the tests' own images begin with, and those of
+// nobody else: not of another run's, either.
+var repository = "go-build-test-" + strconv.Itoa(os.Getpid())
 
 // least are the privileges without which nothing can be registered from a
 // container, and forHost those that mount for the host.
@@ -34,7 +36,7 @@ var (
 )
 
 // Names of the images that are built.
-const (
+var (
 	multiarch  = repository + "/qemu-user-static:latest-amd64"
 	noFiles    = repository + "/qemu-user-static:register-amd64"
 	tonistiigi = repository + "/binfmt:latest-amd64"
@@ -160,28 +162,47 @@ func mounted(t *testing.T) binfmt.FS {
 	require.NoError(t, err)
 	before, err := fs.List()
 	require.NoError(t, err)
-	for _, e := range before {
-		if strings.HasPrefix(e.Name, "qemu-") {
-			t.Skipf("entry %s is there: it would be changed", e.Name)
-		}
-	}
-	for _, e := range others() {
-		require.NoError(t, fs.Register(e))
-	}
 	t.Cleanup(func() {
-		othersAreThere(t, fs)
-		now, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range now {
-			if !slices.ContainsFunc(before, func(b binfmt.Entry) bool { return b.Name == e.Name }) {
-				require.NoError(t, fs.Remove(e.Name))
-			}
-		}
+		removeMade(t, fs, before)
 		if mine {
 			require.NoError(t, fs.Unmount())
 		}
 	})
+	for _, e := range before {
+		if madeHere(e.Name) {
+			t.Skipf("entry %s is there: it would be changed", e.Name)
+		}
+	}
+	theirs = nil
+	for _, e := range others() {
+		if i := slices.IndexFunc(before, func(b binfmt.Entry) bool { return b.Name == e.Name }); i >= 0 {
+			theirs = append(theirs, before[i]) // the machine's own
+			continue
+		}
+		require.NoError(t, fs.Register(e))
+		theirs = append(theirs, e)
+		t.Cleanup(func() { require.NoError(t, fs.Remove(e.Name)) })
+	}
+	t.Cleanup(func() { othersAreThere(t, fs) })
 	return fs
+}
+
+// madeHere reports whether an entry has a name that the tests' commands give.
+func madeHere(name string) bool {
+	return strings.HasPrefix(name, "qemu-") || strings.HasPrefix(name, "mine-qemu-")
+}
+
+// removeMade removes the entries that the tests' commands have made, and no other
+// that came in the meantime.
+func removeMade(t *testing.T, fs binfmt.FS, before []binfmt.Entry) {
+	t.Helper()
+	now, err := fs.List()
+	require.NoError(t, err)
+	for _, e := range now {
+		if madeHere(e.Name) && !slices.ContainsFunc(before, func(b binfmt.Entry) bool { return b.Name == e.Name }) {
+			require.NoError(t, fs.Remove(e.Name))
+		}
+	}
 }
 
 func others() []binfmt.Entry {
@@ -193,9 +214,11 @@ func others() []binfmt.Entry {
 	}
 }
 
+var theirs []binfmt.Entry // what others() are on this machine, during a test
+
 func othersAreThere(t *testing.T, fs binfmt.FS) {
 	t.Helper()
-	for _, want := range others() {
+	for _, want := range theirs {
 		e, err := fs.Get(want.Name)
 		if assert.NoError(t, err) {
 			assert.Equal(t, want.Status(), e.Status())

@@ -100,11 +100,7 @@ func TestWithTheHostsProcessesItIsMountedForTheHost(t *testing.T) {
 		if !isMounted(t, fs) {
 			return
 		}
-		entries, err := fs.List()
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.NoError(t, fs.Remove(e.Name))
-		}
+		removeMade(t, fs, nil)
 		require.NoError(t, fs.Unmount())
 	})
 	require.Equal(t, 0, r.Status, r.Stderr)
