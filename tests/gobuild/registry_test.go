@@ -83,7 +83,7 @@ func TestImagesArePushedJoinedAndPulledBack(t *testing.T) {
 		imported := local + "/imported:" + arch.GOARCH
 		importImage(t, imported, arch.GOARCH)
 		names = append(names, tag, remote, imported)
-		require.NoError(t, docker.Tag(t.Context(), imported, tag))
+		run(t, "docker", "tag", imported, tag)
 		require.NoError(t, docker.SetPlatform(t.Context(), tag, arch.Platform()))
 		pushed[arch.GOARCH] = strings.TrimSpace(published("push", arch.GOARCH))
 		assert.Regexp(t, `^`+remote+`@sha256:[0-9a-f]{64}$`, pushed[arch.GOARCH])
