@@ -170,16 +170,17 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {
 	var archs []*elfmagic.Arch
 	for _, o := range outcomes {
-		seen := f.Seen[archName(o.Arch)] != nil && o.Action == binfmt.Keep
-		left := o.Action == binfmt.Skip && o.LeftTo == ""
-		if o.Arch != nil && !seen && !left && !o.Elsewhere() && o.Err == nil {
+		if o.untried() || o.Elsewhere() {
+			continue
+		}
+		if o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil {
 			archs = append(archs, o.Arch)
 		}
 	}
 	f.run(ctx, archs, false)
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Err != nil || o.Arch == nil || o.Action == binfmt.Skip && o.LeftTo == "" {
+		if o.untried() {
 			continue
 		}
 		o.Seen = f.Seen[o.Arch.Name]
@@ -196,13 +197,6 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 		}
 	}
 	return undo
-}
-
-func archName(arch *elfmagic.Arch) string {
-	if arch == nil {
-		return ""
-	}
-	return arch.Name
 }
 
 // unpack puts the embedded emulators of new entries into memory that will be

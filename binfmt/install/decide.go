@@ -321,38 +321,26 @@ func (d *Decision) leaveAlone(f *Facts, r Request, current []binfmt.Entry) {
 	if r.Reset {
 		current = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
 	}
-	if other, ok := inFront(current, d); ok {
-		d.Action, d.LeftTo = binfmt.Skip, other.Name
-		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", other.Name, other.Interpreter)
+	if others, _ := inFront(current, d); len(others) > 0 {
+		d.Action, d.LeftTo = binfmt.Skip, others[0].Name
+		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter)
 	}
 }
 
-// inFront returns the entry of somebody else's that the kernel tries before the
-// decision's.
-func inFront(current []binfmt.Entry, d *Decision) (other binfmt.Entry, ok bool) {
+// inFront returns the entries that the kernel tries for the programs before the
+// decision's: those of somebody else's, and those of other architectures.
+func inFront(current []binfmt.Entry, d *Decision) (others, another []binfmt.Entry) {
 	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
 		switch {
 		case e.Final() == d.Name:
-			return other, false
-		case !isAnothers(e, d.Arch):
-			return e, true
+			return others, another
+		case isAnothers(e, d.Arch):
+			another = append(another, e)
+		default:
+			others = append(others, e)
 		}
 	}
-	return other, false
-}
-
-// anothersInFront returns the entry of another architecture that the kernel tries
-// before the decision's.
-func anothersInFront(current []binfmt.Entry, d *Decision) (another binfmt.Entry, ok bool) {
-	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
-		if e.Final() == d.Name {
-			return another, false
-		}
-		if isAnothers(e, d.Arch) {
-			return e, true
-		}
-	}
-	return another, false
+	return others, another
 }
 
 // isAnothers reports whether an entry is that of another architecture, with its
@@ -381,11 +369,12 @@ func isQEMUs(e binfmt.Entry, arch *elfmagic.Arch) bool {
 // stale says why an entry is to be replaced although it reads as it is wanted: it
 // holds another file than the one that is on disk now.
 func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
-	if other, ok := inFront(current, d); ok && r.Force {
-		return other.Name + " is tried before it"
-	}
-	if another, ok := anothersInFront(current, d); ok {
-		return another.Name + " is tried before it, and takes its programs"
+	others, another := inFront(current, d)
+	switch {
+	case len(others) > 0 && r.Force:
+		return others[0].Name + " is tried before it"
+	case len(another) > 0:
+		return another[0].Name + " is tried before it, and takes its programs"
 	}
 	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
 	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec
@@ -450,6 +439,12 @@ type Outcome struct {
 	Seen   *Seen // nil: no program was run
 	Undone bool  // the entry was taken back: its programs do not run
 	Err    error // the decision's, or why programs do not run
+}
+
+// untried reports whether no program is run for it: it is about no architecture,
+// failed already, or was left without an entry of anybody's that would run programs.
+func (o *Outcome) untried() bool {
+	return o.Arch == nil || o.Err != nil || o.Action == binfmt.Skip && o.LeftTo == ""
 }
 
 // ErrNotRun says that programs of an architecture do not run. Errors that wrap it
