@@ -107,7 +107,12 @@ func (fs FS) Enabled() (bool, error) {
 	if err := fs.mustBeMounted("get", path); err != nil {
 		return false, err
 	}
-	text, err := os.ReadFile(path)
+	f, err := openFile(path, os.O_RDONLY)
+	if err != nil {
+		return false, fs.failure("get", "", path, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
 	if err != nil {
 		return false, fs.failure("get", "", path, err)
 	}

@@ -44,7 +44,7 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 	}
 	mount := f.mount
 	if r.DryRun {
-		mount = func(fs binfmt.FS, _ func(error)) (func() error, error) { return Attach(fs) }
+		mount = func(fs binfmt.FS, _ func(error)) (func() error, error) { return attach(fs, f.Surroundings) }
 	}
 	unmount, err := mount(fs, warn)
 	if err != nil {
@@ -226,7 +226,13 @@ func closeAll(images []*carry.Image) {
 
 // Uninstall removes the entries of the request's architectures, or of all.
 func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes []Outcome, err error) {
-	detach, err := Attach(fs)
+	if f, err = kernelFacts(fs); err != nil {
+		return nil, nil, err
+	}
+	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
+		return nil, nil, err
+	}
+	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -238,12 +244,6 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 			return nil, nil, err
 		}
 		defer unlock()
-	}
-	if f, err = kernelFacts(fs); err != nil {
-		return nil, nil, err
-	}
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, nil, err
 	}
 	if err := f.readEntries(fs); err != nil {
 		return nil, nil, err

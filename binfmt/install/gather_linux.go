@@ -50,7 +50,7 @@ func Gather(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, err error) 
 	if f, err = gatherMachine(ctx, fs, r); err != nil {
 		return nil, err
 	}
-	detach, err := Attach(fs)
+	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
 		return nil, err
 	}
-	detach, err := Attach(fs)
+	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return nil, err
 	}
@@ -196,12 +196,12 @@ func kernelFacts(fs binfmt.FS) (*Facts, error) {
 // readEntries reads the instance's entries. What is not mounted has none. What
 // cannot be understood, of a newer kernel, is noted.
 func (f *Facts) readEntries(fs binfmt.FS) error {
-	f.Entries, f.Unreadable = nil, nil
-	state, err := fs.State()
-	if f.Mounted = err == nil && state == binfmt.Mounted; !f.Mounted {
-		return err
-	}
+	f.Entries, f.Unreadable, f.AllDisabled = nil, nil, false
 	enabled, err := fs.Enabled()
+	f.Mounted = err == nil
+	if errors.Is(err, binfmt.ErrNotMounted) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

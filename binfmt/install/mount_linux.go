@@ -73,7 +73,16 @@ func Attach(fs binfmt.FS) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
 		return nothing, err
 	}
-	if s, err := host.LookAround("/proc"); err != nil || !s.InitialUser {
+	s, err := host.LookAround("/proc")
+	if err != nil {
+		return nothing, err
+	}
+	return attach(fs, s)
+}
+
+// attach is Attach where the surroundings are known.
+func attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
 		return nothing, err
 	}
 	switch mounted, isNew, err := fresh(fs); {
