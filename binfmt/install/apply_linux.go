@@ -35,6 +35,9 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 		warn(err)
 	}
 	if allSettled(decisions) {
+		// The entries do not matter, but that they are there is said.
+		state, err := fs.State()
+		f.Mounted = err == nil && state == binfmt.Mounted
 		return f, Outcomes(decisions), nil
 	}
 	if !f.Surroundings.InitialUser {

@@ -27,6 +27,7 @@ type report struct {
 	OK            bool     `json:"ok"`
 	Kernel        string   `json:"kernel"`
 	Mount         string   `json:"mount"`
+	Mounted       bool     `json:"mounted"`
 	Native        []string `json:"native"`
 	Architectures []struct {
 		Arch     string `json:"arch"`
@@ -356,6 +357,10 @@ func TestNativeArchitecturesAreNotRegistered(t *testing.T) {
 	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.Contains(t, r.Stdout, "native, nothing to do")
 	assert.Empty(t, commands.List(t, fs))
+	// It is not looked at, but that it is there is no secret.
+	rep, r = reported(t, "--dry-run", own)
+	assert.True(t, rep.Mounted)
+	assert.Empty(t, r.Stderr)
 	for _, list := range [][]string{{own, "arm64"}, {"arm64," + own, "s390x"}} {
 		r = commands.Register(t, list...)
 		assert.Equal(t, 0, r.Status, r.Stderr)
