@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/debian"
 )
 
 // Built returns the path of something that build makes, once for all runs of a
@@ -16,14 +18,42 @@ import (
 func Built(t testing.TB, name string, build func(path string) *exec.Cmd) string {
 	t.Helper()
 	path := filepath.Join(Dir(), name)
+	if _, err := os.Stat(path); err != nil {
+		whole(t, path, build)
+	}
+	return path
+}
+
+// Archive returns the path of a root file system's archive that build makes with
+// mmdebstrap, from a mirror of Debian's, once: it is kept in the user's cache. The
+// test is skipped where that cannot be.
+func Archive(t testing.TB, name string, build func(path, mirror string) *exec.Cmd) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	path := filepath.Join(cache, "calico-go-build", "rootfs", name+".tar")
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
+	if _, err := exec.LookPath("mmdebstrap"); err != nil {
+		t.Skip("makes a root file system: image/base/install-tools: ", err)
+	}
+	mirror, err := debian.Mirror()
+	if err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	whole(t, path, func(path string) *exec.Cmd { return build(path, mirror) })
+	return path
+}
+
+// whole makes a file, whole or not at all.
+func whole(t testing.TB, path string, build func(path string) *exec.Cmd) {
+	t.Helper()
 	partial := path + ".partial"
 	out, err := build(partial).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.NoError(t, os.Rename(partial, path))
-	return path
 }
 
 // GoProgram returns a program of tests/testdata for a GOARCH.

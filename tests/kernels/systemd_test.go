@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // play is what the machine does at its first boot, and, with the files that register
@@ -68,11 +68,15 @@ func TestADebianWithSystemd(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("unpacks a root file system with its owners: root does")
 	}
-	for _, tool := range []string{"mmdebstrap", "mke2fs", "qemu-system-x86_64"} {
+	for _, tool := range []string{"mke2fs", "qemu-system-x86_64"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
 		}
 	}
+	archive := commands.Archive(t, "systemd", func(path, mirror string) *exec.Cmd {
+		return exec.Command("mmdebstrap", "--variant=minbase", "--include=systemd-sysv,qemu-user-static,linux-image-cloud-amd64,e2fsprogs",
+			"--architectures=amd64", "--format=tar", "bookworm", path, mirror)
+	})
 	dir := t.TempDir()
 	root, disk := filepath.Join(dir, "root"), filepath.Join(dir, "disk")
 	must := func(name string, args ...string) {
@@ -81,7 +85,7 @@ func TestADebianWithSystemd(t *testing.T) {
 		require.NoError(t, err, "%s %q: %s", name, args, out)
 	}
 	require.NoError(t, os.Mkdir(root, 0o755))
-	must("tar", "-C", root, "-xf", systemdArchive(t), "--exclude=./dev/*")
+	must("tar", "-C", root, "-xf", archive, "--exclude=./dev/*")
 	for path, content := range map[string]string{"usr/local/sbin/play": play, "etc/systemd/system/play.service": unit} {
 		require.NoError(t, os.WriteFile(filepath.Join(root, path), []byte(content), 0o755))
 	}
@@ -147,26 +151,4 @@ func TestADebianWithSystemd(t *testing.T) {
 	}
 	assert.Contains(t, said["register"], "qemu-microblaze", "whose entry is for an old machine number in Debian's files")
 	t.Logf("%s", said["register after the reboot"])
-}
-
-// systemdArchive returns an archive of a Debian with systemd, a kernel and emulators.
-// It is made once, and kept.
-func systemdArchive(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	archive := filepath.Join(cache, "calico-go-build", "rootfs", "systemd.tar")
-	if _, err := os.Stat(archive); err == nil {
-		return archive
-	}
-	mirror, err := debian.Mirror()
-	if err != nil {
-		t.Skip(err)
-	}
-	require.NoError(t, os.MkdirAll(filepath.Dir(archive), 0o755))
-	out, err := exec.Command("mmdebstrap", "--variant=minbase", "--include=systemd-sysv,qemu-user-static,linux-image-cloud-amd64,e2fsprogs",
-		"--architectures=amd64", "--format=tar", "bookworm", archive+".partial", mirror).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.NoError(t, os.Rename(archive+".partial", archive))
-	return archive
 }

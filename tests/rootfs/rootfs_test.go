@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
@@ -36,25 +35,11 @@ func run(t *testing.T, name string, args ...string) commands.Result {
 // to nobody. Its archive is made once, and kept.
 func system(t *testing.T, crossrun, port string) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	archive := filepath.Join(cache, "calico-go-build", "rootfs", port+".tar")
-	if _, err := os.Stat(archive); err != nil {
-		if _, err := exec.LookPath("mmdebstrap"); err != nil {
-			t.Skip("makes a system of another architecture: image/base/install-tools: ", err)
-		}
-		mirror, err := debian.Mirror()
-		if err != nil {
-			t.Skip(err)
-		}
-		require.NoError(t, os.MkdirAll(filepath.Dir(archive), 0o755))
+	archive := commands.Archive(t, port, func(path, mirror string) *exec.Cmd {
 		// Its package scripts are foreign programs that start others.
-		cmd := exec.Command(crossrun, "--private", "mmdebstrap", "--variant=minbase", "--include=python3-minimal,make,perl",
-			"--architectures="+port, "--format=tar", "stable", archive+".partial", mirror)
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		require.NoError(t, os.Rename(archive+".partial", archive))
-	}
+		return exec.Command(crossrun, "--private", "mmdebstrap", "--variant=minbase", "--include=python3-minimal,make,perl",
+			"--architectures="+port, "--format=tar", "stable", path, mirror)
+	})
 	dir, err := os.MkdirTemp("", "rootfs-")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
