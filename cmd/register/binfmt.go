@@ -154,7 +154,7 @@ func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
 		case row.err != nil:
 		case row.Action == binfmt.Keep.String():
 			fmt.Fprintf(stderr, "installing: %s OK (already registered)\n", row.name())
-		case row.Action == binfmt.Skip.String() && row.Reason == "native":
+		case row.leftNative():
 			fmt.Fprintf(stderr, "installing: %s OK (native)\n", row.name())
 		case row.Action == binfmt.Skip.String() && row.Runs != nil && *row.Runs:
 			fmt.Fprintf(stderr, "installing: %s OK (left alone: %s)\n", row.name(), row.Reason)

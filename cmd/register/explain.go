@@ -16,7 +16,7 @@ import (
 // and what to do about it.
 func worded(err error, name, mount string, uninstalling bool) (hint string, explained error) {
 	var why *host.Error
-	registers := name == "register" // binfmt has fewer flags
+	registers := name != binfmtName // which has fewer flags
 	switch {
 	case errors.Is(err, install.ErrNameTaken) && uninstalling:
 		return "another program made it: remove it with that", err

@@ -314,7 +314,7 @@ func (x *other) state(mount string) string {
 	switch {
 	case x.Error != "":
 		return "cannot be understood: " + x.Error
-	case x.Missing && x.Flags != "" && strings.Contains(x.Flags, "F"):
+	case x.Missing && strings.Contains(x.Flags, "F"):
 		return "made by others; its interpreter is gone from disk: " + remove
 	case x.Missing:
 		return "made by others; its interpreter is missing: " + remove
@@ -352,7 +352,7 @@ const undone = "undone"
 func (r *row) result(rep *report) string {
 	var parts []string
 	switch {
-	case r.Action == binfmt.Skip.String() && r.Reason == "native":
+	case r.leftNative():
 		parts = append(parts, "native, nothing to do")
 	case r.Reason == "" || r.Error != "" && strings.Contains(r.Error, r.Reason):
 		if r.Action != "" {
@@ -391,6 +391,9 @@ func (r *row) result(rep *report) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// leftNative reports whether nothing was to be done, as the host runs the programs.
+func (r *row) leftNative() bool { return r.Action == binfmt.Skip.String() && r.Reason == "native" }
 
 // done words an action as what happened, or on a dry run as what would.
 func (r *report) done(action string) string {

@@ -116,7 +116,6 @@ var numbers = map[string]number{
 	"execve":     {59, 221, 11, 11},
 	"exit_group": {231, 94, 234, 248},
 	"fchdir":     {81, 50, 133, 133},
-	"fcntl":      {72, 25, 55, 55},
 	"setns":      {308, 268, 350, 339},
 	"write":      {1, 64, 4, 4},
 }
