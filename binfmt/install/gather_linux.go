@@ -153,6 +153,15 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
+	// The kernel is asked meanwhile: two programs that it refuses cost as much as
+	// half of the emulators.
+	var native []*elfmagic.Arch
+	asked := make(chan error, 1)
+	go func() {
+		var err error
+		native, err = host.Native(ctx)
+		asked <- err
+	}()
 	f, err := kernelFacts(fs)
 	if err != nil {
 		return nil, err
@@ -164,18 +173,20 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
-	native, err := host.Native(ctx)
-	if err != nil {
+	search := r.search()
+	f.Searched = search.Dirs
+	for _, arch := range archs {
+		f.Emulators[arch.Name] = newEmulator(search.Find(arch))
+	}
+	if err := <-asked; err != nil {
 		return nil, err
 	}
 	f.setNative(native, r)
-	search := r.search()
 	search.Native = native[:len(f.Native)]
-	f.Searched = search.Dirs
-	// One after another: each needs microseconds, and a second thread as many to
-	// wake up.
 	for _, arch := range archs {
-		f.Emulators[arch.Name] = newEmulator(search.Find(arch))
+		if host := f.Emulators[arch.Name].Host; host != "" && !slices.Contains(f.Native, host) {
+			f.Emulators[arch.Name] = newEmulator(search.Find(arch)) // another one may be for this host
+		}
 	}
 	return f, nil
 }

@@ -19,6 +19,7 @@ import (
 const (
 	chunk   = 48 << 10
 	overlap = 256
+	near    = 5 << 10
 )
 
 // lastDistance is how far before its tables for unwinding the last emulator had
@@ -36,7 +37,7 @@ func (e *Emulator) version(f descriptor) string {
 	parts := [][2]int64{{constants, tables}, {0, constants}, {tables, end}}
 	if distance := lastDistance.Load(); distance > 0 {
 		at := max(0, tables-distance)
-		parts = append([][2]int64{{max(0, at-chunk/2), at + chunk/2}}, parts...)
+		parts = append([][2]int64{{max(0, at-near), at + near}, {max(0, at-chunk), at + chunk}}, parts...)
 	}
 	for _, part := range parts {
 		if v, at := scan(f, needle, part[0], part[1]); v != "" {
@@ -72,8 +73,8 @@ var buffers = sync.Pool{New: func() any { return new([chunk + overlap]byte) }}
 func scan(r io.ReaderAt, needle []byte, from, to int64) (string, int64) {
 	array := buffers.Get().(*[chunk + overlap]byte)
 	defer buffers.Put(array)
-	buf := array[:]
 	for at := from; at < to; at += chunk {
+		buf := array[:min(chunk, to-at)+overlap]
 		n, err := r.ReadAt(buf, at)
 		if i := bytes.Index(buf[:n], needle); i >= 0 && i < chunk {
 			rest := buf[i+len(needle) : n]
