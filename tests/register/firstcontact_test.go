@@ -219,6 +219,26 @@ func TestStatusNamesOthersEntriesWhoseInterpreterIsGone(t *testing.T) {
 	assert.False(t, rep.Others[0].Enabled)
 }
 
+// Names of entries and files command no terminal, wherever they are shown.
+func TestWhatTheKernelShowsCommandsNoTerminal(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "s390x")
+	name, path := "qemu-\x1b[2K", filepath.Join(t.TempDir(), "\x1b]0;title\a")
+	require.NoError(t, fs.Register(binfmt.Entry{Name: name, Pattern: arch.Pattern(), Interpreter: path}))
+	for _, args := range [][]string{{"--status"}, {"s390x"}, {"--dry-run", "s390x"}, {"--uninstall", "s390x"}, {"binfmt", "--uninstall", "riscv64,*"}} {
+		run := func() commands.Result { return commands.Register(t, args...) }
+		if args[0] == "binfmt" {
+			run = func() commands.Result { return asBinfmt(t, args[1:]...) }
+		}
+		r := run()
+		assert.NotRegexp(t, `[^\n -~]`, r.Stdout+r.Stderr, args)
+		if args[0] != "--uninstall" {
+			assert.Contains(t, r.Stdout+r.Stderr, `qemu-\x1b[2K`, args)
+		}
+	}
+	assert.Empty(t, commands.Names(t, fs), "binfmt has removed it")
+}
+
 // Programs that may be executed and not read are opened by the kernel (flag O).
 func TestProgramsThatMayOnlyBeExecutedRun(t *testing.T) {
 	kerneltest.NeedUsers(t)
