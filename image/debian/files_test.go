@@ -41,7 +41,7 @@ func TestSourceVersionsAreSortedAsDebianDoes(t *testing.T) {
       qemu | 1:12.0+ds-1 | http://mirror.example/debian sid/main amd64 Packages
 EOT`})
 	apt, _ := openSources(t)
-	versions, err := apt.SourceVersions(t.Context(), "qemu")
+	versions, err := apt.Versions(t.Context(), "qemu")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:11.1.3+ds-1~bpo13+1", "1:9.2.0+ds-1"}, versions)
 }

@@ -46,7 +46,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	}
 	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)
-	versions, err := apt.SourceVersions(ctx, sourcePackage)
+	versions, err := apt.Versions(ctx, sourcePackage)
 	if err == nil {
 		newEnough := func(v string) bool { return debian.AtLeast(ctx, v, oldestSource) }
 		b.passed, err = choose(versions, newEnough, func(version string) error { return b.getSource(ctx, apt, version) })
