@@ -71,7 +71,7 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 	if !own {
 		args := slices.Clone(goFlags)
 		for _, tool := range toolchain.Tools {
-			args = append(args, "cmd/"+tool.Name)
+			args = append(args, "cmd/"+tool)
 		}
 		// The directory is outside of any module.
 		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, b.inputs(args...), dir, args...); err != nil {
@@ -79,11 +79,11 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 		}
 	}
 	for _, tool := range toolchain.Tools {
-		source := filepath.Join(dir, tool.Name)
+		source := filepath.Join(dir, tool)
 		if own {
-			source = filepath.Join(b.toolchain.Root, tool.Path(b.Arch))
+			source = filepath.Join(b.toolchain.Root, toolchain.ToolPath(tool, b.Arch))
 		}
-		if err := c.built(b, path.Join(root, tool.Path(b.Arch)), source, b.Versions.Go); err != nil {
+		if err := c.built(b, path.Join(root, toolchain.ToolPath(tool, b.Arch)), source, b.Versions.Go); err != nil {
 			return c, err
 		}
 	}

@@ -107,12 +107,12 @@ func released(root string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	for line := range strings.Lines(string(data)) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "time "); ok {
-			return time.Parse(time.RFC3339, text)
-		}
+	_, text, found := strings.Cut(string(data), "\ntime ")
+	if !found {
+		return time.Time{}, fmt.Errorf("%s does not say when it was released", filepath.Join(root, "VERSION"))
 	}
-	return time.Time{}, fmt.Errorf("%s does not say when it was released", filepath.Join(root, "VERSION"))
+	text, _, _ = strings.Cut(text, "\n")
+	return time.Parse(time.RFC3339, text)
 }
 
 // Command returns a go command that builds for the architecture.
@@ -154,11 +154,6 @@ func hint(said string) string {
 // Linked are the linker's flags: no symbol table, no debugger's information.
 const Linked = "-s -w"
 
-// Flags are the flags of go build for this repository's commands, of a version.
-func Flags(version string) []string {
-	return append(slices.Clip(reproducible), "-ldflags="+Linked+" -X github.com/projectcalico/go-build/internal/cli.linked="+version)
-}
-
 // Build builds one of this repository's commands, of a version, into a file. More
 // flags are go build's.
 func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch, name, version, file string, flags ...string) error {
@@ -169,8 +164,9 @@ func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch,
 	if err != nil {
 		return err
 	}
-	args := slices.Concat([]string{"build", "-o", file}, Flags(version), flags, []string{"./cmd/" + name})
-	cmd := t.Command(ctx, arch, args...)
+	linked := "-ldflags=" + Linked + " -X github.com/projectcalico/go-build/internal/cli.linked=" + version
+	args := append([]string{"build", "-o", file, linked}, flags...)
+	cmd := t.Command(ctx, arch, append(args, "./cmd/"+name)...)
 	cmd.Dir = root
 	_, err = Run(cmd)
 	return err

@@ -2,7 +2,8 @@ package toolchain
 
 import (
 	"bytes"
-	"maps"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,7 +194,7 @@ func TestAGoThatWasChangedIsNotUsed(t *testing.T) {
 	write(t, environment, "# GOFLAGS=-x\nGOPROXY=here\n")
 	fails("bin/go: no such file", "go.dev")
 	for _, tool := range Tools {
-		write(t, filepath.Join(tc.Root, tool.Path(tc.Host)), "")
+		write(t, filepath.Join(tc.Root, ToolPath(tool, tc.Host)), "")
 	}
 	fails(tc.Root+" is not the go"+tc.Version+" that go.dev distributes", "go.dev")
 	tc.Version = "1.26.99"
@@ -202,13 +203,19 @@ func TestAGoThatWasChangedIsNotUsed(t *testing.T) {
 
 // What differs between a GOROOT and the module of it does not count.
 func TestChecksumIsThatOfTheModule(t *testing.T) {
-	digests := map[string]string{"src/go.mod": "aa", "VERSION": "bb", "go.env": goEnv}
-	module := maps.Clone(digests)
-	delete(module, "src/go.mod")
-	module["src/_go.mod"] = "aa"
-	assert.Equal(t, sum("m@v1", module), sum("m@v1", digests))
-	module["src/_go.mod"] = "ab"
-	assert.NotEqual(t, sum("m@v1", module), sum("m@v1", digests))
+	tc := &Toolchain{Host: lookup(t, "amd64"), Root: t.TempDir()}
+	for _, tool := range Tools {
+		write(t, filepath.Join(tc.Root, ToolPath(tool, tc.Host)), "")
+	}
+	for _, name := range []string{"src/go.mod", "VERSION", "go.env"} {
+		write(t, filepath.Join(tc.Root, name), name)
+	}
+	digests, err := tc.digests()
+	require.NoError(t, err)
+	assert.Len(t, digests, len(Tools)+3)
+	assert.NotContains(t, digests, "src/go.mod")
+	assert.Equal(t, fmt.Sprintf("%x", sha256.Sum256([]byte("src/go.mod"))), digests["src/_go.mod"])
+	assert.Equal(t, goEnv, digests["go.env"])
 	// printf 'aa  m@v1/a\n' | sha256sum | xxd -r -p | base64
 	assert.Equal(t, "h1:65g1wpVIh/ik1Sp+clciWEY61Ks1xnDGMwU9Xgmbu9Y=", sum("m@v1", map[string]string{"a": "aa"}))
 }
