@@ -17,11 +17,10 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// An Apt is a state of apt's in a directory.
+// An Apt is a state of apt's.
 type Apt struct {
-	dir     string
+	dir     string // empty: the machine's own
 	arch    string // empty: of sources
-	system  bool   // the machine's own, and no directory
 	sources string // file; empty: the machine's
 }
 
@@ -97,7 +96,7 @@ Dir::Cache %q;
 func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := program.Command(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	if !a.system {
+	if a.dir != "" {
 		cmd.Env = append(cmd.Env, "APT_CONFIG="+a.path("conf"))
 		cmd.Dir = a.path("debs")
 	}

@@ -31,7 +31,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 		return setup{}, fmt.Errorf("meson: %w", err)
 	}
 	return setup{
-		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: PkgVersion(b.source, b.patches),
+		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: PkgVersion(b.Source, b.patches),
 		sysroot: sysroot.dir, meson: filepath.Join(meson.dir, "usr/lib/python3/dist-packages"),
 	}, nil
 }
@@ -151,7 +151,8 @@ func (b *Builder) optimise(ctx context.Context, g group, finished map[string]str
 		return err
 	}
 	if s.mode == optimised {
-		s.profile, s.cache = b.profile(g.trainers), b.path("thinlto")
+		s.profile, _ = b.profile(g.trainers)
+		s.cache = b.path("thinlto")
 		if err := os.MkdirAll(s.cache, 0o755); err != nil {
 			return err
 		}

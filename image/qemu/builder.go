@@ -33,12 +33,11 @@ type Builder struct {
 	native   *elfmagic.Arch
 	compiler Compiler
 	patches  []Patch
-	source   Source
-	passed   []Passed
-	libs     tree            // for the host
-	asked    map[string]bool // for which trees Debian was asked anew
-	work     string          // directory of the guests and their inputs
-	trained  map[string]training
+	chosen
+	libs    tree            // for the host
+	asked   map[string]bool // for which trees Debian was asked anew
+	work    string          // directory of the guests and their inputs
+	trained map[string]training
 }
 
 // path returns one below the cache.
@@ -148,7 +147,7 @@ func (b *Builder) plan() (missing []group, finished map[string]string) {
 	finished = make(map[string]string)
 	left := 0
 	for _, g := range groups {
-		profile := b.profile(g.trainers)
+		profile, _ := b.profile(g.trainers)
 		g.targets = slices.DeleteFunc(slices.Clone(g.targets), func(t *elfmagic.Arch) bool {
 			in := append(b.inputs(b.mode(), b.Host, b.libs), "target "+t.Name, "profile "+filepath.Base(profile))
 			finished[t.Name] = b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
@@ -160,13 +159,13 @@ func (b *Builder) plan() (missing []group, finished map[string]string) {
 		}
 	}
 	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
-		b.source.Version, b.compiler.Version, len(b.Targets)-left, left)
+		b.Source.Version, b.compiler.Version, len(b.Targets)-left, left)
 	return missing, finished
 }
 
 // version is what the emulators say of themselves.
 func (b *Builder) version() string {
-	return b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
+	return b.Source.Upstream() + " (" + PkgVersion(b.Source, b.patches) + ")"
 }
 
 // install puts the finished emulators into Out, with what there is of others
@@ -189,10 +188,10 @@ func (b *Builder) install(finished map[string]string) (built []Built, err error)
 		return nil, nil // all failed: what is there stays
 	}
 	m := &Manifest{
-		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
-		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
+		Host: b.Host.GOARCH, Version: b.version(), Debian: b.Source.Version,
+		Patches: b.patches, PassedOver: b.Passed, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
 	}
-	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
+	for _, f := range []debian.File{b.Source.Orig(), b.Source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
 	}
 	for _, f := range b.libs.Files {

@@ -92,7 +92,7 @@ func TestOurOwnPatchesAreInOrderAndHaveAHeader(t *testing.T) {
 func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	made := func(change func(b *Builder)) string {
 		b := &Builder{
-			Host: arch(t, "amd64"), source: aSource, patches: []Patch{{Name: "00-a.patch", SHA256: "a"}}, compiler: Compiler{19, "clang 19.1.7"},
+			Host: arch(t, "amd64"), chosen: chosen{Source: aSource}, patches: []Patch{{Name: "00-a.patch", SHA256: "a"}}, compiler: Compiler{19, "clang 19.1.7"},
 			libs: tree{Files: []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "l"}}},
 		}
 		change(b)
@@ -102,7 +102,7 @@ func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	assert.Equal(t, base, made(func(*Builder) {}))
 	assert.Len(t, base, 16)
 	for what, change := range map[string]func(*Builder){
-		"source":   func(b *Builder) { b.source.Version = "1:10.2.3+ds-1" },
+		"source":   func(b *Builder) { b.Source.Version = "1:10.2.3+ds-1" },
 		"patch":    func(b *Builder) { b.patches[0].SHA256 = "x" },
 		"compiler": func(b *Builder) { b.compiler.Version = "clang 19.1.8" },
 		"host":     func(b *Builder) { b.Host = arch(t, "arm64") },

@@ -40,10 +40,15 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := b.workInputs(ctx)
+	version, err := b.command(ctx, b.Root, "go", "env", "GOVERSION")
+	if err != nil {
+		return cli.WithHint(err, "Go is required")
+	}
+	files, err := dirhash.HashDir(filepath.Join(b.Root, trainingDir), "", dirhash.Hash1)
 	if err != nil {
 		return err
 	}
+	in := inputs{guestsRecipe, "go " + strings.TrimSpace(version), files}
 	b.work = b.path("guests", in.key())
 	if err := whole(b.work, b.writeWork); err != nil {
 		return err
@@ -55,16 +60,6 @@ func (b *Builder) prepareGuests(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// workInputs are what all guests are made of, and read.
-func (b *Builder) workInputs(ctx context.Context) (inputs, error) {
-	version, err := b.command(ctx, b.Root, "go", "env", "GOVERSION")
-	if err != nil {
-		return nil, cli.WithHint(err, "Go is required")
-	}
-	files, err := dirhash.HashDir(filepath.Join(b.Root, trainingDir), "", dirhash.Hash1)
-	return inputs{guestsRecipe, "go " + strings.TrimSpace(version), files}, err
 }
 
 // writeWork writes what guests read.
@@ -126,19 +121,16 @@ func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
 	})
 }
 
-// profile is the file of the trainers' profile, or nothing if there are no trainers.
-func (b *Builder) profile(trainers []string) string {
-	var in inputs
+// profile is the file of the trainers' profile, and those that it is merged from. A
+// plain build, which has no trainers, has none.
+func (b *Builder) profile(trainers []string) (merged string, parts []string) {
 	for _, t := range trainers {
-		in.add("%s", filepath.Base(b.trained[t].profile))
+		parts = append(parts, b.trained[t].profile)
 	}
-	switch len(trainers) {
-	case 0:
-		return ""
-	case 1:
-		return b.trained[trainers[0]].profile
+	if len(parts) == 0 {
+		return "", nil
 	}
-	return b.path("profiles", "merged-"+in.key()+".profdata")
+	return b.path("profiles", "merged-"+inputs(parts).key()+".profdata"), parts
 }
 
 // train makes the profiles of the groups, as far as they are missing.
@@ -156,13 +148,9 @@ func (b *Builder) train(ctx context.Context, groups []group) error {
 		return err
 	}
 	for _, g := range groups {
-		merged := b.profile(g.trainers)
+		merged, parts := b.profile(g.trainers)
 		if merged == "" || exists(merged) {
 			continue
-		}
-		var parts []string
-		for _, t := range g.trainers {
-			parts = append(parts, b.trained[t].profile)
 		}
 		if err := b.merge(ctx, merged, parts); err != nil {
 			return err
