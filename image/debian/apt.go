@@ -109,19 +109,9 @@ func (a *Apt) Update(ctx context.Context) error {
 	return err
 }
 
-// Known returns which of some packages there are.
-func (a *Apt) Known(ctx context.Context, names ...string) ([]string, error) {
-	packages, err := a.madison(ctx, names...)
-	var known []string
-	for _, p := range packages {
-		known = append(known, p.Name)
-	}
-	return known, err
-}
-
 // Versions returns which versions of a package, or a source, there are, newest first.
 func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
-	packages, err := a.madison(ctx, name)
+	packages, err := a.Known(ctx, name)
 	var list []string
 	for _, p := range packages {
 		list = append(list, p.Version)
@@ -138,10 +128,11 @@ func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
 	return slices.Compact(list), err
 }
 
-// madison returns the packages of the architecture, or the sources, of some names.
+// Known returns the packages of the architecture, or the sources, that there are of
+// some names.
 //
 // A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
-func (a *Apt) madison(ctx context.Context, names ...string) ([]Package, error) {
+func (a *Apt) Known(ctx context.Context, names ...string) ([]Package, error) {
 	out, err := program.Output(a.command(ctx, "apt-cache", append([]string{"madison"}, names...)...))
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -145,7 +144,7 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 // optimise builds a group's targets, proves each, and keeps it.
-func (b *Builder) optimise(ctx context.Context, g group, finished map[string]string) error {
+func (b *Builder) optimise(ctx context.Context, g group) error {
 	s, err := b.setup(ctx, b.mode(), b.Host, names(g.targets))
 	if err != nil {
 		return err
@@ -165,7 +164,7 @@ func (b *Builder) optimise(ctx context.Context, g group, finished map[string]str
 		file := filepath.Join(dir, "qemu-"+t.Name)
 		if !exists(file) {
 			failures = errors.Join(failures, fmt.Errorf("%s was not built", t))
-		} else if err := b.finish(ctx, t, file, g.trainers, finished[t.Name]); err != nil {
+		} else if err := b.finish(ctx, t, file, b.finished(g, t)); err != nil {
 			failures = errors.Join(failures, fmt.Errorf("%s: %w", t, err))
 		}
 	}
@@ -175,23 +174,19 @@ func (b *Builder) optimise(ctx context.Context, g group, finished map[string]str
 	return failures
 }
 
-// finish strips an emulator, sees that it works, and keeps it.
-func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file string, trained []string, dir string) error {
-	return whole(dir, func(dir string) error {
-		stripped := filepath.Join(dir, FileName(target.Name))
-		if _, err := b.command(ctx, dir, b.compiler.tool("llvm-strip"), "-o", stripped, file); err != nil {
-			return err
-		}
-		if err := b.prove(ctx, target, stripped); err != nil {
-			return err
-		}
-		content, err := os.ReadFile(stripped)
-		if err != nil {
-			return err
-		}
-		built := Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}
-		return jsonfile.Write(filepath.Join(dir, builtFile), built)
-	})
+// finish strips an emulator, sees that it works, and keeps it in a file.
+func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file, finished string) error {
+	stripped := finished + ".new"
+	if err := os.MkdirAll(filepath.Dir(finished), 0o755); err != nil {
+		return err
+	}
+	if _, err := b.command(ctx, b.cache, b.compiler.tool("llvm-strip"), "-o", stripped, file); err != nil {
+		return err
+	}
+	if err := b.prove(ctx, target, stripped); err != nil {
+		return err
+	}
+	return os.Rename(stripped, finished)
 }
 
 // prove sees that an emulator is static, says what it is made of, and runs a

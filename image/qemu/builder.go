@@ -13,7 +13,6 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
-	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -114,18 +113,19 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	if err := b.prepareGuests(ctx); err != nil {
 		return err
 	}
-	missing, finished := b.plan()
+	groups := b.groups()
+	missing := b.missing(groups)
 	if err := b.train(ctx, missing); err != nil {
 		return err
 	}
 	var failures error
 	for _, g := range missing {
-		failures = errors.Join(failures, b.optimise(ctx, g, finished))
+		failures = errors.Join(failures, b.optimise(ctx, g))
 		if ctx.Err() != nil {
 			return failures
 		}
 	}
-	built, err := b.install(finished)
+	built, err := b.install(groups)
 	if err := errors.Join(failures, err); err != nil {
 		return err
 	}
@@ -137,22 +137,26 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	return nil
 }
 
-// plan returns the groups with those of their targets that are missing, and where
-// each target is when it is finished.
-func (b *Builder) plan() (missing []group, finished map[string]string) {
-	groups := together(b.Targets)
+// groups are those of the targets that are built at once.
+func (b *Builder) groups() []group {
 	if b.Plain {
-		groups = []group{{targets: b.Targets}}
+		return []group{{targets: b.Targets}}
 	}
-	finished = make(map[string]string)
+	return together(b.Targets)
+}
+
+// finished is the file that a group's target is when it is finished.
+func (b *Builder) finished(g group, target *elfmagic.Arch) string {
+	profile, _ := b.profile(g.trainers)
+	in := append(b.inputs(b.mode(), b.Host, b.libs), "target "+target.Name, "profile "+filepath.Base(profile))
+	return b.path("finished", b.Host.GOARCH+"-"+target.Name+"-"+in.key())
+}
+
+// missing returns the groups with those of their targets that are not finished.
+func (b *Builder) missing(groups []group) (missing []group) {
 	left := 0
 	for _, g := range groups {
-		profile, _ := b.profile(g.trainers)
-		g.targets = slices.DeleteFunc(slices.Clone(g.targets), func(t *elfmagic.Arch) bool {
-			in := append(b.inputs(b.mode(), b.Host, b.libs), "target "+t.Name, "profile "+filepath.Base(profile))
-			finished[t.Name] = b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
-			return exists(finished[t.Name])
-		})
+		g.targets = slices.DeleteFunc(slices.Clone(g.targets), func(t *elfmagic.Arch) bool { return exists(b.finished(g, t)) })
 		if len(g.targets) > 0 {
 			missing = append(missing, g)
 			left += len(g.targets)
@@ -160,7 +164,7 @@ func (b *Builder) plan() (missing []group, finished map[string]string) {
 	}
 	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
 		b.Source.Version, b.compiler.Version, len(b.Targets)-left, left)
-	return missing, finished
+	return missing
 }
 
 // version is what the emulators say of themselves.
@@ -170,19 +174,26 @@ func (b *Builder) version() string {
 
 // install puts the finished emulators into Out, with what there is of others
 // made of the same.
-func (b *Builder) install(finished map[string]string) (built []Built, err error) {
+func (b *Builder) install(groups []group) (built []Built, err error) {
 	if err := os.MkdirAll(b.Out, 0o755); err != nil {
 		return nil, err
 	}
-	for _, t := range b.Targets {
-		if !exists(finished[t.Name]) {
-			continue // it failed
+	for _, g := range groups {
+		for _, t := range g.targets {
+			content, err := os.ReadFile(b.finished(g, t))
+			if errors.Is(err, os.ErrNotExist) {
+				continue // it failed
+			}
+			e := Built{t.Name, FileName(t.Name), int64(len(content)), digest(content), g.trainers}
+			path := filepath.Join(b.Out, e.File)
+			if there, thereErr := file.SHA256(path); err == nil && (thereErr != nil || there != e.SHA256) {
+				err = file.ReplaceWith(path, 0o755, content)
+			}
+			if err != nil {
+				return nil, err
+			}
+			built = append(built, e)
 		}
-		e, err := b.copy(finished[t.Name])
-		if err != nil {
-			return nil, err
-		}
-		built = append(built, e)
 	}
 	if len(built) == 0 {
 		return nil, nil // all failed: what is there stays
@@ -199,25 +210,6 @@ func (b *Builder) install(finished map[string]string) (built []Built, err error)
 	}
 	m.Emulators = b.others(m, built)
 	return built, m.write(b.Out)
-}
-
-// copy copies a finished emulator into Out, unless it is there.
-func (b *Builder) copy(finished string) (e Built, err error) {
-	if err := jsonfile.Read(filepath.Join(finished, builtFile), &e); err != nil {
-		return e, err
-	}
-	content, err := os.ReadFile(filepath.Join(finished, e.File))
-	if err != nil {
-		return e, err
-	}
-	if digest(content) != e.SHA256 {
-		return e, cli.WithHint(fmt.Errorf("%s is not what was built", filepath.Join(finished, e.File)), "remove its directory, and run this again")
-	}
-	path := filepath.Join(b.Out, e.File)
-	if there, err := file.SHA256(path); err == nil && there == e.SHA256 {
-		return e, nil
-	}
-	return e, file.ReplaceWith(path, 0o755, content)
 }
 
 // others adds the emulators of an earlier run that are there and of the same

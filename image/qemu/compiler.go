@@ -117,7 +117,8 @@ func InstallTools(ctx context.Context, say func(string, ...any)) error {
 			return nil, err
 		}
 		for _, name := range slices.Backward(names) {
-			if major, _ := strings.CutPrefix(name, "clang-"); slices.Contains(known, name) {
+			if slices.ContainsFunc(known, func(p debian.Package) bool { return p.Name == name }) {
+				major := strings.TrimPrefix(name, "clang-")
 				return append(slices.Clone(missing), name, "lld-"+major, "llvm-"+major, "libclang-rt-"+major+"-dev"), nil
 			}
 		}

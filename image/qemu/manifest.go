@@ -14,9 +14,6 @@ import (
 // are made of.
 const ManifestFile = "manifest.json"
 
-// builtFile says of a finished emulator what Built does, beside it.
-const builtFile = "built.json"
-
 // A Manifest says what emulators are made of.
 type Manifest struct {
 	Host       string          `json:"host"`    // GOARCH

@@ -114,26 +114,60 @@ func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 }
 
 // What is finished is not built again; what would have another profile is.
-func TestWhatIsMissingIsPlanned(t *testing.T) {
+func TestWhatIsMissingIsBuilt(t *testing.T) {
+	aarch64, arm, s390x := arch(t, "aarch64"), arch(t, "arm"), arch(t, "s390x")
 	b := &Builder{
-		Host: arch(t, "amd64"), Targets: []*elfmagic.Arch{arch(t, "aarch64"), arch(t, "arm"), arch(t, "s390x")}, Say: func(string, ...any) {},
+		Host: arch(t, "amd64"), Targets: []*elfmagic.Arch{aarch64, arm, s390x}, Out: t.TempDir(), Say: func(string, ...any) {},
 		cache: t.TempDir(), trained: map[string]training{"aarch64": {profile: "a"}, "arm": {profile: "b"}, "s390x": {profile: "c"}},
 	}
-	missing, finished := b.plan()
-	assert.Equal(t, together(b.Targets), missing)
-	assert.Len(t, finished, 3)
-	require.NoError(t, os.MkdirAll(finished["aarch64"], 0o755))
-	require.NoError(t, os.MkdirAll(finished["s390x"], 0o755))
-	missing, _ = b.plan()
-	assert.Equal(t, []group{{b.Targets[1:2], []string{"arm", "s390x"}}}, missing, "with the profile of all of its group")
+	groups := b.groups()
+	assert.Equal(t, groups, b.missing(groups))
+	require.NoError(t, os.Mkdir(b.path("finished"), 0o755))
+	require.NoError(t, os.WriteFile(b.finished(groups[0], aarch64), []byte("a"), 0o755))
+	require.NoError(t, os.WriteFile(b.finished(groups[1], s390x), []byte("s"), 0o755))
+	missing := []group{{[]*elfmagic.Arch{arm}, []string{"arm", "s390x"}}}
+	assert.Equal(t, missing, b.missing(groups), "with the profile of all of its group")
+
+	// One that failed is left out.
+	built, err := b.install(groups)
+	require.NoError(t, err)
+	assert.Equal(t, []Built{
+		{"aarch64", "qemu-aarch64-static", 1, digest([]byte("a")), []string{"aarch64"}}, {"s390x", "qemu-s390x-static", 1, digest([]byte("s")), []string{"arm", "s390x"}},
+	}, built)
+	content, err := os.ReadFile(filepath.Join(b.Out, "qemu-s390x-static"))
+	require.NoError(t, err)
+	assert.Equal(t, "s", string(content))
 
 	b.trained["arm"] = training{profile: "d"}
-	missing, again := b.plan()
-	assert.Equal(t, []group{{b.Targets[1:], []string{"arm", "s390x"}}}, missing)
-	assert.Equal(t, finished["aarch64"], again["aarch64"])
+	assert.Equal(t, groups[1:], b.missing(groups))
 	b.Plain = true
-	missing, _ = b.plan()
-	assert.Equal(t, []group{{targets: b.Targets}}, missing)
+	assert.Equal(t, []group{{targets: b.Targets}}, b.missing(b.groups()))
+}
+
+// A directory has one manifest: what an earlier run made of the same stays.
+func TestEmulatorsOfAnEarlierRunStayIfTheyAreOfTheSame(t *testing.T) {
+	b := &Builder{Host: arch(t, "amd64"), Out: t.TempDir(), Say: func(string, ...any) {}, cache: t.TempDir()}
+	install := func(target string) []string {
+		b.Targets, b.Plain = []*elfmagic.Arch{arch(t, target)}, true
+		finished := b.finished(b.groups()[0], b.Targets[0])
+		require.NoError(t, os.MkdirAll(filepath.Dir(finished), 0o755))
+		require.NoError(t, os.WriteFile(finished, []byte(target), 0o755))
+		_, err := b.install(b.groups())
+		require.NoError(t, err)
+		m, err := ReadManifest(b.Out)
+		require.NoError(t, err)
+		var there []string
+		for _, e := range m.Emulators {
+			there = append(there, e.Target)
+			assert.FileExists(t, filepath.Join(b.Out, e.File))
+		}
+		return there
+	}
+	assert.Equal(t, []string{"s390x"}, install("s390x"))
+	assert.Equal(t, []string{"arm", "s390x"}, install("arm"))
+	b.Source.Version = "1:10.2.3+ds-1"
+	assert.Equal(t, []string{"arm"}, install("arm"))
+	assert.NoFileExists(t, filepath.Join(b.Out, "qemu-s390x-static"))
 }
 
 func TestADirectoryIsThereWholeOrNotAtAll(t *testing.T) {
