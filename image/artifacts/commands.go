@@ -52,9 +52,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 // in a directory, unless they are there and were made of the same.
 func (b *Builder) compile(ctx context.Context, dir, what string, in inputs, module string, args ...string) error {
 	return b.step(dir, what, in, func() error {
-		cmd := b.toolchain.Command(ctx, b.Arch, append([]string{"build", "-o", dir + "/"}, args...)...)
-		cmd.Dir = module
-		_, err := toolchain.Run(cmd)
+		_, err := b.toolchain.Run(ctx, b.Arch, module, append([]string{"build", "-o", dir + "/"}, args...)...)
 		return err
 	})
 }
@@ -150,10 +148,9 @@ func (b *Builder) install(ctx context.Context, t versions.Tool, file string) err
 	if err := os.RemoveAll(filepath.Join(gopath, "bin")); err != nil {
 		return err
 	}
-	cmd := b.toolchain.Command(ctx, b.Arch, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version)
-	cmd.Env = append(cmd.Env, "GOPATH="+gopath)
-	cmd.Dir = b.Dir
-	if _, err := toolchain.Run(cmd); err != nil {
+	tc := *b.toolchain
+	tc.Env = append(slices.Clip(tc.Env), "GOPATH="+gopath)
+	if _, err := tc.Run(ctx, b.Arch, b.Dir, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version); err != nil {
 		return err
 	}
 	dir := filepath.Join(gopath, "bin")

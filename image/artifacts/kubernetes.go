@@ -108,13 +108,8 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	command := func(dir string, args ...string) (string, error) {
-		cmd := t.Command(ctx, t.Host, args...)
-		cmd.Dir = dir
-		return toolchain.Run(cmd)
-	}
 	b.Say("reading what Kubernetes v%s is made of …", b.Versions.Kubernetes)
-	out, err := command(os.TempDir(), "mod", "download", "-json", "k8s.io/kubernetes@v"+b.Versions.Kubernetes)
+	out, err := t.Run(ctx, t.Host, os.TempDir(), "mod", "download", "-json", "k8s.io/kubernetes@v"+b.Versions.Kubernetes)
 	if err != nil {
 		return err
 	}
@@ -132,7 +127,7 @@ func (b *Builder) Pin(ctx context.Context) error {
 		return err
 	}
 	b.Say("resolving all its dependencies …")
-	_, err = command(dir, "mod", "tidy")
+	_, err = t.Run(ctx, t.Host, dir, "mod", "tidy")
 	return err
 }
 

@@ -17,8 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -115,18 +113,12 @@ func released(root string) (time.Time, error) {
 	return time.Parse(time.RFC3339, text)
 }
 
-// Command returns a go command that builds for the architecture.
-func (t *Toolchain) Command(ctx context.Context, arch *elfmagic.Arch, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(t.Root, "bin", "go"), args...)
+// Run runs a go command in a directory, for the architecture, and returns what it
+// printed.
+func (t *Toolchain) Run(ctx context.Context, arch *elfmagic.Arch, dir string, args ...string) (string, error) {
+	cmd := program.Command(ctx, filepath.Join(t.Root, "bin", "go"), args...)
+	cmd.Dir = dir
 	cmd.Env = append(slices.Clip(t.Env), "GOARCH="+arch.GOARCH)
-	// Interrupted, it ends its compilers; they would outlive a killed one.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
-}
-
-// Run runs a go command and returns what it printed.
-func Run(cmd *exec.Cmd) (string, error) {
 	out, err := program.Output(cmd)
 	if err != nil {
 		return "", cli.WithHint(err, "%s", hint(err.Error()))
@@ -166,9 +158,7 @@ func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch,
 	}
 	linked := "-ldflags=" + Linked + " -X github.com/projectcalico/go-build/internal/cli.linked=" + version
 	args := append([]string{"build", "-o", file, linked}, flags...)
-	cmd := t.Command(ctx, arch, append(args, "./cmd/"+name)...)
-	cmd.Dir = root
-	_, err = Run(cmd)
+	_, err = t.Run(ctx, arch, root, append(args, "./cmd/"+name)...)
 	return err
 }
 

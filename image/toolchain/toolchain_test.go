@@ -147,8 +147,7 @@ func TestTheToolchainIsThePinnedOne(t *testing.T) {
 	t.Setenv("GOFLAGS", "-tags=never")
 	t.Setenv("GOARM64", "v9.0")
 	tc := need(t)
-	cmd := tc.Command(t.Context(), lookup(t, "arm64"), "env", "GOVERSION", "GOARCH", "GOARM64", "GOFLAGS", "CGO_ENABLED", "GOHOSTARCH", "GOEXPERIMENT")
-	out, err := Run(cmd)
+	out, err := tc.Run(t.Context(), lookup(t, "arm64"), "", "env", "GOVERSION", "GOARCH", "GOARM64", "GOFLAGS", "CGO_ENABLED", "GOHOSTARCH", "GOEXPERIMENT")
 	require.NoError(t, err)
 	assert.Equal(t, "go"+tc.Version+"\narm64\nv8.0\n-trimpath -buildvcs=false\n0\n"+tc.Host.GOARCH+"\n\n", out)
 	assert.False(t, tc.Released.IsZero())
@@ -243,9 +242,11 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 		"main.go:3: undefined: x":                                               "what was built is kept",
 		"missing go.sum entry for module providing package k8s.io/x (imported)": "go run ./image pin",
 	}
+	tc := &Toolchain{Root: t.TempDir()}
+	write(t, filepath.Join(tc.Root, "bin/go"), "#!/bin/sh\necho \"$1\" >&2; exit 3\n")
+	require.NoError(t, os.Chmod(filepath.Join(tc.Root, "bin/go"), 0o755))
 	for said, want := range tests {
-		cmd := exec.Command("sh", "-c", `echo "$0" >&2; exit 3`, said)
-		_, err := Run(cmd)
+		_, err := tc.Run(t.Context(), lookup(t, "arm64"), "", said)
 		require.ErrorContains(t, err, "exit status 3: ")
 		assert.ErrorContains(t, err, strings.Split(said, "\n")[0])
 		assert.Contains(t, cli.Hint(err), want, said)
