@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
@@ -48,8 +49,8 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(updateErr, err)
 	}
-	newEnough := func(v string) bool { return debian.AtLeast(ctx, v, oldestSource) }
-	b.Passed, err = choose(versions, newEnough, func(version string) error { return b.getSource(ctx, apt, version) })
+	versions = slices.DeleteFunc(versions, func(v string) bool { return !debian.AtLeast(ctx, v, oldestSource) })
+	b.Passed, err = choose(versions, func(version string) error { return b.getSource(ctx, apt, version) })
 	for _, p := range b.Passed {
 		b.Say("passed over QEMU %s: %s", p.Version, p.Reason)
 	}

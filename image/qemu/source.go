@@ -66,11 +66,8 @@ type Passed struct {
 
 // choose returns which of the versions, the newest first, try did not take before
 // the first that it took.
-func choose(versions []string, newEnough func(string) bool, try func(version string) error) (passed []Passed, err error) {
+func choose(versions []string, try func(version string) error) (passed []Passed, err error) {
 	for _, v := range versions {
-		if !newEnough(v) {
-			continue
-		}
 		if err = try(v); err == nil || errors.Is(err, context.Canceled) {
 			return passed, err
 		}

@@ -83,9 +83,14 @@ func (b *Builder) prepareTrainer(ctx context.Context, name string, in inputs) (t
 		if p.target != name {
 			continue
 		}
-		root, err := b.portTree(ctx, p)
+		var root tree
+		for _, suite := range p.suites { // until one has them
+			if root, err = b.tree(ctx, portSpec(p.name, suite)); err == nil {
+				break
+			}
+		}
 		if ctx.Err() != nil {
-			return t, err
+			return t, ctx.Err()
 		}
 		if err != nil {
 			b.Say("%s is trained without programs of Debian's %s: %s", name, p.name, reason(err))
@@ -96,16 +101,6 @@ func (b *Builder) prepareTrainer(ctx context.Context, name string, in inputs) (t
 	}
 	t.profile = b.path("profiles", name+"-"+in.key()+".profdata")
 	return t, nil
-}
-
-// portTree makes the tree of a port's guests, of the first suite that has them.
-func (b *Builder) portTree(ctx context.Context, p port) (t tree, err error) {
-	for _, suite := range p.suites {
-		if t, err = b.tree(ctx, portSpec(p.name, suite)); err == nil || ctx.Err() != nil {
-			return t, err
-		}
-	}
-	return t, err
 }
 
 // buildGuests has Go build its guests for an architecture, unless they are there.
