@@ -86,16 +86,6 @@ EOT`})
 	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:10.0.2+ds-2"}, versions)
 }
 
-func TestDependenciesHaveTheirVersions(t *testing.T) {
-	tools(t, map[string]string{"apt-get": "", "apt-cache": `printf 'Package: a\nDepends: linux-image-6.1 (= 6.1.1-1), libc6 (>= 2.3), make\nSuggests: b\n'`})
-	apt, _ := open(t, "arm64")
-	depends, err := apt.Depends(t.Context(), "a", "1")
-	require.NoError(t, err)
-	assert.Equal(t, debian.Package{Name: "linux-image-6.1", Version: "6.1.1-1"}, depends[0])
-	assert.Equal(t, debian.Package{Name: "make"}, depends[2])
-	assert.Len(t, depends, 3)
-}
-
 // Until QEMU 10 one package has the static emulators, since then another.
 func TestTheNewestStaticEmulatorsAreFound(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -12,23 +12,18 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// System returns the machine's own state of apt's.
-func System(ctx context.Context) (*Apt, error) {
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, err
-	}
-	port, err := program.Output(program.Command(ctx, "dpkg", "--print-architecture"))
-	return &Apt{arch: strings.TrimSpace(port), system: true}, err
-}
-
 // Install installs packages that this machine's apt finds. It asks apt for newer
 // lists only if the packages are not found in those that are there. Of what a
 // package recommends nothing is installed.
 func Install(ctx context.Context, say func(string, ...any), find func(context.Context, *Apt) ([]string, error)) error {
-	apt, err := System(ctx)
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return err
+	}
+	port, err := program.Output(program.Command(ctx, "dpkg", "--print-architecture"))
 	if err != nil {
 		return err
 	}
+	apt := &Apt{arch: strings.TrimSpace(port)}
 	if _, err := exec.LookPath("sudo"); err != nil && os.Geteuid() != 0 {
 		return fmt.Errorf("root is required to install packages: %w", err)
 	}
