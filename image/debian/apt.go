@@ -31,15 +31,16 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // a directory, where it is kept for the next time. The machine's own sources
 // are used, or, where suites are named (trixie, sid), these from its mirror.
 func Open(dir, arch string, suites ...string) (*Apt, error) {
-	return open(dir, arch, arch, "deb", suites)
+	return open(dir, arch, arch, "deb", "", suites)
 }
 
 // OpenSources is Open for the sources of packages in the named suites.
 func OpenSources(dir string, suites ...string) (*Apt, error) {
-	return open(dir, "source", "", "deb-src", suites)
+	return open(dir, "source", "", "deb-src", "", suites)
 }
 
-func open(dir, name, arch, kind string, suites []string) (*Apt, error) {
+// open makes a state. Without a mirror suites are those of the machine's.
+func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "Debian or Ubuntu is required")
 	}
@@ -54,9 +55,10 @@ func open(dir, name, arch, kind string, suites []string) (*Apt, error) {
 	}
 	a := &Apt{dir: dir, arch: arch}
 	if len(suites) > 0 {
-		mirror, err := Mirror()
-		if err != nil {
-			return nil, err
+		if mirror == "" {
+			if mirror, err = Mirror(); err != nil {
+				return nil, err
+			}
 		}
 		var sources strings.Builder
 		for _, suite := range suites {
@@ -153,17 +155,30 @@ func (a *Apt) Known(ctx context.Context, names ...string) ([]Package, error) {
 
 // Mirror returns where the machine's own apt gets Debian's packages from.
 func Mirror() (string, error) {
-	out, err := program.Output(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
+	archives, err := new(Apt).archives(context.Background())
+	for _, a := range archives {
+		if a.label == "Debian" {
+			return a.mirror, nil
+		}
+	}
 	if err != nil {
 		return "", err
 	}
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
+}
+
+// An archive is a suite that apt has lists of.
+type archive struct{ label, codename, suite, mirror string }
+
+func (a *Apt) archives(ctx context.Context) ([]archive, error) {
+	out, err := program.Output(a.command(ctx, "apt-get", "indextargets", "--format", "$(LABEL)|$(CODENAME)|$(SUITE)|$(REPO_URI)", "Created-By: Packages"))
+	var list []archive
 	for line := range strings.Lines(out) {
-		fields := strings.Split(strings.TrimSpace(line), "|")
-		if len(fields) == 3 && fields[0] == "Debian" && fields[1] == "Debian" {
-			return fields[2], nil
+		if fields := strings.Split(strings.TrimSpace(line), "|"); len(fields) == 4 {
+			list = append(list, archive{fields[0], fields[1], fields[2], fields[3]})
 		}
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
+	return list, err
 }
 
 // Unpack extracts a package's files into a directory.

@@ -45,7 +45,8 @@ func said(t *testing.T, err error) string {
 
 func TestTheMachinesOwnStateIsNotUsed(t *testing.T) {
 	tools(t, map[string]string{"apt-get": `case $1 in
-indextargets) echo 'Debian|Debian-Security|http://mirror.example/security/'; echo 'Debian|Debian|http://mirror.example/debian/' ;;
+indextargets) echo 'Debian-Security|trixie-security|stable-security|http://mirror.example/security/'
+	echo 'Debian|trixie|stable|http://mirror.example/debian/' ;;
 *) cat "$APT_CONFIG" >&2; exit 100 ;;
 esac`})
 	apt, dir := open(t, "ppc64el", "trixie", "sid")

@@ -20,7 +20,7 @@ func openSources(t *testing.T) (*debian.Apt, string) {
 	return apt, filepath.Join(dir, "source-sid-testing")
 }
 
-const mirror = `indextargets) echo 'Debian|Debian|http://mirror.example/debian/' ;;
+const mirror = `indextargets) echo 'Debian|trixie|stable|http://mirror.example/debian/' ;;
 `
 
 func TestSourcesAreOfNoArchitecture(t *testing.T) {

@@ -35,3 +35,14 @@ func Faults(arch, version string) (own, all []string) {
 	}
 	return own, all
 }
+
+// Year returns the year that a version of QEMU is of, or 0: a major version a year,
+// since 4.0 in 2019 (https://www.qemu.org/contribute/security-process and the dates of
+// its releases; stable versions follow for a year).
+func Year(version string) int {
+	e := Emulator{Version: version}
+	if major, _, ok := e.Release(); ok && major >= 4 {
+		return 2015 + major
+	}
+	return 0
+}

@@ -31,3 +31,9 @@ func TestFaultsGoWithVersionAndArchitecture(t *testing.T) {
 	assert.Len(t, own, 1)
 	assert.Contains(t, own[0], "pointer authentication")
 }
+
+func TestTheYearOfAVersion(t *testing.T) {
+	for version, want := range map[string]int{"7.2.22 (Debian 1:7.2+dfsg-7)": 2022, "10.0.2": 2025, "4.0.0": 2019, "3.1.0": 0, "": 0, "next": 0} {
+		assert.Equal(t, want, emulator.Year(version), version)
+	}
+}
