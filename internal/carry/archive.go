@@ -2,8 +2,9 @@ package carry
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -16,19 +17,21 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// An archive is a text, an empty line, and compressed data. The text's first
-// line is archiveVersion and the host's architecture; each other one is of an
-// emulator:
+// An archive is a text, an empty line, and data. The text's first line is
+// archiveVersion and the host's architecture; each other one is of an emulator:
 //
-//	aarch64 <size> <SHA-256> <where its data begins> <chunk>,<chunk>,… <version>
+//	aarch64 <size> <SHA-256> <where its data begins> <version>
 //
-// A chunk is chunkSize bytes of the emulator, or what is left of them: they are
-// compressed each for itself, so that several are unpacked at once. Its text is
-// the length of its data and its checksum in hexadecimal, "81245:1f00a9c3".
-const archiveVersion = "emulators-1"
+// Its data is a table with the length and the checksum of each packed chunk, and
+// then these. A chunk is chunkSize bytes of the emulator, or what is left of
+// them: they are compressed each for itself, so that several are unpacked at once.
+const archiveVersion = "emulators-2"
 
 // chunkSize is small enough for buffers to stay in a CPU's cache.
 const chunkSize = 256 << 10
+
+// rowSize is the length of a row of the table: two little-endian numbers of 32 bits.
+const rowSize = 8
 
 // castagnoli is the polynomial that CPUs have an instruction for. Its table takes
 // a quarter of a millisecond.
@@ -54,15 +57,13 @@ type Emulator struct {
 	Size    int64
 	SHA256  string // of its content, in hexadecimal
 
-	chunks   []chunk
-	data     []byte
-	decode   Decoder
-	uncached bool // the cache failed: it is not tried again
+	chunks []chunk
+	decode Decoder
 }
 
 type chunk struct {
-	length int // of its data
-	sum    uint32
+	packed []byte
+	sum    uint32 // of what was packed
 }
 
 // Digest returns the digest of the emulator's content as OCI has digests.
@@ -121,42 +122,39 @@ func (a *Archive) Emulators() ([]*Emulator, error) {
 	return list, nil
 }
 
-// parse reads an emulator's line, without its name.
+// parse reads an emulator's line, without its name, and its table.
 func (a *Archive) parse(arch *elfmagic.Arch, line string) (*Emulator, error) {
-	fields := strings.SplitN(line, " ", 5)
-	if len(fields) != 5 {
+	fields := strings.SplitN(line, " ", 4)
+	if len(fields) != 4 {
 		return nil, errors.New("its line is cut off")
 	}
-	e := &Emulator{Arch: arch, Host: a.Host, SHA256: fields[1], Version: fields[4], decode: a.decode}
-	var err error
-	if e.Size, err = strconv.ParseInt(fields[0], 10, 64); err != nil {
-		return nil, err
-	}
-	offset, err := strconv.Atoi(fields[2])
+	size, err := strconv.ParseUint(fields[0], 10, 32)
 	if err != nil {
 		return nil, err
 	}
-	end := offset
-	for text := range strings.SplitSeq(fields[3], ",") {
-		length, sum, _ := strings.Cut(text, ":")
-		var c chunk
-		if c.length, err = strconv.Atoi(length); err != nil {
-			return nil, err
-		}
-		n, err := strconv.ParseUint(sum, 16, 32)
-		if err != nil {
-			return nil, err
-		}
-		c.sum = uint32(n)
-		e.chunks = append(e.chunks, c)
-		end += c.length
+	offset, err := strconv.ParseUint(fields[2], 10, 32)
+	if err != nil {
+		return nil, err
 	}
-	if offset < 0 || end < offset || end > len(a.data) || int64(len(e.chunks)) != (e.Size+chunkSize-1)/chunkSize {
-		return nil, errors.New("its data is cut off")
+	e := &Emulator{Arch: arch, Host: a.Host, Version: fields[3], Size: int64(size), SHA256: fields[1], decode: a.decode}
+	table := a.data[min(offset, uint64(len(a.data))):]
+	length := (size + chunkSize - 1) / chunkSize * rowSize
+	if length > uint64(len(table)) {
+		return nil, errCut
 	}
-	e.data = a.data[offset:end]
+	table, packed := table[:length], table[length:]
+	for row := range slices.Chunk(table, rowSize) {
+		n := binary.LittleEndian.Uint32(row)
+		if uint64(n) > uint64(len(packed)) {
+			return nil, errCut
+		}
+		e.chunks = append(e.chunks, chunk{packed[:n], binary.LittleEndian.Uint32(row[4:])})
+		packed = packed[n:]
+	}
 	return e, nil
 }
+
+var errCut = errors.New("its data is cut off")
 
 // A Packer puts an archive together.
 type Packer struct {
@@ -171,31 +169,25 @@ func NewPacker(host *elfmagic.Arch, encode func(src []byte) ([]byte, error)) *Pa
 	return &Packer{host: host, encode: encode}
 }
 
-// Add adds an emulator for an architecture. Its chunks are compressed at once,
-// by as many goroutines as there are CPUs.
+// Add adds an emulator for an architecture. Its chunks are compressed at once.
 func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) error {
 	sum := sha256.Sum256(program)
-	fmt.Fprintf(&p.lines, "%s %d %s %d ", arch.Name, len(program), hex.EncodeToString(sum[:]), p.data.Len())
-	packed := make([][]byte, (len(program)+chunkSize-1)/chunkSize)
-	part := func(i int) []byte { return program[i*chunkSize : min((i+1)*chunkSize, len(program))] }
-	err := inParallel(len(packed), func() func(int) error {
-		return func(i int) (err error) {
-			packed[i], err = p.encode(part(i))
-			return err
-		}
-	})
-	if err != nil {
-		return err
+	fmt.Fprintf(&p.lines, "%s %d %x %d %s\n", arch.Name, len(program), sum, p.data.Len(), strings.ReplaceAll(version, "\n", " "))
+	parts := slices.Collect(slices.Chunk(program, chunkSize))
+	packed, errs := make([][]byte, len(parts)), make([]error, len(parts))
+	var wait sync.WaitGroup
+	for i, part := range parts {
+		wait.Go(func() { packed[i], errs[i] = p.encode(part) })
 	}
-	for i, c := range packed {
-		if i > 0 {
-			p.lines.WriteByte(',')
-		}
-		fmt.Fprintf(&p.lines, "%d:%08x", len(c), crc32.Checksum(part(i), castagnoli()))
-		p.data.Write(c)
+	wait.Wait()
+	var table []byte
+	for i, part := range parts {
+		table = binary.LittleEndian.AppendUint32(table, uint32(len(packed[i])))
+		table = binary.LittleEndian.AppendUint32(table, crc32.Checksum(part, castagnoli()))
 	}
-	fmt.Fprintf(&p.lines, " %s\n", strings.ReplaceAll(version, "\n", " "))
-	return nil
+	p.data.Write(table)
+	p.data.Write(bytes.Join(packed, nil))
+	return cmp.Or(errs...)
 }
 
 // WriteTo writes the archive.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
@@ -136,7 +138,7 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 
 func TestDamagedArchivesAreErrors(t *testing.T) {
 	whole := pack(t)
-	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-1 amd64\n"), []byte("emulators-1 pdp11\n\n")} {
+	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-2 amd64\n"), []byte("emulators-2 pdp11\n\n"), []byte("emulators-1 amd64\n\n")} {
 		_, err := carry.Open(test, codec.Decode)
 		assert.Error(t, err, "%q", test)
 	}
@@ -144,12 +146,16 @@ func TestDamagedArchivesAreErrors(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Find(lookup(t, "s390x"))
 	assert.ErrorContains(t, err, "cut off")
-	for _, line := range []string{"", "1", "1 2 3 4:5", "x a 0 1:1 v", "1 a x 1:1 v", "1 a 0 x:1 v", "1 a 0 1:x v", "1 a -1 1:1 v", "9999999 a 0 1:1 v", "1 a 0 -5:1 v"} {
-		a, err := carry.Open([]byte("emulators-1 amd64\narm "+line+"\n\nxx"), codec.Decode)
+	for _, line := range []string{"", "1", "1 2 3", "x a 0 v", "1 a x v", "1 a -1 v", "-1 a 0 v", "1 a 0 v", "1 a 3 v", "1 a 99 v", "262145 a 2 v", "9999999 a 0 v"} {
+		a, err := carry.Open([]byte("emulators-2 amd64\narm "+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
 		require.NoError(t, err)
 		_, err = a.Find(lookup(t, "arm"))
 		assert.Error(t, err, line)
 	}
+	a, err = carry.Open([]byte("emulators-2 amd64\narm 1 a 2 v\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
+	require.NoError(t, err)
+	_, err = a.Find(lookup(t, "arm"))
+	assert.NoError(t, err, "it is all there")
 	damaged := bytes.Clone(whole)
 	for i := len(damaged) - 1000; i < len(damaged); i++ {
 		damaged[i] = 0xff
@@ -277,12 +283,18 @@ func TestManyMayUnpackAtOnce(t *testing.T) {
 	assert.Len(t, files(t, dir), 1)
 }
 
-func TestWhatIsNotFinishedLeavesNothing(t *testing.T) {
+// A disk that is full is as no cache.
+func TestWhatCannotBeWrittenLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	i, err := find(t, "aarch64").Prepare(carry.Cache(dir))
-	require.NoError(t, err)
-	assert.Len(t, files(t, dir), 1)
-	i.Close()
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &limit))
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	e := find(t, "aarch64")
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: limit.Max}))
+	_, err := e.Open(carry.Cache(dir))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &limit))
+	assert.ErrorContains(t, err, "file too large", "in memory neither")
 	assert.Empty(t, files(t, dir))
 }
 
@@ -291,7 +303,7 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	dir := t.TempDir()
 	hour, year := time.Now().Add(-2*time.Hour), time.Now().AddDate(-1, 0, 0)
 	for name, age := range map[string]time.Time{
-		"unpacking-1": hour, "unpacking-2": time.Now(),
+		".qemu-aarch64-1": hour, ".qemu-aarch64-2": time.Now(), ".notes": year,
 		"qemu-aarch64-old": year, "qemu-aarch64-recent": hour, "qemu-s390x-old": year, "notes": year,
 	} {
 		path := filepath.Join(dir, name)
@@ -300,7 +312,7 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	}
 	_, where := content(t, find(t, "aarch64"), carry.Cache(dir))
 	var want []string
-	for _, name := range []string{"notes", filepath.Base(where), "qemu-aarch64-recent", "qemu-s390x-old", "unpacking-2"} {
+	for _, name := range []string{"notes", ".notes", filepath.Base(where), "qemu-aarch64-recent", "qemu-s390x-old", ".qemu-aarch64-2"} {
 		want = append(want, filepath.Join(dir, name))
 	}
 	assert.ElementsMatch(t, want, files(t, dir))
