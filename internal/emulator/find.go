@@ -88,31 +88,10 @@ func EntryName(a *elfmagic.Arch) string { return "qemu-" + a.Name }
 // Find returns the first emulator for the architecture that serves. If there
 // is none it says what is wrong with the first that was found, or that none
 // was, as an *Error.
-func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
-	if e, err := s.carried(a); e != nil || err != nil {
-		return e, err
-	}
-	e, f, err := s.find(a)
-	if err != nil {
-		return nil, err
-	}
-	defer f.close()
-	e.Version = e.version(f)
-	return e, nil
-}
+func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, true) }
 
 // Locate is Find without reading the version.
-func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) {
-	if e, err := s.carried(a); e != nil || err != nil {
-		return e, err
-	}
-	e, f, err := s.find(a)
-	if err != nil {
-		return nil, err
-	}
-	f.close()
-	return e, nil
-}
+func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, false) }
 
 // carried returns the emulator that is carried, if one is.
 func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
@@ -128,14 +107,17 @@ func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
 	return e, nil
 }
 
-func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
+func (s *Search) find(a *elfmagic.Arch, version bool) (*Emulator, error) {
+	if e, err := s.carried(a); e != nil || err != nil {
+		return e, err
+	}
 	var first error
 	for _, dir := range s.Dirs {
 		for _, name := range s.names(a) {
 			path := filepath.Join(dir, name)
-			e, f, err := s.try(a, path)
+			e, err := s.open(a, path, version)
 			if err == nil {
-				return e, f, nil
+				return e, nil
 			}
 			if first == nil && !errors.Is(err, ErrMissing) && !(len(s.Dirs) > 1 && hidden(path)) {
 				first = err
@@ -149,7 +131,7 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 			hint: "{install}, or name others with {option}",
 		}
 	}
-	return nil, -1, first
+	return nil, first
 }
 
 // hidden reports whether the caller may not look into a file's directory. Of
@@ -157,33 +139,6 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 func hidden(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, os.ErrPermission)
-}
-
-// try opens one candidate and says what is wrong with it.
-func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
-	e, f, err := open(a, path)
-	if err != nil {
-		return nil, -1, err
-	}
-	switch {
-	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
-		err = &Error{
-			Arch: a, Path: path,
-			Err:  fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host),
-			hint: "this host runs " + join(s.Native) + ": use an image or package for it",
-		}
-	case s.Static && !e.Static():
-		err = &Error{
-			Arch: a, Path: path,
-			Err:  fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
-			hint: "with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}",
-		}
-	}
-	if err != nil {
-		f.close()
-		return nil, -1, err
-	}
-	return e, f, nil
 }
 
 func join(archs []*elfmagic.Arch) string {
