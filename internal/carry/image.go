@@ -30,7 +30,7 @@ func (e *Emulator) Open(cache Cache) (*Image, error) {
 	if reason == nil {
 		return &Image{f, filepath.Join(string(cache), e.fileName())}, nil
 	}
-	f, err := file.Sealable("qemu-" + e.Arch.Name)
+	f, err := file.Memory("qemu-"+e.Arch.Name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("no place for the emulator that is carried for %s: %w; %w", e.Arch, reason, err)
 	}

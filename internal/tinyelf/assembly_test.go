@@ -93,7 +93,7 @@ func TestInstructionsAreTheAssemblyBesideThem(t *testing.T) {
 		{"sparc32plus", "sparc", "3", "1", "sparc64-linux-gnu-as -32", nil},
 		{"sparc64", "sparc64", "3", "1", "sparc64-linux-gnu-as", nil},
 		{"x86_64", "x86_64", "", "", "x86_64-linux-gnu-as", nil},
-		{"xtensa", "xtensa", "", "", "xtensa-lx106-elf-as --no-transform", nil},
+		{"xtensa", "xtensa", "12", "118", "xtensa-lx106-elf-as --no-transform", nil},
 	} {
 		t.Run(test.arch, func(t *testing.T) {
 			source := lists[test.list]

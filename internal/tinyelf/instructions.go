@@ -1,6 +1,7 @@
 package tinyelf
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"slices"
 
@@ -31,7 +32,7 @@ type isa struct {
 	number uint32 // and into that of the call's number
 	call   uint32
 	shift  int
-	size   int  // of each, in bytes: 2 or 4
+	size   int  // of each, in bytes
 	little bool // they are little-endian whatever the data is
 }
 
@@ -73,8 +74,8 @@ var recipes = [...]recipe{
 	{archs: []string{"sparc32plus"}, flags: efSPARC32PLUS, isa: &sparc, read: 3, exit: 1},
 	{archs: []string{"sparc64"}, isa: &sparc64, read: 3, exit: 1},
 	{archs: []string{"x86_64"}, code: x86_64},
-	{archs: []string{"xtensa"}, code: xtensa},
-	{archs: []string{"xtensaeb"}, code: xtensaeb},
+	{archs: []string{"xtensa"}, isa: &xtensa, read: 12, exit: 118},
+	{archs: []string{"xtensaeb"}, isa: &xtensaeb, read: 12, exit: 118},
 }
 
 // recipeOf returns an architecture's recipe, or nil.
@@ -88,24 +89,21 @@ func recipeOf(arch *elfmagic.Arch) *recipe {
 }
 
 // program returns the instructions for an architecture whose data has the order.
-func (r *recipe) program(order binary.AppendByteOrder) []byte {
+func (r *recipe) program(data elf.Data) []byte {
 	if r.isa == nil {
 		return r.code
 	}
 	i := *r.isa
-	if i.little {
-		order = binary.LittleEndian
-	}
 	var code []byte
 	for _, instruction := range []uint32{
 		i.first, i.stack, i.third | 1<<i.shift, i.number | r.read<<i.shift, i.call,
 		i.first | ExitCode<<i.shift, i.number | r.exit<<i.shift, i.call,
 	} {
-		if i.size == 2 {
-			code = order.AppendUint16(code, uint16(instruction))
-		} else {
-			code = order.AppendUint32(code, instruction)
+		bytes := binary.BigEndian.AppendUint32(nil, instruction)[4-i.size:]
+		if i.little || data == elf.ELFDATA2LSB {
+			slices.Reverse(bytes)
 		}
+		code = append(code, bytes...)
 	}
 	return code
 }
@@ -130,6 +128,11 @@ var (
 	sh4         = isa{0xe400, 0x65f3, 0xe600, 0xe300, 0xc313, 0, 2, false}                      // mov #N, r4; mov r15, r5; mov #N, r6; mov #N, r3; trapa #0x13
 	sparc       = isa{0x90102000, 0x9210000e, 0x94102000, 0x82102000, 0x91d02010, 0, 4, false}  // mov N, %o0; mov %sp, %o1; mov N, %o2; mov N, %g1; ta 0x10
 	sparc64     = isa{0x90102000, 0x9203a7ff, 0x94102000, 0x82102000, 0x91d0206d, 0, 4, false}  // mov N, %o0; add %sp, 2047, %o1; mov N, %o2; mov N, %g1; ta 0x6d
+	xtensa      = isa{0x00a062, 0x203110, 0x00a042, 0x00a022, 0x005000, 16, 3, false}           // movi a6, N; or a3, a1, a1; movi a4, N; movi a2, N; syscall
+
+	// As xtensa, with the fields of each, four bits wide (the eight of an immediate
+	// stay together), in the opposite order.
+	xtensaeb = isa{0x260a00, 0x011302, 0x240a00, 0x220a00, 0x000500, 0, 3, false}
 )
 
 var hppa = []byte{
@@ -163,28 +166,4 @@ var x86_64 = []byte{
 	0xbf, ExitCode, 0, 0, 0, // mov $42, %edi
 	0xb8, 60, 0, 0, 0, // mov $60, %eax
 	0x0f, 0x05, // syscall
-}
-
-var xtensa = []byte{
-	0x62, 0xa0, 0, // movi a6, 0
-	0x10, 0x31, 0x20, // or a3, a1, a1
-	0x42, 0xa0, 1, // movi a4, 1
-	0x22, 0xa0, 12, // movi a2, 12
-	0x00, 0x50, 0x00, // syscall
-	0x62, 0xa0, ExitCode, // movi a6, 42
-	0x22, 0xa0, 118, // movi a2, 118
-	0x00, 0x50, 0x00, // syscall
-}
-
-// xtensaeb has the same instructions as xtensa, with the fields of each, four
-// bits wide (the eight of an immediate stay together), in the opposite order.
-var xtensaeb = []byte{
-	0x26, 0x0a, 0, // movi a6, 0
-	0x01, 0x13, 0x02, // or a3, a1, a1
-	0x24, 0x0a, 1, // movi a4, 1
-	0x22, 0x0a, 12, // movi a2, 12
-	0x00, 0x05, 0x00, // syscall
-	0x26, 0x0a, ExitCode, // movi a6, 42
-	0x22, 0x0a, 118, // movi a2, 118
-	0x00, 0x05, 0x00, // syscall
 }

@@ -38,6 +38,6 @@ func program(arch *elfmagic.Arch, version byte, first ...byte) ([]byte, error) {
 	if recipe == nil {
 		return nil, fmt.Errorf("no program is known for %s", arch)
 	}
-	code := append(first, recipe.program(order(arch))...)
+	code := append(first, recipe.program(arch.Data)...)
 	return executable{arch: arch, version: version, flags: recipe.flags, code: code}.file(), nil
 }
