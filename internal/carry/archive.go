@@ -39,11 +39,8 @@ var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc
 
 // An Archive holds the emulators for one host.
 type Archive struct {
-	Host *elfmagic.Arch // on which they run
-
-	lines  []byte
-	data   []byte
-	decode Decoder
+	Host      *elfmagic.Arch // on which they run
+	Emulators []*Emulator
 }
 
 // A Decoder unpacks src into dst, which is as long as what was packed.
@@ -74,11 +71,11 @@ func (e *Emulator) Describe() string {
 	return "carried, QEMU " + e.version() + ", " + e.Digest()
 }
 
-// Open reads an archive's first line. The rest is read when it is asked for.
+// Open reads an archive's text and tables.
 func Open(archive []byte, decode Decoder) (*Archive, error) {
 	text, data, ok := bytes.Cut(archive, []byte("\n\n"))
-	first, lines, _ := bytes.Cut(text, []byte("\n"))
-	name, ofHost := strings.CutPrefix(string(first), archiveVersion+" ")
+	first, lines, _ := strings.Cut(string(text), "\n")
+	name, ofHost := strings.CutPrefix(first, archiveVersion+" ")
 	if !ok || !ofHost {
 		return nil, errors.New("not an archive of emulators")
 	}
@@ -86,58 +83,51 @@ func Open(archive []byte, decode Decoder) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Archive{host, lines, data, decode}, nil
+	a := &Archive{Host: host}
+	for line := range strings.Lines(lines) {
+		e, err := parse(strings.TrimSuffix(line, "\n"), data)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+		e.Host, e.decode = host, decode
+		a.Emulators = append(a.Emulators, e)
+	}
+	return a, nil
 }
 
 // Find returns the emulator for an architecture's programs, or nil. A nil
 // archive has none.
-func (a *Archive) Find(arch *elfmagic.Arch) (*Emulator, error) {
+func (a *Archive) Find(arch *elfmagic.Arch) *Emulator {
 	if a == nil {
-		return nil, nil
+		return nil
 	}
-	for line := range bytes.Lines(a.lines) {
-		if rest, ok := bytes.CutPrefix(line, []byte(arch.Name+" ")); ok {
-			e, err := a.parse(arch, strings.TrimSuffix(string(rest), "\n"))
-			if err != nil {
-				return nil, fmt.Errorf("carried emulator for %s: %w", arch, err)
-			}
-			return e, nil
-		}
+	i := slices.IndexFunc(a.Emulators, func(e *Emulator) bool { return e.Arch == arch })
+	if i < 0 {
+		return nil
 	}
-	return nil, nil
+	return a.Emulators[i]
 }
 
-// Emulators returns all that are in the archive.
-func (a *Archive) Emulators() ([]*Emulator, error) {
-	var list []*Emulator
-	for _, arch := range elfmagic.Archs() {
-		e, err := a.Find(arch)
-		if err != nil {
-			return nil, err
-		}
-		if e != nil {
-			list = append(list, e)
-		}
-	}
-	return list, nil
-}
-
-// parse reads an emulator's line, without its name, and its table.
-func (a *Archive) parse(arch *elfmagic.Arch, line string) (*Emulator, error) {
-	fields := strings.SplitN(line, " ", 4)
-	if len(fields) != 4 {
+// parse reads an emulator's line, and its table.
+func parse(line string, data []byte) (*Emulator, error) {
+	fields := strings.SplitN(line, " ", 5)
+	if len(fields) != 5 {
 		return nil, errors.New("its line is cut off")
 	}
-	size, err := strconv.ParseUint(fields[0], 10, 32)
+	arch, err := elfmagic.Lookup(fields[0])
 	if err != nil {
 		return nil, err
 	}
-	offset, err := strconv.ParseUint(fields[2], 10, 32)
+	size, err := strconv.ParseUint(fields[1], 10, 32)
 	if err != nil {
 		return nil, err
 	}
-	e := &Emulator{Arch: arch, Host: a.Host, Version: fields[3], Size: int64(size), SHA256: fields[1], decode: a.decode}
-	table := a.data[min(offset, uint64(len(a.data))):]
+	offset, err := strconv.ParseUint(fields[3], 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	e := &Emulator{Arch: arch, Version: fields[4], Size: int64(size), SHA256: fields[2]}
+	table := data[min(offset, uint64(len(data))):]
 	length := (size + chunkSize - 1) / chunkSize * rowSize
 	if length > uint64(len(table)) {
 		return nil, errCut
@@ -197,21 +187,17 @@ func (p *Packer) WriteTo(w io.Writer) (int64, error) {
 
 // Summary says which emulators there are, on a line of its own, or nothing.
 func (a *Archive) Summary() string {
-	list, err := a.Emulators()
-	if err != nil {
-		return "emulators carried: " + err.Error() + "\n"
+	if a == nil {
+		return ""
 	}
 	var versions, names []string
-	for _, e := range list {
+	for _, e := range a.Emulators {
 		if version := e.version(); !slices.Contains(versions, version) {
 			versions = append(versions, version)
 		}
 		names = append(names, e.Arch.Name)
 	}
-	if len(list) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n", len(list), strings.Join(versions, " and "), strings.Join(names, " "))
+	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "))
 }
 
 // version returns the version without what a distribution says of its package.

@@ -77,8 +77,7 @@ func find(t testing.TB, name string) *carry.Emulator {
 	}
 	a, err := carry.Open(packed, codec.Decode)
 	require.NoError(t, err)
-	e, err := a.Find(lookup(t, name))
-	require.NoError(t, err)
+	e := a.Find(lookup(t, name))
 	require.NotNil(t, e)
 	return e
 }
@@ -99,19 +98,15 @@ func TestWhatIsPackedIsUnpacked(t *testing.T) {
 	a, err := carry.Open(pack(t), codec.Decode)
 	require.NoError(t, err)
 	assert.Equal(t, "x86_64", a.Host.Name)
-	list, err := a.Emulators()
-	require.NoError(t, err)
-	require.Len(t, list, len(programs))
-	for _, e := range list {
+	require.Len(t, a.Emulators, len(programs))
+	for _, e := range a.Emulators {
 		got, where := content(t, e, "")
 		assert.True(t, bytes.Equal(programs[e.Arch.Name], got), e.Arch)
 		assert.Contains(t, where, "memory: ")
 		assert.Equal(t, "7.2.22 (Debian 1:7.2)", e.Version)
 		assert.Equal(t, "carried, QEMU 7.2.22, "+e.Digest(), e.Describe())
 	}
-	e, err := a.Find(lookup(t, "sparc"))
-	assert.NoError(t, err)
-	assert.Nil(t, e)
+	assert.Nil(t, a.Find(lookup(t, "sparc")))
 	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x\n", a.Summary())
 	assert.Equal(t, pack(t), pack(t), "the same is packed into the same bytes")
 }
@@ -121,9 +116,7 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 	if none != nil {
 		t.Skip("built with the tag carry")
 	}
-	e, err := none.Find(lookup(t, "arm64"))
-	assert.NoError(t, err)
-	assert.Nil(t, e)
+	assert.Nil(t, none.Find(lookup(t, "arm64")))
 	assert.Empty(t, none.Summary())
 
 	out, err := exec.Command("go", "list", "-deps", "../../cmd/...").Output()
@@ -142,29 +135,23 @@ func TestDamagedArchivesAreErrors(t *testing.T) {
 		_, err := carry.Open(test, codec.Decode)
 		assert.Error(t, err, "%q", test)
 	}
-	a, err := carry.Open(whole[:len(whole)-1], codec.Decode)
-	require.NoError(t, err)
-	_, err = a.Find(lookup(t, "s390x"))
+	_, err := carry.Open(whole[:len(whole)-1], codec.Decode)
 	assert.ErrorContains(t, err, "cut off")
-	for _, line := range []string{"", "1", "1 2 3", "x a 0 v", "1 a x v", "1 a -1 v", "-1 a 0 v", "1 a 0 v", "1 a 3 v", "1 a 99 v", "262145 a 2 v", "9999999 a 0 v"} {
-		a, err := carry.Open([]byte("emulators-2 amd64\narm "+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
-		require.NoError(t, err)
-		_, err = a.Find(lookup(t, "arm"))
-		assert.Error(t, err, line)
+	open := func(line string) error {
+		_, err := carry.Open([]byte("emulators-2 amd64\n"+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
+		return err
 	}
-	a, err = carry.Open([]byte("emulators-2 amd64\narm 1 a 2 v\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
-	require.NoError(t, err)
-	_, err = a.Find(lookup(t, "arm"))
-	assert.NoError(t, err, "it is all there")
+	for _, line := range []string{"arm", "arm 1", "arm 1 2 3", "arm x a 0 v", "arm 1 a x v", "arm 1 a -1 v", "arm -1 a 0 v", "arm 1 a 0 v", "arm 1 a 3 v", "arm 1 a 99 v", "arm 262145 a 2 v", "arm 9999999 a 0 v", "pdp11 1 a 2 v"} {
+		assert.Error(t, open(line), line)
+	}
+	assert.NoError(t, open("arm 1 a 2 v"), "it is all there")
 	damaged := bytes.Clone(whole)
 	for i := len(damaged) - 1000; i < len(damaged); i++ {
 		damaged[i] = 0xff
 	}
-	a, err = carry.Open(damaged, codec.Decode)
+	a, err := carry.Open(damaged, codec.Decode)
 	require.NoError(t, err)
-	e, err := a.Find(lookup(t, "s390x"))
-	require.NoError(t, err)
-	_, err = e.Open("")
+	_, err = a.Find(lookup(t, "s390x")).Open("")
 	assert.ErrorContains(t, err, "this command is damaged")
 }
 

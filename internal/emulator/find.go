@@ -93,23 +93,19 @@ func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, tr
 // Locate is Find without reading the version.
 func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, false) }
 
-// carried returns the emulator that is carried, if one is.
-func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
-	c, err := s.Carry.Find(a)
-	if c == nil || err != nil {
-		return nil, err
-	}
-	e := &Emulator{Arch: a, Host: c.Host, Carried: c, Version: c.Version}
+// carried returns an emulator that is carried.
+func carried(c *carry.Emulator) *Emulator {
+	e := &Emulator{Arch: c.Arch, Host: c.Host, Carried: c, Version: c.Version}
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/exe", &st) == nil {
 		e.Changed = time.Unix(st.Ctim.Unix()) // with the command
 	}
-	return e, nil
+	return e
 }
 
 func (s *Search) find(a *elfmagic.Arch, version bool) (*Emulator, error) {
-	if e, err := s.carried(a); e != nil || err != nil {
-		return e, err
+	if c := s.Carry.Find(a); c != nil {
+		return carried(c), nil
 	}
 	var first error
 	for _, dir := range s.Dirs {
