@@ -144,9 +144,9 @@ func interpret(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	e, err := carry.Embedded().Find(header.Arch)
+	e := carry.Embedded().Find(header.Arch)
 	if e == nil {
-		return cmp.Or(err, fmt.Errorf("no emulator is embedded for %s", header.Arch))
+		return fmt.Errorf("no emulator is embedded for %s", header.Arch)
 	}
 	image, err := e.Open(carry.UserCache())
 	if err != nil {

@@ -44,7 +44,7 @@ func (e *RunError) Error() string {
 // A Process is a program of this package while it runs, waiting for input.
 type Process struct {
 	exe     string
-	program os.FileInfo
+	program *os.File
 }
 
 // Exe is the link by which the kernel shows, and opens, the file that the
@@ -59,7 +59,8 @@ func (p Process) Native() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return os.SameFile(running, p.program), nil
+	program, err := p.program.Stat()
+	return err == nil && os.SameFile(running, program), err
 }
 
 // Run gives a program of this package to the kernel and returns nil if it ran:
@@ -90,7 +91,7 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 	context.AfterFunc(s.ctx, s.kill)
 	if running != nil {
 		awaitExec(s.pid)
-		running(Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.info})
+		running(Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.program})
 	}
 	return s.wait()
 }
@@ -118,10 +119,7 @@ func (s *started) start() error {
 		return os.NewSyscallError("pipe2", err)
 	}
 	defer unix.Close(stdin[0])
-	files := []uintptr{uintptr(stdin[0]), uintptr(null), s.place.stderr.Fd()}
-	if s.place.memory != nil {
-		files = append(files, s.place.memory.Fd())
-	}
+	files := []uintptr{uintptr(stdin[0]), uintptr(null), s.place.stderr.Fd(), s.place.program.Fd()}
 	// No environment: no QEMU_ variable may change what is probed.
 	s.pid, err = syscall.ForkExec(s.place.path, []string{s.place.path}, &syscall.ProcAttr{Files: files})
 	s.stdin = stdin[1]
@@ -197,11 +195,10 @@ func awaitExec(pid int) {
 // A place has a program where execve finds it, and what that writes to standard
 // error: a file, which nobody has to read while it is written.
 type place struct {
-	path   string
-	memory *os.File // which is to be the program's descriptor 3, or nil
-	stderr *os.File
-	info   os.FileInfo
-	dir    string // which has both, if they are not in memory
+	path    string
+	program *os.File // which is to be its own descriptor 3
+	stderr  *os.File
+	dir     string // which has both, if they are not in memory
 }
 
 // materialize puts the program in memory that has no name, so that nothing is
@@ -220,10 +217,7 @@ func materialize(program []byte) (place, error) {
 
 func inMemory(program []byte) (p place, err error) {
 	p.path = "/proc/self/fd/3"
-	if p.memory, err = file.Memory("probe", program); err != nil {
-		return p, err
-	}
-	if p.info, err = p.memory.Stat(); err != nil {
+	if p.program, err = file.Memory("probe", program); err != nil {
 		return p, err
 	}
 	if p.stderr, err = file.Memory("stderr", nil); err != nil {
@@ -242,7 +236,7 @@ func inDirectory(program []byte) (p place, err error) {
 	if err := os.WriteFile(p.path, program, 0o755); err != nil {
 		return p, err
 	}
-	if p.info, err = os.Stat(p.path); err != nil {
+	if p.program, err = os.Open(p.path); err != nil {
 		return p, err
 	}
 	p.stderr, err = os.OpenFile(filepath.Join(p.dir, "stderr"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
@@ -250,7 +244,7 @@ func inDirectory(program []byte) (p place, err error) {
 }
 
 func (p place) remove() {
-	p.memory.Close() // a nil file is not closed
+	p.program.Close() // a nil file is not closed
 	p.stderr.Close()
 	if p.dir != "" {
 		os.RemoveAll(p.dir)

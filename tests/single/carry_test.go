@@ -165,7 +165,7 @@ func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
 	for _, test := range []struct {
 		flags     uintptr
 		size, why string
-	}{{0, "size=1m", "the cache cannot be written"}, {unix.MS_NOEXEC, "size=100m", "nothing can be executed there (noexec)"}} {
+	}{{0, "size=1m", "no space left on device"}, {unix.MS_NOEXEC, "size=100m", "nothing can be executed there (noexec)"}} {
 		cache := t.TempDir()
 		if err := unix.Mount("cache", cache, "tmpfs", test.flags, "mode=0700,"+test.size); err != nil {
 			t.Skip("mounts a tmpfs: ", err)
