@@ -192,6 +192,8 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 			d.Action, d.Reason = binfmt.Skip, native
 		case err == nil:
 			continue
+		case !named && f.Emulators[arch.Name].Problem == Useless:
+			d.Action, d.Reason, err = binfmt.Skip, f.Emulators[arch.Name].Message, nil
 		case !named && f.Emulators[arch.Name].Problem == Missing:
 			missing = append(missing, err)
 			continue

@@ -81,6 +81,7 @@ func (l Listed) MarshalText() ([]byte, error) { return l.Entry.MarshalText() }
 const (
 	Missing      = "missing"
 	Dynamic      = "dynamic"       // not static
+	Useless      = "useless"       // runs no program, by a fault that is known
 	OtherProblem = "other problem" // for another host, corrupt, not executable, …
 )
 

@@ -28,6 +28,9 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 	} else {
 		e.FUSE = onFUSE(found.Path)
 	}
+	if e.err = found.Useless(); e.err != nil {
+		e.Problem, e.Message = Useless, e.err.Error()
+	}
 	return e
 }
 

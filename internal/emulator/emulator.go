@@ -59,6 +59,7 @@ var (
 	ErrNotExecutable = errors.New("emulator is not executable")
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
+	ErrUseless       = errors.New("emulator runs none of the architecture's programs")
 	ErrUnsafe        = errors.New("passed over: others than root may change it")
 )
 
