@@ -66,39 +66,36 @@ func (t *target) mesonCrossFile() ([]byte, error) {
 		return nil, cli.WithHint(fmt.Errorf("%q: a Meson cross file cannot have such quotes in a path", r),
 			"put crossrun into a directory whose path has none")
 	}
-	endian := "little"
+	endian, sysroot := "little", ""
 	if t.arch.Data == elf.ELFDATA2MSB {
 		endian = "big"
 	}
-	var s strings.Builder
-	section := func(name string) { fmt.Fprintf(&s, "[%s]\n", name) }
-	set := func(name, value string) { fmt.Fprintf(&s, "%s = %s\n", name, value) }
-	fmt.Fprintf(&s, header, t.port)
-	section("binaries")
-	set("c", mesonList(t.compiler("gcc")))
-	set("cpp", mesonList(t.compiler("g++")))
-	set("ar", mesonString(t.tool("ar")))
-	set("strip", mesonString(t.tool("strip")))
-	// Meson 1.3 renamed it, and takes both if they say the same.
-	set("pkgconfig", "'pkg-config'")
-	set("pkg-config", "'pkg-config'")
-	set("exe_wrapper", mesonList(t.runner()))
-	s.WriteByte('\n')
-	section("properties")
-	// Else Meson runs i386's programs without it on amd64, whose kernel takes
-	// them and does not find their loader.
-	set("needs_exe_wrapper", "true")
-	set("pkg_config_libdir", mesonList(t.pkgConfigDirs()))
 	if t.Sysroot != "" {
-		set("sys_root", mesonString(t.Sysroot))
+		sysroot = "sys_root = " + mesonString(t.Sysroot) + "\n"
 	}
-	s.WriteByte('\n')
-	section("host_machine")
-	set("system", "'linux'")
-	set("cpu_family", mesonString(t.family))
-	set("cpu", mesonString(t.machine()))
-	set("endian", mesonString(endian))
-	return []byte(s.String()), nil
+	// Meson 1.3 renamed pkgconfig, and takes both if they say the same. Without
+	// needs_exe_wrapper it runs i386's programs itself on amd64, whose kernel takes
+	// them and does not find their loader.
+	return fmt.Appendf(nil, header+`[binaries]
+c = %s
+cpp = %s
+ar = %s
+strip = %s
+pkgconfig = 'pkg-config'
+pkg-config = 'pkg-config'
+exe_wrapper = %s
+
+[properties]
+needs_exe_wrapper = true
+pkg_config_libdir = %s
+%s
+[host_machine]
+system = 'linux'
+cpu_family = %s
+cpu = %s
+endian = '%s'
+`, t.port, mesonList(t.compiler("gcc")), mesonList(t.compiler("g++")), mesonString(t.tool("ar")), mesonString(t.tool("strip")),
+		mesonList(t.runner()), mesonList(t.pkgConfigDirs()), sysroot, mesonString(t.family), mesonString(t.machine()), endian), nil
 }
 
 // mesonString returns a string for a Meson machine file. It knows no escapes: a

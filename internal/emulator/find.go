@@ -52,7 +52,8 @@ func DefaultDirs() []string {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
 		dir := filepath.Dir(self)
-		if beside := filepath.Join(dir, BesideDir(runtime.GOARCH)); isDir(beside) {
+		beside := filepath.Join(dir, BesideDir(runtime.GOARCH))
+		if _, err := os.Stat(beside); err == nil {
 			dirs = append(dirs, beside) // else each search would look there in vain
 		}
 		dirs = append(dirs, dir)
@@ -69,18 +70,13 @@ func DefaultDirs() []string {
 	return list
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
 // names returns the file names of an architecture's emulator, the preferred
 // one first.
 func (s *Search) names(a *elfmagic.Arch) []string {
-	if s.Suffix != nil {
-		return []string{s.Prefix + EntryName(a) + *s.Suffix}
-	}
 	name := s.Prefix + EntryName(a)
+	if s.Suffix != nil {
+		return []string{name + *s.Suffix}
+	}
 	return []string{name + "-static", name}
 }
 
