@@ -231,7 +231,8 @@ have them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
 
 Environment, for flags that cannot be given; ARCH is any name of an architecture
 in capitals, such as ARM64 or S390X:
-  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH
+  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH;
+                          what is registered with the kernel is not used then
   CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
   CROSSRUN_CPU_ARCH       the CPU model, for all processes
   CROSSRUN_CACHE          where a crossrun with embedded emulators (--version

@@ -37,14 +37,14 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	var native []*elfmagic.Arch
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
-	found := make([]*emulator.Emulator, len(archs))
+	found, named := make([]*emulator.Emulator, len(archs)), make([]error, len(archs))
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	for i, a := range archs {
 		wait.Go(func() {
-			if named, err := namedEmulator("", a); err == nil && named != "" {
-				found[i], _ = emulator.Open(a, named)
+			if path, _ := namedEmulator("", a); path != "" {
+				found[i], named[i] = emulator.Open(a, path)
 			} else {
 				found[i], _ = search.Find(a)
 			}
@@ -61,7 +61,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		})
 	}
 	wait.Wait()
-	if err := cmp.Or(nativeErr, imageErr); err != nil {
+	if err := cmp.Or(append(named, nativeErr, imageErr)...); err != nil {
 		return err
 	}
 	for _, f := range found {

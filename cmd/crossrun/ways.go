@@ -84,6 +84,10 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 func kernelWay(w *way, p *program, o *options, f *facts) {
 	w.asItIs(p, f)
 	w.why = "the kernel runs it"
+	if f.pin != "" {
+		w.err = cannot(cli.WithHint(fmt.Errorf("%s names an emulator, and the kernel uses that of its entry", f.pin), "unset %s", f.pin))
+		return
+	}
 	if f.entry != nil {
 		// Entries need not be visible here: in a container they are not.
 		if w.why = f.entry(); w.why == "" {

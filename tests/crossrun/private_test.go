@@ -238,9 +238,29 @@ func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 		r = with([]string{variable + other}, "--private", "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-aarch64")
 		assert.Contains(t, r.Stdout, "interpreter "+other+"\n", r.Stderr)
 	}
-	r := with([]string{"CROSSRUN_EMULATOR_ARM64=/no/such/file"}, "--direct", hello)
-	assert.Equal(t, 125, r.Status)
-	assert.Contains(t, r.Stderr, "CROSSRUN_EMULATOR_ARM64=/no/such/file: stat /no/such/file: no such file or directory")
+	// None is dropped, in no way and for no architecture.
+	require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
+	for _, way := range [][]string{{"--direct"}, {"--private"}, {}} {
+		for variable, want := range map[string]string{
+			"CROSSRUN_EMULATOR_ARM64=/no/such/file": "CROSSRUN_EMULATOR_ARM64=/no/such/file: stat /no/such/file: no such file or directory",
+			"CROSSRUN_EMULATOR_S390X=/no/such/file": "CROSSRUN_EMULATOR_S390X=/no/such/file: stat /no/such/file: no such file or directory",
+			"CROSSRUN_EMULATOR_AMR64=" + other:      "CROSSRUN_EMULATOR_AMR64: no architecture has this name",
+			"CROSSRUN_SYSROOT_ARMM64=/":             "CROSSRUN_SYSROOT_ARMM64: no architecture has this name",
+			"CROSSRUN_CPU_X=max":                    "CROSSRUN_CPU_X: no architecture has this name",
+		} {
+			r := with([]string{variable}, append(way, hello)...)
+			assert.Equal(t, 125, r.Status, "%s %s", way, variable)
+			assert.Contains(t, r.Stderr, want, "%s", way)
+		}
+	}
+	r := with([]string{"CROSSRUN_EMULATOR_ARM64=" + other}, "-v", hello)
+	assert.Contains(t, r.Stderr, "--kernel: unavailable: CROSSRUN_EMULATOR_ARM64 names an emulator")
+	assert.Contains(t, r.Stderr, "a private instance of binfmt_misc")
+	assert.Contains(t, r.Stderr, other+": QEMU ", "an entry in the kernel names another one")
+	r = with([]string{"CROSSRUN_EMULATOR_ARM64=" + other}, "--kernel", hello)
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "hint: unset CROSSRUN_EMULATOR_ARM64")
+	assert.Zero(t, with([]string{"CROSSRUN_EMULATOR_S390X=" + other}, "--kernel", hello).Status)
 
 	for _, way := range []string{"--direct", "--private"} {
 		r = with([]string{"CROSSRUN_CPU_ARM64=no-such-cpu"}, way, hello)
