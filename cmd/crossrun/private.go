@@ -97,10 +97,10 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) error {
+func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
-	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: root, Entries: func() ([]binfmt.Entry, error) {
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		return found.entries, err
 	}})
@@ -113,9 +113,9 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) erro
 	defer i.Close()
 	environment := os.Environ()
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
-	if root != "" {
-		environment = rootEnvironment(environment)
-		w.why += ", and " + root + " is its root file system"
+	if o.rootfs != "" {
+		environment = rootEnvironment(environment, o.setenv)
+		w.why += ", and " + o.rootfs + " is its root file system"
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()

@@ -70,7 +70,7 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 			}
 			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
 		default:
-			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
+			unavailable = w.enter(f.foreign, f.sysroot, o, tell)
 			err = noInstance(p, o, unavailable)
 		}
 		w.err = err

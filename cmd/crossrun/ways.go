@@ -181,7 +181,11 @@ func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
 	switch {
 	case w.flag == inRoot:
-		argv = append(argv, o.rootfs, o.args[0])
+		argv = append(argv, o.rootfs)
+		for _, v := range o.setenv {
+			argv = append(argv, "--setenv", v)
+		}
+		argv = append(argv, o.args[0])
 	case w.flag == byInstance:
 		argv = append(argv, p.path)
 	case w.emulator == nil || w.emulator.Carried == nil:

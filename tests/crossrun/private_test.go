@@ -379,6 +379,8 @@ func TestRootfs(t *testing.T) {
 		said   string
 	}{
 		{[]string{"--rootfs", "/no/such/directory", "sh"}, 125, "--rootfs: stat /no/such/directory: no such file or directory"},
+		{[]string{"--setenv", "A=1", "true"}, 125, "--setenv is for --rootfs"},
+		{[]string{"--rootfs", root, "-E", "=1", "sh"}, 125, "the name of a variable is missing"},
 		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "/etc/passwd is not a directory"},
 		{[]string{"--rootfs", root, "no-such-command"}, 127, "no-such-command: not found in " + root},
 		{[]string{"--rootfs", root, "/no/such/command"}, 127, "/no/such/command: not found in " + root},
@@ -387,8 +389,10 @@ func TestRootfs(t *testing.T) {
 		assert.Equal(t, test.status, r.Status, "%v: %s", test.args, r.Stderr)
 		assert.Contains(t, r.Stderr, test.said)
 	}
-	r = commands.Crossrun(t, "--rootfs", root, "--print", "starter", "a b")
-	assert.Equal(t, commands.Result{Stdout: commands.Command("crossrun").Path + " --rootfs " + root + " starter 'a b'\n"}, r)
+	r = commands.Crossrun(t, "--rootfs", root, "-E", "A=b c", "--print", "starter", "a b")
+	assert.Equal(t, commands.Result{Stdout: commands.Command("crossrun").Path + " --rootfs " + root + " --setenv 'A=b c' starter 'a b'\n"}, r)
+	r = commands.Crossrun(t, "--rootfs", root, "-E", "HOME=/tmp", "looker")
+	assert.Equal(t, commands.Result{Stdout: "0 0 / /tmp " + rootPATH + "\n"}, r)
 }
 
 const rootPATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
