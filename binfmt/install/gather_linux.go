@@ -35,7 +35,7 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 func (r *Request) search() emulator.Search {
 	search := emulator.Search{Dirs: r.Dirs, Prefix: r.Prefix, Suffix: r.Suffix, Static: r.Persistent != No}
 	if len(r.Dirs) == 0 {
-		search.Dirs = emulator.DefaultDirs()
+		search.Dirs, search.Unnamed = emulator.DefaultDirs(), true
 		if r.Suffix == nil && r.Prefix == "" && search.Static {
 			search.Carry = carry.Embedded() // no file is named in any way
 		}

@@ -92,7 +92,7 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Native: []*elfmagic.Arch{native}}
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)
 	if err != nil {
 		return nil, cannot(err)

@@ -38,7 +38,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
 	found := make([]*emulator.Emulator, len(archs))
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Static: true}
+	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	for i, a := range archs {

@@ -151,25 +151,28 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 	if binary != p {
 		what = "script for " + binary.path + ", " + what
 	}
-	fmt.Fprintf(stderr, "%s: %s: %s\n", name, p.path, what)
+	say := func(format string, args ...any) {
+		fmt.Fprintf(stderr, "%s: %s\n", name, cli.Visible(fmt.Sprintf(format, args...)))
+	}
+	say("%s: %s", p.path, what)
 	for _, w := range list {
 		switch {
 		case w == taken:
 		case w.err != nil:
-			fmt.Fprintf(stderr, "%s: %s: unavailable: %v\n", name, w.flag, w.err)
+			say("%s: unavailable: %v", w.flag, w.err)
 		default:
-			fmt.Fprintf(stderr, "%s: %s: not needed: %s\n", name, w.flag, w)
+			say("%s: not needed: %s", w.flag, w)
 		}
 	}
 	if taken == nil {
 		return
 	}
-	fmt.Fprintf(stderr, "%s: %s: %s\n", name, taken.why, taken)
+	say("%s: %s", taken.why, taken)
 	if taken.emulator == nil || taken.comment != "" {
 		return
 	}
 	// Opened again: which version it is costs time, and is for this line only.
 	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
-		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
+		say("%s: QEMU %s", e.Path, e.Version)
 	}
 }

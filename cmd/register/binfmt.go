@@ -157,9 +157,9 @@ func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
 		case row.leftNative():
 			fmt.Fprintf(stderr, "installing: %s OK (native)\n", row.name())
 		case row.Action == binfmt.Skip.String() && row.Runs != nil && *row.Runs:
-			fmt.Fprintf(stderr, "installing: %s OK (left alone: %s)\n", row.name(), row.Reason)
+			fmt.Fprintf(stderr, "installing: %s OK (left alone: %s)\n", row.name(), cli.Visible(row.Reason))
 		case row.Action == binfmt.Skip.String():
-			fmt.Fprintf(stderr, "installing: %s left alone: %s\n", row.name(), row.Reason)
+			fmt.Fprintf(stderr, "installing: %s left alone: %s\n", row.name(), cli.Visible(row.Reason))
 		default:
 			fmt.Fprintf(stderr, "installing: %s OK\n", row.name())
 		}
@@ -196,11 +196,11 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 			continue
 		}
 		if len(names) == 0 {
-			fmt.Fprintf(stderr, "uninstalling: %s not found\n", item)
+			fmt.Fprintf(stderr, "uninstalling: %s not found\n", cli.Visible(item))
 		}
 		for _, e := range current {
 			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
-				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", e.Name)
+				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", cli.Visible(e.Name))
 			}
 		}
 		for _, name := range names {
@@ -208,7 +208,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 				errs = append(errs, err)
 				continue
 			}
-			fmt.Fprintf(stderr, "uninstalling: %s OK\n", name)
+			fmt.Fprintf(stderr, "uninstalling: %s OK\n", cli.Visible(name))
 			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
 		}
 	}

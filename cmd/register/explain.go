@@ -53,7 +53,7 @@ func directoryOption(registers bool) string {
 
 // causeHint says what to do where programs do not run.
 func causeHint(why *host.Error, registers bool, mount string) string {
-	entry := mount + "/" + why.Entry
+	entry := cli.Quote(mount + "/" + why.Entry)
 	switch why.Cause {
 	case host.NoEntry:
 		return "register it"

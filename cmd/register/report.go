@@ -286,18 +286,23 @@ func (r *report) write(w io.Writer, output choice) error {
 		return err
 	}
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	line := func(cells ...string) {
+		for i, cell := range cells {
+			cells[i] = or(cli.Visible(cell), "-")
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
 	if len(r.Rows) > 0 {
-		fmt.Fprintln(tw, "PLATFORM\tENTRY\tFLAGS\tEMULATOR\tVERSION\tRESULT")
+		line("PLATFORM", "ENTRY", "FLAGS", "EMULATOR", "VERSION", "RESULT")
 	}
 	for _, row := range r.Rows {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Platform, or(row.Entry, "-"), or(row.Flags, "-"),
-			or(row.file(), "-"), or(shortVersion(row.version()), "-"), or(row.result(r), "-"))
+		line(row.Platform, row.Entry, row.Flags, row.file(), shortVersion(row.version()), row.result(r))
 	}
 	for _, x := range r.Removed {
-		fmt.Fprintf(tw, "-\t%s\t-\t-\t-\t%s: %s\n", x.Entry, r.done(x.Action), x.Reason)
+		line("", x.Entry, "", "", "", r.done(x.Action)+": "+x.Reason)
 	}
 	for _, x := range r.Others {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t-\t%s\n", or(strings.Join(x.Catches, ","), "-"), x.Entry, or(x.Flags, "-"), or(x.Interpreter, "-"), x.state(r.Mount))
+		line(strings.Join(x.Catches, ","), x.Entry, x.Flags, x.Interpreter, "", x.state(r.Mount))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -310,7 +315,7 @@ func (r *report) write(w io.Writer, output choice) error {
 
 // state is what the table says in its last column.
 func (x *other) state(mount string) string {
-	remove := "echo -1 > " + mount + "/" + x.Entry + " removes it"
+	remove := "echo -1 > " + cli.Quote(mount+"/"+x.Entry) + " removes it"
 	switch {
 	case x.Error != "":
 		return "cannot be understood: " + x.Error

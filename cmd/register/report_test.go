@@ -151,6 +151,21 @@ func TestAReportOfOthersOnlyHasNoHeadings(t *testing.T) {
 	assert.Equal(t, "-  qemu-cris  -  -  -  removed: not wanted\n", written(t, finished(rep), "table"))
 }
 
+// Entries may have any name: none commands the terminal, or forges a line.
+func TestNamesInAReportAreVisible(t *testing.T) {
+	rep := &report{
+		Others:  []other{{Entry: "a\x1b[2K", Interpreter: "/b\n\tc", Enabled: true, Missing: true, Catches: []string{"linux/amd64"}}},
+		Removed: []removal{{"qemu-\r", "remove", "not\awanted"}},
+	}
+	rep.row(lookup(t, "arm64")).Reason = "\x1b]0;title\a"
+	text := written(t, finished(rep), "table")
+	assert.Equal(t, 4, strings.Count(text, "\n"))
+	assert.NotRegexp(t, `[^\n -~]`, text)
+	for _, want := range []string{`  a\x1b[2K  `, `  /b\n\tc  `, `  qemu-\r  `, `removed: not\awanted`, `\x1b]0;title\a`} {
+		assert.Contains(t, text, want)
+	}
+}
+
 func TestFailuresAreThoseOfTheRows(t *testing.T) {
 	rep := &report{}
 	assert.NoError(t, rep.failures())

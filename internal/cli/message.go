@@ -22,7 +22,7 @@ func Warning(w io.Writer, name string, err error) {
 func print(w io.Writer, name, level string, err error) {
 	var hints []string
 	for _, err := range Split(err) {
-		fmt.Fprintf(w, "%s: %s: %v\n", name, level, err)
+		fmt.Fprintf(w, "%s: %s: %s\n", name, level, message(err.Error()))
 		hint := Hint(err)
 		if hint == "" {
 			continue
@@ -36,8 +36,18 @@ func print(w io.Writer, name, level string, err error) {
 		}
 	}
 	for _, hint := range hints {
-		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
+		fmt.Fprintf(w, "%s: hint: %s\n", name, message(hint))
 	}
+}
+
+// message returns a text of an error, which may have names of files and entries in
+// it, as it is shown: further lines are seen to be no messages of their own.
+func message(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Visible(strings.TrimPrefix(line, "\t"))
+	}
+	return strings.Join(lines, "\n\t")
 }
 
 // Split takes joined errors apart: those that say nothing but what each of
@@ -79,11 +89,11 @@ func (h *hinted) Hint() string  { return h.hint }
 // that show the last line of what a command says.
 func Line(w io.Writer, name string, err error) {
 	for _, err := range Split(err) {
+		text := err.Error()
 		if hint := Hint(err); hint != "" {
-			fmt.Fprintf(w, "%s: error: %v (%s)\n", name, err, hint)
-		} else {
-			fmt.Fprintf(w, "%s: error: %v\n", name, err)
+			text += " (" + hint + ")"
 		}
+		fmt.Fprintf(w, "%s: error: %s\n", name, Visible(text))
 	}
 }
 

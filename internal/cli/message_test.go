@@ -46,9 +46,12 @@ func TestErrorsAreFollowedByTheirHints(t *testing.T) {
 		"joined with nothing":          {errors.Join(nil, errB), "n: error: a failed\nn: hint: try b\n"},
 		"joined twice":                 {errors.Join(errors.Join(errPlain, errB), errD), "n: error: no luck\nn: error: a failed\nn: error: d failed\nn: hint: try b\nn: hint: wait\n"},
 		"one of several":               {fmt.Errorf("%w: %w", errPlain, errB), "n: error: no luck: a failed\nn: hint: try b\n"},
-		"several in one, with a line":  {fmt.Errorf("%w of %w: 1\n2", errPlain, errB), "n: error: no luck of a failed: 1\n2\nn: hint: try b\n"},
-		"joined, and something said":   {fmt.Errorf("e: %w", errors.Join(errPlain, errB)), "n: error: e: no luck\na failed\nn: hint: try b\n"},
-		"with a hint of joined errors": {cli.WithHint(errors.Join(errPlain, errB), "both"), "n: error: no luck\na failed\nn: hint: both\n"},
+		"several in one, with a line":  {fmt.Errorf("%w of %w: 1\n2", errPlain, errB), "n: error: no luck of a failed: 1\n\t2\nn: hint: try b\n"},
+		"joined, and something said":   {fmt.Errorf("e: %w", errors.Join(errPlain, errB)), "n: error: e: no luck\n\ta failed\nn: hint: try b\n"},
+		"what a command said":          {errors.New("no luck" + cli.Quoted("a\n\tb\n")), "n: error: no luck\n\ta\n\t\\tb\n"},
+		"a name of several lines":      {errors.New("a\nn: done: forged\r\x1b[2K: no luck"), "n: error: a\n\tn: done: forged\\r\\x1b[2K: no luck\n"},
+		"a hint with such a name":      {cli.WithHint(errPlain, "mv a\nn: done\a b"), "n: error: no luck\nn: hint: mv a\n\tn: done\\a b\n"},
+		"with a hint of joined errors": {cli.WithHint(errors.Join(errPlain, errB), "both"), "n: error: no luck\n\ta failed\nn: hint: both\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
@@ -69,6 +72,7 @@ func TestALineHasItsHintInBrackets(t *testing.T) {
 	}{
 		{errPlain, "n: error: no luck\n"},
 		{errB, "n: error: a failed (try b)\n"},
+		{cli.WithHint(errors.New("a\nb"), "c\x1b"), "n: error: a\\nb (c\\x1b)\n"},
 		{errors.Join(errB, errPlain, errB2), "n: error: a failed (try b)\nn: error: no luck\nn: error: c failed (try b)\n"},
 	} {
 		var out strings.Builder

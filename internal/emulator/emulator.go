@@ -58,6 +58,7 @@ var (
 	ErrNotExecutable = errors.New("emulator is not executable")
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
+	ErrUnsafe        = errors.New("passed over: others than root may change it")
 )
 
 // An Error says why there is no emulator for an architecture.
@@ -79,10 +80,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
 func (e *Error) Hint() string {
-	if !strings.Contains(e.hint, "{install}") {
-		return e.hint
+	hint := strings.ReplaceAll(e.hint, "{option}", Option)
+	if !strings.Contains(hint, "{install}") {
+		return hint
 	}
-	return strings.NewReplacer("{install}", HowToInstall(), "{option}", Option).Replace(e.hint)
+	return strings.ReplaceAll(hint, "{install}", HowToInstall())
 }
 
 // Open reads what there is to know about the file at path, taken to be an

@@ -24,6 +24,10 @@ type Search struct {
 	// Dirs are looked through in order.
 	Dirs []string
 
+	// Unnamed says that nobody named Dirs: root passes over what others may change
+	// there.
+	Unnamed bool
+
 	// Prefix and Suffix surround the name of the file: Prefix + "qemu-aarch64" +
 	// Suffix. With a nil Suffix both usual ones are tried, "-static" and none.
 	Prefix string
@@ -166,6 +170,11 @@ func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, descriptor, erro
 		return nil, -1, err
 	}
 	switch {
+	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, f):
+		err = &Error{
+			Arch: a, Path: path, Err: ErrUnsafe,
+			hint: "root would run what they put there: have root own it and the directories above, with mode 755, or name it with {option}",
+		}
 	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
 		err = &Error{
 			Arch: a, Path: path,

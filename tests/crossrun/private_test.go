@@ -198,6 +198,27 @@ func TestKernelInsistsOnAnEntry(t *testing.T) {
 	assert.Contains(t, r.Stderr, "the kernel's entry qemu-aarch64 runs it")
 }
 
+// Names of files, and what files name, command no terminal and forge no line.
+func TestNamesInMessagesAreVisible(t *testing.T) {
+	kerneltest.Instance(t)
+	dir := t.TempDir()
+	named := func(name string) string { return filepath.Join(dir, name+"\x1b[2K\a") }
+	script, hello := named("script"), named("hello")
+	require.NoError(t, os.WriteFile(script, []byte("#!"+named("none")+"\n"), 0o755))
+	commands.CopyFile(t, commands.GoHello(t, "arm64"), hello)
+	for _, args := range [][]string{
+		{named("missing")}, {dir + "/a\ncrossrun: error: forged"}, {script}, {"-v", "--private", script}, {"-v", hello}, {"--print", hello},
+		{"--emulator", named("none"), hello}, {"--sysroot", named("none"), hello}, {"--rootfs", named("none"), "true"},
+	} {
+		r := commands.Crossrun(t, args...)
+		assert.NotRegexp(t, `[^\n\t -~]|(?m)^crossrun: error: forged`, r.Stderr, args)
+		if args[0] == "--print" {
+			assert.NotRegexp(t, `[^\n -~]`, r.Stdout)
+			assert.Contains(t, r.Stdout, `'"$(printf '\033')"'[2K`)
+		}
+	}
+}
+
 func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 	kerneltest.Instance(t)
 	commands.Foreigners(t)

@@ -219,6 +219,58 @@ func TestStatusNamesOthersEntriesWhoseInterpreterIsGone(t *testing.T) {
 	assert.False(t, rep.Others[0].Enabled)
 }
 
+// Names of entries and files command no terminal, wherever they are shown.
+func TestWhatTheKernelShowsCommandsNoTerminal(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "s390x")
+	name, path := "qemu-\x1b[2K", filepath.Join(t.TempDir(), "\x1b]0;title\a")
+	require.NoError(t, fs.Register(binfmt.Entry{Name: name, Pattern: arch.Pattern(), Interpreter: path}))
+	for _, args := range [][]string{{"--status"}, {"s390x"}, {"--dry-run", "s390x"}, {"--uninstall", "s390x"}, {"binfmt", "--uninstall", "riscv64,*"}} {
+		run := func() commands.Result { return commands.Register(t, args...) }
+		if args[0] == "binfmt" {
+			run = func() commands.Result { return asBinfmt(t, args[1:]...) }
+		}
+		r := run()
+		assert.NotRegexp(t, `[^\n -~]`, r.Stdout+r.Stderr, args)
+		if args[0] != "--uninstall" {
+			assert.Contains(t, r.Stdout+r.Stderr, `qemu-\x1b[2K`, args)
+		}
+	}
+	assert.Empty(t, commands.Names(t, fs), "binfmt has removed it")
+}
+
+// Emulators beside the command come first, unless others than root may put them there.
+func TestEmulatorsThatOthersMayChangeArePassedOver(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	if os.Geteuid() != 0 {
+		t.Skip("requires root")
+	}
+	dir := t.TempDir()
+	commands.CopyFile(t, filepath.Join(commands.Dir(), "register"), filepath.Join(dir, "register"))
+	beside := filepath.Join(dir, "qemu-s390x-static")
+	commands.CopyFile(t, commands.FindEmulator(t, kerneltest.Lookup(t, "s390x")).Path, beside)
+	register := func(env ...string) commands.Result {
+		cmd := exec.Command(filepath.Join(dir, "register"), "s390x")
+		cmd.Env = env
+		return commands.Run(t, cmd)
+	}
+	require.NoError(t, os.Chmod(dir, 0o777))
+	r := register("PATH=/no/such/directory")
+	interpreter := ""
+	for _, e := range commands.List(t, fs) {
+		interpreter = e.Interpreter
+	}
+	assert.NotEqual(t, beside, interpreter)
+	if r.Status != 0 { // nor is there one in /usr/bin
+		assert.Contains(t, r.Stderr, beside+": passed over: others than root may change it")
+		assert.Contains(t, r.Stderr, "hint: root would run what they put there")
+	}
+	require.NoError(t, os.Chmod(dir, 0o755))
+	r = register()
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, beside)
+}
+
 // Programs that may be executed and not read are opened by the kernel (flag O).
 func TestProgramsThatMayOnlyBeExecutedRun(t *testing.T) {
 	kerneltest.NeedUsers(t)
