@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -32,11 +33,11 @@ type Builder struct {
 	native   *elfmagic.Arch
 	compiler Compiler
 	patches  []Patch
-	chosen
-	libs    tree            // for the host
-	asked   map[string]bool // for which trees Debian was asked anew
-	work    string          // directory of the guests and their inputs
-	trained map[string]training
+	source   Source
+	libs     tree            // for the host
+	asked    map[string]bool // for which trees Debian was asked anew
+	work     string          // directory of the guests and their inputs
+	trained  map[string]training
 }
 
 // path returns one below the cache.
@@ -163,13 +164,13 @@ func (b *Builder) missing(groups []group) (missing []group) {
 		}
 	}
 	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
-		b.Source.Version, b.compiler.Version, len(b.Targets)-left, left)
+		b.source.Version, b.compiler.Version, len(b.Targets)-left, left)
 	return missing
 }
 
 // version is what the emulators say of themselves.
 func (b *Builder) version() string {
-	return b.Source.Upstream() + " (" + PkgVersion(b.Source, b.patches) + ")"
+	return b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
 }
 
 // install puts the finished emulators into Out, with what there is of others
@@ -199,17 +200,17 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 		return nil, nil // all failed: what is there stays
 	}
 	m := &Manifest{
-		Host: b.Host.GOARCH, Version: b.version(), Debian: b.Source.Version,
-		Patches: b.patches, PassedOver: b.Passed, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
+		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
+		Patches: b.patches, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
 	}
-	for _, f := range []debian.File{b.Source.Orig(), b.Source.Debian()} {
+	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
 	}
 	for _, f := range b.libs.Files {
 		m.Libraries = append(m.Libraries, f.Name)
 	}
 	m.Emulators = b.others(m, built)
-	return built, m.write(b.Out)
+	return built, jsonfile.Write(filepath.Join(b.Out, ManifestFile), m)
 }
 
 // others adds the emulators of an earlier run that are there and of the same

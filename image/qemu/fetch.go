@@ -14,12 +14,6 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// chosen is what is remembered of a choice.
-type chosen struct {
-	Source Source
-	Passed []Passed
-}
-
 func (b *Builder) sourceDir() string {
 	return b.path("src", b.sourceInputs().key())
 }
@@ -33,15 +27,15 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !b.Update && jsonfile.Read(memory, &b.chosen) == nil && b.Source.check() == nil {
+	if !b.Update && jsonfile.Read(memory, &b.source) == nil && b.source.check() == nil {
 		if exists(b.sourceDir()) {
 			return nil
 		}
-		_, dir, err := apt.GetSource(ctx, sourcePackage, b.Source.Version)
+		_, dir, err := apt.GetSource(ctx, sourcePackage, b.source.Version)
 		if err == nil {
 			return b.unpackSource(ctx, dir)
 		}
-		b.Say("QEMU %s is no longer available: %s", b.Source.Version, reason(err))
+		b.Say("QEMU %s is no longer available: %s", b.source.Version, reason(err))
 	}
 	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)
@@ -50,14 +44,10 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return errors.Join(updateErr, err)
 	}
 	versions = slices.DeleteFunc(versions, func(v string) bool { return !debian.AtLeast(ctx, v, oldestSource) })
-	b.Passed, err = choose(versions, func(version string) error { return b.getSource(ctx, apt, version) })
-	for _, p := range b.Passed {
-		b.Say("passed over QEMU %s: %s", p.Version, p.Reason)
-	}
-	if err != nil {
+	if err := choose(versions, b.Say, func(version string) error { return b.getSource(ctx, apt, version) }); err != nil {
 		return errors.Join(updateErr, err)
 	}
-	return jsonfile.Write(memory, b.chosen)
+	return jsonfile.Write(memory, b.source)
 }
 
 // getSource downloads the source of a version, and makes its tree.
@@ -66,8 +56,8 @@ func (b *Builder) getSource(ctx context.Context, apt *debian.Apt, version string
 	if err != nil {
 		return err
 	}
-	b.Source = Source{version, files}
-	if err := b.Source.check(); err != nil {
+	b.source = Source{version, files}
+	if err := b.source.check(); err != nil {
 		return err
 	}
 	return b.unpackSource(ctx, dir)
@@ -76,18 +66,18 @@ func (b *Builder) getSource(ctx context.Context, apt *debian.Apt, version string
 // unpackSource makes the tree of sources from archives in a directory.
 func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 	return whole(b.sourceDir(), func(dir string) error {
-		b.Say("unpacking QEMU %s, with %s of ours …", b.Source.Version, count(len(b.patches), "patch", "patches"))
+		b.Say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
 		if err := os.Remove(dir); err != nil { // dpkg-source makes it itself
 			return err
 		}
-		if _, err := b.command(ctx, archives, "dpkg-source", "--extract", b.Source.file(".dsc").Name, dir); err != nil {
+		if _, err := b.command(ctx, archives, "dpkg-source", "--extract", b.source.file(".dsc").Name, dir); err != nil {
 			return err
 		}
 		for _, p := range b.patches {
 			// As it is: what fits only roughly may be in the wrong place.
 			_, err := b.command(ctx, dir, "patch", "-p1", "--silent", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--input", filepath.Join(b.Root, patchesDir, p.Name))
 			if err != nil {
-				return cli.WithHint(fmt.Errorf("%s/%s does not apply to QEMU %s: %w", patchesDir, p.Name, b.Source.Version, err),
+				return cli.WithHint(fmt.Errorf("%s/%s does not apply to QEMU %s: %w", patchesDir, p.Name, b.source.Version, err),
 					"make the patch again for that version's source with Debian's patches")
 			}
 		}

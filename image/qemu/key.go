@@ -54,8 +54,8 @@ func digest(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(cont
 
 // sourceInputs are what the tree of sources is made of.
 func (b *Builder) sourceInputs() inputs {
-	in := inputs{"source " + b.Source.Version}
-	in.files("file", []debian.File{b.Source.Orig(), b.Source.Debian()})
+	in := inputs{"source " + b.source.Version}
+	in.files("file", []debian.File{b.source.Orig(), b.source.Debian()})
 	for _, p := range b.patches {
 		in.add("patch %s %s", p.Name, p.SHA256)
 	}

@@ -58,26 +58,20 @@ func (s Source) Upstream() string {
 	return v[:strings.IndexAny(v+"-", "+-~")]
 }
 
-// A Passed is a version that was passed over, and why.
-type Passed struct {
-	Version string `json:"version"`
-	Reason  string `json:"reason"`
-}
-
-// choose returns which of the versions, the newest first, try did not take before
-// the first that it took.
-func choose(versions []string, try func(version string) error) (passed []Passed, err error) {
+// choose has try take the newest of the versions, which are sorted so, that it can, and
+// says why it did not take those before.
+func choose(versions []string, say func(format string, args ...any), try func(version string) error) (err error) {
 	for _, v := range versions {
 		if err = try(v); err == nil || errors.Is(err, context.Canceled) {
-			return passed, err
+			return err
 		}
-		passed = append(passed, Passed{v, reason(err)})
+		say("passed over QEMU %s: %s", v, reason(err))
 	}
 	if err == nil {
-		return nil, cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),
+		return cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),
 			"the mirror may not have the sources of %s", strings.Join(sourceSuites, ", "))
 	}
-	return passed, fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, passed[len(passed)-1].Version, err)
+	return fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, versions[len(versions)-1], err)
 }
 
 // notFetched is what apt says, among much else: "E: Failed to fetch

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -21,8 +23,8 @@ var aSource = Source{Version: "1:10.2.2+ds-1", Files: []debian.File{
 
 func TestTheNewestSourceThatCanBeHadIsChosen(t *testing.T) {
 	notFound := errors.New("apt-get source: exit status 100: E: Failed to fetch http://mirror.example/pool/main/q/qemu/qemu_11.1.3.dsc  404  Not Found [IP: 192.0.2.1 80]\nE: Failed to fetch some archives.")
-	var taken string
-	passed, err := choose([]string{"3", "2", "1"}, func(v string) error {
+	var taken, said string
+	err := choose([]string{"3", "2", "1"}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) }, func(v string) error {
 		if v == "3" {
 			return notFound
 		}
@@ -31,18 +33,18 @@ func TestTheNewestSourceThatCanBeHadIsChosen(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "2", taken)
-	assert.Equal(t, []Passed{{"3", "qemu_11.1.3.dsc: 404 Not Found"}}, passed)
+	assert.Equal(t, "passed over QEMU 3: qemu_11.1.3.dsc: 404 Not Found", said)
 }
 
 func TestIfNoSourceWillDoTheLastReasonIsTheError(t *testing.T) {
-	passed, err := choose([]string{"2", "1"}, func(v string) error {
+	tried := 0
+	err := choose([]string{"2", "1"}, func(string, ...any) { tried++ }, func(v string) error {
 		return cli.WithHint(errors.New("00-x.patch does not apply to "+v), "make it again")
 	})
 	assert.EqualError(t, err, "no version of Debian's qemu is usable, the last is 1: 00-x.patch does not apply to 1")
 	assert.Equal(t, "make it again", cli.Hint(err))
-	assert.Len(t, passed, 2)
-	_, err = choose(nil, nil)
-	assert.ErrorContains(t, err, "apt knows no source qemu of version 1:10.2 or newer")
+	assert.Equal(t, 2, tried)
+	assert.ErrorContains(t, choose(nil, nil, nil), "apt knows no source qemu of version 1:10.2 or newer")
 }
 
 func TestASourceSaysWhatItIs(t *testing.T) {
@@ -92,7 +94,7 @@ func TestOurOwnPatchesAreInOrderAndHaveAHeader(t *testing.T) {
 func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	made := func(change func(b *Builder)) string {
 		b := &Builder{
-			Host: arch(t, "amd64"), chosen: chosen{Source: aSource}, patches: []Patch{{Name: "00-a.patch", SHA256: "a"}}, compiler: Compiler{19, "clang 19.1.7"},
+			Host: arch(t, "amd64"), source: aSource, patches: []Patch{{Name: "00-a.patch", SHA256: "a"}}, compiler: Compiler{19, "clang 19.1.7"},
 			libs: tree{Files: []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "l"}}},
 		}
 		change(b)
@@ -102,7 +104,7 @@ func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
 	assert.Equal(t, base, made(func(*Builder) {}))
 	assert.Len(t, base, 16)
 	for what, change := range map[string]func(*Builder){
-		"source":   func(b *Builder) { b.Source.Version = "1:10.2.3+ds-1" },
+		"source":   func(b *Builder) { b.source.Version = "1:10.2.3+ds-1" },
 		"patch":    func(b *Builder) { b.patches[0].SHA256 = "x" },
 		"compiler": func(b *Builder) { b.compiler.Version = "clang 19.1.8" },
 		"host":     func(b *Builder) { b.Host = arch(t, "arm64") },
@@ -165,7 +167,7 @@ func TestEmulatorsOfAnEarlierRunStayIfTheyAreOfTheSame(t *testing.T) {
 	}
 	assert.Equal(t, []string{"s390x"}, install("s390x"))
 	assert.Equal(t, []string{"arm", "s390x"}, install("arm"))
-	b.Source.Version = "1:10.2.3+ds-1"
+	b.source.Version = "1:10.2.3+ds-1"
 	assert.Equal(t, []string{"arm"}, install("arm"))
 	assert.NoFileExists(t, filepath.Join(b.Out, "qemu-s390x-static"))
 }
@@ -206,7 +208,7 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	_, err := ReadManifest(dir)
 	assert.ErrorContains(t, err, "no built emulators in")
 	want := &Manifest{Host: "amd64", Version: "10.2.2 (x)", Debian: "1:10.2.2+ds-1", Source: []SourceArchive{{"a", "b"}}, Emulators: []Built{{Target: "arm", File: FileName("arm"), Size: 3, SHA256: "c", Profile: []string{"arm"}}}}
-	require.NoError(t, want.write(dir))
+	require.NoError(t, jsonfile.Write(filepath.Join(dir, ManifestFile), want))
 	got, err := ReadManifest(dir)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
