@@ -3,6 +3,9 @@
 GO      ?= go
 IMAGE   := $(GO) run ./image
 BIN     := bin
+ifneq ($(BIN),bin)
+$(error BIN cannot be set: images and emulators are looked for in bin, and make clean removes it)
+endif
 HOSTS   := amd64 arm64 ppc64le s390x riscv64
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 

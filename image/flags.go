@@ -21,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -139,6 +140,22 @@ func (c *call) forRepository() {
 	c.step(func(context.Context) error {
 		_, err := name.NewRepository(c.repository + "/image")
 		return wrong(err)
+	})
+}
+
+// claims has the directories in which files are removed: where --dir names one, they
+// may be somebody's own.
+func (c *call) claims(dirs func() []string) {
+	c.step(func(context.Context) error {
+		if flag := c.Lookup("dir"); flag.Value.String() == flag.DefValue {
+			return nil
+		}
+		for _, dir := range dirs() {
+			if err := workdir.Claim(dir); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

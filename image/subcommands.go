@@ -125,6 +125,7 @@ func singleFiles(c *call) {
 	})
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	c.withToolchain()
+	c.claims(func() []string { return []string{filepath.Join(b.Dir, singlefiles.Work)} })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Toolchain, b.Host, b.Emulators = c.toolchain, arch, c.dirs[arch]
@@ -157,9 +158,16 @@ func registerImages(c *call) {
 		return docker.Ready(ctx, ", or use --load=false")
 	})
 	c.withToolchain()
+	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
+	c.claims(func() (dirs []string) {
+		for _, arch := range c.archs {
+			dirs = append(dirs, dirOf(arch))
+		}
+		return dirs
+	})
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
-			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
+			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: dirOf(arch),
 			Emulators: c.dirs[arch], Say: c.say,
 		}
 		images, err := b.Build(ctx)
@@ -249,6 +257,7 @@ func parts(c *call) {
 	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()
+	c.claims(func() []string { return []string{*dir} })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Versions, b.File, b.Arch, b.Emulators = c.versions, c.file, arch, c.dirs[arch]

@@ -91,7 +91,11 @@ func (e *Emulator) Prepare(cache Cache) (*Image, error) {
 }
 
 // fileName is the emulator's name in the cache: another content has another.
-func (e *Emulator) fileName() string { return "qemu-" + e.Arch.Name + "-" + e.SHA256[:32] }
+func (e *Emulator) fileName() string {
+	return "qemu-" + e.Arch.Name + "-" + e.SHA256[:digestLength]
+}
+
+const digestLength = 32
 
 // memory returns an image in memory, and says why it is there.
 func (e *Emulator) memory(reason error) (*Image, error) {
@@ -257,6 +261,12 @@ const (
 	versionAge   = 30 * 24 * time.Hour
 )
 
+// named reports whether a name is a prefix and digits.
+func named(name, prefix, digits string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && strings.Trim(rest, digits) == ""
+}
+
 // sweep removes what is too old. Programs that run by it are not disturbed.
 func sweep(dir, prefix string) {
 	entries, err := os.ReadDir(dir)
@@ -265,10 +275,10 @@ func sweep(dir, prefix string) {
 	}
 	for _, entry := range entries {
 		limit := versionAge
-		switch {
-		case strings.HasPrefix(entry.Name(), temporary):
+		// The user may have named a directory with files of others: qemu-arm-static.
+		if named(entry.Name(), temporary, "0123456789") {
 			limit = temporaryAge
-		case !strings.HasPrefix(entry.Name(), prefix):
+		} else if len(entry.Name()) != len(prefix)+digestLength || !named(entry.Name(), prefix, "0123456789abcdef") {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > limit {
