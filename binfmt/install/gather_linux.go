@@ -71,7 +71,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, err
 	}
-	native, err := host.Native(ctx)
+	native, err := askNative(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +151,15 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 	}
 }
 
+// askNative is host.Native, which ends by itself: a context that waits for signals does
+// not yet, so that these end a process in which a system call hangs.
+func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return host.Native(context.WithoutCancel(ctx))
+}
+
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
 	// The kernel is asked meanwhile: two programs that it refuses cost as much as
@@ -159,7 +168,7 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	asked := make(chan error, 1)
 	go func() {
 		var err error
-		native, err = host.Native(ctx)
+		native, err = askNative(ctx)
 		asked <- err
 	}()
 	f, err := kernelFacts(fs)
@@ -193,6 +202,9 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 
 // kernelFacts returns what the kernel's version and the place of the instance say.
 func kernelFacts(fs binfmt.FS) (*Facts, error) {
+	if err := answers(fs); err != nil {
+		return nil, err
+	}
 	kernel, err := binfmt.RunningKernel()
 	if err != nil {
 		return nil, err
