@@ -233,28 +233,14 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 	for _, e := range entries {
 		f.Entries = append(f.Entries, Listed{e})
 	}
-	for _, err := range joined(err) {
-		var failed *binfmt.Error
-		if !errors.As(err, &failed) || failed.Name == "" {
-			return err
-		}
+	unread, err := binfmt.Unread(err)
+	for name, why := range unread {
 		if f.Unreadable == nil {
 			f.Unreadable = make(map[string]string)
 		}
-		f.Unreadable[failed.Name] = failed.Err.Error()
+		f.Unreadable[name] = why.Error()
 	}
-	return nil
-}
-
-// joined returns the errors that errors.Join made one of.
-func joined(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok {
-		return list.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
+	return err
 }
 
 // readInstance reads what depends on the instance. A kernel that is old enough to

@@ -105,6 +105,10 @@ func Instance(t testing.TB) binfmt.FS {
 	clear := func() {
 		t.Helper()
 		entries, err := fs.List()
+		unread, err := binfmt.Unread(err)
+		for name := range unread {
+			err = errors.Join(err, fs.Remove(name))
+		}
 		for _, e := range entries {
 			err = errors.Join(err, fs.Remove(e.Name))
 		}
