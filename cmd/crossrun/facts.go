@@ -26,6 +26,7 @@ type facts struct {
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 
 	emulator func() (*emulator.Emulator, error)
+	chosen   bool // the user has chosen a CPU
 
 	// These are nil unless they are to be shown: execve and clone(2) find out by
 	// themselves, and know better.
@@ -44,7 +45,17 @@ func gather(p *program, o *options) (*facts, error) {
 	binary := p.binary()
 	if arch := binary.header.Arch; binary.elfErr == nil {
 		f.cpu = namedCPU(arch)
-		f.emulator = func() (*emulator.Emulator, error) { return findEmulator(o, arch, native) }
+		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
+		f.emulator = func() (*emulator.Emulator, error) {
+			found, err := findEmulator(o, arch, native)
+			if err == nil && !f.chosen && found.Version == "" && arch.Name == "aarch64" {
+				// The version is looked for where the CPU depends on it.
+				if opened, err := emulator.Open(arch, found.Path); err == nil {
+					found = opened
+				}
+			}
+			return found, err
+		}
 		if arch != native {
 			f.foreign = arch
 		}

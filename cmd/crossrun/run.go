@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -171,5 +172,8 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 	// Opened again: which version it is costs time, and is for this line only.
 	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
 		fmt.Fprintf(stderr, "%s: %s: QEMU %s\n", name, e.Path, e.Version)
+		if faults, _ := emulator.Faults(e.Arch.Name, e.Version); taken.flag != byEmulator && len(faults) > 0 {
+			fmt.Fprintf(stderr, "%s: %s: %s\n", name, e.Path, strings.Join(faults, "; "))
+		}
 	}
 }
