@@ -70,7 +70,7 @@ func (i Image) Check(ctx context.Context) error {
 	}
 	ports, err := debian.Ports(ctx, i.Suite)
 	if err == nil && !slices.Contains(ports, i.port()) {
-		err = cli.WithHint(fmt.Errorf("Debian's %s has no %s", i.Suite, i.port()), "it has %s; --suite names another release", strings.Join(ports, ", "))
+		err = cli.WithHint(fmt.Errorf("release %q of Debian has no %s", i.Suite, i.port()), "it has %s; --suite names another release", strings.Join(ports, ", "))
 	}
 	return err
 }
