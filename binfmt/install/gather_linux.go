@@ -74,7 +74,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, err
 	}
-	native, err := host.Native(ctx)
+	native, err := askNative(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +154,15 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 	}
 }
 
+// askNative is host.Native, which ends by itself: a context that waits for signals does
+// not yet, so that these end a process in which a system call hangs.
+func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return host.Native(context.WithoutCancel(ctx))
+}
+
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
 	// The kernel is asked meanwhile: two programs that it refuses cost as much as
@@ -162,7 +171,7 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	asked := make(chan error, 1)
 	go func() {
 		var err error
-		native, err = host.Native(ctx)
+		native, err = askNative(ctx)
 		asked <- err
 	}()
 	f, err := kernelFacts(fs)
@@ -196,6 +205,9 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 
 // kernelFacts returns what the kernel's version and the place of the instance say.
 func kernelFacts(fs binfmt.FS) (*Facts, error) {
+	if err := answers(fs); err != nil {
+		return nil, err
+	}
 	kernel, err := binfmt.RunningKernel()
 	if err != nil {
 		return nil, err
@@ -224,28 +236,14 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 	for _, e := range entries {
 		f.Entries = append(f.Entries, Listed{e})
 	}
-	for _, err := range joined(err) {
-		var failed *binfmt.Error
-		if !errors.As(err, &failed) || failed.Name == "" {
-			return err
-		}
+	unread, err := binfmt.Unread(err)
+	for name, why := range unread {
 		if f.Unreadable == nil {
 			f.Unreadable = make(map[string]string)
 		}
-		f.Unreadable[failed.Name] = failed.Err.Error()
+		f.Unreadable[name] = why.Error()
 	}
-	return nil
-}
-
-// joined returns the errors that errors.Join made one of.
-func joined(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok {
-		return list.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
+	return err
 }
 
 // readInstance reads what depends on the instance. A kernel that is old enough to

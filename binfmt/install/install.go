@@ -15,6 +15,9 @@ var ErrHidden = errors.New("do not run any more in this user namespace: the binf
 // ErrPrivate says, as a warning, that entries belong to a user namespace.
 var ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
 
+// ErrNoAnswer says that the directory cannot be looked at.
+var ErrNoAnswer = errors.New("the file system there does not answer")
+
 // ErrNoMemory says that there is not enough memory to keep emulators in.
 var ErrNoMemory = errors.New("not enough memory")
 

@@ -28,6 +28,7 @@ type facts struct {
 	pin     string         // the variable that names the emulator, if one does
 
 	emulator func() (*emulator.Emulator, error)
+	chosen   bool // the user has chosen a CPU
 
 	// These are nil unless they are to be shown: execve and clone(2) find out by
 	// themselves, and know better.
@@ -49,7 +50,17 @@ func gather(p *program, o *options) (*facts, error) {
 	binary := p.binary()
 	if arch := binary.header.Arch; binary.elfErr == nil {
 		f.cpu = namedCPU(arch)
-		f.emulator = func() (*emulator.Emulator, error) { return findEmulator(o, arch, native) }
+		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
+		f.emulator = func() (*emulator.Emulator, error) {
+			found, err := findEmulator(o, arch, native)
+			if err == nil && !f.chosen && found.Version == "" && arch.Name == "aarch64" {
+				// The version is looked for where the CPU depends on it.
+				if opened, err := emulator.Open(arch, found.Path); err == nil {
+					found = opened
+				}
+			}
+			return found, err
+		}
 		if arch != native {
 			f.foreign = arch
 			f.pin, _ = setting(arch, "EMULATOR")

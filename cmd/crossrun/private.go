@@ -81,6 +81,11 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f.PassesArgv0() || entry.Interpreter == interpreter {
 			entry.Flags |= binfmt.PreserveArgv0
 		}
+		// QEMU takes the program from the kernel; this command would have to pass the
+		// descriptor on through execve, which gives the emulator one of its own.
+		if f.Version != "" && entry.Interpreter != interpreter {
+			entry.Flags |= binfmt.OpenBinary
+		}
 		e.entries = append(e.entries, entry)
 	}
 	switch {

@@ -140,7 +140,15 @@ func directWay(w *way, p *program, o *options, f *facts) {
 	if isQEMU {
 		w.argv = append(w.argv, "-0", binary.argv[0])
 	}
-	for _, flag := range []struct{ ours, qemus, value string }{{"", "-L", f.sysroot}, {"--cpu", "-cpu", o.cpu}, {"--gdb", "-g", o.gdb}} {
+	cpu := o.cpu
+	if isQEMU && !f.chosen {
+		// As a flag: QEMU_CPU would be for the emulators of other architectures, too,
+		// which end on a CPU that they do not know.
+		if cpu = found.FasterCPU(); cpu != "" {
+			w.why += "; with " + cpu + ", as this QEMU is slow at pointer authentication"
+		}
+	}
+	for _, flag := range []struct{ ours, qemus, value string }{{"", "-L", f.sysroot}, {"--cpu", "-cpu", cpu}, {"--gdb", "-g", o.gdb}} {
 		switch {
 		case flag.value == "":
 		case isQEMU:

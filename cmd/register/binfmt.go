@@ -178,19 +178,24 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		return err
 	}
 	var current []binfmt.Entry
+	var unread map[string]error
 	if state == binfmt.Mounted {
 		unlock, err := fs.Lock(ctx)
 		if err != nil {
 			return err
 		}
 		defer unlock()
-		if current, err = fs.List(); err != nil {
+		current, err = fs.List()
+		if unread, err = binfmt.Unread(err); err != nil {
 			return err
 		}
 	}
 	var errs []error
 	for _, item := range items {
-		names, err := o.named(item, current)
+		names, err := []string{item}, error(nil) // it is meant, whatever it is for
+		if unread[item] == nil {
+			names, err = o.named(item, current)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -201,6 +206,11 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		for _, e := range current {
 			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
 				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", cli.Visible(e.Name))
+			}
+		}
+		for name, why := range unread {
+			if ok, _ := path.Match(item, name); ok && name != item {
+				fmt.Fprintf(stderr, "uninstalling: %q left alone: it cannot be read: %v\n", name, why)
 			}
 		}
 		for _, name := range names {
@@ -278,8 +288,8 @@ func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 	}
 	if mounted == binfmt.Mounted {
 		entries, err := fs.List()
-		if err != nil {
-			return err
+		if _, err := binfmt.Unread(err); err != nil {
+			return err // others' entries that cannot be read are not emulators of ours
 		}
 		for _, e := range entries {
 			if !e.Disabled {

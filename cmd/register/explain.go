@@ -95,6 +95,8 @@ func explainOne(err error, s host.Surroundings, name, mount string) error {
 	switch {
 	case errors.Is(err, host.ErrEmulated):
 		hint = "use the register, or the image, that is built for the host's architecture: docker run --platform names it (DOCKER_DEFAULT_PLATFORM, or the image's tag, may name another)"
+	case errors.Is(err, install.ErrNoAnswer):
+		hint = "an automount daemon may be gone or hang: systemctl restart proc-sys-fs-binfmt_misc.automount; grep -l autofs_wait /proc/*/wchan lists the processes that wait for it"
 	case errors.Is(err, install.ErrAllDisabled):
 		hint = "echo 1 > " + mount + "/status enables them, and those of others"
 	case errors.Is(err, install.ErrContainer):

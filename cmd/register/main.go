@@ -150,7 +150,7 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 		facts, outcomes, err = install.Install(ctx, fs, r, func(err error) { cli.Warning(stderr, name, explain(err, name, o.mount)) })
 	}
 	if facts != nil && !facts.Mounted && (o.status || o.uninstall || o.dryRun) {
-		cli.Warning(stderr, name, notSeen(facts))
+		cli.Warning(stderr, name, notSeen(fs, facts))
 	}
 	switch {
 	case facts == nil || outcomes == nil && !o.status && !o.uninstall:
@@ -162,8 +162,11 @@ func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, s
 }
 
 // notSeen says why entries cannot be seen.
-func notSeen(f *install.Facts) error {
+func notSeen(fs binfmt.FS, f *install.Facts) error {
 	err := fmt.Errorf("binfmt_misc is not mounted on %s", f.Mount)
+	if state, _ := fs.State(); state == binfmt.Autofs {
+		err = fmt.Errorf("%w: nobody has had the autofs there do it", err)
+	}
 	if f.Surroundings.InitialUser {
 		return err
 	}

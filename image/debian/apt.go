@@ -4,6 +4,7 @@
 package debian
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func Mirror() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror. make image BASE_IMAGE=… does without")
 }
 
 // An archive is a suite that apt has lists of.
@@ -179,6 +180,37 @@ func (a *Apt) archives(ctx context.Context) ([]archive, error) {
 		}
 	}
 	return list, err
+}
+
+// Ports returns the architectures that a suite (bookworm, sid) has on that mirror.
+//
+// A line of InRelease: "Architectures: all amd64 arm64".
+func Ports(ctx context.Context, suite string) ([]string, error) {
+	mirror, err := Mirror()
+	if err != nil {
+		return nil, err
+	}
+	if suite == "" || strings.Contains(suite, "/") {
+		return nil, cli.WithHint(fmt.Errorf("%q is not the name of a release", suite), "stable, bookworm and sid are")
+	}
+	dir, err := os.MkdirTemp("", "release-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "InRelease")
+	// Apt's own downloader: it knows the proxies and all kinds of mirrors.
+	helper := program.Command(ctx, "/usr/lib/apt/apt-helper", "-oAPT::Sandbox::User=root", "download-file", strings.TrimSuffix(mirror, "/")+"/dists/"+suite+"/InRelease", file)
+	if _, err := program.Output(helper); err != nil {
+		return nil, cli.WithHint(fmt.Errorf("no release %q of Debian: %w", suite, err), "see that it is the name of one, and that the mirror can be reached")
+	}
+	text, err := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		if ports, ok := strings.CutPrefix(line, "Architectures:"); ok {
+			return slices.DeleteFunc(strings.Fields(ports), func(port string) bool { return port == "all" }), nil
+		}
+	}
+	return nil, cmp.Or(err, fmt.Errorf("%s: no line with architectures", file))
 }
 
 // Unpack extracts a package's files into a directory.

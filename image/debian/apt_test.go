@@ -73,6 +73,29 @@ func TestTheMachinesSourcesAreUsedWhereNoSuiteIsNamed(t *testing.T) {
 	assert.NotContains(t, config, "Dir::Etc")
 }
 
+func TestPortsOfARelease(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"bookworm": "-----BEGIN PGP SIGNED MESSAGE-----\nOrigin: Debian\nArchitectures: all amd64 s390x\nArchitecturesX: no\n", "odd": "Origin: Debian\n",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "dists", name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "dists", name, "InRelease"), []byte(text), 0o644))
+	}
+	tools(t, map[string]string{"apt-get": "echo 'Debian|bookworm|stable|file:" + dir + "/'"})
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	ports, err := debian.Ports(t.Context(), "bookworm")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"amd64", "s390x"}, ports)
+	for suite, want := range map[string]string{"odd": "no line with architectures", "trixie": `no release "trixie" of Debian`, "..": `no release ".."`, "a/b": "is not the name of a release", "": "is not the name of a release"} {
+		_, err := debian.Ports(t.Context(), suite)
+		assert.ErrorContains(t, err, want)
+	}
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 func TestVersionsAreThoseOfTheArchitecture(t *testing.T) {
 	tools(t, map[string]string{"apt-get": "", "apt-cache": `cat <<EOT
  qemu-user | 1:11.1.3+ds-1 | http://mirror.example/debian sid/main arm64 Packages

@@ -285,13 +285,15 @@ func TestWhatCannotBeWrittenLeavesNothing(t *testing.T) {
 	assert.Empty(t, files(t, dir))
 }
 
-// What is old goes when something is written.
+// What is old goes when something is written; what others put there stays.
 func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	dir := t.TempDir()
+	old, recent := strings.Repeat("a0", 16), strings.Repeat("b1", 16)
 	hour, year := time.Now().Add(-2*time.Hour), time.Now().AddDate(-1, 0, 0)
 	for name, age := range map[string]time.Time{
-		".qemu-aarch64-1": hour, ".qemu-aarch64-2": time.Now(), ".notes": year,
-		"qemu-aarch64-old": year, "qemu-aarch64-recent": hour, "qemu-s390x-old": year, "notes": year,
+		".qemu-aarch64-1": hour, ".qemu-aarch64-2": time.Now(), ".notes": year, ".qemu-aarch64-notes": year,
+		"qemu-aarch64-" + old: year, "qemu-aarch64-" + recent: hour, "qemu-s390x-" + old: year, "notes": year,
+		"qemu-aarch64-static": year, "qemu-aarch64-" + old + "0": year, "qemu-aarch64-" + old[:31] + "z": year,
 	} {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
@@ -299,7 +301,10 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	}
 	_, where := content(t, find(t, "aarch64"), carry.Cache(dir))
 	var want []string
-	for _, name := range []string{"notes", ".notes", filepath.Base(where), "qemu-aarch64-recent", "qemu-s390x-old", ".qemu-aarch64-2"} {
+	for _, name := range []string{
+		"notes", ".notes", filepath.Base(where), "qemu-aarch64-" + recent, "qemu-s390x-" + old, ".qemu-aarch64-2",
+		".qemu-aarch64-notes", "qemu-aarch64-static", "qemu-aarch64-" + old + "0", "qemu-aarch64-" + old[:31] + "z",
+	} {
 		want = append(want, filepath.Join(dir, name))
 	}
 	assert.ElementsMatch(t, want, files(t, dir))

@@ -45,7 +45,11 @@ func (e *Emulator) Open(cache Cache) (*Image, error) {
 }
 
 // fileName is the emulator's name in the cache: another content has another.
-func (e *Emulator) fileName() string { return "qemu-" + e.Arch.Name + "-" + e.SHA256[:32] }
+func (e *Emulator) fileName() string {
+	return "qemu-" + e.Arch.Name + "-" + e.SHA256[:digestLength]
+}
+
+const digestLength = 32
 
 // cached opens the emulator's file in the cache.
 func (e *Emulator) cached(cache Cache) (*os.File, error) {
@@ -175,19 +179,27 @@ const (
 	versionAge   = 30 * 24 * time.Hour
 )
 
+// named reports whether a name is a prefix and digits.
+func named(name, prefix, digits string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && strings.Trim(rest, digits) == ""
+}
+
 // sweep removes what is too old, of names with the prefix. Programs that run by it
 // are not disturbed.
 func sweep(dir, prefix string) {
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
-		limit := versionAge
-		name, temporary := strings.CutPrefix(entry.Name(), ".")
-		if temporary {
+		name, limit := entry.Name(), versionAge
+		// The user may have named a directory with files of others: qemu-arm-static.
+		if named(name, "."+prefix, "0123456789") {
 			limit = temporaryAge
+		} else if len(name) != len(prefix)+digestLength || !named(name, prefix, "0123456789abcdef") {
+			continue
 		}
 		info, err := entry.Info()
-		if err == nil && strings.HasPrefix(name, prefix) && time.Since(info.ModTime()) > limit {
-			os.Remove(filepath.Join(dir, entry.Name()))
+		if err == nil && time.Since(info.ModTime()) > limit {
+			os.Remove(filepath.Join(dir, name))
 		}
 	}
 }

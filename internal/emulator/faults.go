@@ -30,6 +30,17 @@ func (e *Emulator) Useless() error {
 	return &Error{Arch: e.Arch, Path: e.Path, Err: fmt.Errorf("%w: QEMU %d.%d.%d", ErrUseless, major, minor, fixes), hint: "install a newer one (10.0.13), or name it with {option}"}
 }
 
+// FasterCPU returns the CPU model with which a QEMU that is slow at pointer
+// authentication is not: it is that which QEMU emulates anyway, with another hash.
+// QEMU has this since 6.0 (eb94284d0812), and uses it unasked since 10.0. If the
+// default is as fast, or that is not known, the result is empty.
+func (e *Emulator) FasterCPU() string {
+	if major, _, ok := e.Release(); ok && e.Arch.Name == "aarch64" && major >= 6 && major < 10 {
+		return "max,pauth-impdef=on"
+	}
+	return ""
+}
+
 // Old is the major version of QEMU below which its faults are worth saying.
 const Old = 10
 
