@@ -81,6 +81,10 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f.PassesArgv0() || entry.Interpreter == interpreter {
 			entry.Flags |= binfmt.PreserveArgv0
 		}
+		// As register does, for QEMU; what this command becomes is given no descriptor.
+		if f.Version != "" && entry.Interpreter != interpreter {
+			entry.Flags |= binfmt.OpenBinary
+		}
 		e.entries = append(e.entries, entry)
 	}
 	switch {
