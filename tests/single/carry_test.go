@@ -200,8 +200,8 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 	}
 	r := carrying(t, "crossrun", cache, arm64, "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-s390x /proc/sys/fs/binfmt_misc/qemu-aarch64")
 	assert.Equal(t, 0, r.Status, r.Stderr)
-	assert.Contains(t, r.Stdout, "interpreter /proc/self/exe\n")
-	assert.Regexp(t, `interpreter /proc/self/fd/\d+\n`, r.Stdout)
+	assert.Contains(t, r.Stdout, "interpreter /proc/self/exe\nflags: PF\n")
+	assert.Regexp(t, `interpreter /proc/self/fd/\d+\nflags: POF\n`, r.Stdout)
 	assert.Equal(t, []string{"qemu-aarch64"}, list())
 
 	for range 2 {
