@@ -36,6 +36,7 @@ type Builder struct {
 	source   Source
 	passed   []Passed
 	libs     []debian.File       // for the host
+	sources  []debian.Package    // of these
 	sysroots map[string]string   // directories, by the host's name
 	guests   map[string]inputs   // by trainer
 	roots    map[string][]string // of Debian's guests, by trainer
@@ -111,6 +112,9 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		return err
 	}
 	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
+		return err
+	}
+	if b.sources, err = b.readSources(ctx); err != nil {
 		return err
 	}
 	profiles, err := b.profiles(ctx)
@@ -206,6 +210,7 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 	m := &Manifest{
 		Host: b.Host.GOARCH, Version: b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")", Debian: b.source.Version,
 		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: recipeOf(b.mode()),
+		Sources: b.sources,
 	}
 	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
@@ -243,7 +248,7 @@ func (b *Builder) install(finished map[string]string) ([]Built, error) {
 		return nil, nil // all failed: what is there stays
 	}
 	m.Emulators = b.others(m, built)
-	return built, m.write(b.Out)
+	return built, errors.Join(b.installLicenses(), m.write(b.Out))
 }
 
 // others adds the emulators of an earlier run that are there and of the same
