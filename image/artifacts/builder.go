@@ -35,6 +35,8 @@ type Builder struct {
 	Update    bool                             // ask Debian for newer emulators than those that are there
 	Say       func(format string, args ...any) // is told of each step
 
+	Licenses string // of all programs, once Build has built all parts
+
 	toolchain *toolchain.Toolchain
 }
 

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/module"
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -132,6 +133,36 @@ func Run(cmd *exec.Cmd) (string, error) {
 		return "", cli.WithHint(err, "%s", hint(err.Error()))
 	}
 	return out, nil
+}
+
+// ModuleDir returns the directory that a module's source is in. The standard library
+// is called stdlib.
+func (t *Toolchain) ModuleDir(ctx context.Context, name, version string) (string, error) {
+	if name == "stdlib" {
+		return t.Root, nil
+	}
+	path, err := module.EscapePath(name)
+	if err != nil {
+		return "", err
+	}
+	escaped, err := module.EscapeVersion(version)
+	if err != nil {
+		return "", err
+	}
+	var cache string
+	for _, variable := range t.Env {
+		if dir, ok := strings.CutPrefix(variable, "GOMODCACHE="); ok {
+			cache = dir // the last one counts
+		}
+	}
+	dir := filepath.Join(cache, path+"@"+escaped)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	cmd := t.Command(ctx, t.Host, "mod", "download", name+"@"+version)
+	cmd.Dir = os.TempDir() // outside of any module
+	_, err = Run(cmd)
+	return dir, err
 }
 
 // hint says what to do about a go command that failed.
