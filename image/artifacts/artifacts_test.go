@@ -144,7 +144,7 @@ func TestStepsThatWereTakenAreNotTakenAgain(t *testing.T) {
 	dir := b.work("step")
 	count := 0
 	step := func(in inputs, err error) error {
-		return b.step(dir, "thing 1", in, func() error {
+		return b.step(t.Context(), dir, "thing 1", in, func() error {
 			count++
 			entries, _ := os.ReadDir(dir)
 			assert.Empty(t, entries, "nothing is left of the last time")
@@ -204,6 +204,7 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	needToolchain(t)
 	b, said := newBuilder(t, "s390x")
 	require.NoError(t, b.Build(t.Context(), "own"), said)
+	assert.Contains(t, said.String(), "part 1 of 1: own\n")
 	assert.Contains(t, said.String(), "own.tar: 2 programs")
 	all := headers(t, filepath.Join(b.Dir, "own.tar"))
 	for _, name := range []string{"usr/bin/register", "usr/bin/crossrun"} {

@@ -123,7 +123,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		assert.Equal(t, "usr/local/bin/hello2", p.Path)
 		assert.Equal(t, "example.org/hello/v2", p.Package)
 		assert.Equal(t, []Module{{"stdlib", tc.Version}, {"example.org/hello/v2", "v2.1.0"}}, p.Modules)
-		assert.Equal(t, "building hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
+		assert.Equal(t, "building tool 1 of 1, hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
 		require.Len(t, c.files, 1)
 		require.NoError(t, static(c.files[0].Source, b.Arch))
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -106,6 +107,7 @@ func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cm
 
 // Update fetches the lists of packages.
 func (a *Apt) Update(ctx context.Context) error {
+	defer progress.Start(ctx, "fetching Debian's lists of packages").End()
 	_, err := program.Output(a.command(ctx, "apt-get", "update", "-qq"))
 	return err
 }
@@ -187,11 +189,27 @@ func (a *Apt) Download(ctx context.Context, name, version string) (string, error
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	if _, err := program.Output(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
+	if err := a.download(ctx, name+"="+version); err != nil {
 		return "", err
 	}
 	_, err := os.Stat(file)
 	return file, err
+}
+
+// download downloads packages, and shows which one it is at.
+//
+// A line for each of apt-get -q: "Get:2 URL suite/main arm64 qemu-user arm64 1:11.1 [72 MB]".
+func (a *Apt) download(ctx context.Context, packages ...string) error {
+	task := progress.Start(ctx, "downloading Debian's packages")
+	defer task.End()
+	n := 0
+	_, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-q"}, packages...)...), func(line string) {
+		if strings.HasPrefix(line, "Get:") {
+			n++
+			task.At(fmt.Sprintf("%d of %d", n, len(packages)))
+		}
+	})
+	return err
 }
 
 // Mirror returns where the machine's own apt gets Debian's packages from.

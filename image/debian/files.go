@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 )
 
 // A File is one that Debian's archive has: a package, or a part of a source.
@@ -90,7 +91,7 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 		}
 	}
 	if len(missing) > 0 {
-		if _, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
+		if err := a.download(ctx, missing...); err != nil {
 			return nil, err
 		}
 	}
@@ -125,6 +126,7 @@ func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File
 		return nil, "", err
 	}
 	dir = a.path("debs")
+	defer progress.Start(ctx, "downloading Debian's source of %s", source).End()
 	if _, err := program.Output(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
 		return nil, "", err
 	}

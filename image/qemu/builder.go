@@ -126,7 +126,8 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		return err
 	}
 	var failures error
-	for _, g := range missing {
+	for i, g := range missing {
+		b.Say("group %d of %d: %s", i+1, len(missing), strings.Join(names(g.targets), " "))
 		profile, err := b.profile(ctx, g.trainers, profiles)
 		if err != nil {
 			return err

@@ -124,14 +124,14 @@ func TestTheFirstFailureIsShown(t *testing.T) {
 	assert.Equal(t, "all", failed("all"))
 }
 
-func TestLinesAreHandedOnWhole(t *testing.T) {
-	var got []string
-	l := &lines{each: func(s string) { got = append(got, s) }}
-	for _, part := range []string{"a", "b\nc", "\n\nd"} {
-		_, err := l.Write([]byte(part))
-		require.NoError(t, err)
+func TestNinjasStepsAreCounted(t *testing.T) {
+	for line, want := range map[string]string{"[12/3456] Compiling C object x.o": "12 of 3456 steps", "x.c:1: [a/b] no": "", "FAILED: [code=1] b.o": "", "[1] x": ""} {
+		at, ok := stepOf(line)
+		assert.Equal(t, want != "", ok, line)
+		if ok {
+			assert.Equal(t, want, at)
+		}
 	}
-	assert.Equal(t, []string{"ab", "c", ""}, got)
 }
 
 func TestAManifestIsReadAsItWasWritten(t *testing.T) {

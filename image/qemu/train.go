@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -211,8 +212,11 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which
 	for _, root := range b.roots[target] {
 		guests = append(guests, portGuests(root, b.work, dir, firstMatch)...)
 	}
+	task := progress.Start(ctx, "training %s (%s)", target, which)
+	defer task.End()
 	start, ran := time.Now(), 0
-	for _, g := range guests {
+	for i, g := range guests {
+		task.At(fmt.Sprintf("guest %d of %d, %s", i+1, len(guests), g.name))
 		for range g.times {
 			if err := b.runGuest(ctx, emulator, dir, g); err != nil {
 				if ctx.Err() != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/carry"
@@ -98,8 +99,11 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) error {
 	b.Say("packing %d emulators of %s …", len(found), b.Emulators)
 	packer := carry.NewPacker(b.Host, codec.Encode)
+	task := progress.Start(ctx, "packing emulators")
+	defer task.End()
 	size := 0
-	for _, e := range found {
+	for i, e := range found {
+		task.At(fmt.Sprintf("%d of %d", i+1, len(found)))
 		program, err := os.ReadFile(e.Path)
 		if err == nil {
 			err = packer.Add(e.Arch, e.Version, program)
