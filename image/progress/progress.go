@@ -74,7 +74,7 @@ func (d *Display) clear() string {
 func (d *Display) show(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.last) < d.Interval {
+	if time.Since(d.last) < d.Interval*3/4 { // ticks are not exact
 		return
 	}
 	text = d.name + ": " + text
