@@ -3,8 +3,6 @@
 package licenses
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -126,25 +124,28 @@ var named = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying|notice|patents)([-
 // common is where Debian's base-files has the texts that copyright files name.
 const common = "/usr/share/common-licenses/"
 
-var commonNames = regexp.MustCompile(common + `([A-Za-z]+(-[0-9]+(\.[0-9]+)?)?)`)
+var commonNames = regexp.MustCompile(common + `[A-Za-z0-9]+(-[0-9]+(\.[0-9]+)?)?`)
 
-// Common returns the files of the licences that copyright files of Debian's name, and
-// of those of QEMU and of GNU's libraries.
+// Common returns the files of the licences of QEMU and of GNU's libraries, and of those
+// that copyright files of Debian's name, of which an older release may have fewer.
 func Common(copyrights ...string) ([]string, error) {
 	paths := []string{common + "GPL-2", common + "LGPL-2.1"}
+	for _, path := range paths {
+		if _, err := os.Stat(path); err != nil {
+			return nil, cli.WithHint(err, "it goes with the emulators; Debian's package base-files has it")
+		}
+	}
 	for _, path := range copyrights {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		paths = append(paths, commonNames.FindAllString(string(text), -1)...)
-	}
-	slices.Sort(paths)
-	paths = slices.Compact(paths)
-	for _, path := range paths {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, cli.WithHint(err, "it goes with the emulators; Debian's package base-files has it")
+		for _, named := range commonNames.FindAllString(string(text), -1) {
+			if _, err := os.Stat(named); err == nil {
+				paths = append(paths, named)
+			}
 		}
 	}
-	return paths, nil
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
 }
