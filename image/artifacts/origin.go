@@ -139,7 +139,7 @@ the licences are in the directory qemu beside this file.
 		say("They were built from Debian's source\n")
 		source(o.Source, licenses.QEMU)
 		say(`
-with the patches in the directory qemu, in the order of their names, by what is in
+with the patches in the directory qemu, if any, in the order of their names, by
 image/qemu of https://%s, in the version that
 register --version prints. Digests, compiler and options are in emulators.json.
 `, project)

@@ -267,7 +267,7 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 	for _, name := range []string{"crossrun", "register"} {
 		r := commands.Run(t, exec.Command(single(t, name), "--version"))
 		assert.Contains(t, r.Stdout, "\n2 emulators carried, QEMU ")
-		assert.True(t, strings.HasSuffix(r.Stdout, ": aarch64 s390x\n"), r.Stdout)
+		assert.Contains(t, r.Stdout, ": aarch64 s390x\n")
 		assert.NotContains(t, commands.Run(t, commands.Command(name, "--version")).Stdout, "carried")
 	}
 }
