@@ -18,6 +18,7 @@ import (
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -30,6 +31,7 @@ import (
 type call struct {
 	*pflag.FlagSet
 	stdout, stderr io.Writer
+	display        *progress.Display
 	steps          []func(ctx context.Context) error // once the flags are read; those that look at them are first
 
 	archs      []*elfmagic.Arch
@@ -46,15 +48,16 @@ type call struct {
 func (c *call) step(do func(ctx context.Context) error) { c.steps = append(c.steps, do) }
 
 // say tells what is done, a line each.
-func (c *call) say(format string, args ...any) {
-	fmt.Fprintf(c.stderr, c.Name()+": "+format+"\n", args...)
-}
+func (c *call) say(format string, args ...any) { c.display.Say(format, args...) }
 
 // each makes something for each architecture, and prints the lines of its result.
 // Emulators for foreign ones are registered first, if that is asked for.
 func (c *call) each(do func(ctx context.Context, arch *elfmagic.Arch) ([]string, error)) {
 	c.step(func(ctx context.Context) error {
-		for _, arch := range c.archs {
+		for i, arch := range c.archs {
+			if len(c.archs) > 1 {
+				c.say("%s, %d of %d architectures", arch.Platform(), i+1, len(c.archs))
+			}
 			if c.registers && foreign(arch) {
 				if err := c.registerHere(ctx, c.stderr, arch.Name); err != nil {
 					return err

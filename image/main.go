@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -48,6 +49,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := &commands[i]
 	c := &call{FlagSet: pflag.NewFlagSet("image "+s.name, pflag.ContinueOnError), stdout: stdout, stderr: stderr}
 	c.SetOutput(io.Discard)
+	c.display = progress.New(stderr, c.Name())
+	ctx = progress.With(ctx, c.display)
 	s.define(c)
 	err := wrong(c.Parse(args[1:]))
 	if errors.Is(err, pflag.ErrHelp) {

@@ -163,4 +163,6 @@ func TestForeignArchitecturesAreRegisteredFirst(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Equal(t, test.want, strings.HasPrefix(stderr, "register s390x\n"), stderr)
 	}
+	_, _, stderr := called(t, "base", "--arch", "s390x,arm64")
+	assert.Contains(t, stderr, "image base: linux/s390x, 1 of 2 architectures\n")
 }

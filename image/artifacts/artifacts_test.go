@@ -17,11 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/tests/spdx"
 )
 
 const repository = "../.."
@@ -142,7 +144,7 @@ func TestStepsThatWereTakenAreNotTakenAgain(t *testing.T) {
 	dir := b.work("step")
 	count := 0
 	step := func(in inputs, err error) error {
-		return b.step(dir, "thing 1", in, func() error {
+		return b.step(t.Context(), dir, "thing 1", in, func() error {
 			count++
 			entries, _ := os.ReadDir(dir)
 			assert.Empty(t, entries, "nothing is left of the last time")
@@ -185,6 +187,7 @@ func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	needToolchain(t)
 	b, said := newBuilder(t, "s390x")
 	require.NoError(t, b.Build(t.Context(), "own"), said)
+	assert.Contains(t, said.String(), "part 1 of 1: own\n")
 	assert.Contains(t, said.String(), "own.tar: 2 programs")
 	all := headers(t, filepath.Join(b.Dir, "own.tar"))
 	for _, name := range []string{"usr/bin/register", "usr/bin/crossrun"} {
@@ -244,6 +247,8 @@ func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 	b.Emulators = "/usr/bin"
 	require.NoError(t, b.Build(t.Context(), "emulators"), said)
 	all := headers(t, filepath.Join(b.Dir, "emulators.tar"))
+	assert.Contains(t, all, "usr/share/go-build/licenses/SOURCE")
+	assert.Contains(t, all, "usr/share/go-build/licenses/qemu/GPL-2")
 	assert.NotContains(t, all, "usr/bin/qemu-"+host.Name+"-static")
 	count := 0
 	for _, arch := range elfmagic.Archs() {
@@ -279,22 +284,31 @@ func TestToolsDependOnTheirVersions(t *testing.T) {
 	assert.NotEqual(t, in, b.toolInputs(tool))
 }
 
-// spdx is what tests read of a document.
-type spdx struct {
-	CreationInfo struct{ Created string }
-	Packages     []struct {
-		Name, SPDXID, SourceInfo string
-		ExternalRefs             []struct{ ReferenceLocator string }
+// fakeModules has the licences of some modules where those of a toolchain are kept.
+func fakeModules(t *testing.T, licenses map[string]string) *toolchain.Toolchain {
+	t.Helper()
+	dir := t.TempDir()
+	for path, text := range licenses {
+		write(t, filepath.Join(dir, path, "LICENSE"), text)
 	}
-	Relationships []struct{ SPDXElementID, RelationshipType, RelatedSPDXElement string }
+	write(t, filepath.Join(dir, "root/LICENSE"), bsd)
+	return &toolchain.Toolchain{
+		Version: "1.26.8", Released: time.Unix(1700000000, 0), Root: filepath.Join(dir, "root"),
+		Env: []string{"GOMODCACHE=/nonexistent", "GOMODCACHE=" + dir},
+	}
 }
+
+const (
+	mit = "Copyright X\n\nPermission is hereby granted, free of charge, to any person obtaining a copy"
+	bsd = "Redistributions in binary form must reproduce the above copyright notice. The name must not be used to endorse or promote products derived from this software without permission."
+)
 
 func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	b, said := newBuilder(t, "arm64")
-	b.toolchain = &toolchain.Toolchain{Version: "1.26.8", Released: time.Unix(1700000000, 0)}
+	b.toolchain = fakeModules(t, map[string]string{"golang.org/x/sys@v1.0.0": bsd, "github.com/!y/yq@v4.0.0+incompatible": mit})
 	programs := map[string][]Program{
-		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
-		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64"}},
+		"own":        {{Path: "usr/bin/register", Package: "github.com/x/register", Version: "v1", SHA256: "aa", License: "Apache-2.0", Modules: []Module{{"stdlib", "1.26.8"}, {"golang.org/x/sys", "v1.0.0"}}}},
+		"emulators":  {{Path: "usr/bin/qemu-arm-static", Package: "qemu-user", Version: "1:11.1+a", SHA256: "bb", PURL: "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64", License: "GPL-2.0-only", Libraries: []Library{{debian.Package{Name: "zlib", Version: "1:1"}, "Zlib"}}}},
 		"go":         {},
 		"tools":      {{Path: "usr/local/bin/yq", Package: "github.com/Y/yq", Version: "v4.0.0", SHA256: "cc", Modules: []Module{{"stdlib", "1.26.8"}, {"github.com/Y/yq", "v4.0.0+incompatible"}, {"golang.org/x/sys", "v1.0.0"}}}},
 		"kubernetes": {},
@@ -309,7 +323,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 	}
 	require.NoError(t, b.manifest(t.Context()))
 	all := headers(t, filepath.Join(b.Dir, "manifest.tar"))
-	for _, name := range []string{"versions.yaml", "programs.txt", "programs.spdx.json"} {
+	for _, name := range []string{"versions.yaml", "programs.txt", "programs.spdx.json", "licenses/LICENSE", "licenses/modules.txt"} {
 		assert.Contains(t, all, "usr/share/go-build/"+name)
 	}
 	text, err := os.ReadFile(b.work("manifest", "programs.txt"))
@@ -322,35 +336,36 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 
 	data, err := os.ReadFile(b.work("manifest", "programs.spdx.json"))
 	require.NoError(t, err)
-	var d spdx
-	require.NoError(t, json.Unmarshal(data, &d))
+	d := spdx.Parse(t, data)
 	assert.Equal(t, "2023-11-14T22:13:20Z", d.CreationInfo.Created)
-	ids := map[string]string{"SPDXRef-DOCUMENT": "document"}
-	purls := make(map[string]string)
+	purls, licenses := make(map[string]string), make(map[string]string)
 	for _, p := range d.Packages {
-		assert.NotContains(t, ids, p.SPDXID)
-		ids[p.SPDXID] = p.Name
+		licenses[p.Name] = p.LicenseDeclared
 		for _, ref := range p.ExternalRefs {
 			purls[p.Name] = ref.ReferenceLocator
 		}
 	}
 	assert.Equal(t, map[string]string{
-		"qemu-arm-static": "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64",
-		"stdlib":          "pkg:golang/stdlib@1.26.8", "golang.org/x/sys": "pkg:golang/golang.org/x/sys@v1.0.0",
+		"qemu-arm-static": "pkg:deb/debian/qemu-user@1%3A11.1%2Ba?arch=arm64", "zlib": "pkg:deb/debian/zlib@1%3A1?arch=source",
+		"stdlib": "pkg:golang/stdlib@1.26.8", "golang.org/x/sys": "pkg:golang/golang.org/x/sys@v1.0.0",
 		"github.com/Y/yq": "pkg:golang/github.com/y/yq@v4.0.0%2Bincompatible",
 	}, purls)
-	var related []string
-	for _, r := range d.Relationships {
-		require.Contains(t, ids, r.SPDXElementID)
-		require.Contains(t, ids, r.RelatedSPDXElement)
-		related = append(related, ids[r.SPDXElementID]+" "+r.RelationshipType+" "+ids[r.RelatedSPDXElement])
-	}
+	const everything = "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only AND MIT AND Zlib"
+	assert.Equal(t, map[string]string{
+		"go-build": everything, "qemu-arm-static": "GPL-2.0-only", "zlib": "Zlib", "register": "Apache-2.0", "yq": "MIT",
+		"stdlib": "BSD-3-Clause", "golang.org/x/sys": "BSD-3-Clause", "github.com/Y/yq": "MIT",
+	}, licenses)
+	assert.Equal(t, everything, b.Licenses)
 	assert.ElementsMatch(t, []string{
 		"document DESCRIBES go-build",
-		"go-build CONTAINS qemu-arm-static", "go-build CONTAINS register", "go-build CONTAINS yq",
+		"go-build CONTAINS qemu-arm-static", "go-build CONTAINS register", "go-build CONTAINS yq", "qemu-arm-static STATIC_LINK zlib",
 		"register STATIC_LINK stdlib", "register STATIC_LINK golang.org/x/sys",
 		"yq STATIC_LINK stdlib", "yq STATIC_LINK github.com/Y/yq", "yq STATIC_LINK golang.org/x/sys",
-	}, related)
+	}, d.Related())
+	notices, err := os.ReadFile(b.work("manifest", "modules.txt"))
+	require.NoError(t, err)
+	assert.Contains(t, string(notices), "\ngithub.com/Y/yq v4.0.0+incompatible\n\n"+mit)
+	assert.Contains(t, string(notices), "\ngolang.org/x/sys v1.0.0\nstdlib 1.26.8\n\n"+bsd, "once")
 
 	said.Reset()
 	require.NoError(t, b.manifest(t.Context()))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -34,6 +35,8 @@ type Builder struct {
 	Emulators string                           // directory with emulators; empty: Debian's
 	Update    bool                             // ask Debian for newer emulators than those that are there
 	Say       func(format string, args ...any) // is told of each step
+
+	Licenses string // of all programs, once Build has built all parts
 
 	toolchain *toolchain.Toolchain
 }
@@ -152,11 +155,11 @@ func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 	if b.toolchain, err = toolchain.Find(ctx, b.Versions.Go); err != nil {
 		return err
 	}
-	for _, p := range parts {
-		if len(names) == 0 || slices.Contains(names, p.name) {
-			if err := b.part(ctx, p); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
+	wanted := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return len(names) > 0 && !slices.Contains(names, p.name) })
+	for i, p := range wanted {
+		b.Say("part %d of %d: %s", i+1, len(wanted), p.name)
+		if err := b.part(ctx, p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return b.manifest(ctx)
@@ -201,12 +204,13 @@ func (b *Builder) part(ctx context.Context, p part) error {
 
 // step builds something in a directory of its own, unless it is there and was
 // made of the same.
-func (b *Builder) step(dir, what string, in inputs, build func() error) error {
+func (b *Builder) step(ctx context.Context, dir, what string, in inputs, build func() error) error {
 	stamp := filepath.Join(dir, "stamp")
 	if in.stamped(stamp) {
 		return nil
 	}
 	b.Say("building %s for %s …", what, b.Arch.Platform())
+	defer progress.Start(ctx, "building %s", what).End()
 	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
 	if err == nil {
 		err = build()

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -29,6 +30,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		b.Say("building %s for %s …", strings.Join(toolchain.Commands, ", "), b.Arch.Platform())
 	}
+	defer progress.Start(ctx, "building %s", strings.Join(toolchain.Commands, ", ")).End()
 	files, err := b.toolchain.BuildCommands(ctx, b.Root, dir, b.Arch)
 	if err != nil {
 		return c, err
@@ -51,7 +53,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 // compile has the go command build packages of a module into files of their names
 // in a directory, unless they are there and were made of the same.
 func (b *Builder) compile(ctx context.Context, dir, what string, in inputs, module string, args ...string) error {
-	return b.step(dir, what, in, func() error {
+	return b.step(ctx, dir, what, in, func() error {
 		_, err := b.toolchain.Run(ctx, b.Arch, module, append([]string{"build", "-o", dir + "/"}, args...)...)
 		return err
 	})
@@ -127,10 +129,10 @@ func (b *Builder) toolInputs(t versions.Tool) inputs {
 // tools builds the tools, each from its own module, with the versions of
 // others that this asks for.
 func (b *Builder) tools(ctx context.Context) (c contents, err error) {
-	for _, t := range b.Versions.Tools {
+	for i, t := range b.Versions.Tools {
 		file := b.work("tools", t.Name, t.Name)
 		install := func() error { return b.install(ctx, t, file) }
-		err := b.step(filepath.Dir(file), t.Name+" "+t.Version, b.toolInputs(t), install)
+		err := b.step(ctx, filepath.Dir(file), fmt.Sprintf("tool %d of %d, %s %s", i+1, len(b.Versions.Tools), t.Name, t.Version), b.toolInputs(t), install)
 		if err == nil {
 			err = c.built(b, programDir+t.Name, file, t.Version)
 		}

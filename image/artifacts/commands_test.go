@@ -94,7 +94,7 @@ func proxy(t *testing.T, module, version, main string) string {
 	require.NoError(t, err)
 	defer f.Close()
 	archive := zip.NewWriter(f)
-	for name, content := range map[string]string{"go.mod": mod, "main.go": main} {
+	for name, content := range map[string]string{"go.mod": mod, "main.go": main, "LICENSE": mit} {
 		w, err := archive.Create(module + "@" + version + "/" + name)
 		require.NoError(t, err)
 		_, err = w.Write([]byte(content))
@@ -107,7 +107,8 @@ func proxy(t *testing.T, module, version, main string) string {
 func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 	tc := needToolchain(t)
 	dir := proxy(t, "example.org/hello/v2", "v2.1.0", "package main\n\nfunc main() { println(1) }\n")
-	tc.Env = append(tc.Env, "GOPROXY=file://"+dir, "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
+	cache := t.TempDir()
+	tc.Env = append(tc.Env, "GOPROXY=file://"+dir, "GOSUMDB=off", "GOMODCACHE="+cache, "GOFLAGS=-modcacherw")
 	for _, arch := range []string{tc.Host.GOARCH, "ppc64le", "arm64"} {
 		b, said := newBuilder(t, arch)
 		b.toolchain = tc
@@ -119,7 +120,7 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		assert.Equal(t, "usr/local/bin/hello2", p.Path)
 		assert.Equal(t, "example.org/hello/v2", p.Package)
 		assert.Equal(t, []Module{{"stdlib", tc.Version}, {"example.org/hello/v2", "v2.1.0"}}, p.Modules)
-		assert.Equal(t, "building hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
+		assert.Equal(t, "building tool 1 of 1, hello2 v2.1.0 for linux/"+arch+" …\n", said.String())
 		require.Len(t, c.files, 1)
 		require.NoError(t, static(c.files[0].Source, b.Arch))
 
@@ -128,6 +129,17 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c, again)
 		assert.Empty(t, said.String(), "it is there already")
+
+		// Its licence is read where the module is, and that fetched again if it is gone.
+		module := filepath.Join(cache, "example.org/hello/v2@v2.1.0")
+		require.NoError(t, os.RemoveAll(module))
+		for range 2 {
+			texts, err := readTexts(t.Context(), tc, c.programs)
+			require.NoError(t, err)
+			assert.Equal(t, mit, texts[p.Modules[1]])
+			assert.Contains(t, texts[p.Modules[0]], "The Go Authors")
+			assert.FileExists(t, filepath.Join(module, "LICENSE"))
+		}
 
 		// Of the next one, nothing; and the first is kept.
 		b.Versions.Tools = append(b.Versions.Tools, versions.Tool{Name: "other", Package: "example.org/other", Version: "v1.0.0"})
@@ -138,5 +150,16 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		_, err = b.tools(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, said.String())
+	}
+}
+
+func TestAProgramsLicenceIsItsModules(t *testing.T) {
+	std := Module{"stdlib", "1.26.8"}
+	said := texts{std: bsd, {"k8s.io/kubernetes", "v1"}: mit, {"k8s.io/kubernetes/cmd/kubectl", "v1"}: bsd + mit, {"k8s.io/kube", "v1"}: "?"}
+	for name, want := range map[string]string{
+		"k8s.io/kubernetes/cmd/kubelet": "MIT", "k8s.io/kubernetes/cmd/kubectl": "BSD-3-Clause AND MIT",
+		"cmd/go": "BSD-3-Clause", "k8s.io/kube/x": "NOASSERTION", "example.org/x": "NOASSERTION",
+	} {
+		assert.Equal(t, want, said.license(Program{Package: name, Modules: []Module{std}}), name)
 	}
 }

@@ -124,70 +124,51 @@ func EmulatorFile(e *emulator.Emulator) rootfs.File {
 
 // FetchEmulators gets Debian's newest static emulators for a host, which Go has a port
 // for, into a directory, and returns the one of its directories that they are in.
-func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (bin string, newest debian.Package, err error) {
+func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (bin string, err error) {
 	deb, newest, err := debian.Emulators(ctx, host.Debian[0].Name, say)
 	if err != nil {
-		return "", newest, err
+		return "", err
+	}
+	o := Origin{Package: newest}
+	if o.Sources, err = debian.SourcesOf(ctx, deb); err != nil {
+		return "", err
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		return "", newest, err
+		return "", err
 	}
-	return filepath.Join(dir, Installed), newest, debian.Unpack(ctx, deb, dir)
+	if err := debian.Unpack(ctx, deb, dir); err != nil {
+		return "", err
+	}
+	bin = filepath.Join(dir, Installed)
+	return bin, jsonfile.Write(filepath.Join(bin, originFile), o)
 }
 
-// fetched returns where the emulators are, and the package that they are from if they
-// were fetched. It is remembered beside them: Debian is asked again only when that is
-// wanted.
-func (b *Builder) fetched(ctx context.Context) (dir string, pack debian.Package, err error) {
+// fetched returns where the emulators are. Debian is asked for them again only when
+// that is wanted.
+func (b *Builder) fetched(ctx context.Context) (dir string, err error) {
 	if b.Emulators != "" {
-		return b.Emulators, pack, nil
+		return b.Emulators, nil
 	}
 	dir = b.work("emulators")
-	memory := filepath.Join(dir, "package.json")
-	if !b.Update && jsonfile.Read(memory, &pack) == nil {
-		return filepath.Join(dir, Installed), pack, nil
+	bin := filepath.Join(dir, Installed)
+	if _, err := os.Stat(filepath.Join(bin, originFile)); err == nil && !b.Update {
+		return bin, nil
 	}
-	if dir, pack, err = FetchEmulators(ctx, b.Arch, dir, b.Say); err == nil {
-		err = jsonfile.Write(memory, pack)
-	}
-	return dir, pack, err
+	return FetchEmulators(ctx, b.Arch, dir, b.Say)
 }
 
-// EmulatorPrograms returns what there is to say of emulators of one directory,
-// which are of a package of Debian's, or were built, or are of unknown origin. Those
+// EmulatorPrograms returns what there is to say of emulators of one origin. Those
 // that were built must be those that the manifest beside them is of. They get names
 // of their own.
-func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Package, name func(*emulator.Emulator) string) (programs []Program, err error) {
-	origin := Program{Package: "qemu"}
-	m := new(qemu.Manifest)
-	_, built := EmulatorManifest(dir)
-	if built {
-		if m, err = qemu.ReadManifest(dir); err != nil {
-			return nil, err
-		}
-		var files, patches []string
-		for _, s := range m.Source {
-			files = append(files, s.Name+" (sha256 "+s.SHA256+")")
-		}
-		for _, p := range m.Patches {
-			patches = append(patches, p.Name+" (sha256 "+p.SHA256+")")
-		}
-		origin.PURL = purl("deb/debian", "qemu", m.Debian, "?arch=source")
-		origin.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s",
-			m.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
-	}
+func EmulatorPrograms(found []*emulator.Emulator, o Origin, name func(*emulator.Emulator) string) (programs []Program, err error) {
 	for _, e := range found {
-		p := origin
-		p.Path, p.Version = name(e), e.Version
-		if pack.Name != "" {
-			p.Package, p.Version = pack.Name, pack.Version
-			p.PURL = purl("deb/debian", pack.Name, pack.Version, "?arch="+e.Host.Debian[0].Name)
-		}
+		p := Program{Path: name(e), Version: e.Version}
+		o.describe(&p, e.Host.Debian[0].Name)
 		if p.SHA256, err = file.SHA256(e.Path); err != nil {
 			return nil, err
 		}
 		same := func(b qemu.Built) bool { return b.Target == e.Arch.Name && b.SHA256 == p.SHA256 }
-		if built && !slices.ContainsFunc(m.Emulators, same) {
+		if o.manifest != nil && !slices.ContainsFunc(o.manifest.Emulators, same) {
 			err := fmt.Errorf("%s is not what %s beside it says", e.Path, qemu.ManifestFile)
 			return nil, cli.WithHint(err, "make emulators puts it right")
 		}
@@ -196,16 +177,8 @@ func EmulatorPrograms(found []*emulator.Emulator, dir string, pack debian.Packag
 	return programs, nil
 }
 
-// EmulatorManifest returns the manifest of emulators that were built as a file of
-// an image, if there is one in their directory.
-func EmulatorManifest(dir string) (file rootfs.File, found bool) {
-	source := filepath.Join(dir, qemu.ManifestFile)
-	_, err := os.Stat(source)
-	return rootfs.File{Name: manifestDir + "emulators.json", Source: source, Mode: 0o644}, err == nil
-}
-
 func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
-	dir, pack, err := b.fetched(ctx)
+	dir, err := b.fetched(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -216,12 +189,16 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	if file, built := EmulatorManifest(dir); built {
-		c.files = append(c.files, file)
+	origin, err := ReadOrigin(ctx, found[0].Path, b.Say)
+	if err != nil {
+		return c, err
+	}
+	if c.files, err = origin.Files(b.work("origin")); err != nil {
+		return c, err
 	}
 	for _, e := range found {
 		c.files = append(c.files, EmulatorFile(e))
 	}
-	c.programs, err = EmulatorPrograms(found, dir, pack, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
+	c.programs, err = EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
 	return c, err
 }

@@ -45,22 +45,25 @@ func TestEmulatorsAreFetchedThoughOneListIsMissing(t *testing.T) {
 				"apt-get":   `case $1 in update) ` + test.update + `;; download) : >qemu-user-static_1%3a7.2_ppc64el.deb;; esac`,
 				"apt-cache": test.madison,
 				"dpkg":      "exit 1", // nothing is at least version 10
-				"dpkg-deb":  `mkdir -p $3/usr/bin && echo unpacked >$3/usr/bin/qemu-arm-static`,
+				"dpkg-deb":  `[ $1 != --show ] || { printf 'qemu\t1:7.2-1\tglibc (= 2.36), zlib (= 1:1.2), \n'; exit 0; }; mkdir -p $3/usr/bin && echo unpacked >$3/usr/bin/qemu-arm-static`,
 			} {
 				require.NoError(t, os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 			}
 			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 			var said strings.Builder
 			say := func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
-			dir, newest, err := artifacts.FetchEmulators(t.Context(), arch, filepath.Join(t.TempDir(), "emulators"), say)
+			dir, err := artifacts.FetchEmulators(t.Context(), arch, filepath.Join(t.TempDir(), "emulators"), say)
 			if test.err != "" {
 				assert.ErrorContains(t, err, test.err)
 				assert.NotEmpty(t, cli.Hint(err))
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, "1:7.2", newest.Version)
 			assert.FileExists(t, filepath.Join(dir, "qemu-arm-static"))
+			origin, err := os.ReadFile(filepath.Join(dir, "origin.json"))
+			require.NoError(t, err)
+			assert.JSONEq(t, `{"Package": {"name": "qemu-user-static", "version": "1:7.2"}, "Source": {"name": "qemu", "version": "1:7.2-1"},
+				"Using": [{"name": "glibc", "version": "2.36"}, {"name": "zlib", "version": "1:1.2"}]}`, string(origin))
 			if test.warning == "" {
 				assert.NotContains(t, said.String(), "warning")
 			} else {

@@ -13,8 +13,8 @@ import (
 	"github.com/projectcalico/go-build/image/jsonfile"
 )
 
-// manifestDir is where the image says what is in it.
-const manifestDir = "usr/share/go-build/"
+// ShareDir is where an image says what is in it.
+const ShareDir = "usr/share/go-build/"
 
 // manifest builds manifest.tar if all parts are there: the versions file, and what
 // the parts hold as a table for people and as an SPDX document for programs.
@@ -36,22 +36,20 @@ func (b *Builder) manifest(ctx context.Context) error {
 		return errors.Join(os.RemoveAll(archive+".tar"), os.RemoveAll(archive+".stamp"))
 	}
 	slices.SortFunc(c.programs, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
-	document, err := Whole{
+	papers, err := Whole{
 		Name: "go-build", Version: b.Versions.Tag(b.Arch), Purpose: "CONTAINER",
 		Tool: "go-build-artifacts", Created: b.toolchain.Released, Root: "/",
-	}.Document(c.programs)
+	}.Papers(ctx, b.toolchain, b.Root, b.work("manifest"), c.programs)
 	if err != nil {
 		return err
 	}
-	list, spdx := b.work("manifest", "programs.txt"), b.work("manifest", "programs.spdx.json")
-	err = errors.Join(os.MkdirAll(b.work("manifest"), 0o755),
-		os.WriteFile(list, []byte(table(c.programs)), 0o644), os.WriteFile(spdx, document, 0o644))
-	if err != nil {
+	list := b.work("manifest", "programs.txt")
+	if err := os.WriteFile(list, []byte(table(c.programs)), 0o644); err != nil {
 		return err
 	}
-	c.add(manifestDir+"versions.yaml", b.File, 0o644)
-	c.add(manifestDir+"programs.txt", list, 0o644)
-	c.add(manifestDir+"programs.spdx.json", spdx, 0o644)
+	b.Licenses, c.files = papers.Licenses, papers.Files
+	c.add(ShareDir+"versions.yaml", b.File, 0o644)
+	c.add(ShareDir+"programs.txt", list, 0o644)
 	return b.part(ctx, part{"manifest", func(*Builder, context.Context) (contents, error) { return c, nil }})
 }
 

@@ -6,11 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/licenses"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/file"
 )
+
+// project is this repository's module.
+const project = "github.com/projectcalico/go-build"
 
 // A Program is a program in the image that was not made of Debian's packages
 // there.
@@ -21,8 +27,17 @@ type Program struct {
 	SHA256  string   // of its content
 	Modules []Module // which Go linked into it; of its library too, if Go built it
 
-	PURL   string `json:",omitempty"` // package URL of Debian's package, or of the source of Debian's that it was built from
-	Source string `json:",omitempty"` // that source, and what was changed in it
+	PURL      string    `json:",omitempty"` // package URL of Debian's package, or of the source of Debian's that it was built from
+	Source    string    `json:",omitempty"` // that source, and what was changed in it
+	Location  string    `json:",omitempty"` // where it, and its source, can be had
+	License   string    `json:",omitempty"` // in SPDX's terms; its Go module's, if it is empty
+	Libraries []Library `json:",omitempty"` // static ones, which are linked into it
+}
+
+// A Library is a source of Debian's that a library is of.
+type Library struct {
+	debian.Package
+	License string
 }
 
 // A Module is a Go module.
@@ -44,6 +59,9 @@ func Describe(t *toolchain.Toolchain, arch *elfmagic.Arch, source, path, version
 		return Program{}, fmt.Errorf("%s: %w", source, err)
 	}
 	p := Program{Path: path, Package: info.Path, Version: version}
+	if strings.HasPrefix(p.Package, project+"/") {
+		p.License, p.Location = licenses.Own, "https://"+project
+	}
 	p.Modules = []Module{{"stdlib", t.Version}} // as vulnerability scanners call it
 	if v := info.Main.Version; v != "" && v != "(devel)" {
 		p.Modules = append(p.Modules, Module{info.Main.Path, v})

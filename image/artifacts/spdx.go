@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -8,7 +9,12 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/projectcalico/go-build/image/licenses"
 )
+
+// unsaid is SPDX's word for what a document does not say.
+const unsaid = licenses.Unknown
 
 // A Whole is what holds programs: an image, or a command that embeds others.
 type Whole struct {
@@ -24,14 +30,20 @@ func purl(kind, name, version, qualifiers string) string {
 	return "pkg:" + kind + "/" + name + "@" + url.QueryEscape(version) + qualifiers
 }
 
-// Document returns the SPDX 2.3 document of the programs that it holds, and of the
-// modules that Go linked into them.
-func (w Whole) Document(programs []Program) ([]byte, error) {
+// document returns the SPDX 2.3 document of the programs that it holds, and of the
+// modules and libraries that are linked into them, and the licence of it all.
+func (w Whole) document(programs []Program, said texts) (document []byte, license string, err error) {
 	type object map[string]any
 	const whole = "SPDXRef-image"
 	var packages, relationships []object
-	add := func(id, purl string, p object) {
-		p["SPDXID"], p["downloadLocation"], p["filesAnalyzed"] = id, "NOASSERTION", false
+	var found []string
+	add := func(id, purl, license, location string, p object) {
+		found = append(found, license)
+		p["SPDXID"], p["downloadLocation"], p["filesAnalyzed"] = id, cmp.Or(location, unsaid), false
+		p["licenseConcluded"], p["licenseDeclared"], p["copyrightText"] = license, license, unsaid
+		if p["versionInfo"] == "" {
+			p["versionInfo"] = unsaid
+		}
 		if purl != "" {
 			p["externalRefs"] = []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}}
 		}
@@ -40,9 +52,17 @@ func (w Whole) Document(programs []Program) ([]byte, error) {
 	relate := func(element, how, related string) {
 		relationships = append(relationships, object{"spdxElementId": element, "relationshipType": how, "relatedSpdxElement": related})
 	}
-	add(whole, "", object{"name": w.Name, "versionInfo": w.Version, "primaryPackagePurpose": w.Purpose})
+	all := object{"name": w.Name, "versionInfo": w.Version, "primaryPackagePurpose": w.Purpose}
+	add(whole, "", "", "https://"+project, all)
 	relate("SPDXRef-DOCUMENT", "DESCRIBES", whole)
-	modules := make(map[Module]string)
+	ids := make(map[any]string)
+	link := func(program string, linked any, kind, purl, license, location, name, version string) {
+		if ids[linked] == "" {
+			ids[linked] = fmt.Sprintf("SPDXRef-%s-%d", kind, len(ids)+1)
+			add(ids[linked], purl, license, location, object{"name": name, "versionInfo": version, "primaryPackagePurpose": "LIBRARY"})
+		}
+		relate(program, "STATIC_LINK", ids[linked])
+	}
 	for i, p := range programs {
 		id := fmt.Sprintf("SPDXRef-program-%d", i+1)
 		program := object{
@@ -52,23 +72,23 @@ func (w Whole) Document(programs []Program) ([]byte, error) {
 		if p.Source != "" {
 			program["sourceInfo"] = p.Source
 		}
-		add(id, p.PURL, program)
+		add(id, p.PURL, cmp.Or(p.License, said.license(p)), p.Location, program)
 		relate(whole, "CONTAINS", id)
 		for _, m := range p.Modules {
-			if modules[m] == "" {
-				modules[m] = fmt.Sprintf("SPDXRef-module-%d", len(modules)+1)
-				add(modules[m], purl("golang", strings.ToLower(m.Path), m.Version, ""),
-					object{"name": m.Path, "versionInfo": m.Version, "primaryPackagePurpose": "LIBRARY"})
-			}
-			relate(id, "STATIC_LINK", modules[m])
+			link(id, m, "module", purl("golang", strings.ToLower(m.Path), m.Version, ""), licenses.Of(said[m]), "", m.Path, m.Version)
+		}
+		for _, l := range p.Libraries {
+			link(id, l, "library", purl("deb/debian", l.Name, l.Version, "?arch=source"), l.License, snapshot(l.Package), l.Name, l.Version)
 		}
 	}
+	license = licenses.All(found...)
+	all["licenseConcluded"], all["licenseDeclared"] = license, license
 	unique := sha256.Sum256(fmt.Append(nil, programs))
-	document, err := json.MarshalIndent(object{
+	document, err = json.MarshalIndent(object{
 		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": w.Name + " " + w.Version,
 		"documentNamespace": fmt.Sprintf("https://github.com/projectcalico/go-build/spdx/%s-%x", w.Version, unique[:8]),
 		"creationInfo":      object{"created": w.Created.UTC().Format(time.RFC3339), "creators": []string{"Tool: " + w.Tool}},
 		"packages":          packages, "relationships": relationships,
 	}, "", "\t")
-	return append(document, '\n'), err
+	return append(document, '\n'), license, err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -135,10 +136,15 @@ func (i Image) bootstrap(ctx context.Context, archive string) error {
 			"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 			"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 			i.Suite, "-", mirror)
-		cmd.Stdout, cmd.Stderr = w, &said
+		task := progress.Start(ctx, "mmdebstrap %s for %s", i.Suite, i.port())
+		defer task.End()
+		cmd.Stdout, cmd.Stderr = w, io.MultiWriter(&said, progress.Lines(func(line string) { task.At(stage(line)) }))
 		if err := cmd.Run(); err != nil {
 			return cli.WithHint(program.Failed(cmd, err, said.String()), "a foreign architecture's programs must run here: register %s", i.port())
 		}
 		return nil
 	})
 }
+
+// stage returns what mmdebstrap is at: "I: extracting archives...".
+func stage(line string) string { return strings.TrimRight(strings.TrimPrefix(line, "I: "), ".") }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -108,6 +109,7 @@ func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cm
 
 // Update fetches the lists of packages.
 func (a *Apt) Update(ctx context.Context) error {
+	defer progress.Start(ctx, "fetching Debian's lists of packages").End()
 	_, err := program.Output(a.command(ctx, "apt-get", "update", "-qq"))
 	return err
 }

@@ -14,7 +14,8 @@ import (
 
 // A Package is a package of a version.
 type Package struct {
-	Name, Version string
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // StaticEmulators returns the newest package that has QEMU's static emulators

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 )
 
 // A File is one that Debian's archive has: a package, or a part of a source.
@@ -82,8 +83,23 @@ func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 	if len(missing) == 0 {
 		return paths, nil
 	}
-	_, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...))
-	return paths, err
+	return paths, a.download(ctx, missing...)
+}
+
+// download downloads packages, and shows which one it is at.
+//
+// A line for each of apt-get -q: "Get:2 URL suite/main arm64 qemu-user arm64 1:11.1 [72 MB]".
+func (a *Apt) download(ctx context.Context, packages ...string) error {
+	task := progress.Start(ctx, "downloading Debian's packages")
+	defer task.End()
+	n := 0
+	_, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-q"}, packages...)...), func(line string) {
+		if strings.HasPrefix(line, "Get:") {
+			n++
+			task.At(fmt.Sprintf("%d of %d", n, len(packages)))
+		}
+	})
+	return err
 }
 
 // Download is Get for a package of a version.
@@ -109,6 +125,7 @@ func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File
 			return nil, "", errors.New(f.Name + ": apt's list has no SHA256 of it")
 		}
 	}
+	defer progress.Start(ctx, "downloading Debian's source of %s %s", name, version).End()
 	_, err = program.Output(a.command(ctx, "apt-get", source...))
 	return files, a.path("debs"), err
 }

@@ -1,15 +1,20 @@
 package debian_test
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/progress"
 )
 
 func openSources(t *testing.T) (*debian.Apt, string) {
@@ -95,4 +100,36 @@ func TestNoFilesAreAnError(t *testing.T) {
 	apt, _ := open(t, "arm64")
 	_, err := apt.Packages(t.Context(), "a")
 	assert.ErrorContains(t, err, "it names no files")
+}
+
+// shown returns a context with a display, and a function that waits until it shows a text.
+func shown(t *testing.T) (context.Context, func(text string)) {
+	t.Helper()
+	r, w := io.Pipe()
+	t.Cleanup(func() { r.Close() })
+	d := progress.New(w, "x")
+	d.Interval = time.Millisecond
+	lines := bufio.NewScanner(r)
+	return progress.With(t.Context(), d), func(text string) {
+		for lines.Scan() && !strings.Contains(lines.Text(), text) {
+		}
+		assert.Contains(t, lines.Text(), text)
+		go io.Copy(io.Discard, r)
+	}
+}
+
+func TestPackagesAreCountedWhileTheyAreDownloaded(t *testing.T) {
+	goOn := filepath.Join(t.TempDir(), "go-on")
+	tools(t, map[string]string{"apt-get": `echo "Get:1 http://mirror.example s/main arm64 a arm64 1 [2 B]"; echo "Get:2 http://mirror.example s/main arm64 b arm64 1 [2 B]"
+while [ ! -e ` + goOn + ` ]; do sleep 0.1; done; : >a_1_arm64.deb; : >b_1_arm64.deb; : >c_1_arm64.deb`})
+	apt, _ := open(t, "arm64")
+	ctx, wait := shown(t)
+	done := make(chan error)
+	go func() {
+		_, err := apt.Get(ctx, []debian.File{{Name: "a_1_arm64.deb"}, {Name: "b_1_arm64.deb"}, {Name: "c_1_arm64.deb"}})
+		done <- err
+	}()
+	wait("x: downloading Debian's packages: 2 of 3, ")
+	require.NoError(t, os.WriteFile(goOn, nil, 0o644))
+	assert.NoError(t, <-done)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -51,6 +52,7 @@ func installable(ctx context.Context) (port string, err error) {
 // install installs packages, by name, with a version, or from a file.
 func install(ctx context.Context, say func(string, ...any), packages ...string) error {
 	say("installing %s …", strings.Join(packages, " "))
+	defer progress.Start(ctx, "installing packages").End()
 	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
 	if _, err := program.Output(program.AsRoot(ctx, "env", args...)); err != nil {
 		return cli.WithHint(err, "see what it said above; apt-get update may be needed")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/licenses"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -117,6 +118,8 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	for _, value := range []string{
 		"BASE_IMAGE=" + b.Base, "GO_VERSION=" + b.Versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
 		"VERSION=" + tag, "REVISION=" + revision.Commit, "CREATED=" + revision.Time.UTC().Format(time.RFC3339),
+		// Debian's packages have theirs in /usr/share/doc.
+		"LICENSES=" + licenses.All(licenses.Own, licenses.QEMU, b.Licenses, "LicenseRef-Debian-packages"),
 	} {
 		args = append(args, "--build-arg", value)
 	}

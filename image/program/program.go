@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -41,16 +43,18 @@ func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output returns what a command prints. An error has what it says of it: some, such
-// as patch, say that on standard output.
-func Output(cmd *exec.Cmd) (string, error) {
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return "", Failed(cmd, err, cmp.Or(said.String(), string(out)))
+// Output returns what a command prints, and hands on each line of it at once. An
+// error has what it says of it: some, such as patch, say that on standard output.
+func Output(cmd *exec.Cmd, each ...func(line string)) (string, error) {
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	for _, f := range each {
+		cmd.Stdout = io.MultiWriter(&out, progress.Lines(f))
 	}
-	return string(out), nil
+	if err := cmd.Run(); err != nil {
+		return "", Failed(cmd, err, cmp.Or(said.String(), out.String()))
+	}
+	return out.String(), nil
 }
 
 // Failed returns an error with what a command said when it failed: the cause first,

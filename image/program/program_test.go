@@ -18,6 +18,11 @@ func TestAFailedProgramsLastWordsAreQuoted(t *testing.T) {
 	out, err := program.Output(sh("echo out; echo err >&2"))
 	require.NoError(t, err)
 	assert.Equal(t, "out\n", out)
+	var lines []string
+	out, err = program.Output(sh("echo 1; echo 2; echo err >&2"), func(line string) { lines = append(lines, line) })
+	require.NoError(t, err)
+	assert.Equal(t, "1\n2\n", out)
+	assert.Equal(t, []string{"1", "2"}, lines)
 	_, err = program.Output(sh("echo out; echo err >&2; exit 3"))
 	assert.EqualError(t, err, "/bin/sh -c echo out; echo err >&2; exit 3: exit status 3: err")
 	_, err = program.Output(sh("echo out; exit 3"))

@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -45,7 +45,12 @@ func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	}
 	b.Say("compiling %s, %s …", count(len(s.targets), "target", "targets"), s.mode)
 	start, linked := time.Now(), 0
-	progress := func(line string) {
+	task := progress.Start(ctx, "compiling, %s", s.mode)
+	defer task.End()
+	step := func(line string) {
+		if at, ok := stepOf(line); ok {
+			task.At(at)
+		}
 		if _, target, ok := strings.Cut(line, "] Linking target qemu-"); ok {
 			linked++
 			b.Say("linked %s (%d of %d), %s", target, linked, len(s.targets), time.Since(start).Round(time.Second))
@@ -55,7 +60,14 @@ func (b *Builder) build(ctx context.Context, s setup) (string, error) {
 	for _, t := range s.targets {
 		ninja = append(ninja, "qemu-"+t)
 	}
-	return dir, b.logged(ctx, s, dir, "ninja.log", progress, "ninja", ninja...)
+	return dir, b.logged(ctx, s, dir, "ninja.log", step, "ninja", ninja...)
+}
+
+// stepOf returns how far ninja is: "[12/3456] Compiling C object x.o" is 12 of 3456.
+func stepOf(line string) (string, bool) {
+	text, _, ok := strings.Cut(strings.TrimPrefix(line, "["), "] ")
+	step, all, slash := strings.Cut(text, "/")
+	return step + " of " + all + " steps", ok && slash && strings.HasPrefix(line, "[")
 }
 
 // configure configures the targets, unless that is done, in a directory that it
@@ -72,6 +84,7 @@ func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
+	defer progress.Start(ctx, "configuring").End()
 	// Relative: what it builds has this name in it, which the recipe shortens.
 	command := filepath.Join("../../src", filepath.Base(b.sourceDir()), "configure")
 	if err := b.logged(ctx, s, dir, "configure.log", nil, command, args...); err != nil {
@@ -93,7 +106,7 @@ func (b *Builder) logged(ctx context.Context, s setup, dir, name string, line fu
 	cmd.Env = append(os.Environ(), s.environment()...)
 	w := io.Writer(log)
 	if line != nil {
-		w = io.MultiWriter(log, &lines{each: line})
+		w = io.MultiWriter(log, progress.Lines(line))
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Run(); err != nil {
@@ -123,24 +136,6 @@ func failed(said string) string {
 		}
 	}
 	return strings.Join(short, "")
-}
-
-// lines hands on what is written to it, a line at a time.
-type lines struct {
-	each func(string)
-	rest []byte
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.rest = append(l.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
-		l.each(string(line))
-		l.rest = rest
-	}
 }
 
 // optimise builds a group's targets, proves each, and keeps it.

@@ -34,9 +34,10 @@ type Builder struct {
 	compiler Compiler
 	patches  []Patch
 	source   Source
-	libs     tree            // for the host
-	asked    map[string]bool // for which trees Debian was asked anew
-	work     string          // directory of the guests and their inputs
+	libs     tree             // for the host
+	sources  []debian.Package // of these
+	asked    map[string]bool  // for which trees Debian was asked anew
+	work     string           // directory of the guests and their inputs
 	trained  map[string]training
 }
 
@@ -111,6 +112,9 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
 		return err
 	}
+	if b.sources, err = b.readSources(ctx); err != nil {
+		return err
+	}
 	if err := b.prepareGuests(ctx); err != nil {
 		return err
 	}
@@ -120,7 +124,8 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 		return err
 	}
 	var failures error
-	for _, g := range missing {
+	for i, g := range missing {
+		b.Say("group %d of %d: %s", i+1, len(missing), strings.Join(names(g.targets), " "))
 		failures = errors.Join(failures, b.optimise(ctx, g))
 		if ctx.Err() != nil {
 			return failures
@@ -202,6 +207,7 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 	m := &Manifest{
 		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
 		Patches: b.patches, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
+		Sources: b.sources,
 	}
 	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
@@ -210,7 +216,7 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 		m.Libraries = append(m.Libraries, f.Name)
 	}
 	m.Emulators = b.others(m, built)
-	return built, jsonfile.Write(filepath.Join(b.Out, ManifestFile), m)
+	return built, errors.Join(b.installLicenses(), jsonfile.Write(filepath.Join(b.Out, ManifestFile), m))
 }
 
 // others adds the emulators of an earlier run that are there and of the same

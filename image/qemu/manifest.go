@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -14,17 +15,22 @@ import (
 // are made of.
 const ManifestFile = "manifest.json"
 
+// LicenseDir is the directory beside the emulators with their licences, those of what
+// is linked into them, and our patches.
+const LicenseDir = "licenses"
+
 // A Manifest says what emulators are made of.
 type Manifest struct {
-	Host      string          `json:"host"`    // GOARCH
-	Version   string          `json:"version"` // as --version prints it
-	Debian    string          `json:"debian"`  // version of Debian's source
-	Source    []SourceArchive `json:"source"`
-	Patches   []Patch         `json:"patches"`
-	Compiler  string          `json:"compiler"`
-	Recipe    []string        `json:"recipe"`
-	Libraries []string        `json:"libraries"` // Debian's packages that it was linked with
-	Emulators []Built         `json:"emulators"`
+	Host      string           `json:"host"`    // GOARCH
+	Version   string           `json:"version"` // as --version prints it
+	Debian    string           `json:"debian"`  // version of Debian's source
+	Source    []SourceArchive  `json:"source"`
+	Patches   []Patch          `json:"patches"`
+	Compiler  string           `json:"compiler"`
+	Recipe    []string         `json:"recipe"`
+	Libraries []string         `json:"libraries"` // Debian's packages that it was linked with
+	Sources   []debian.Package `json:"sources"`   // of these packages
+	Emulators []Built          `json:"emulators"`
 }
 
 // A SourceArchive is one of the source's files.

@@ -131,6 +131,7 @@ func TestWhatIsMissingIsBuilt(t *testing.T) {
 	assert.Equal(t, missing, b.missing(groups), "with the profile of all of its group")
 
 	// One that failed is left out.
+	licensed(t, b)
 	built, err := b.install(groups)
 	require.NoError(t, err)
 	assert.Equal(t, []Built{
@@ -154,6 +155,7 @@ func TestEmulatorsOfAnEarlierRunStayIfTheyAreOfTheSame(t *testing.T) {
 		finished := b.finished(b.groups()[0], b.Targets[0])
 		require.NoError(t, os.MkdirAll(filepath.Dir(finished), 0o755))
 		require.NoError(t, os.WriteFile(finished, []byte(target), 0o755))
+		licensed(t, b)
 		_, err := b.install(b.groups())
 		require.NoError(t, err)
 		m, err := ReadManifest(b.Out)
@@ -193,14 +195,14 @@ func TestTheFirstFailureIsShown(t *testing.T) {
 	assert.Equal(t, "all", failed("all"))
 }
 
-func TestLinesAreHandedOnWhole(t *testing.T) {
-	var got []string
-	l := &lines{each: func(s string) { got = append(got, s) }}
-	for _, part := range []string{"a", "b\nc", "\n\nd"} {
-		_, err := l.Write([]byte(part))
-		require.NoError(t, err)
+func TestNinjasStepsAreCounted(t *testing.T) {
+	for line, want := range map[string]string{"[12/3456] Compiling C object x.o": "12 of 3456 steps", "x.c:1: [a/b] no": "", "FAILED: [code=1] b.o": "", "[1] x": ""} {
+		at, ok := stepOf(line)
+		assert.Equal(t, want != "", ok, line)
+		if ok {
+			assert.Equal(t, want, at)
+		}
 	}
-	assert.Equal(t, []string{"ab", "c", ""}, got)
 }
 
 func TestAManifestIsReadAsItWasWritten(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -203,8 +204,11 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, which string) 
 	for _, root := range b.trained[target].roots {
 		guests = append(guests, portGuests(root, b.work, dir)...)
 	}
+	task := progress.Start(ctx, "training %s (%s)", target, which)
+	defer task.End()
 	start, ran := time.Now(), 0
-	for _, g := range guests {
+	for i, g := range guests {
+		task.At(fmt.Sprintf("guest %d of %d, %s", i+1, len(guests), g.name))
 		for range g.times {
 			err := runGuest(ctx, emulator, dir, g)
 			if ctx.Err() != nil {

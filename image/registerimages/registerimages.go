@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -25,9 +26,9 @@ import (
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/publish"
-	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // A Builder makes the images for one architecture, in the root of the repository.
@@ -67,26 +68,27 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	if err := b.Toolchain.Build(ctx, ".", b.Arch, "register", revision.Version, command); err != nil {
 		return nil, fmt.Errorf("cannot build register: %w", err)
 	}
+	own, err := artifacts.Describe(b.Toolchain, b.Arch, command, "usr/bin/register", revision.Version)
+	if err != nil {
+		return nil, err
+	}
 	files := []rootfs.File{
 		{Name: "usr/bin/register", Source: command, Mode: 0o755},
 		{Name: "usr/bin/binfmt", Target: "register"},
 	}
-	register, err := b.layer("register.tar.gz", files, revision.Time)
+	register, license, err := b.layer(ctx, "register", files, revision, own)
 	if err != nil {
 		return nil, err
 	}
-	emulators, versions, err := b.emulators(ctx)
+	emulators, programs, versions, err := b.emulators(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, err := b.layer("emulators.tar.gz", append(files, emulators...), revision.Time)
+	all, licenses, err := b.layer(ctx, "emulators", append(files, emulators...), revision, append(programs, own)...)
 	if err != nil {
 		return nil, err
 	}
-	const (
-		registers = "Registers QEMU's user-mode emulators with the kernel, and proves that programs of every architecture run"
-		licenses  = "Apache-2.0 AND GPL-2.0-only" // QEMU as a whole: its LICENSE
-	)
+	const registers = "Registers QEMU's user-mode emulators with the kernel, and proves that programs of every architecture run"
 	var images Images
 	for _, i := range []struct {
 		name, title, description, licenses string
@@ -98,7 +100,7 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 		{"qemu-user-static:latest", "qemu-user-static", registers, licenses, all, versions, []string{"/usr/bin/register"}},
 		// For emulators that live in the containers: multiarch/qemu-user-static:register.
 		{"qemu-user-static:register", "register", "Registers emulators that are in each container, at /usr/bin/qemu-ARCH-static",
-			"Apache-2.0", register, nil, []string{"/usr/bin/register", "--persistent", "no"}},
+			license, register, nil, []string{"/usr/bin/register", "--persistent", "no"}},
 		// The command line of tonistiigi/binfmt: the same command under another name.
 		{"binfmt:latest", "binfmt", registers, licenses, all, versions, []string{"/usr/bin/binfmt"}},
 	} {
@@ -137,27 +139,27 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 }
 
 // emulators finds a static emulator for each architecture that is not the images',
-// and returns what there is to say of their versions.
-func (b *Builder) emulators(ctx context.Context) (files []rootfs.File, labels map[string]string, err error) {
-	dir, source := b.Emulators, ""
+// and returns what there is to say of them, and of their versions.
+func (b *Builder) emulators(ctx context.Context) (files []rootfs.File, programs []artifacts.Program, labels map[string]string, err error) {
+	dir := b.Emulators
 	if dir == "" {
-		fetched, newest, err := artifacts.FetchEmulators(ctx, b.Arch, filepath.Join(b.Dir, "emulators"), b.Say)
-		if err != nil {
-			return nil, nil, err
+		if dir, err = artifacts.FetchEmulators(ctx, b.Arch, filepath.Join(b.Dir, "fetched"), b.Say); err != nil {
+			return nil, nil, nil, err
 		}
-		dir, source = fetched, newest.Name+" "+newest.Version
-	}
-	if file, built := artifacts.EmulatorManifest(dir); built {
-		m, err := qemu.ReadManifest(dir)
-		if err != nil {
-			return nil, nil, err
-		}
-		source = "qemu " + m.Debian + " (source)"
-		files = append(files, file)
 	}
 	found, missing, err := artifacts.FindEmulators(b.Arch, dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	origin, err := artifacts.ReadOrigin(ctx, found[0].Path, b.Say)
+	if err == nil {
+		files, err = origin.Files(filepath.Join(b.Dir, "papers"))
+	}
+	if err == nil {
+		programs, err = artifacts.EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return artifacts.EmulatorFile(e).Name })
+	}
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
@@ -167,17 +169,24 @@ func (b *Builder) emulators(ctx context.Context) (files []rootfs.File, labels ma
 	}
 	version := found[len(found)-1].Version
 	b.Say("%d emulators of QEMU %s", len(found), version)
-	return files, map[string]string{"org.qemu.version": version, "org.debian.package": source}, nil
+	return files, programs, map[string]string{"org.qemu.version": version, "org.debian.package": origin.String()}, nil
 }
 
-// layer writes a layer's archive. All times in it are the commit's.
-func (b *Builder) layer(file string, files []rootfs.File, when time.Time) (v1.Layer, error) {
-	file = filepath.Join(b.Dir, file)
-	if err := rootfs.WriteFile(file, files, when); err != nil {
-		return nil, err
+// layer writes a layer's archive, with what is distributed with the programs in it,
+// and returns their licences. All times in it are the commit's.
+func (b *Builder) layer(ctx context.Context, name string, files []rootfs.File, r toolchain.Revision, programs ...artifacts.Program) (v1.Layer, string, error) {
+	papers, err := artifacts.Whole{
+		Name: "go-build-" + name, Version: r.Version, Purpose: "CONTAINER", Tool: "go-build-register-images", Created: r.Time, Root: "/",
+	}.Papers(ctx, b.Toolchain, ".", filepath.Join(b.Dir, "papers", name), programs)
+	if err != nil {
+		return nil, "", err
+	}
+	file := filepath.Join(b.Dir, name+".tar.gz")
+	if err := rootfs.WriteFile(file, slices.Concat(files, papers.Files), r.Time); err != nil {
+		return nil, "", err
 	}
 	l, err := tarball.LayerFromFile(file, tarball.WithMediaType(types.OCILayer))
-	return layer{l}, err
+	return layer{l}, papers.Licenses, err
 }
 
 // A layer has only what its interface says: tarball's descriptor has annotations

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ import (
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/tests/spdx"
 )
 
 // The builder works in the root of the repository.
@@ -83,7 +85,8 @@ func printed(t *testing.T, images Images) string {
 	return strings.Join(names, "\n") + "\n"
 }
 
-// content returns what is in an image: the targets of links, the sizes of files.
+// content returns what is in an image: the targets of links, the modes of programs,
+// and of other files, whose names are below papers, the content.
 func content(t *testing.T, image v1.Image) map[string]string {
 	t.Helper()
 	r := mutate.Extract(image)
@@ -101,8 +104,41 @@ func content(t *testing.T, image v1.Image) map[string]string {
 			all[h.Name] = "-> " + h.Linkname
 		case tar.TypeReg:
 			all[h.Name] = fmt.Sprintf("%o", h.Mode)
+			if strings.HasPrefix(h.Name, papers) {
+				text, err := io.ReadAll(archive)
+				require.NoError(t, err)
+				assert.EqualValues(t, 0o644, h.Mode, h.Name)
+				all[h.Name] = string(text)
+			}
 		}
 	}
+}
+
+const papers = "usr/share/go-build/"
+
+// checkPapers sees that what is to be distributed with an image's programs is there,
+// and takes it out of its content.
+func checkPapers(t *testing.T, all map[string]string, license string, programs []string) {
+	t.Helper()
+	document := spdx.Parse(t, []byte(all[papers+"programs.spdx.json"]))
+	assert.Equal(t, license, document.Packages[0].LicenseDeclared, "the label says the same")
+	for _, name := range programs {
+		p := document.Package(t, filepath.Base(name))
+		assert.Equal(t, "/"+name, p.PackageFileName)
+		want := "Apache-2.0"
+		if strings.Contains(name, "qemu-") {
+			want = "GPL-2.0-only"
+		}
+		assert.Equal(t, want, p.LicenseConcluded)
+	}
+	assert.Contains(t, all[papers+"licenses/LICENSE"], "Apache License")
+	assert.Contains(t, all[papers+"licenses/modules.txt"], "github.com/spf13/pflag v")
+	if _, emulated := all[papers+"licenses/SOURCE"]; assert.Equal(t, len(programs) > 1, emulated) && emulated {
+		assert.Contains(t, all[papers+"licenses/SOURCE"], "Written offer")
+		assert.Contains(t, all[papers+"licenses/qemu/GPL-2"], "Version 2, June 1991")
+		assert.Contains(t, all[papers+"licenses/qemu/LGPL-2.1"], "Version 2.1, February 1999")
+	}
+	maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, papers) })
 }
 
 func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
@@ -125,9 +161,9 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		entrypoint []string
 		content    map[string]string
 	}{
-		{"calico/qemu-user-static:latest-arm64", "qemu-user-static", "Apache-2.0 AND GPL-2.0-only", []string{"/usr/bin/register"}, all},
-		{"calico/qemu-user-static:register-arm64", "register", "Apache-2.0", []string{"/usr/bin/register", "--persistent", "no"}, command},
-		{"calico/binfmt:latest-arm64", "binfmt", "Apache-2.0 AND GPL-2.0-only", []string{"/usr/bin/binfmt"}, all},
+		{"calico/qemu-user-static:latest-arm64", "qemu-user-static", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only", []string{"/usr/bin/register"}, all},
+		{"calico/qemu-user-static:register-arm64", "register", "Apache-2.0 AND BSD-3-Clause", []string{"/usr/bin/register", "--persistent", "no"}, command},
+		{"calico/binfmt:latest-arm64", "binfmt", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only", []string{"/usr/bin/binfmt"}, all},
 	} {
 		require.NoError(t, validate.Image(images[i]), want.tag)
 		assert.Equal(t, want.tag, images[i].Tag.String())
@@ -138,7 +174,14 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		assert.Equal(t, want.entrypoint, config.Config.Entrypoint)
 		assert.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, config.Config.Env)
 		assert.Empty(t, config.Config.Cmd)
-		assert.Equal(t, want.content, content(t, images[i]))
+		got, programs := content(t, images[i]), []string{"usr/bin/register"}
+		for name := range want.content {
+			if strings.Contains(name, "qemu-") {
+				programs = append(programs, name)
+			}
+		}
+		checkPapers(t, got, want.licenses, programs)
+		assert.Equal(t, want.content, got)
 		labels := config.Config.Labels
 		assert.NotEmpty(t, labels[oci+"description"])
 		_, qemu := labels["org.qemu.version"]

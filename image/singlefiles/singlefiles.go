@@ -16,8 +16,9 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
-	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/progress"
+	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
@@ -51,9 +52,8 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return nil, err
 	}
-	var pack debian.Package
 	if b.Emulators == "" {
-		if b.Emulators, pack, err = artifacts.FetchEmulators(ctx, b.Host, filepath.Join(work, "debian"), b.Say); err != nil {
+		if b.Emulators, err = artifacts.FetchEmulators(ctx, b.Host, filepath.Join(work, "debian"), b.Say); err != nil {
 			return nil, err
 		}
 	}
@@ -71,7 +71,11 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	for _, arch := range missing {
 		b.Say("no emulator for %s", arch)
 	}
-	programs, err := artifacts.EmulatorPrograms(found, b.Emulators, pack, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
+	origin, err := artifacts.ReadOrigin(ctx, found[0].Path, b.Say)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := artifacts.EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +89,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	for _, name := range b.Commands {
-		path, err := b.command(ctx, name, overlay, programs)
+		path, err := b.command(ctx, name, overlay, programs, origin)
 		if err != nil {
 			return nil, err
 		}
@@ -98,8 +102,11 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) error {
 	b.Say("packing %d emulators of %s …", len(found), b.Emulators)
 	packer := carry.NewPacker(b.Host, codec.Encode)
+	task := progress.Start(ctx, "packing emulators")
+	defer task.End()
 	size := 0
-	for _, e := range found {
+	for i, e := range found {
+		task.At(fmt.Sprintf("%d of %d", i+1, len(found)))
 		program, err := os.ReadFile(e.Path)
 		if err == nil {
 			err = packer.Add(e.Arch, e.Version, program)
@@ -120,8 +127,9 @@ func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path 
 	return err
 }
 
-// command builds a command, and writes beside it what is in it.
-func (b *Builder) command(ctx context.Context, name, overlay string, emulators []artifacts.Program) (string, error) {
+// command builds a command, and writes beside it what is in it, and what is to be
+// distributed with it.
+func (b *Builder) command(ctx context.Context, name, overlay string, emulators []artifacts.Program, origin artifacts.Origin) (string, error) {
 	base := name + "-linux-" + b.Host.GOARCH
 	path := filepath.Join(b.Dir, base)
 	if err := b.Toolchain.Build(ctx, ".", b.Host, name, b.revision.Version, path, "-tags=carry", "-overlay="+overlay); err != nil {
@@ -131,10 +139,26 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 	if err != nil {
 		return "", err
 	}
-	document, err := artifacts.Whole{
+	work := filepath.Join(b.Dir, "work", b.Host.GOARCH, name)
+	papers, err := artifacts.Whole{
 		Name: base, Version: b.revision.Version, Purpose: "APPLICATION",
 		Tool: "go-build-dist", Created: b.revision.Time,
-	}.Document(append([]artifacts.Program{own}, emulators...))
+	}.Papers(ctx, b.Toolchain, ".", work, append([]artifacts.Program{own}, emulators...))
+	if err != nil {
+		return "", err
+	}
+	files, err := origin.Files(work)
+	if err != nil {
+		return "", err
+	}
+	files = append(files, papers.Files...)
+	for i := range files {
+		files[i].Name = base + "/" + strings.TrimPrefix(files[i].Name, artifacts.ShareDir)
+	}
+	if err := rootfs.WriteFile(path+".licenses.tar.gz", files, b.revision.Time); err != nil {
+		return "", err
+	}
+	document, err := os.ReadFile(papers.Document)
 	if err == nil {
 		err = os.WriteFile(path+".spdx.json", document, 0o644)
 	}

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/module"
+
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -124,6 +126,34 @@ func (t *Toolchain) Run(ctx context.Context, arch *elfmagic.Arch, dir string, ar
 		return "", cli.WithHint(err, "%s", hint(err.Error()))
 	}
 	return out, nil
+}
+
+// ModuleDir returns the directory that a module's source is in. The standard library
+// is called stdlib.
+func (t *Toolchain) ModuleDir(ctx context.Context, name, version string) (string, error) {
+	if name == "stdlib" {
+		return t.Root, nil
+	}
+	path, err := module.EscapePath(name)
+	if err != nil {
+		return "", err
+	}
+	escaped, err := module.EscapeVersion(version)
+	if err != nil {
+		return "", err
+	}
+	var cache string
+	for _, variable := range t.Env {
+		if dir, ok := strings.CutPrefix(variable, "GOMODCACHE="); ok {
+			cache = dir // the last one counts
+		}
+	}
+	dir := filepath.Join(cache, path+"@"+escaped)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	_, err = t.Run(ctx, t.Host, os.TempDir(), "mod", "download", name+"@"+version) // outside of any module
+	return dir, err
 }
 
 // hint says what to do about a go command that failed.

@@ -185,7 +185,8 @@ func (p *Packer) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, io.MultiReader(strings.NewReader(archiveVersion+" "+p.host.Name+"\n"), &p.lines, strings.NewReader("\n"), &p.data))
 }
 
-// Summary says which emulators there are, on a line of its own, or nothing.
+// Summary says which emulators there are, and of their licence, on lines of their
+// own, or nothing.
 func (a *Archive) Summary() string {
 	if a == nil {
 		return ""
@@ -197,8 +198,11 @@ func (a *Archive) Summary() string {
 		}
 		names = append(names, e.Arch.Name)
 	}
-	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "))
+	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n%s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "), licence)
 }
+
+// licence says what goes with QEMU wherever it goes.
+const licence = "QEMU is free software, without warranty: GNU GPL, version 2. Texts and source: https://github.com/projectcalico/go-build/blob/HEAD/docs/licences.md"
 
 // version returns the version without what a distribution says of its package.
 func (e *Emulator) version() string {

@@ -107,7 +107,10 @@ func TestWhatIsPackedIsUnpacked(t *testing.T) {
 		assert.Equal(t, "carried, QEMU 7.2.22, "+e.Digest(), e.Describe())
 	}
 	assert.Nil(t, a.Find(lookup(t, "sparc")))
-	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x\n", a.Summary())
+	emulators, license, _ := strings.Cut(a.Summary(), "\n")
+	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x", emulators)
+	assert.Regexp(t, `^QEMU is .* GPL, version 2\. .*source: https://github.com/projectcalico/go-build/\S+/docs/licences.md\n$`, license)
+	assert.FileExists(t, "../../docs/licences.md")
 	assert.Equal(t, pack(t), pack(t), "the same is packed into the same bytes")
 }
 

@@ -205,8 +205,8 @@ func TestImageSaysWhatIsInIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, strings.TrimSpace(string(file)), prints(t, nil, "cat", dir+"versions.yaml"))
 	packages := prints(t, nil, "cat", dir+"packages.tsv")
-	assert.Equal(t, prints(t, nil, "dpkg-query", "--show", "--showformat", `${binary:Package}\t${Version}\t${Architecture}\n`), packages)
-	assert.Regexp(t, `(?m)^libc6(:\S+)?\t\S+\t\S+$`, packages)
+	assert.Equal(t, prints(t, nil, "dpkg-query", "--show", "--showformat", `${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n`), packages)
+	assert.Regexp(t, `(?m)^libc6(:\S+)?\t\S+\t\S+\tglibc\t\S+$`, packages)
 }
 
 // So are the programs that are none of Debian's.
@@ -230,6 +230,13 @@ func TestImageSaysWhichProgramsAreInIt(t *testing.T) {
 		sums += fields[len(fields)-1] + "  " + fields[0] + "\n"
 	}
 	prints(t, nil, "sh", "-c", "sha256sum --quiet --check <<'E'\n"+sums+"E")
+	assert.Contains(t, prints(t, nil, "cat", dir+"licenses/modules.txt"), "\nk8s.io/kubernetes v")
+}
+
+func TestImageHasTheLicencesOfTheEmulators(t *testing.T) {
+	dir := "/usr/share/go-build/licenses/"
+	assert.Contains(t, prints(t, nil, "cat", dir+"SOURCE"), "Written offer")
+	assert.Contains(t, prints(t, nil, "sh", "-c", "cat "+dir+"qemu/*"), "GNU GENERAL PUBLIC LICENSE")
 }
 
 // Nothing is left that only the build needed, or that is stale tomorrow.
@@ -247,6 +254,7 @@ func TestLabels(t *testing.T) {
 	assert.Regexp(t, `^([0-9a-f]{40}|unknown)$`, labels["org.opencontainers.image.revision"])
 	assert.Equal(t, pinned(t).Go, labels["org.golang.version"])
 	assert.NotEmpty(t, labels["org.opencontainers.image.created"])
+	assert.Regexp(t, `\bApache-2.0 AND .*GPL-2.0-only\b.*\bLicenseRef-Debian-packages\b`, labels["org.opencontainers.image.licenses"])
 	tag := pinned(t).String()
 	if isCore(t) {
 		tag = "core"
