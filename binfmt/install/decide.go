@@ -105,7 +105,7 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 	if f.AllDisabled && !r.NoProbe {
 		return nil, ErrAllDisabled
 	}
-	current := f.Current()
+	current := f.Entries
 	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
 	var wanted []binfmt.Entry
 	for i := range decisions {
@@ -407,26 +407,26 @@ func DecideRemoval(f *Facts, r Request) []Decision {
 	var decisions, temporary []Decision
 	for _, arch := range r.about() {
 		left := len(temporary)
-		for _, l := range f.Entries {
-			if l.Temporary() && IsOwn(l.Entry, r.Prefix, arch) {
-				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: l.Name, Current: l.Entry, Reason: "left by a run that was interrupted"}})
+		for _, e := range f.Entries {
+			if e.Temporary() && IsOwn(e, r.Prefix, arch) {
+				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: e.Name, Current: e, Reason: "left by a run that was interrupted"}})
 			}
 		}
 		name := EntryName(r.Prefix, arch)
-		i := slices.IndexFunc(f.Entries, func(l Listed) bool { return l.Name == name })
+		i := slices.IndexFunc(f.Entries, func(e binfmt.Entry) bool { return e.Name == name })
 		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}
 		switch {
 		case i < 0 && (len(r.Archs) == 0 || len(temporary) > left):
 			continue
 		case i < 0:
 			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
-		case !IsOwn(f.Entries[i].Entry, r.Prefix, arch) && !isQEMUs(f.Entries[i].Entry, arch):
-			d.Current, d.Action, d.Reason = f.Entries[i].Entry, binfmt.Skip, "it is not for "+arch.Name+" programs"
+		case !IsOwn(f.Entries[i], r.Prefix, arch) && !isQEMUs(f.Entries[i], arch):
+			d.Current, d.Action, d.Reason = f.Entries[i], binfmt.Skip, "it is not for "+arch.Name+" programs"
 			if len(r.Archs) > 0 {
 				d.Err = &worded{"not removed: " + d.Reason, ErrNameTaken}
 			}
 		default:
-			d.Current = f.Entries[i].Entry
+			d.Current = f.Entries[i]
 		}
 		decisions = append(decisions, d)
 	}

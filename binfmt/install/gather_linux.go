@@ -217,10 +217,7 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 		return err
 	}
 	f.AllDisabled = !enabled
-	entries, err := fs.List()
-	for _, e := range entries {
-		f.Entries = append(f.Entries, Listed{e})
-	}
+	f.Entries, err = fs.List()
 	for _, err := range joined(err) {
 		var failed *binfmt.Error
 		if !errors.As(err, &failed) || failed.Name == "" {
@@ -260,7 +257,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request, write
 	desired, _ := Desired(f, r) // errors are for Decide to report
 	var kept []*elfmagic.Arch
 	for _, d := range desired {
-		if d.Desired.Flags&binfmt.FixBinary != 0 && slices.ContainsFunc(f.Entries, func(l Listed) bool { return l.Equal(asHeld(d.Desired, f.Current())) }) {
+		if d.Desired.Flags&binfmt.FixBinary != 0 && slices.ContainsFunc(f.Entries, asHeld(d.Desired, f.Entries).Equal) {
 			kept = append(kept, d.Arch)
 		}
 	}
@@ -272,11 +269,8 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request, write
 func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
-		e, own := f.Emulators[archs[i].Name], ""
-		if i := f.own(archs[i], ""); i >= 0 {
-			own = f.Entries[i].Interpreter
-		}
-		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], e, own, digests)
+		own, _ := f.Own(archs[i], "")
+		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], own.Interpreter, digests)
 	})
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)
