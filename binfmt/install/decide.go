@@ -160,10 +160,11 @@ func (d *Decision) nameTaken() bool {
 	return d.settled() && d.Emulator != nil && d.LeftTo == "" && d.Reason != runs && d.Err == nil
 }
 
-// about returns the architectures of the request: those that were named, or all.
+// about returns the architectures of the request: those that were named, or all. The
+// list is the caller's to change.
 func (r *Request) about() []*elfmagic.Arch {
 	if len(r.Archs) > 0 {
-		return r.Archs
+		return slices.Clone(r.Archs)
 	}
 	return elfmagic.Archs()
 }

@@ -385,6 +385,14 @@ func TestDecideRemoval(t *testing.T) {
 	assert.ErrorIs(t, DecideRemoval(f, request(t, "s390x"))[0].Err, ErrNameTaken)
 }
 
+// A dry run without a mount takes the native ones out of it, and panicked at what
+// was left of the request.
+func TestTheListOfARequestIsTheCallersToChange(t *testing.T) {
+	r := request(t, "amd64", "s390x")
+	clear(r.about())
+	assert.Equal(t, request(t, "amd64", "s390x"), r)
+}
+
 func TestEntriesAreReadBack(t *testing.T) {
 	entries := Entries{own(t, "arm64"), {Name: "py", Extension: "py", Interpreter: "/python", Disabled: true}}
 	text, err := json.Marshal(entries)
