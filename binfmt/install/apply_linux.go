@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -53,7 +52,7 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 	if err != nil {
 		return f, nil, err
 	}
-	outcomes, err = f.install(ctx, fs, r, warn)
+	outcomes, err = f.change(ctx, fs, r, warn, func() ([]Decision, error) { return Decide(f, r) })
 	if outcomes == nil || r.DryRun {
 		// Nothing was changed, and so nothing is left behind.
 		err = errors.Join(err, unmount())
@@ -101,9 +100,10 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 	return r, nil, nil
 }
 
-// install is Install in a mounted instance.
-func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) ([]Outcome, error) {
-	if !r.DryRun {
+// change reads the instance, decides and applies, while nobody else changes what is
+// read. Where nothing is mounted nothing is registered, and nothing to be locked.
+func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(error), decide func() ([]Decision, error)) ([]Outcome, error) {
+	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
 		unlock, err := fs.Lock(ctx)
 		if err != nil {
 			return nil, err
@@ -111,13 +111,10 @@ func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(
 		defer unlock()
 	}
 	change := func() ([]Outcome, error) {
-		if err := f.readInstance(ctx, fs, r, !r.DryRun); err != nil {
+		if err := f.readInstance(ctx, fs, r); err != nil {
 			return nil, err
 		}
-		if r.DryRun && !f.Mounted && !r.NoProbe {
-			f.run(ctx, slices.DeleteFunc(r.about(), f.IsNative), false)
-		}
-		decisions, err := Decide(f, r)
+		decisions, err := decide()
 		if err != nil {
 			return nil, err
 		}
@@ -186,17 +183,14 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 		if o.untried() {
 			continue
 		}
-		o.Seen = f.Seen[o.Arch.Name]
+		o.saw(f.Seen[o.Arch.Name])
 		switch {
-		case o.Seen == nil || o.Seen.Runs:
+		case o.Err == nil, o.Action == binfmt.Keep:
 		case o.LeftTo != "":
 			o.Err = &worded{o.Reason + ", and does not run them", ErrLeftToOthers}
 		default:
-			o.Err = fmt.Errorf("%w: %w", ErrNotRun, o.Seen.Err())
-			if o.Action != binfmt.Keep {
-				o.Undone = true
-				undo = append(undo, o.Name)
-			}
+			o.Undone = true
+			undo = append(undo, o.Name)
 		}
 	}
 	return undo
@@ -232,31 +226,13 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, nil, err
-	}
 	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, detach()) }()
-	// Where nothing is mounted nothing is registered.
-	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
-		unlock, err := fs.Lock(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer unlock()
-	}
-	if err := f.readEntries(fs); err != nil {
-		return nil, nil, err
-	}
-	decisions := DecideRemoval(f, r)
-	if r.DryRun || !f.Mounted {
-		return f, Outcomes(decisions), nil
-	}
-	outcomes, err = Apply(ctx, fs, f, decisions, true)
-	return f, outcomes, err
+	r.NoProbe, r.Persistent = true, No // no emulator is looked at, and no flag asked for
+	outcomes, err = f.change(ctx, fs, r, nil, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
+	return f, outcomes, errors.Join(err, detach())
 }
 
 // served returns the paths of the emulators whose files a process serves.

@@ -65,7 +65,9 @@ func (d *Decision) settled() bool { return d.Action == binfmt.Skip }
 
 // Elsewhere reports whether the emulator is not here: without the F flag the
 // kernel looks it up in the container, or chroot, of each program.
-func (d *Decision) Elsewhere() bool { return d.Emulator != nil && d.Emulator.Host == "" }
+func (d *Decision) Elsewhere() bool {
+	return d.Emulator != nil && d.Emulator.Host == "" && d.Emulator.Problem == ""
+}
 
 // Errors of decisions.
 var (
@@ -446,6 +448,13 @@ type Outcome struct {
 // failed already, or was left without an entry of anybody's that would run programs.
 func (o *Outcome) untried() bool {
 	return o.Arch == nil || o.Err != nil || o.Action == binfmt.Skip && o.LeftTo == ""
+}
+
+// saw notes what was seen of the architecture's programs, if any was run.
+func (o *Outcome) saw(s *Seen) {
+	if o.Seen = s; s != nil && !s.Runs {
+		o.Err = fmt.Errorf("%w: %w", ErrNotRun, s.Err())
+	}
 }
 
 // ErrNotRun says that programs of an architecture do not run. Errors that wrap it

@@ -158,9 +158,9 @@ type Held struct {
 // IsNative reports whether the kernel runs the architecture's programs itself.
 func (f *Facts) IsNative(arch *elfmagic.Arch) bool { return slices.Contains(f.Native, arch.Name) }
 
-// About returns the architectures of the request, or all that an entry is for. Where
+// about returns the architectures of the request, or all that an entry is for. Where
 // entries cannot be seen, it returns all that one might be for.
-func (f *Facts) About(r Request) []*elfmagic.Arch {
+func (f *Facts) about(r Request) []*elfmagic.Arch {
 	switch {
 	case len(r.Archs) > 0:
 		return r.Archs

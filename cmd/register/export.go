@@ -33,12 +33,12 @@ type exportFile struct {
 // export writes files that make other tools register emulators, instead of
 // registering them. They may be for another host, which HOST_ARCH in the
 // environment names.
-func (o *options) export(ctx context.Context, archs []*elfmagic.Arch, stdout io.Writer) error {
-	files, err := o.files(ctx, archs)
+func (o *options) export(ctx context.Context, stdout io.Writer) error {
+	files, err := o.files(ctx)
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
+	if o.DryRun {
 		for _, f := range files {
 			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
 		}
@@ -54,13 +54,12 @@ func (o *options) export(ctx context.Context, archs []*elfmagic.Arch, stdout io.
 }
 
 // files returns what is to be written, with nothing written yet.
-func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFile, error) {
+func (o *options) files(ctx context.Context) ([]exportFile, error) {
 	native, err := exportHost(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := o.request(archs)
-	decisions, err := install.Desired(install.ForHost(native, r, os.Getenv("HOST_ARCH") == ""), r)
+	decisions, err := install.Desired(install.ForHost(native, o.Request, os.Getenv("HOST_ARCH") == ""), o.Request)
 	if errors.Is(err, install.ErrNoEmulator) && carry.Embedded() != nil {
 		err = cli.WithHint(err, "the embedded emulators have no path from which they could be registered at boot: install others, or have register itself run then")
 	}
@@ -72,8 +71,8 @@ func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFi
 	for _, d := range decisions {
 		switch {
 		case d.Err != nil:
-			hint, err := worded(d.Err, name, o.mount, false)
-			errs = append(errs, cli.WithHint(err, "%s; HOST_ARCH in the environment names another host, whose emulators are not looked for", hint))
+			err := o.worded(d.Err)
+			errs = append(errs, cli.WithHint(err, "%s; HOST_ARCH in the environment names another host, whose emulators are not looked for", cli.Hint(err)))
 		case d.Action == binfmt.Skip:
 			if len(decisions) == 1 {
 				return nil, cli.WithHint(fmt.Errorf("%s is native to the host", d.Arch), "HOST_ARCH in the environment names another host")

@@ -22,7 +22,6 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -40,7 +39,7 @@ const name = "register"
 func main() {
 	ctx := &signals{Context: context.Background()}
 	if filepath.Base(os.Args[0]) == binfmtName {
-		emulator.Option = directoryOption(false)
+		emulator.Option = binfmtPath
 		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -100,21 +99,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
-	archs, err := opts.architectures()
+	opts.Archs, err = opts.architectures()
 	var rep *report
-	usage := err != nil && len(archs) == 0
+	usage := err != nil && len(opts.Archs) == 0
 	if !usage {
 		var doErr error
-		rep, doErr = opts.do(ctx, name, archs, stdout, stderr)
+		rep, doErr = opts.do(ctx, stdout, stderr)
 		err = errors.Join(err, doErr)
 	}
-	if rep == nil && err != nil && opts.output.value == "json" {
+	if rep == nil && err != nil && opts.json {
 		rep = &report{Mount: opts.mount} // programs get a document in any case
 	}
 	if rep != nil {
 		rep.finish(err)
 		out := bufio.NewWriter(stdout)
-		if writeErr := errors.Join(rep.write(out, opts.output), out.Flush()); writeErr != nil {
+		if writeErr := errors.Join(rep.write(out, opts.json), out.Flush()); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
 		}
 		err = errors.Join(err, rep.failures())
@@ -124,39 +123,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err != nil {
-		cli.Error(stderr, name, explain(err, name, opts.mount))
+		cli.Error(stderr, name, opts.explain(err))
 		return exitFailure
 	}
 	return exitOK
 }
 
 // do does what the options ask for. Without a report nothing was changed.
-func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, stdout, stderr io.Writer) (*report, error) {
+func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, error) {
 	fs := binfmt.New(o.mount)
-	r := o.request(archs)
+	warn := func(err error) { cli.Warning(stderr, o.name, o.explain(err)) }
 	var facts *install.Facts
 	var outcomes []install.Outcome
 	var err error
 	switch {
 	case o.systemd != "" || o.debian:
-		return nil, o.export(ctx, archs, stdout)
+		return nil, o.export(ctx, stdout)
 	case o.facts:
-		return nil, o.printFacts(ctx, fs, r, stdout)
+		return nil, o.printFacts(ctx, fs, stdout)
 	case o.status:
-		facts, err = install.Status(ctx, fs, r, o.output.value == "json")
+		facts, outcomes, err = install.Status(ctx, fs, o.Request, o.json)
 	case o.uninstall:
-		facts, outcomes, err = install.Uninstall(ctx, fs, r)
+		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request)
 	default:
-		facts, outcomes, err = install.Install(ctx, fs, r, func(err error) { cli.Warning(stderr, name, explain(err, name, o.mount)) })
+		facts, outcomes, err = install.Install(ctx, fs, o.Request, warn)
 	}
-	if facts != nil && !facts.Mounted && (o.status || o.uninstall || o.dryRun) {
-		cli.Warning(stderr, name, notSeen(facts))
-	}
-	switch {
-	case facts == nil || outcomes == nil && !o.status && !o.uninstall:
+	if outcomes == nil {
 		return nil, err
-	case o.status:
-		return reportStatus(facts, o, r), err
+	}
+	if !facts.Mounted && (o.status || o.uninstall || o.DryRun) {
+		cli.Warning(stderr, o.name, notSeen(facts))
 	}
 	return reportOutcomes(facts, outcomes, o), err
 }
@@ -171,13 +167,12 @@ func notSeen(f *install.Facts) error {
 }
 
 // printFacts prints what decisions would be made of.
-func (o *options) printFacts(ctx context.Context, fs binfmt.FS, r install.Request, stdout io.Writer) error {
-	facts, err := install.Gather(ctx, fs, r)
+func (o *options) printFacts(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
+	facts, err := install.Gather(ctx, fs, o.Request)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(stdout)
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(stdout)
 	enc.SetIndent("", "  ")
-	return errors.Join(enc.Encode(facts), out.Flush())
+	return enc.Encode(facts)
 }

@@ -88,7 +88,7 @@ type other struct {
 
 // newReport returns a report without rows.
 func newReport(f *install.Facts, o *options) *report {
-	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.dryRun, noProbe: o.noProbe || o.uninstall}
+	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.DryRun, noProbe: o.NoProbe || o.uninstall}
 	for _, name := range f.Native {
 		if arch, err := elfmagic.Lookup(name); err == nil {
 			r.Native = append(r.Native, arch.Platform())
@@ -104,7 +104,7 @@ func (r *report) row(arch *elfmagic.Arch) *row {
 	return row
 }
 
-// reportOutcomes shows what came of decisions.
+// reportOutcomes shows what came of decisions, or with --status what is there.
 func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *report {
 	rep := newReport(f, o)
 	for _, out := range outcomes {
@@ -112,70 +112,58 @@ func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *r
 			rep.Removed = append(rep.Removed, removal{out.Name, out.Action.String(), out.Reason})
 			continue
 		}
-		row := rep.row(out.Arch)
-		switch entry := out.Desired; {
-		case entry.Name != "":
-			row.describe(entry, entry.Flags.Effective(), out.Emulator)
-			if out.Emulator.Embedded != "" && out.Action != binfmt.Keep && o.dryRun {
-				row.Emulator = "" // there is no path yet
+		rep.row(out.Arch).fill(out, o)
+		for _, e := range f.Others(out.Arch, o.Prefix) {
+			if o.status {
+				rep.other(e, out.Arch)
 			}
-		case out.Action == binfmt.Remove:
-			row.describe(out.Current, out.Current.Flags, nil)
-		case out.Current.Name != "":
-			row.Entry = out.Current.Name
 		}
-		row.elsewhere = out.Elsewhere()
-		if out.Action != binfmt.Skip || out.Reason != "" {
-			row.Action, row.Reason = out.Action.String(), out.Reason
-		}
-		if out.Undone {
-			row.Reason = undone
-		}
-		row.saw(out.Seen)
-		if out.Err != nil {
-			row.fail(out.Err, o)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
+		if o.status {
+			rep.Others = append(rep.Others, other{Entry: name, Error: f.Unreadable[name]})
 		}
 	}
 	return rep
 }
 
-// reportStatus shows what is there.
-func reportStatus(f *install.Facts, o *options, r install.Request) *report {
-	rep := newReport(f, o)
-	for _, arch := range f.About(r) {
-		row := rep.row(arch)
-		own, isThere := f.Own(arch, r.Prefix)
-		if isThere {
-			e := f.Emulators[arch.Name]
-			row.describe(own, own.Flags, e)
-			row.elsewhere = e.Problem == install.Missing && !own.Flags.Has(binfmt.FixBinary)
-		}
-		switch {
-		case own.Disabled:
-			row.Reason = "disabled"
-		case f.IsNative(arch) && !isThere:
-			row.Reason = "native"
-		case !f.Mounted && f.Seen[arch.Name] != nil && f.Seen[arch.Name].Runs:
-			row.Reason = "its entry cannot be seen from here"
-		case !f.Mounted && len(r.Archs) == 0:
-			rep.Rows = rep.Rows[:len(rep.Rows)-1] // one of many that nobody asked for
-			continue
-		}
-		for _, e := range f.Others(arch, r.Prefix) {
-			rep.other(e, arch)
-		}
-		seen := f.Seen[arch.Name]
-		row.saw(seen)
-		switch {
-		case seen == nil || seen.Runs:
-		default:
-			row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, seen.Err()), o)
+// fill shows what came of the row's decision.
+func (r *row) fill(out install.Outcome, o *options) {
+	e := out.Current
+	if out.Desired.Name != "" {
+		e = out.Desired
+	}
+	r.Entry = e.Name
+	if out.Action != binfmt.Skip || out.Desired.Name != "" { // else it is not the architecture's
+		r.Flags, r.Emulator = e.Flags.Effective().String(), e.Interpreter
+	}
+	if emulator := out.Emulator; emulator != nil {
+		r.Version, r.Carried = emulator.Version, emulator.Embedded
+		if r.Carried != "" {
+			r.emulator = emulator.Name()
+			if o.DryRun && out.Action != binfmt.Keep {
+				r.Emulator = "" // there is no path yet
+			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
-		rep.Others = append(rep.Others, other{Entry: name, Error: f.Unreadable[name]})
+	r.elsewhere = out.Elsewhere()
+	if r.Reason = out.Reason; !o.status && (out.Action != binfmt.Skip || out.Reason != "") {
+		r.Action = out.Action.String()
 	}
-	return rep
+	if out.Undone {
+		r.Reason = undone
+	}
+	if out.Seen != nil {
+		r.Runs, r.Holds = &out.Seen.Runs, out.Seen.Holds
+	}
+	if out.Err != nil {
+		r.fail(o.worded(out.Err))
+	}
+}
+
+// fail notes what went wrong.
+func (r *row) fail(err error) {
+	r.Error, r.err = err.Error(), fmt.Errorf("%s: %w", r.Platform, err)
 }
 
 // other notes an entry of somebody else's.
@@ -190,35 +178,6 @@ func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
 		r.Others = append(r.Others, x)
 	}
 	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
-}
-
-// describe fills in an entry, and the emulator that it is for.
-func (r *row) describe(e binfmt.Entry, flags binfmt.Flags, emulator *install.Emulator) {
-	r.Entry, r.Flags, r.Emulator = e.Name, flags.String(), e.Interpreter
-	if emulator != nil {
-		r.Version, r.Carried = emulator.Version, emulator.Embedded
-		if r.Carried != "" {
-			r.emulator = emulator.Name()
-		}
-	}
-}
-
-// saw notes what was seen when a program was run.
-func (r *row) saw(s *install.Seen) {
-	if s != nil {
-		r.Runs, r.Holds = &s.Runs, s.Holds
-	}
-}
-
-// fail notes what went wrong, and what to do about it.
-func (r *row) fail(err error, o *options) {
-	hint, err := worded(err, o.name, o.mount, o.uninstall)
-	r.failed(err, hint)
-}
-
-func (r *row) failed(err error, hint string) {
-	r.Error = err.Error()
-	r.err = cli.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
 }
 
 // reportVersion changes when a field is removed or changes its meaning.
@@ -268,8 +227,8 @@ func (r *report) failures() error {
 }
 
 // write prints the report in the form that was asked for.
-func (r *report) write(w io.Writer, output choice) error {
-	if output.value == "json" {
+func (r *report) write(w io.Writer, asJSON bool) error {
+	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
