@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -88,7 +89,7 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	}
 	o.fromEnvironment()
 	if o.version {
-		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), or(o.installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
+		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), cmp.Or(o.installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
 		return exitOK
 	}
 	if err := o.run(ctx, stdout, stderr); err != nil {
@@ -107,7 +108,7 @@ func (o *binfmtOptions) fromEnvironment() {
 		o.PreserveArgv0 = install.Yes
 	}
 	o.Prefix = os.Getenv("QEMU_BINARY_PREFIX")
-	o.from(or(os.Getenv(binfmtPath), os.Getenv("QEMU_BIN_DIR")))
+	o.from(cmp.Or(os.Getenv(binfmtPath), os.Getenv("QEMU_BIN_DIR")))
 }
 
 // installedVersion returns the version of the first emulator that there is.
@@ -168,7 +169,7 @@ func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
 }
 
 // name is what Go, and so container tools, call the architecture.
-func (r *row) name() string { return or(r.arch.GOARCH, r.arch.Name) }
+func (r *row) name() string { return cmp.Or(r.arch.GOARCH, r.arch.Name) }
 
 // removeNamed removes entries by their names, by patterns of them, or by their
 // architectures. A pattern may match none; a name must be there.

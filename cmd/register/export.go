@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,11 +102,11 @@ func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 
 func (o *options) file(e binfmt.Entry) (exportFile, error) {
 	if o.debian {
-		return exportFile{filepath.Join(or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
+		return exportFile{filepath.Join(cmp.Or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
 	}
 	var line bytes.Buffer
 	err := binfmt.WriteConf(&line, []binfmt.Entry{e})
-	return exportFile{filepath.Join(or(o.exportDir, systemdDir), e.Name+".conf"), line.Bytes()}, err
+	return exportFile{filepath.Join(cmp.Or(o.exportDir, systemdDir), e.Name+".conf"), line.Bytes()}, err
 }
 
 // debianFile returns the entry in the format of update-binfmts --import.

@@ -62,24 +62,22 @@ func (s *signals) Done() <-chan struct{} {
 		ctx, _ := signal.NotifyContext(s.Context, os.Interrupt, unix.SIGTERM) // for good
 		s.taken.Store(&ctx)
 	})
-	return (*s.taken.Load()).Done()
+	return s.now().Done()
+}
+
+// now returns the context that it is: after Done was called, one that signals end.
+func (s *signals) now() context.Context {
+	if ctx := s.taken.Load(); ctx != nil {
+		return *ctx
+	}
+	return s.Context
 }
 
 // Err implements context.Context.
-func (s *signals) Err() error {
-	if ctx := s.taken.Load(); ctx != nil {
-		return (*ctx).Err()
-	}
-	return nil
-}
+func (s *signals) Err() error { return s.now().Err() }
 
 // Value implements context.Context.
-func (s *signals) Value(key any) any {
-	if ctx := s.taken.Load(); ctx != nil {
-		return (*ctx).Value(key)
-	}
-	return s.Context.Value(key)
-}
+func (s *signals) Value(key any) any { return s.now().Value(key) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parse(args)

@@ -111,15 +111,9 @@ func parse(args []string) (*options, error) {
 		o.Suffix = &suffix
 	}
 	var modes []string
-	for _, mode := range []struct {
-		name string
-		set  bool
-	}{
-		{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.Reset},
-		{"--systemd", o.systemd != ""}, {"--debian", o.debian}, {"--facts", o.facts},
-	} {
-		if mode.set {
-			modes = append(modes, mode.name)
+	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts"} {
+		if value := f.Lookup(mode).Value.String(); value != "" && value != "false" {
+			modes = append(modes, "--"+mode)
 		}
 	}
 	if len(modes) > 1 {
@@ -133,12 +127,12 @@ func parse(args []string) (*options, error) {
 	}
 	emulators, _ := f.GetString("qemu-path")
 	for _, dir := range []*string{&emulators, &o.exportDir} {
+		var err error
 		if *dir != "" {
-			absolute, err := filepath.Abs(*dir)
-			if err != nil {
-				return nil, err
-			}
-			*dir = absolute
+			*dir, err = filepath.Abs(*dir)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	o.from(emulators)

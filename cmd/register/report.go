@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,13 +187,13 @@ const reportVersion = 1
 // finish fills what follows from the rest, and notes errors that are about no row.
 func (r *report) finish(err error) {
 	r.Version = reportVersion
+	// JSON arrays are never null.
+	r.Native, r.Rows = append([]string{}, r.Native...), append([]*row{}, r.Rows...)
+	r.Removed, r.Others = append([]removal{}, r.Removed...), append([]other{}, r.Others...)
+	r.Errors = []string{}
 	for _, err := range cli.Split(err) {
 		r.Errors = append(r.Errors, err.Error())
 	}
-	r.Errors = orEmpty(r.Errors)
-	// JSON arrays are never null.
-	r.Native, r.Rows = orEmpty(r.Native), orEmpty(r.Rows)
-	r.Removed, r.Others = orEmpty(r.Removed), orEmpty(r.Others)
 	r.OK = err == nil && r.failures() == nil
 	for _, row := range r.Rows {
 		if row.Error != "" || row.Action == binfmt.Remove.String() || row.Entry == "" {
@@ -206,13 +207,6 @@ func (r *report) finish(err error) {
 			r.Old = append(r.Old, old{version, all})
 		}
 	}
-}
-
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }
 
 // failures returns what went wrong with single architectures.
@@ -247,7 +241,7 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	line := func(cells ...string) {
 		for i, cell := range cells {
-			cells[i] = or(cli.Visible(cell), "-")
+			cells[i] = cmp.Or(cli.Visible(cell), "-")
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
@@ -302,10 +296,10 @@ func (r *row) file() string {
 
 // version is the version of the emulator that runs, as far as it is known.
 func (r *row) version() string {
-	if r.Holds != nil && r.Holds.Version != "" {
-		return r.Holds.Version
+	if r.Holds == nil {
+		return r.Version
 	}
-	return r.Version
+	return cmp.Or(r.Holds.Version, r.Version)
 }
 
 // undone is the reason of rows whose entry was taken back: its programs did not
@@ -314,46 +308,51 @@ const undone = "undone"
 
 // result is what the table says in its last column.
 func (r *row) result(rep *report) string {
-	var parts []string
-	switch {
-	case r.leftNative():
-		parts = append(parts, "native, nothing to do")
-	case r.Reason == "" || r.Error != "" && strings.Contains(r.Error, r.Reason):
-		if r.Action != "" {
-			parts = append(parts, rep.done(r.Action))
-		}
-	case r.Action == "":
-		parts = append(parts, r.Reason)
-	case r.Reason != undone && (r.Action == binfmt.Keep.String() || r.Action == binfmt.Add.String()):
-		parts = append(parts, rep.done(r.Action)) // the reason is that it was there, or was not
-	default:
-		parts = append(parts, rep.done(r.Action)+" ("+r.Reason+")")
-	}
+	parts := []string{r.outcome(rep)}
 	if r.elsewhere && r.Action != binfmt.Skip.String() {
 		parts = append(parts, "not tried: its emulator is to be in each container")
 	}
 	if r.Runs != nil && *r.Runs {
 		parts = append(parts, "runs")
 	}
-	switch {
-	case r.Holds == nil, r.Holds.Current:
-	case r.Carried != "":
-		parts = append(parts, "not by the emulator that is carried now")
-	case install.IsDescriptor(r.Emulator):
-	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
-		parts = append(parts, "run by "+r.Holds.Path)
-	case r.Version != "":
-		parts = append(parts, "not by the file that is there now")
-	case r.Holds.Deleted:
-		parts = append(parts, "emulator deleted from disk")
-	}
-	if r.Error != "" {
-		parts = append(parts, r.Error)
-	}
+	parts = append(parts, r.held(), r.Error)
 	if len(r.Faults) > 0 {
 		parts = append(parts, "QEMU "+shortVersion(r.version())+": "+strings.Join(r.Faults, "; "))
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
+}
+
+// outcome says what was done, and why if that is not said elsewhere.
+func (r *row) outcome(rep *report) string {
+	done := rep.done(r.Action)
+	switch {
+	case r.leftNative():
+		return "native, nothing to do"
+	case r.Reason == "", r.Error != "" && strings.Contains(r.Error, r.Reason):
+		return done
+	case r.Action == "":
+		return r.Reason
+	case r.Reason != undone && (r.Action == binfmt.Keep.String() || r.Action == binfmt.Add.String()):
+		return done // the reason is that it was there, or was not
+	}
+	return done + " (" + r.Reason + ")"
+}
+
+// held says what is odd about the file that the kernel runs.
+func (r *row) held() string {
+	switch {
+	case r.Holds == nil, r.Holds.Current:
+	case r.Carried != "":
+		return "not by the emulator that is carried now"
+	case install.IsDescriptor(r.Emulator):
+	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
+		return "run by " + r.Holds.Path
+	case r.Version != "":
+		return "not by the file that is there now"
+	case r.Holds.Deleted:
+		return "emulator deleted from disk"
+	}
+	return ""
 }
 
 // leftNative reports whether nothing was to be done, as the host runs the programs.
@@ -361,33 +360,15 @@ func (r *row) leftNative() bool { return r.Action == binfmt.Skip.String() && r.R
 
 // done words an action as what happened, or on a dry run as what would.
 func (r *report) done(action string) string {
-	if r.dryRun {
+	if r.dryRun && action != "" {
 		return "would " + action
 	}
-	switch action {
-	case binfmt.Keep.String():
-		return "kept"
-	case binfmt.Add.String():
-		return "added"
-	case binfmt.Replace.String():
-		return "replaced"
-	case binfmt.Remove.String():
-		return "removed"
-	case binfmt.Skip.String():
-		return "left alone"
-	}
-	return action
+	past := map[string]string{"keep": "kept", "add": "added", "replace": "replaced", "remove": "removed", "skip": "left alone"}
+	return cmp.Or(past[action], action)
 }
 
 // shortVersion leaves out what a distribution says of its package.
 func shortVersion(v string) string {
 	short, _, _ := strings.Cut(v, " ")
 	return short
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
