@@ -30,7 +30,7 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, err := range Unfit(f, r) {
+	for _, err := range f.passedOver(r, Dynamic) { // they are there, and not static
 		warn(err)
 	}
 	if allSettled(decisions) {
@@ -138,7 +138,9 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, noProbe bool) ([]Outcome, error) {
 	outcomes := Outcomes(decisions)
 	images, err := unpack(outcomes)
-	defer closeAll(images)
+	for _, image := range images {
+		defer image.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -210,15 +212,7 @@ func unpack(outcomes []Outcome) ([]*carry.Image, error) {
 			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
 		}
 	})
-	return images, errors.Join(errs...)
-}
-
-func closeAll(images []*carry.Image) {
-	for _, i := range images {
-		if i != nil {
-			i.Close()
-		}
-	}
+	return slices.DeleteFunc(images, func(image *carry.Image) bool { return image == nil }), errors.Join(errs...)
 }
 
 // Uninstall removes the entries of the request's architectures, or of all.

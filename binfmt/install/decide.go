@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -63,6 +64,8 @@ type Decision struct {
 // settled reports whether nothing is to be done, whatever is registered.
 func (d *Decision) settled() bool { return d.Action == binfmt.Skip }
 
+func (d *Decision) skip(reason string) { d.Action, d.Reason = binfmt.Skip, reason }
+
 // Elsewhere reports whether the emulator is not here: without the F flag the
 // kernel looks it up in the container, or chroot, of each program.
 func (d *Decision) Elsewhere() bool {
@@ -107,43 +110,34 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 	if f.AllDisabled && !r.NoProbe {
 		return nil, ErrAllDisabled
 	}
-	current := f.Entries
 	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
 	var wanted []binfmt.Entry
 	for i := range decisions {
 		d := &decisions[i]
-		if !d.settled() {
-			d.leaveAlone(f, r, current)
-		}
-		if d.settled() {
+		if d.leaveAlone(f, r); d.settled() {
 			continue
 		}
-		d.Desired = asHeld(d.Desired, current)
+		d.Desired = f.Entries.asHeld(d.Desired)
 		wanted = append(wanted, d.Desired)
-		if reason := stale(f, r, d, current); reason != "" {
-			plan.Stale[d.Name] = reason
-		}
-		if slices.ContainsFunc(current, func(e binfmt.Entry) bool { return e.Name == d.Name && isQEMUs(e, d.Arch) }) {
+		plan.Stale[d.Name] = stale(f, r, d)
+		if isQEMUs(f.Entries.named(d.Name), d.Arch) {
 			plan.Own = append(plan.Own, d.Name)
 		}
 	}
 	if r.Reset {
-		for _, e := range current {
+		for _, e := range f.Entries {
+			plan.Stale[e.Name] = "--reset"
 			left := slices.ContainsFunc(decisions, func(d Decision) bool { return d.settled() && d.Name == e.Name })
-			if isPeerName(e.Name) && !left {
+			if isPeerName(e) && !left {
 				plan.Remove = append(plan.Remove, e.Name)
 			}
-			plan.Stale[e.Name] = "--reset"
 		}
 	}
-	var removals []Decision
-	for _, step := range binfmt.Plan(wanted, current, plan) {
-		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == step.Name && !d.settled() })
-		if i < 0 {
-			removals = append(removals, Decision{Step: step})
-			continue
+	steps := binfmt.Plan(wanted, f.Entries, plan) // one for each that is wanted, then removals
+	for i := range decisions {
+		if d := &decisions[i]; !d.settled() {
+			d.Step, steps = steps[0], steps[1:]
 		}
-		decisions[i].Step = step
 	}
 	// Where nobody named an architecture, a name that is taken matters only if all
 	// are.
@@ -153,7 +147,10 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 			d.Err = &worded{"not registered: " + d.Reason, ErrNameTaken}
 		}
 	}
-	return append(decisions, removals...), nil
+	for _, step := range steps {
+		decisions = append(decisions, Decision{Step: step})
+	}
+	return decisions, nil
 }
 
 // nameTaken reports whether nothing is done because somebody else's entry has the
@@ -181,7 +178,6 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	}
 	named := len(r.Archs) > 0
 	var list []Decision
-	var dynamic, missing []error
 	for _, arch := range r.about() {
 		d := Decision{Arch: arch, Step: binfmt.Step{Name: EntryName(r.Prefix, arch)}}
 		e, err := f.serving(r, arch)
@@ -192,14 +188,8 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 			d.Emulator, d.Desired = e, entry(f, r, arch, e, fixBinary)
 			err = d.Desired.Validate()
 		case err == nil && f.IsNative(arch) && named:
-			d.Action, d.Reason = binfmt.Skip, native
-		case err == nil:
-			continue
-		case !named && f.Emulators[arch.Name].Problem == Missing:
-			missing = append(missing, err)
-			continue
-		case !named && f.Emulators[arch.Name].Problem == Dynamic:
-			dynamic = append(dynamic, err)
+			d.skip(native)
+		case err == nil, !named && slices.Contains([]string{Missing, Dynamic}, f.Emulators[arch.Name].Problem):
 			continue
 		}
 		if err != nil {
@@ -210,10 +200,10 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	if len(list) > 0 {
 		return list, nil
 	}
-	if len(dynamic) > 0 {
-		return nil, errors.Join(dynamic...)
+	if unfit := f.passedOver(r, Dynamic); len(unfit) > 0 {
+		return nil, errors.Join(unfit...)
 	}
-	missing = append([]error{ErrNoEmulator}, missing...)
+	missing := append([]error{ErrNoEmulator}, f.passedOver(r, Missing)...)
 	return nil, &worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}
 }
 
@@ -242,12 +232,12 @@ func (f *Facts) serving(r Request, arch *elfmagic.Arch) (*Emulator, error) {
 	return e, nil
 }
 
-// Unfit returns why emulators that nobody named are passed over although they are
-// there: they are not static.
-func Unfit(f *Facts, r Request) []error {
+// passedOver returns why emulators that nobody named are not registered: those with
+// the given problem.
+func (f *Facts) passedOver(r Request, problem string) []error {
 	var errs []error
 	for _, arch := range elfmagic.Archs() {
-		if e := f.Emulators[arch.Name]; len(r.Archs) == 0 && e != nil && e.Problem == Dynamic && !f.IsNative(arch) {
+		if e := f.Emulators[arch.Name]; len(r.Archs) == 0 && e != nil && e.Problem == problem && !f.IsNative(arch) {
 			errs = append(errs, e.Err())
 		}
 	}
@@ -269,8 +259,7 @@ func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator, fixBinary bool
 	if e.Version != "" {
 		flags |= binfmt.OpenBinary
 	}
-	own, _ := f.Own(arch, r.Prefix)
-	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && own.Flags.Has(binfmt.Credentials) {
+	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.Own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
 		flags |= binfmt.OpenBinary | binfmt.Credentials
 	}
 	if fixBinary {
@@ -298,35 +287,32 @@ func elsewhere(r Request, arch *elfmagic.Arch) *Emulator {
 // asHeld returns an entry with the descriptor by which the current one of its
 // name was registered, if that was: whether it holds the embedded emulator is seen
 // when a program runs.
-func asHeld(desired binfmt.Entry, current []binfmt.Entry) binfmt.Entry {
-	for _, c := range current {
-		if IsDescriptor(desired.Interpreter) && c.Name == desired.Name && IsDescriptor(c.Interpreter) {
-			desired.Interpreter = c.Interpreter
-		}
+func (list Entries) asHeld(desired binfmt.Entry) binfmt.Entry {
+	if current := list.named(desired.Name).Interpreter; IsDescriptor(desired.Interpreter) && IsDescriptor(current) {
+		desired.Interpreter = current
 	}
 	return desired
 }
 
 // leaveAlone settles a decision if somebody else's entry is for the programs
 // already, or none is seen from here and the programs run.
-func (d *Decision) leaveAlone(f *Facts, r Request, current []binfmt.Entry) {
-	if seen := f.Seen[d.Arch.Name]; !f.Mounted && seen != nil && seen.Runs {
-		d.Action, d.Reason = binfmt.Skip, runs
-		return
-	}
-	if message, ok := f.Unreadable[d.Name]; ok && !r.Force {
-		d.Action, d.Reason = binfmt.Skip, "the entry of this name cannot be read: "+message
-		return
-	}
-	if r.Force {
-		return
-	}
+func (d *Decision) leaveAlone(f *Facts, r Request) {
+	current := f.Entries
 	if r.Reset {
-		current = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
+		current = slices.DeleteFunc(slices.Clone(current), isPeerName)
 	}
-	if others, _ := inFront(current, d); len(others) > 0 {
-		d.Action, d.LeftTo = binfmt.Skip, others[0].Name
-		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter)
+	seen := f.Seen[d.Arch.Name]
+	others, _ := inFront(current, d)
+	switch unreadable, ok := f.Unreadable[d.Name]; {
+	case d.settled():
+	case !f.Mounted && seen != nil && seen.Runs:
+		d.skip(runs)
+	case r.Force:
+	case ok:
+		d.skip("the entry of this name cannot be read: " + unreadable)
+	case len(others) > 0:
+		d.LeftTo = others[0].Name
+		d.skip(fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter))
 	}
 }
 
@@ -371,37 +357,28 @@ func isQEMUs(e binfmt.Entry, arch *elfmagic.Arch) bool {
 
 // stale says why an entry is to be replaced although it reads as it is wanted: it
 // holds another file than the one that is on disk now.
-func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
-	others, another := inFront(current, d)
+func stale(f *Facts, r Request, d *Decision) string {
+	others, another := inFront(f.Entries, d)
+	current, seen := f.Entries.named(d.Name), f.Seen[d.Arch.Name]
 	switch {
 	case len(others) > 0 && r.Force:
 		return others[0].Name + " is tried before it"
 	case len(another) > 0:
 		return another[0].Name + " is tried before it, and takes its programs"
-	}
-	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
-	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec
-		return ""
-	}
-	if r.NoProbe || r.DryRun {
-		if d.Emulator.Changed.After(current[i].Registered) {
+	case !current.Equal(d.Desired), !current.Flags.Has(binfmt.FixBinary): // without F the path is looked up at each exec
+	case r.NoProbe || r.DryRun:
+		if d.Emulator.Changed.After(current.Registered) {
 			return "the emulator's file changed after it was registered"
 		}
-		return ""
-	}
-	if seen := f.Seen[d.Arch.Name]; seen != nil && seen.Holds != nil && !seen.Holds.Current {
-		version := seen.Holds.Version
-		if version == "" {
-			version = "unknown"
-		}
-		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), version)
+	case seen != nil && seen.Holds != nil && !seen.Holds.Current:
+		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), cmp.Or(seen.Holds.Version, "unknown"))
 	}
 	return ""
 }
 
 // isPeerName reports whether --reset removes entries of this name: what the
 // multiarch image's --reset does.
-func isPeerName(name string) bool { return strings.HasPrefix(name, "qemu-") }
+func isPeerName(e binfmt.Entry) bool { return strings.HasPrefix(e.Name, "qemu-") }
 
 // DecideRemoval returns what is to be done to remove the entries of the request's
 // architectures, or of all. An entry that only has the name of one, and is for
@@ -416,20 +393,18 @@ func DecideRemoval(f *Facts, r Request) []Decision {
 			}
 		}
 		name := EntryName(r.Prefix, arch)
-		i := slices.IndexFunc(f.Entries, func(e binfmt.Entry) bool { return e.Name == name })
-		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}
+		current := f.Entries.named(name)
+		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name, Current: current}}
 		switch {
-		case i < 0 && (len(r.Archs) == 0 || len(temporary) > left):
+		case current.Name == "" && (len(r.Archs) == 0 || len(temporary) > left):
 			continue
-		case i < 0:
+		case current.Name == "":
 			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
-		case !IsOwn(f.Entries[i], r.Prefix, arch) && !isQEMUs(f.Entries[i], arch):
-			d.Current, d.Action, d.Reason = f.Entries[i], binfmt.Skip, "it is not for "+arch.Name+" programs"
+		case !IsOwn(current, r.Prefix, arch) && !isQEMUs(current, arch):
+			d.skip("it is not for " + arch.Name + " programs")
 			if len(r.Archs) > 0 {
 				d.Err = &worded{"not removed: " + d.Reason, ErrNameTaken}
 			}
-		default:
-			d.Current = f.Entries[i]
 		}
 		decisions = append(decisions, d)
 	}

@@ -283,7 +283,7 @@ func TestAnEntryIsTheArchitecturesByItsNameAndByItsPattern(t *testing.T) {
 		assert.Equal(t, test.own, IsOwn(prefixed, "my-", arch), "%+v", prefixed)
 	}
 	for name, peer := range map[string]bool{"qemu-aarch64": true, "qemu-": true, "qemu": false, "my-qemu-arm": false, "python3": false} {
-		assert.Equal(t, peer, isPeerName(name), name)
+		assert.Equal(t, peer, isPeerName(binfmt.Entry{Name: name}), name)
 	}
 }
 

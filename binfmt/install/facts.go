@@ -168,8 +168,7 @@ func (f *Facts) about(r Request) []*elfmagic.Arch {
 		return slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
 	}
 	return slices.DeleteFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
-		_, own := f.Own(arch, r.Prefix)
-		return !own && len(f.Others(arch, r.Prefix)) == 0
+		return f.Own(arch, r.Prefix).Name == "" && len(f.Others(arch, r.Prefix)) == 0
 	})
 }
 
@@ -194,13 +193,20 @@ func MatchesAny(e binfmt.Entry, arch *elfmagic.Arch) bool {
 	return slices.ContainsFunc(arch.Heads(), func(head []byte) bool { return e.Matches(head, "") })
 }
 
-// Own returns the architecture's entry, if there is one.
-func (f *Facts) Own(arch *elfmagic.Arch, prefix string) (e binfmt.Entry, ok bool) {
-	i := slices.IndexFunc(f.Entries, func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) })
-	if i < 0 {
-		return e, false
+// Own returns the architecture's entry. If there is none it has no name.
+func (f *Facts) Own(arch *elfmagic.Arch, prefix string) binfmt.Entry {
+	return f.Entries.first(func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) })
+}
+
+func (list Entries) named(name string) binfmt.Entry {
+	return list.first(func(e binfmt.Entry) bool { return e.Name == name })
+}
+
+func (list Entries) first(is func(e binfmt.Entry) bool) (none binfmt.Entry) {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i]
 	}
-	return f.Entries[i], true
+	return none
 }
 
 // An emulator that is part of this program has no path: the kernel is handed a

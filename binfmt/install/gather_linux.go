@@ -94,7 +94,8 @@ func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
 	var try []*elfmagic.Arch
 	for _, arch := range f.about(r) {
 		o := Outcome{Decision: Decision{Arch: arch}}
-		own, isThere := f.Own(arch, r.Prefix)
+		own := f.Own(arch, r.Prefix)
+		isThere := own.Name != ""
 		switch o.Current = own; {
 		case own.Disabled:
 			o.Reason = "disabled"
@@ -277,7 +278,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 		// What the kernel holds is seen while a program runs.
 		desired, _ := Desired(f, r) // errors are for Decide to report
 		for _, d := range desired {
-			if d.Desired.Flags.Has(binfmt.FixBinary) && slices.ContainsFunc(f.Entries, asHeld(d.Desired, f.Entries).Equal) {
+			if d.Desired.Flags.Has(binfmt.FixBinary) && slices.ContainsFunc(f.Entries, f.Entries.asHeld(d.Desired).Equal) {
 				try = append(try, d.Arch)
 			}
 		}
@@ -290,8 +291,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
-		own, _ := f.Own(archs[i], "")
-		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], own.Interpreter, digests)
+		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], f.Own(archs[i], "").Interpreter, digests)
 	})
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)

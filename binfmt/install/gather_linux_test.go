@@ -36,9 +36,9 @@ func TestUnfitEmulatorsAreThoseThatNobodyNamed(t *testing.T) {
 	f := newFacts(nil, "aarch64", "s390x")
 	f.Emulators["s390x"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "s390x"), Err: emulator.ErrDynamic})
 	f.Emulators["i386"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "i386"), Err: emulator.ErrDynamic})
-	assert.Len(t, Unfit(f, Request{}), 1)
-	assert.ErrorIs(t, errors.Join(Unfit(f, Request{})...), emulator.ErrDynamic)
-	assert.Empty(t, Unfit(f, request(t, "s390x")))
+	assert.Len(t, f.passedOver(Request{}, Dynamic), 1)
+	assert.ErrorIs(t, errors.Join(f.passedOver(Request{}, Dynamic)...), emulator.ErrDynamic)
+	assert.Empty(t, f.passedOver(request(t, "s390x"), Dynamic))
 }
 
 func TestInParallelCallsForEachOnce(t *testing.T) {
