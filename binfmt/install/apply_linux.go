@@ -146,11 +146,9 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	}
 	var steps []binfmt.Step
 	for _, o := range outcomes {
-		if o.Action != binfmt.Skip {
-			steps = append(steps, o.Step)
-		}
+		steps = append(steps, o.Step)
 	}
-	if !noProbe && len(steps) > 0 {
+	if !noProbe && !allSettled(decisions) {
 		_ = ctx.Done() // a context that waits for signals does from here on
 	}
 	staged, err := fs.Stage(steps)

@@ -411,12 +411,12 @@ func DecideRemoval(f *Facts, r Request) []Decision {
 	return append(decisions, temporary...)
 }
 
-// An Outcome is what came of a decision.
+// An Outcome is what came of a decision. Its Err is the decision's, or says why
+// programs do not run.
 type Outcome struct {
 	Decision
 	Seen   *Seen // nil: no program was run
 	Undone bool  // the entry was taken back: its programs do not run
-	Err    error // the decision's, or why programs do not run
 }
 
 // untried reports whether no program is run for it: it is about no architecture,
@@ -440,7 +440,7 @@ var ErrNotRun = errors.New("does not run")
 func Outcomes(decisions []Decision) []Outcome {
 	outcomes := make([]Outcome, len(decisions))
 	for i, d := range decisions {
-		outcomes[i] = Outcome{Decision: d, Err: d.Err}
+		outcomes[i].Decision = d
 	}
 	return outcomes
 }

@@ -106,20 +106,16 @@ func (f *Facts) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w, and it cannot be mounted for the host: %w", ErrNotLasting, err)
 	}
-	undo = func() error {
-		if there {
-			return onHost.UnmountIn(init)
-		}
-		return nil
+	undo = nothing
+	if there {
+		undo = func() error { return onHost.UnmountIn(init) }
 	}
 	here, err := fs.Mount()
 	if err != nil {
 		return nil, errors.Join(err, undo())
 	}
-	return func() error {
-		if here {
-			return errors.Join(fs.Unmount(), undo())
-		}
-		return undo()
-	}, nil
+	if !here {
+		return undo, nil
+	}
+	return func() error { return errors.Join(fs.Unmount(), undo()) }, nil
 }

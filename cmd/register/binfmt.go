@@ -264,26 +264,25 @@ func forMachine(e binfmt.Entry) bool {
 
 // printState prints what tonistiigi/binfmt prints.
 func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
-	var state struct {
-		Supported []string `json:"supported"`
-		Emulators []string `json:"emulators"`
-	}
-	var err error
-	if state.Supported, err = host.Platforms(ctx); err != nil {
+	supported, err := host.Platforms(ctx)
+	if err != nil {
 		return err
 	}
 	entries, err := fs.List()
 	if err != nil && !errors.Is(err, binfmt.ErrNotMounted) {
 		return err
 	}
-	state.Emulators = []string{}
+	emulators := []string{}
 	for _, e := range entries {
 		if !e.Disabled {
-			state.Emulators = append(state.Emulators, e.Name)
+			emulators = append(emulators, e.Name)
 		}
 	}
-	slices.Sort(state.Emulators)
+	slices.Sort(emulators)
 	encoder := json.NewEncoder(stdout)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(state)
+	return encoder.Encode(struct {
+		Supported []string `json:"supported"`
+		Emulators []string `json:"emulators"`
+	}{supported, emulators})
 }

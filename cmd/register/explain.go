@@ -15,9 +15,8 @@ import (
 // worded returns what went wrong with one architecture in words of this command,
 // and with what to do about it.
 func (o *options) worded(err error) error {
-	var why *host.Error
 	hint := ""
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[*host.Error](err); ok {
 		err, hint = errors.New("does not run: "+why.Why()), causeHint(why, o.mount)
 	}
 	err = o.hinted(err, host.Surroundings{})
@@ -104,7 +103,7 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 			return cli.WithHint(err, "%s", known.hint)
 		}
 	}
-	if unsupported := (*binfmt.UnsupportedError)(nil); errors.As(err, &unsupported) {
+	if _, unsupported := errors.AsType[*binfmt.UnsupportedError](err); unsupported {
 		return cli.WithHint(fmt.Errorf("--persistent yes: %w", err), "register without it (--persistent auto), and have the emulator at the same path in each container")
 	}
 	if hint := deniedHint(err, s); hint != "" {
@@ -117,8 +116,8 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 // what to do about it. An error has one cause at a time: when that is gone, the
 // next one shows.
 func deniedHint(err error, s host.Surroundings) string {
-	var failed *binfmt.Error
-	if !errors.As(err, &failed) || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
+	failed, ok := errors.AsType[*binfmt.Error](err)
+	if !ok || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
 		return ""
 	}
 	if failed.Op == "register" && failed.Written {

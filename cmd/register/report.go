@@ -172,11 +172,9 @@ func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
 	i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
 	if i < 0 {
 		i = len(r.Others)
-		x := other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled}
-		if _, err := os.Stat(e.Interpreter); errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter) {
-			x.Missing = true
-		}
-		r.Others = append(r.Others, x)
+		_, err := os.Stat(e.Interpreter)
+		missing := errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter)
+		r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled, Missing: missing})
 	}
 	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
 }
