@@ -44,11 +44,7 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 			return f, Outcomes(decisions), err
 		}
 	}
-	mount := f.mount
-	if r.DryRun {
-		mount = func(fs binfmt.FS, _ func(error)) (func() error, error) { return attach(fs, f.Surroundings) }
-	}
-	unmount, err := mount(fs, warn)
+	unmount, err := f.mount(fs, r.DryRun, warn)
 	if err != nil {
 		return f, nil, err
 	}
@@ -170,10 +166,7 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {
 	var archs []*elfmagic.Arch
 	for _, o := range outcomes {
-		if o.untried() || o.Elsewhere() {
-			continue
-		}
-		if o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil {
+		if !o.untried() && !o.Elsewhere() && (o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil) {
 			archs = append(archs, o.Arch)
 		}
 	}

@@ -35,9 +35,13 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 // mount mounts binfmt_misc where it is not, so that what is registered outlives
 // this process, or says that it would not. Entries live in an instance, which
 // lives until its last unmount: in a container, on a host that has not mounted
-// it, that is when the container exits. The returned function undoes it.
-func (f *Facts) mount(fs binfmt.FS, warn func(error)) (undo func() error, err error) {
+// it, that is when the container exits. For a dry run it is only attached. The
+// returned function undoes it.
+func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
+	if dryRun {
+		return attach(fs, s)
+	}
 	if !s.InitialUser && !s.InitialPID {
 		// Looking first is no way: an instance stays with its user namespace.
 		if state, err := fs.State(); err != nil || state != binfmt.Mounted {

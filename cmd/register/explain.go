@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"path/filepath"
 	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -34,23 +34,17 @@ func (o *options) worded(err error) error {
 // causeHint says what to do where programs do not run, if that is known.
 func causeHint(why *host.Error, mount string) string {
 	entry := cli.Quote(mount + "/" + why.Entry)
-	switch why.Cause {
-	case host.NoEntry:
-		return "register it"
-	case host.Disabled:
-		return "whoever disabled it may have had a reason; echo 1 > " + entry + " enables it"
-	case host.AllDisabled:
-		return "echo 1 > " + mount + "/status enables them"
-	case host.OtherInstance:
-		return "the entries on " + mount + " are not those that the kernel uses for this process: " + mountOn + mount + " shows those"
-	case host.Unseen:
-		return mountOn + mount + " as root of the host shows the entries"
-	case host.NoInterpreter, host.BadInterpreter:
-		return "echo -1 > " + entry + " removes it; register it again, with the flag F if containers are to find it"
-	case host.Loop:
-		return "remove the entry that is for this host's own programs"
-	}
-	return ""
+	remove := "echo -1 > " + entry + " removes it; register it again, with the flag F if containers are to find it"
+	return map[host.Cause]string{
+		host.NoEntry:        "register it",
+		host.Disabled:       "whoever disabled it may have had a reason; echo 1 > " + entry + " enables it",
+		host.AllDisabled:    "echo 1 > " + mount + "/status enables them",
+		host.OtherInstance:  "the entries on " + mount + " are not those that the kernel uses for this process: " + mountOn + mount + " shows those",
+		host.Unseen:         mountOn + mount + " as root of the host shows the entries",
+		host.NoInterpreter:  remove,
+		host.BadInterpreter: remove,
+		host.Loop:           "remove the entry that is for this host's own programs",
+	}[why.Cause]
 }
 
 const mountOn = "mount -t binfmt_misc binfmt_misc "
@@ -124,25 +118,24 @@ func deniedHint(err error, s host.Surroundings) string {
 		return "" // it is about the interpreter
 	}
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-	switch {
-	case failed.Op != "mount" && s.UID != 0:
-		return fmt.Sprintf("only user 0 of the user namespace that mounted this binfmt_misc may change it, and this is user %d: sudo, or in a container docker run --user 0", s.UID)
-	case failed.Op != "mount" && !s.InitialUser:
-		return "these entries are those of the user namespace above this one; " + mountOn + failed.Path[:strings.LastIndexByte(failed.Path, '/')] + " (Linux 6.7) gives this one entries of its own, which hide them"
-	case !s.SysAdmin && !s.InitialUser:
-		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"
-	case !s.SysAdmin:
-		return "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least + "; where the host has mounted it, none is required: -v " + binfmt.DefaultMount + ":/mnt … --mount /mnt"
-	case !s.InitialUser && s.Seccomp:
-		return "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"
-	case !s.InitialUser:
-		return "this is a user namespace (rootless container, or userns-remap): the host's entries are its root's to make; entries of its own it can have since Linux 6.7"
-	case s.SELinux != "":
-		return fmt.Sprintf("SELinux confines this process (%s): docker run --security-opt label=disable", s.SELinux)
-	case s.AppArmor != "":
-		return fmt.Sprintf("AppArmor confines this process (%s): docker run --security-opt apparmor=unconfined", s.AppArmor)
-	case s.Seccomp:
-		return "a seccomp profile denies it: docker run --security-opt seccomp=unconfined"
+	mounting, user := failed.Op == "mount", !s.InitialUser
+	for _, cause := range []struct {
+		is   bool
+		hint string
+	}{
+		{!mounting && s.UID != 0, fmt.Sprintf("only user 0 of the user namespace that mounted this binfmt_misc may change it, and this is user %d: sudo, or in a container docker run --user 0", s.UID)},
+		{!mounting && user, "these entries are those of the user namespace above this one; " + mountOn + filepath.Dir(failed.Path) + " (Linux 6.7) gives this one entries of its own, which hide them"},
+		{!s.SysAdmin && user, "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"},
+		{!s.SysAdmin, "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least + "; where the host has mounted it, none is required: -v " + binfmt.DefaultMount + ":/mnt … --mount /mnt"},
+		{user && s.Seccomp, "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"},
+		{user, "this is a user namespace (rootless container, or userns-remap): the host's entries are its root's to make; entries of its own it can have since Linux 6.7"},
+		{s.SELinux != "", "SELinux confines this process (" + s.SELinux + "): docker run --security-opt label=disable"},
+		{s.AppArmor != "", "AppArmor confines this process (" + s.AppArmor + "): docker run --security-opt apparmor=unconfined"},
+		{s.Seccomp, "a seccomp profile denies it: docker run --security-opt seccomp=unconfined"},
+	} {
+		if cause.is {
+			return cause.hint
+		}
 	}
 	return ""
 }
