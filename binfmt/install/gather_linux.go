@@ -75,10 +75,10 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 	return f, outcomes, err
 }
 
-// reading mounts the instance to read it, as attach does, and calls do when the
+// reading mounts the instance to read it, as Attach does, and calls do when the
 // entries have been read.
 func (f *Facts) reading(fs binfmt.FS, do func()) error {
-	detach, err := attach(fs, f.Surroundings)
+	detach, err := Attach(fs, f.Surroundings)
 	if err != nil {
 		return err
 	}

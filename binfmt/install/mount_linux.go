@@ -40,7 +40,7 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
 	if dryRun {
-		return attach(fs, s)
+		return Attach(fs, s)
 	}
 	if !s.InitialUser && !s.InitialPID {
 		// Looking first is no way: an instance stays with its user namespace.
@@ -73,19 +73,7 @@ func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() 
 //
 // In a user namespace nothing is mounted: it would get an instance of its own,
 // which hides the entries of its parent, and stays after it is unmounted.
-func Attach(fs binfmt.FS) (detach func() error, err error) {
-	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
-		return nothing, err
-	}
-	s, err := host.LookAround("/proc")
-	if err != nil {
-		return nothing, err
-	}
-	return attach(fs, s)
-}
-
-// attach is Attach where the surroundings are known.
-func attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
+func Attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
 		return nothing, err
 	}

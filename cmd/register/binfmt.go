@@ -125,7 +125,11 @@ func (o *binfmtOptions) installedVersion() string {
 
 func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 	fs := binfmt.New(o.mount)
-	detach, err := install.Attach(fs)
+	surroundings, err := host.LookAround("/proc")
+	if err != nil {
+		return err
+	}
+	detach, err := install.Attach(fs, surroundings)
 	if err != nil {
 		return err
 	}

@@ -99,8 +99,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	opts.Archs, err = opts.architectures()
 	var rep *report
-	usage := err != nil && len(opts.Archs) == 0
-	if !usage {
+	status := exitUsage
+	if err == nil || len(opts.Archs) > 0 {
+		status = exitFailure
 		var doErr error
 		rep, doErr = opts.do(ctx, stdout, stderr)
 		err = errors.Join(err, doErr)
@@ -116,13 +117,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		err = errors.Join(err, rep.failures())
 	}
-	if usage {
-		cli.Error(stderr, name, err)
-		return exitUsage
-	}
 	if err != nil {
 		cli.Error(stderr, name, opts.explain(err))
-		return exitFailure
+		return status
 	}
 	return exitOK
 }
