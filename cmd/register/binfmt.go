@@ -194,18 +194,17 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		}
 	}
 	var errs []error
+	say := func(name, what string) { fmt.Fprintf(stderr, "uninstalling: %s %s\n", cli.Visible(name), what) }
 	for _, item := range items {
 		names, err := o.named(item, current)
 		if err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		if len(names) == 0 {
-			fmt.Fprintf(stderr, "uninstalling: %s not found\n", cli.Visible(item))
+		} else if len(names) == 0 {
+			say(item, "not found")
 		}
 		for _, e := range current {
 			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
-				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", cli.Visible(e.Name))
+				say(e.Name, "left alone: it is not for programs of another architecture")
 			}
 		}
 		for _, name := range names {
@@ -213,7 +212,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 				errs = append(errs, err)
 				continue
 			}
-			fmt.Fprintf(stderr, "uninstalling: %s OK\n", cli.Visible(name))
+			say(name, "OK")
 			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
 		}
 	}
