@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -37,7 +36,7 @@ const (
 const name = "register"
 
 func main() {
-	ctx := &signals{Context: context.Background()}
+	ctx := untilSignalled(context.Background())
 	if filepath.Base(os.Args[0]) == binfmtName {
 		emulator.Option = binfmtPath
 		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -52,32 +51,22 @@ func main() {
 // What the next run finds then it finishes.
 type signals struct {
 	context.Context
-	once  sync.Once
-	taken atomic.Pointer[context.Context]
+	take func()
+}
+
+func untilSignalled(parent context.Context) *signals {
+	ctx, cancel := context.WithCancelCause(parent)
+	return &signals{ctx, sync.OnceFunc(func() {
+		came, _ := signal.NotifyContext(ctx, os.Interrupt, unix.SIGTERM) // for good
+		context.AfterFunc(came, func() { cancel(context.Cause(came)) })
+	})}
 }
 
 // Done implements context.Context.
 func (s *signals) Done() <-chan struct{} {
-	s.once.Do(func() {
-		ctx, _ := signal.NotifyContext(s.Context, os.Interrupt, unix.SIGTERM) // for good
-		s.taken.Store(&ctx)
-	})
-	return s.now().Done()
+	s.take()
+	return s.Context.Done()
 }
-
-// now returns the context that it is: after Done was called, one that signals end.
-func (s *signals) now() context.Context {
-	if ctx := s.taken.Load(); ctx != nil {
-		return *ctx
-	}
-	return s.Context
-}
-
-// Err implements context.Context.
-func (s *signals) Err() error { return s.now().Err() }
-
-// Value implements context.Context.
-func (s *signals) Value(key any) any { return s.now().Value(key) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parse(args)
