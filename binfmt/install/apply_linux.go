@@ -37,11 +37,11 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 		// The entries do not matter, but that they are there is said.
 		state, err := fs.State()
 		f.Mounted = err == nil && state == binfmt.Mounted
-		return f, Outcomes(decisions), nil
+		return f, outcomesOf(decisions), nil
 	}
 	if !f.Surroundings.InitialUser {
 		if r, decisions, err = f.beforeHiding(ctx, fs, r, warn); err != nil || decisions != nil {
-			return f, Outcomes(decisions), err
+			return f, outcomesOf(decisions), err
 		}
 	}
 	unmount, err := f.mount(fs, r.DryRun, warn)
@@ -115,7 +115,7 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 			return nil, err
 		}
 		if r.DryRun {
-			return Outcomes(decisions), nil
+			return outcomesOf(decisions), nil
 		}
 		return Apply(ctx, fs, f, decisions, r.NoProbe)
 	}
@@ -132,7 +132,7 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 // unless noProbe is set, and what does not run is undone. Without outcomes
 // nothing was changed. The caller has the instance locked.
 func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, noProbe bool) ([]Outcome, error) {
-	outcomes := Outcomes(decisions)
+	outcomes := outcomesOf(decisions)
 	images, err := unpack(outcomes)
 	for _, image := range images {
 		defer image.Close()

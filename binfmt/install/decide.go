@@ -259,7 +259,7 @@ func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator, fixBinary bool
 	if e.Version != "" {
 		flags |= binfmt.OpenBinary
 	}
-	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.Own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
+	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
 		flags |= binfmt.OpenBinary | binfmt.Credentials
 	}
 	if fixBinary {
@@ -436,8 +436,8 @@ func (o *Outcome) saw(s *Seen) {
 // wrap what Seen.Err returned, too.
 var ErrNotRun = errors.New("does not run")
 
-// Outcomes returns the outcomes of decisions of which none is carried out.
-func Outcomes(decisions []Decision) []Outcome {
+// outcomesOf returns the outcomes of decisions of which none is carried out.
+func outcomesOf(decisions []Decision) []Outcome {
 	outcomes := make([]Outcome, len(decisions))
 	for i, d := range decisions {
 		outcomes[i].Decision = d

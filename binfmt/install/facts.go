@@ -168,7 +168,7 @@ func (f *Facts) about(r Request) []*elfmagic.Arch {
 		return slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
 	}
 	return slices.DeleteFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
-		return f.Own(arch, r.Prefix).Name == "" && len(f.Others(arch, r.Prefix)) == 0
+		return f.own(arch, r.Prefix).Name == "" && len(f.Others(arch, r.Prefix)) == 0
 	})
 }
 
@@ -193,8 +193,8 @@ func MatchesAny(e binfmt.Entry, arch *elfmagic.Arch) bool {
 	return slices.ContainsFunc(arch.Heads(), func(head []byte) bool { return e.Matches(head, "") })
 }
 
-// Own returns the architecture's entry. If there is none it has no name.
-func (f *Facts) Own(arch *elfmagic.Arch, prefix string) binfmt.Entry {
+// own returns the architecture's entry. If there is none it has no name.
+func (f *Facts) own(arch *elfmagic.Arch, prefix string) binfmt.Entry {
 	return f.Entries.first(func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) })
 }
 

@@ -94,7 +94,7 @@ func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
 	var try []*elfmagic.Arch
 	for _, arch := range f.about(r) {
 		o := Outcome{Decision: Decision{Arch: arch}}
-		own := f.Own(arch, r.Prefix)
+		own := f.own(arch, r.Prefix)
 		isThere := own.Name != ""
 		switch o.Current = own; {
 		case own.Disabled:
@@ -291,7 +291,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
-		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], f.Own(archs[i], "").Interpreter, digests)
+		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], f.own(archs[i], "").Interpreter, digests)
 	})
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)
