@@ -87,17 +87,6 @@ type other struct {
 	Error       string   `json:"error,omitempty"`   // why the entry cannot be understood
 }
 
-// newReport returns a report without rows.
-func newReport(f *install.Facts, o *options) *report {
-	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.DryRun, noProbe: o.NoProbe || o.uninstall}
-	for _, name := range f.Native {
-		if arch, err := elfmagic.Lookup(name); err == nil {
-			r.Native = append(r.Native, arch.Platform())
-		}
-	}
-	return r
-}
-
 // row adds a row for an architecture.
 func (r *report) row(arch *elfmagic.Arch) *row {
 	row := &row{Arch: arch.Name, Platform: arch.Platform(), arch: arch}
@@ -107,23 +96,21 @@ func (r *report) row(arch *elfmagic.Arch) *row {
 
 // reportOutcomes shows what came of decisions, or with --status what is there.
 func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *report {
-	rep := newReport(f, o)
+	rep := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.DryRun, noProbe: o.NoProbe || o.uninstall}
+	for _, name := range f.Native {
+		if arch, err := elfmagic.Lookup(name); err == nil {
+			rep.Native = append(rep.Native, arch.Platform())
+		}
+	}
 	for _, out := range outcomes {
 		if out.Arch == nil {
 			rep.Removed = append(rep.Removed, removal{out.Name, out.Action.String(), out.Reason})
 			continue
 		}
 		rep.row(out.Arch).fill(out, o)
-		for _, e := range f.Others(out.Arch, o.Prefix) {
-			if o.status {
-				rep.other(e, out.Arch)
-			}
-		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
-		if o.status {
-			rep.Others = append(rep.Others, other{Entry: name, Error: f.Unreadable[name]})
-		}
+	if o.status {
+		rep.others(f, o.Prefix)
 	}
 	return rep
 }
@@ -167,16 +154,24 @@ func (r *row) fail(err error) {
 	r.Error, r.err = err.Error(), fmt.Errorf("%s: %w", r.Platform, err)
 }
 
-// other notes an entry of somebody else's.
-func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
-	i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
-	if i < 0 {
-		i = len(r.Others)
-		_, err := os.Stat(e.Interpreter)
-		missing := errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter)
-		r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled, Missing: missing})
+// others notes the entries of others for the rows' programs, and those that nobody
+// understands.
+func (r *report) others(f *install.Facts, prefix string) {
+	for _, row := range r.Rows {
+		for _, e := range f.Others(row.arch, prefix) {
+			i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
+			if i < 0 {
+				i = len(r.Others)
+				_, err := os.Stat(e.Interpreter)
+				missing := errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter)
+				r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled, Missing: missing})
+			}
+			r.Others[i].Catches = append(r.Others[i].Catches, row.Platform)
+		}
 	}
-	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
+	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
+		r.Others = append(r.Others, other{Entry: name, Error: f.Unreadable[name]})
+	}
 }
 
 // reportVersion changes when a field is removed or changes its meaning.
@@ -211,9 +206,7 @@ func (r *report) finish(err error) {
 func (r *report) failures() error {
 	var errs []error
 	for _, row := range r.Rows {
-		if row.err != nil {
-			errs = append(errs, row.err)
-		}
+		errs = append(errs, row.err)
 	}
 	return errors.Join(errs...)
 }

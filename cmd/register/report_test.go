@@ -25,7 +25,7 @@ func value(b bool) *bool { return &b }
 
 // everything is a report that has everything in it that a report can have.
 func everything(t *testing.T) *report {
-	rep := newReport(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, &options{})
+	rep := reportOutcomes(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, nil, &options{})
 	add := func(name, flags, version string) *row {
 		row := rep.row(lookup(t, name))
 		row.Entry, row.Flags = emulator.EntryName(row.arch), flags
