@@ -3,6 +3,9 @@
 GO      ?= go
 IMAGE   := $(GO) run ./image
 BIN     := bin
+ifneq ($(BIN),bin)
+$(error BIN cannot be set: images and emulators are looked for in bin, and make clean removes it)
+endif
 HOSTS   := amd64 arm64 ppc64le s390x riscv64
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -91,8 +94,8 @@ image: build ## build the go-build image for ARCH, from BASE_IMAGE (Docker; root
 	@$(IMAGE) build --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --base '$(BASE_IMAGE)' --repository $(REPOSITORY)
 image-all: ARCH := all
 image-all: $(if $(filter yes,$(BASE)),base-image) image ## build the go-build images for all architectures (Docker; an hour or two, the first time)
-base-image: build base-tools ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
-	@$(IMAGE) base --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
+base-image: build ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
+	@$(IMAGE) base --install --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 
 push: ## push the go-build image for ARCH to REGISTRY (Docker, and its credentials)
 	@$(IMAGE) push --arch '$(ARCH)' --registry '$(REGISTRY)' --repository $(REPOSITORY)

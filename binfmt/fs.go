@@ -90,6 +90,25 @@ func (fs FS) List() ([]Entry, error) {
 	return entries, errors.Join(errs...)
 }
 
+// Unread takes an error of List apart: why entries were left out, by their names, and
+// what else went wrong.
+func Unread(err error) (entries map[string]error, rest error) {
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	entries = make(map[string]error)
+	for _, err := range list {
+		var failed *Error
+		if errors.As(err, &failed) && failed.Name != "" {
+			entries[failed.Name] = failed.Err
+		} else {
+			rest = errors.Join(rest, err)
+		}
+	}
+	return entries, rest
+}
+
 func readNames(dir string) ([]string, error) {
 	f, err := openFile(dir, os.O_RDONLY)
 	if err != nil {

@@ -586,3 +586,70 @@ func TestFixBinaryKeepsTheFile(t *testing.T) {
 	require.ErrorAs(t, err, &errno)
 	assert.Equal(t, unix.ENOENT, errno)
 }
+
+// What the kernel accepts, and no program of ours registers, stops nothing: each
+// entry is read, or left out with a reason.
+func TestOddEntriesOfOthers(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	raw := func(line string) error { return os.WriteFile(filepath.Join(fs.Dir(), "register"), []byte(line), 0) }
+	odd := map[string]bool{ // whether it can be read
+		":new\nline:M::magic::/bin/true:":                          true,
+		":\xff\x1b[31m:M::magic::/bin/true:":                       true,
+		":spaces:M::magic::/bin/a b  c:":                           true,
+		":relative:M::magic::bin/true:":                            true,
+		":empty:M::magic::/bin/x\n\n:":                             true,
+		":unknown line:M::magic::/bin/x\nflag Z:":                  true,
+		":flags:M::magic::/bin/x\nflags\\x3a Q:":                   true,
+		":offset:M::magic::/bin/x\noffset nine:":                   false,
+		":magic:M::magic::/bin/x\nmagic zz:":                       false,
+		":twice:M::magic::/bin/x\ninterpreter /y:":                 false,
+		":mask:M::magic:\\xff\\xff\\xff\\xff\\xff:/bin/x\nmask 0:": false,
+		":dot:E::.::/bin/true:":                                    true,
+		":extension:E::a b::/bin/true:":                            true,
+		"|pipes|E||x||/bin/tr:ue|":                                 true,
+	}
+	all, unread := 0, 0
+	for line, readable := range odd {
+		require.NoError(t, raw(line), "%q", line)
+		all++
+		if !readable {
+			unread++
+		}
+	}
+	// And at random.
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range 300 {
+		field := func(most int) string {
+			text := make([]byte, 1+rng.IntN(most))
+			for i := range text {
+				text[i] = "ab \n\t\\x0\xff\x1b.;=\"'"[rng.IntN(15)]
+			}
+			return string(text)
+		}
+		line := fmt.Sprintf(":%d%s:M:%d:%s::/%s:%s", i, field(9), rng.IntN(9), field(20), field(30), []string{"", "P", "O", "C", "PC"}[rng.IntN(5)])
+		if raw(line) == nil {
+			all++
+		}
+	}
+	names, err := os.ReadDir(fs.Dir())
+	require.NoError(t, err)
+	require.Len(t, names, all+2)
+	entries, err := fs.List()
+	left, rest := binfmt.Unread(err)
+	require.NoError(t, rest)
+	assert.Len(t, left, all-len(entries))
+	assert.GreaterOrEqual(t, len(left), unread)
+	for name := range left {
+		assert.ErrorContains(t, err, name)
+	}
+	for _, name := range []string{"offset", "magic", "twice", "mask"} {
+		assert.Contains(t, left, name)
+		_, err := fs.Get(name)
+		assert.ErrorContains(t, err, "line \"")
+	}
+	for _, name := range names {
+		if name.Name() != "register" && name.Name() != "status" {
+			assert.NoError(t, fs.Remove(name.Name()), "%q", name.Name())
+		}
+	}
+}

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/pflag"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -19,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -52,7 +55,7 @@ func (c *call) say(format string, args ...any) {
 func (c *call) each(do func(ctx context.Context, arch *elfmagic.Arch) ([]string, error)) {
 	c.step(func(ctx context.Context) error {
 		for _, arch := range c.archs {
-			if c.registers && arch.GOARCH != runtime.GOARCH {
+			if c.registers && foreign(arch) {
 				if err := c.registerHere(ctx, c.stderr, arch.Name); err != nil {
 					return err
 				}
@@ -134,6 +137,36 @@ func (c *call) withToolchain() {
 // forRepository is --repository.
 func (c *call) forRepository() {
 	c.StringVar(&c.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
+	c.step(func(context.Context) error {
+		_, err := name.NewRepository(c.repository + "/image")
+		return wrong(err)
+	})
+}
+
+// claims has the directories in which files are removed: where --dir names one, they
+// may be somebody's own.
+func (c *call) claims(dirs func() []string) {
+	c.step(func(context.Context) error {
+		if flag := c.Lookup("dir"); flag.Value.String() == flag.DefValue {
+			return nil
+		}
+		for _, dir := range dirs() {
+			if err := workdir.Claim(dir); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forOne has a flag that names what is made for one architecture only.
+func (c *call) forOne(flag string) {
+	c.step(func(context.Context) error {
+		if c.Lookup(flag).Value.String() != "" && len(c.archs) > 1 {
+			return wrong(fmt.Errorf("--%s is for one architecture, not %d", flag, len(c.archs)))
+		}
+		return nil
+	})
 }
 
 // withEmulators is --emulators; choice says the rest.
@@ -159,6 +192,25 @@ func (c *call) emulatorsFlag() {
 func (c *call) registering() {
 	c.BoolVar(&c.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
 	c.step(c.checkHere)
+	c.step(func(context.Context) error {
+		if !c.registers || !slices.ContainsFunc(c.archs, foreign) {
+			return nil
+		}
+		return madeHere()
+	})
+}
+
+func foreign(arch *elfmagic.Arch) bool { return arch.GOARCH != runtime.GOARCH }
+
+// ownRegister is the command that registers.
+const ownRegister = "bin/register"
+
+func madeHere() error {
+	_, err := os.Stat(ownRegister)
+	if err != nil {
+		err = cli.WithHint(err, "make build")
+	}
+	return err
 }
 
 // checkHere finds the emulators for this machine. Those that were built lie beside
@@ -182,9 +234,8 @@ func (c *call) checkHere(context.Context) error {
 
 // registerHere registers emulators for the architectures, or for all.
 func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...string) error {
-	const command = "bin/register"
-	if _, err := os.Stat(command); err != nil {
-		return cli.WithHint(err, "make build")
+	if err := madeHere(); err != nil {
+		return err
 	}
 	_, none := os.Stat(filepath.Join(artifacts.BuiltEmulators, runtime.GOARCH, qemu.ManifestFile))
 	if c.emulators == "debian" || c.emulators == "" && none != nil {
@@ -192,7 +243,7 @@ func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...stri
 			return err
 		}
 	}
-	cmd := program.AsRoot(ctx, command, append(c.here, archs...)...)
+	cmd := program.AsRoot(ctx, ownRegister, append(c.here, archs...)...)
 	cmd.Stdout, cmd.Stderr = stdout, c.stderr
 	return cmd.Run()
 }

@@ -93,9 +93,9 @@ func TestInterruptedSubcommandsEnd(t *testing.T) {
 	cancel(errors.New("interrupt"))
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	script(t, "docker", "exit 0")
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "new")
 	for name, args := range map[string][]string{
-		"parts":           {"--dir", dir},
+		"parts":           {"--dir", dir + "/parts"},
 		"build":           {},
 		"single-files":    {"--dir", dir, "--emulators", "debian", "--arch", "s390x"},
 		"register-images": {"--dir", dir, "--emulators", "debian"},

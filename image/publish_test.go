@@ -187,7 +187,7 @@ func TestWhatDidNotArriveIsNoticed(t *testing.T) {
 
 func TestPushNeedsTheImages(t *testing.T) {
 	host := aRegistry(t, nil)
-	script(t, "docker", `echo "Error: No such image" >&2; exit 1`)
+	script(t, "docker", `[ "$1" = version ] && exit; echo "Error: No such image" >&2; exit 1`)
 	status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64,arm64")
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)

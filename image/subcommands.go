@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -15,10 +16,12 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/gobuild"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/registerimages"
 	"github.com/projectcalico/go-build/image/singlefiles"
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -78,6 +81,7 @@ func emulators(c *call) {
 	c.BoolVar(&b.Update, "update", false, "ask Debian for newer sources and packages than those of the last time")
 	c.BoolVar(&b.Plain, "plain", false, "without our patches and optimisation, to compare with")
 	c.BoolVar(&b.Keep, "keep", false, "leave the directories that they are built in, with unstripped programs")
+	c.forOne("dir")
 	c.step(func(ctx context.Context) (err error) {
 		if b.Targets, err = qemu.Targets(c.Args()); err != nil {
 			return wrong(err)
@@ -110,11 +114,21 @@ func singleFiles(c *call) {
 	c.archList(&b.Targets, "targets", "`architectures` whose emulators are embedded (default: every one)", elfmagic.Lookup)
 	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the commands")
 	names := c.String("commands", "crossrun,register", "which `commands`")
+	c.step(func(context.Context) error {
+		b.Commands = words(*names)
+		for _, name := range b.Commands {
+			if !slices.Contains(toolchain.Commands, name) {
+				return wrong(fmt.Errorf("--commands: %q is none of %s", name, strings.Join(toolchain.Commands, ", ")))
+			}
+		}
+		return nil
+	})
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	c.withToolchain()
+	c.claims(func() []string { return []string{filepath.Join(b.Dir, singlefiles.Work)} })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
-		b.Toolchain, b.Host, b.Emulators, b.Commands = c.toolchain, arch, c.dirs[arch], words(*names)
+		b.Toolchain, b.Host, b.Emulators = c.toolchain, arch, c.dirs[arch]
 		return b.Build(ctx)
 	})
 }
@@ -136,16 +150,24 @@ func registerImages(c *call) {
 	push := c.Bool("push", false, "push the images to the registry that --repository begins with")
 	c.withEmulators(artifacts.Choice{})
 	c.forRepository()
-	c.step(func(context.Context) error {
+	c.forOne("tarball")
+	c.step(func(ctx context.Context) error {
 		if !*load {
 			return nil
 		}
-		return docker.Installed(", or use --load=false")
+		return docker.Ready(ctx, ", or use --load=false")
 	})
 	c.withToolchain()
+	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
+	c.claims(func() (dirs []string) {
+		for _, arch := range c.archs {
+			dirs = append(dirs, dirOf(arch))
+		}
+		return dirs
+	})
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
-			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: filepath.Join(*dir, arch.GOARCH),
+			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: dirOf(arch),
 			Emulators: c.dirs[arch], Say: c.say,
 		}
 		images, err := b.Build(ctx)
@@ -184,19 +206,45 @@ func baseImage(c *call) {
 	dir := c.String("dir", "dist/base", "`directory` for the root file systems, which are kept")
 	c.forRepository()
 	c.emulatorsFlag() // for those that are registered
-	c.registering()
-	c.step(func(context.Context) error { return docker.Installed("") })
-	tagOf := func(arch *elfmagic.Arch) (name.Tag, error) {
-		return base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
-	}
-	c.step(func(context.Context) error { _, err := tagOf(c.archs[0]); return wrong(err) })
-	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
-		ref, err := tagOf(arch)
-		if err != nil {
-			return nil, err
+	install := c.Bool("install", false, "install what makes them, if it is missing (root)")
+	images := make(map[*elfmagic.Arch]base.Image)
+	c.forOne("tag")
+	c.step(func(context.Context) error {
+		for _, arch := range c.archs {
+			ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+			if err != nil {
+				return wrong(err)
+			}
+			images[arch] = base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
 		}
-		i := base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
-		return []string{ref.String()}, i.Make(ctx, c.say)
+		return nil
+	})
+	c.registering()
+	c.step(func(ctx context.Context) error { return docker.Ready(ctx, "") })
+	c.step(func(ctx context.Context) error {
+		for _, arch := range c.archs {
+			if err := images[arch].Check(ctx); err != nil {
+				return err
+			}
+		}
+		if !*install {
+			return nil
+		}
+		cmd := program.Command(ctx, "image/base/install-tools")
+		cmd.Stdout, cmd.Stderr = c.stderr, c.stderr
+		return cmd.Run()
+	})
+	c.step(func(context.Context) error {
+		for _, arch := range c.archs {
+			if err := images[arch].Installed(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		i := images[arch]
+		return []string{i.Tag.String()}, i.Make(ctx, c.say)
 	})
 }
 
@@ -205,9 +253,11 @@ func parts(c *call) {
 	c.arch("the images", versions.Architecture)
 	dir := c.String("dir", "", "`directory` for the archives (default dist/image/ARCH)")
 	c.BoolVar(&b.Update, "update", false, "ask Debian for newer emulators than those fetched before")
+	c.forOne("dir")
 	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()
+	c.claims(func() []string { return []string{*dir} })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Versions, b.File, b.Arch, b.Emulators = c.versions, c.file, arch, c.dirs[arch]
@@ -233,7 +283,14 @@ func build(c *call) {
 	c.forRepository()
 	c.registering()
 	c.step(func(context.Context) error {
-		return docker.Installed("; go run ./image parts builds what goes into the image without it")
+		if b.Base == "" {
+			return nil
+		}
+		_, err := name.ParseReference(b.Base)
+		return wrong(err)
+	})
+	c.step(func(ctx context.Context) error {
+		return docker.Ready(ctx, "; go run ./image parts builds what goes into the image without it")
 	})
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b

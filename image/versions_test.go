@@ -19,13 +19,18 @@ func TestWhatMakefilesAskFor(t *testing.T) {
 		"latest --arch s390x":           "latest-s390x",
 		"latest --arch all":             "latest-amd64\nlatest-arm64\nlatest-ppc64le\nlatest-s390x",
 		"core --arch powerpc64le":       "core-ppc64le",
-		"manifest":                      v.String(),
-		"branch-name":                   "image-" + v.String(),
-		"architectures":                 "amd64\narm64\nppc64le\ns390x",
-		"go":                            v.Go,
-		"llvm":                          v.LLVM,
-		"--file image/versions.yaml yq": v.Tools[11].Version,
-		"branch-name --arch mips64":     "image-" + v.String(),
+		"core --arch ppc64el":           "core-ppc64le",
+		"core --arch x86_64-linux-gnu":  "core-amd64",
+		"core --arch linux/arm64/v8":    "core-arm64",
+
+		"core --arch aarch64-unknown-linux-musl": "core-arm64",
+		"manifest":                               v.String(),
+		"branch-name":                            "image-" + v.String(),
+		"architectures":                          "amd64\narm64\nppc64le\ns390x",
+		"go":                                     v.Go,
+		"llvm":                                   v.LLVM,
+		"--file image/versions.yaml yq":          v.Tools[11].Version,
+		"branch-name --arch mips64":              "image-" + v.String(),
 	}
 	if _, err := versions.Architecture(runtime.GOARCH); err == nil {
 		tests["tag"] = v.String() + "-" + runtime.GOARCH

@@ -191,6 +191,9 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 			d.skip(native)
 		case err == nil, !named && slices.Contains([]string{Missing, Dynamic}, f.Emulators[arch.Name].Problem):
 			continue
+		case !named && f.Emulators[arch.Name].Problem == Useless:
+			d.skip(f.Emulators[arch.Name].Message)
+			err = nil
 		}
 		if err != nil {
 			d.Action, d.Err = binfmt.Skip, err

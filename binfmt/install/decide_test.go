@@ -171,6 +171,8 @@ func TestDecide(t *testing.T) {
 		{name: "no emulator, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Missing, Message: "no"} }), want: []string{"add qemu-s390x: not registered"}},
 		{name: "no emulator, without F", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Missing, Message: "no"} }), archs: "arm64", opts: func(r *Request) { r.Persistent = No }, want: []string{"add qemu-aarch64: not registered"}},
 		{name: "dynamic, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Dynamic, Message: "not static"} }), want: []string{"add qemu-s390x: not registered"}},
+		{name: "useless, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Useless, Message: "runs none"} }), want: []string{"skip qemu-aarch64: runs none", "add qemu-s390x: not registered"}},
+		{name: "useless, named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Useless, Message: "runs none"} }), archs: "arm64 s390x", want: []string{"skip qemu-aarch64:  ! runs none", "add qemu-s390x: not registered"}},
 		{name: "dynamic only", facts: change(newFacts(nil), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: Dynamic, Message: "not static"} }), err: "not static"},
 		{name: "corrupt, not named", facts: change(both(), func(f *Facts) { f.Emulators["aarch64"] = &Emulator{Problem: OtherProblem, Message: "corrupt"} }), want: []string{"skip qemu-aarch64:  ! corrupt", "add qemu-s390x: not registered"}},
 		{name: "none at all", facts: newFacts(nil), err: "no emulator found in /a:/b"},

@@ -83,6 +83,7 @@ func (list *Entries) UnmarshalJSON(text []byte) error {
 const (
 	Missing      = "missing"
 	Dynamic      = "dynamic"       // not static
+	Useless      = "useless"       // runs no program, by a fault that is known
 	OtherProblem = "other problem" // for another host, corrupt, not executable, …
 )
 

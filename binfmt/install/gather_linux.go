@@ -29,6 +29,9 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 	} else {
 		e.FUSE = onFUSE(found.Path)
 	}
+	if e.err = found.Useless(); e.err != nil {
+		e.Problem, e.Message = Useless, e.err.Error()
+	}
 	return e
 }
 
@@ -66,7 +69,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
-	native, err := host.Native(ctx)
+	native, err := askNative(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +81,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 // reading mounts the instance to read it, as Attach does, and calls do when the
 // entries have been read.
 func (f *Facts) reading(fs binfmt.FS, do func()) error {
-	detach, err := Attach(fs, f.Surroundings)
+	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return err
 	}
@@ -172,6 +175,15 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 	}
 }
 
+// askNative is host.Native, which ends by itself: a context that waits for signals does
+// not yet, so that these end a process in which a system call hangs.
+func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return host.Native(context.WithoutCancel(ctx))
+}
+
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
 	// The kernel is asked meanwhile: two programs that it refuses cost as much as
@@ -179,7 +191,7 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	var native []*elfmagic.Arch
 	var nativeErr error
 	var asked sync.WaitGroup
-	asked.Go(func() { native, nativeErr = host.Native(ctx) })
+	asked.Go(func() { native, nativeErr = askNative(ctx) })
 	f, err := kernelFacts(fs)
 	if err != nil {
 		return nil, err
@@ -209,6 +221,9 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 // kernelFacts returns what the kernel's version, the place of the instance and this
 // process's surroundings say.
 func kernelFacts(fs binfmt.FS) (*Facts, error) {
+	if err := answers(fs); err != nil {
+		return nil, err
+	}
 	kernel, err := binfmt.RunningKernel()
 	if err != nil {
 		return nil, err
@@ -236,28 +251,14 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 	}
 	f.AllDisabled = !enabled
 	f.Entries, err = fs.List()
-	for _, err := range joined(err) {
-		var failed *binfmt.Error
-		if !errors.As(err, &failed) || failed.Name == "" {
-			return err
-		}
+	unread, err := binfmt.Unread(err)
+	for name, why := range unread {
 		if f.Unreadable == nil {
 			f.Unreadable = make(map[string]string)
 		}
-		f.Unreadable[failed.Name] = failed.Err.Error()
+		f.Unreadable[name] = why.Error()
 	}
-	return nil
-}
-
-// joined returns the errors that errors.Join made one of.
-func joined(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok {
-		return list.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
+	return err
 }
 
 // readInstance reads what depends on the instance. A kernel that is old enough to

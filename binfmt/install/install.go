@@ -13,6 +13,8 @@ var (
 	ErrHidden = errors.New("do not run any more in this user namespace: the binfmt_misc mounted now hides their entries, and no emulator was found for them")
 	// ErrPrivate, a warning: entries belong to a user namespace.
 	ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
+	// ErrNoAnswer: the directory cannot be looked at.
+	ErrNoAnswer = errors.New("the file system there does not answer")
 	// ErrNoMemory: there is not enough memory to keep emulators in.
 	ErrNoMemory = errors.New("not enough memory")
 	// ErrOnFUSE, a warning: emulators could not be kept in memory. Programs run as

@@ -3,7 +3,10 @@ package install
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -12,6 +15,34 @@ import (
 // clockTick is how much older than it is an inode may look: its time is that of
 // the kernel's last tick, at most 10 ms ago.
 const clockTick = 20 * time.Millisecond
+
+// patience is how long looking at a directory may take.
+const patience = 5 * time.Second
+
+// answers returns an error if looking at the instance's directory does not end: an
+// autofs may wait there for its daemon. The thread that waits ends with the process.
+func answers(fs binfmt.FS) error {
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		// The kernel may give a signal to a thread that hangs, where the runtime's
+		// handler is not reached, and wake no other (complete_signal in
+		// kernel/signal.c, seen on 6.18): this one takes none.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var ends, before unix.Sigset_t
+		ends.Val[0] = 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1)
+		_ = unix.PthreadSigmask(unix.SIG_BLOCK, &ends, &before)
+		_, _ = fs.State()
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+	}()
+	select {
+	case <-looked:
+		return nil
+	case <-time.After(patience):
+		return &binfmt.Error{Op: "look at", Path: fs.Dir(), Err: ErrNoAnswer}
+	}
+}
 
 func nothing() error { return nil }
 
@@ -40,7 +71,7 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
 	if dryRun {
-		return Attach(fs, s)
+		return attach(fs, s)
 	}
 	if !s.InitialUser && !s.InitialPID {
 		// Looking first is no way: an instance stays with its user namespace.
@@ -73,7 +104,22 @@ func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() 
 //
 // In a user namespace nothing is mounted: it would get an instance of its own,
 // which hides the entries of its parent, and stays after it is unmounted.
-func Attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
+func Attach(fs binfmt.FS) (detach func() error, err error) {
+	if err := answers(fs); err != nil {
+		return nil, err
+	}
+	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+		return nothing, err
+	}
+	s, err := host.LookAround("/proc")
+	if err != nil {
+		return nothing, err
+	}
+	return attach(fs, s)
+}
+
+// attach is Attach where the surroundings are known.
+func attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
 		return nothing, err
 	}

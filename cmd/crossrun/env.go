@@ -38,15 +38,7 @@ func forBuilds(o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if to.Dir, err = crossenv.Dir(arch, to); err != nil {
-		return err
-	}
-	variables, err := crossenv.Environment(arch, to)
-	if err != nil {
-		return err
-	}
-	if err := crossenv.WriteFiles(to.Dir, arch, to); err != nil {
-		return err
-	}
-	return crossenv.Print(stdout, variables)
+	shell, err := crossenv.Prepare(arch, to)
+	fmt.Fprint(stdout, shell)
+	return err
 }

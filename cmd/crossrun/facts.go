@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -24,8 +25,10 @@ type facts struct {
 	foreign *elfmagic.Arch // the program's architecture, if it is known and another than the host's
 	sysroot string         // for the emulator; see sysroot
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
+	pin     string         // the variable that names the emulator, if one does
 
 	emulator func() (*emulator.Emulator, error)
+	chosen   bool // the user has chosen a CPU
 
 	// These are nil unless they are to be shown: execve and clone(2) find out by
 	// themselves, and know better.
@@ -40,13 +43,27 @@ func gather(p *program, o *options) (*facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSettings(); err != nil {
+		return nil, err
+	}
 	f := new(facts)
 	binary := p.binary()
 	if arch := binary.header.Arch; binary.elfErr == nil {
 		f.cpu = namedCPU(arch)
-		f.emulator = func() (*emulator.Emulator, error) { return findEmulator(o, arch, native) }
+		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
+		f.emulator = func() (*emulator.Emulator, error) {
+			found, err := findEmulator(o, arch, native)
+			if err == nil && !f.chosen && found.Version == "" && arch.Name == "aarch64" {
+				// The version is looked for where the CPU depends on it.
+				if opened, err := emulator.Open(arch, found.Path); err == nil {
+					found = opened
+				}
+			}
+			return found, err
+		}
 		if arch != native {
 			f.foreign = arch
+			f.pin, _ = setting(arch, "EMULATOR")
 		}
 		if o.asked != inRoot && (arch != native || o.asked == byEmulator) {
 			named, err := namedSysroot(o.sysroot, arch)
@@ -100,14 +117,41 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 	return found, nil
 }
 
-var variable = strings.NewReplacer("-", "_", ".", "_")
+// checkSettings returns what is wrong with the environment's settings, whichever
+// architecture they are for: a program may start one of it.
+func checkSettings() error {
+	for _, v := range os.Environ() {
+		name, value, _ := strings.Cut(v, "=")
+		for _, what := range []string{"EMULATOR", "SYSROOT", "CPU"} {
+			of, ok := strings.CutPrefix(name, "CROSSRUN_"+what+"_")
+			if !ok || value == "" {
+				continue
+			}
+			i := slices.IndexFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool {
+				return slices.ContainsFunc(a.Names(), func(n string) bool { return variableOf(n) == of })
+			})
+			if i < 0 {
+				return cli.WithHint(fmt.Errorf("%s: no architecture has this name", name), "the end is any name of one in capitals: CROSSRUN_%s_ARM64", what)
+			}
+			if _, err := namedEmulator("", elfmagic.Archs()[i]); what == "EMULATOR" && err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// variableOf returns an architecture's name as variables have it.
+func variableOf(name string) string {
+	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(name))
+}
 
 // setting returns what the environment has for one architecture, and in which
 // variable: CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in
 // capitals, with underscores for what variables cannot have.
 func setting(arch *elfmagic.Arch, what string) (name, value string) {
 	for _, n := range arch.Names() {
-		name := "CROSSRUN_" + what + "_" + variable.Replace(strings.ToUpper(n))
+		name := "CROSSRUN_" + what + "_" + variableOf(n)
 		if value := os.Getenv(name); value != "" {
 			return name, value
 		}

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ type options struct {
 	print, verbose, version, help   bool
 	emulator, cpu, sysroot, rootfs  string
 	env, link, gdb                  string
+	setenv                          []string
 	timeout                         time.Duration
 
 	args  []string // the program and its arguments
@@ -80,6 +82,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.SetInterspersed(false)
 	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
 	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
+	f.StringArrayVarP(&o.setenv, "setenv", "E", nil, "with --rootfs, whose environment is a login's: a `variable` of the command, NAME=VALUE, or NAME with the caller's value")
 	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
@@ -123,6 +126,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
+	case len(o.setenv) > 0 && o.rootfs == "":
+		err = errors.New("--setenv is for --rootfs: elsewhere the environment is the caller's")
+	case slices.ContainsFunc(o.setenv, func(v string) bool { return strings.HasPrefix(v, "=") || v == "" }):
+		err = fmt.Errorf("--setenv %q: the name of a variable is missing", o.setenv)
 	case o.timeout < 0:
 		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
@@ -231,7 +238,8 @@ have them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
 
 Environment, for flags that cannot be given; ARCH is any name of an architecture
 in capitals, such as ARM64 or S390X:
-  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH
+  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH;
+                          what is registered with the kernel is not used then
   CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
   CROSSRUN_CPU_ARCH       the CPU model, for all processes
   CROSSRUN_CACHE          where a crossrun with embedded emulators (--version

@@ -37,14 +37,14 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	var native []*elfmagic.Arch
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
-	found := make([]*emulator.Emulator, len(archs))
+	found, named := make([]*emulator.Emulator, len(archs)), make([]error, len(archs))
 	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	for i, a := range archs {
 		wait.Go(func() {
-			if named, err := namedEmulator("", a); err == nil && named != "" {
-				found[i], _ = emulator.Open(a, named)
+			if path, _ := namedEmulator("", a); path != "" {
+				found[i], named[i] = emulator.Open(a, path)
 			} else {
 				found[i], _ = search.Find(a)
 			}
@@ -61,7 +61,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		})
 	}
 	wait.Wait()
-	if err := cmp.Or(nativeErr, imageErr); err != nil {
+	if err := cmp.Or(append(named, nativeErr, imageErr)...); err != nil {
 		return err
 	}
 	for _, f := range found {
@@ -81,6 +81,11 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f.PassesArgv0() || entry.Interpreter == interpreter {
 			entry.Flags |= binfmt.PreserveArgv0
 		}
+		// QEMU takes the program from the kernel; this command would have to pass the
+		// descriptor on through execve, which gives the emulator one of its own.
+		if f.Version != "" && entry.Interpreter != interpreter {
+			entry.Flags |= binfmt.OpenBinary
+		}
 		e.entries = append(e.entries, entry)
 	}
 	switch {
@@ -97,10 +102,10 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) error {
+func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
-	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: root, Entries: func() ([]binfmt.Entry, error) {
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		return found.entries, err
 	}})
@@ -113,9 +118,9 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot, root string, tell func()) erro
 	defer i.Close()
 	environment := os.Environ()
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
-	if root != "" {
-		environment = rootEnvironment(environment)
-		w.why += ", and " + root + " is its root file system"
+	if o.rootfs != "" {
+		environment = rootEnvironment(environment, o.setenv)
+		w.why += ", and " + o.rootfs + " is its root file system"
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()
@@ -144,9 +149,9 @@ func interpret(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	e, err := carry.Embedded().Find(header.Arch)
+	e := carry.Embedded().Find(header.Arch)
 	if e == nil {
-		return cmp.Or(err, fmt.Errorf("no emulator is embedded for %s", header.Arch))
+		return fmt.Errorf("no emulator is embedded for %s", header.Arch)
 	}
 	image, err := e.Open(carry.UserCache())
 	if err != nil {

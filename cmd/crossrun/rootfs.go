@@ -18,18 +18,37 @@ import (
 // rootPath is PATH in a root file system: what Debian's login gives root.
 const rootPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// rootEnvironment returns the environment of a command in a root file system:
-// the caller's, but for what names files that are not there.
-func rootEnvironment(environment []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(environment), func(v string) bool {
+// rootEnvironment returns the environment of a command in a root file system: a
+// login's, of the caller's what says how to talk to it, to the network and to the
+// emulator, and what is asked for: NAME=VALUE, or NAME with the caller's value. The
+// rest may name the caller's files (GOROOT, JAVA_HOME, SSH_AUTH_SOCK).
+func rootEnvironment(caller, asked []string) []string {
+	env := []string{"PATH=" + rootPath, "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh"}
+	for _, v := range caller {
 		key, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "LD_LIBRARY_PATH", "LD_PRELOAD", "QEMU_LD_PREFIX"}, key)
-	})
-	kept = append(kept, "PATH="+rootPath, "HOME=/root")
-	if carry.Embedded() != nil {
-		kept = append(kept, "CROSSRUN_CACHE=off") // nothing is put into the system
+		switch lower := strings.ToLower(key); {
+		case key == "QEMU_LD_PREFIX", key == "QEMU_LOG_FILENAME":
+		case strings.HasPrefix(key, "LC_"), strings.HasPrefix(key, "QEMU_"),
+			slices.Contains([]string{"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ", "DEBIAN_FRONTEND", "SOURCE_DATE_EPOCH"}, key),
+			slices.Contains([]string{"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}, lower):
+			env = append(env, v)
+		}
 	}
-	return kept
+	if carry.Embedded() != nil {
+		env = append(env, "CROSSRUN_CACHE=off") // nothing is put into the system
+	}
+	for _, v := range asked {
+		key, _, whole := strings.Cut(v, "=")
+		for _, has := range caller {
+			if name, _, _ := strings.Cut(has, "="); !whole && name == key {
+				v, whole = has, true
+			}
+		}
+		if whole {
+			env = append(slices.DeleteFunc(env, func(has string) bool { return strings.HasPrefix(has, key+"=") }), v)
+		}
+	}
+	return env
 }
 
 // findIn looks a command up in a root file system.

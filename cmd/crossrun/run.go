@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -70,7 +71,7 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 			}
 			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
 		default:
-			unavailable = w.enter(f.foreign, f.sysroot, o.rootfs, tell)
+			unavailable = w.enter(f.foreign, f.sysroot, o, tell)
 			err = noInstance(p, o, unavailable)
 		}
 		w.err = err
@@ -174,5 +175,8 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 	// Opened again: which version it is costs time, and is for this line only.
 	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
 		say("%s: QEMU %s", e.Path, e.Version)
+		if faults, _ := emulator.Faults(e.Arch.Name, e.Version); taken.flag != byEmulator && len(faults) > 0 {
+			say("%s: %s", e.Path, strings.Join(faults, "; "))
+		}
 	}
 }

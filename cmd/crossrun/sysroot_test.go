@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,6 +23,8 @@ func TestTheSysrootIsWhereTheLoaderIs(t *testing.T) {
 	write(t, right+unheard, binaryFor(t, arch, ""))
 	write(t, wrong+unheard, binaryFor(t, lookup(t, "riscv64"), ""))
 	write(t, filepath.Join(dir, "text")+unheard, []byte("text"))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "pipe", "lib"), 0o755))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe")+unheard, 0o600))
 	relative := filepath.Join(dir, "relative")
 	require.NoError(t, os.MkdirAll(relative+"/lib", 0o755))
 	require.NoError(t, os.Symlink("../../right"+unheard, relative+unheard))
@@ -45,6 +48,7 @@ func TestTheSysrootIsWhereTheLoaderIs(t *testing.T) {
 		"named, without the loader":             {program: dynamic, named: dir, err: missing + "below " + dir},
 		"named, with another's loader":          {program: dynamic, named: wrong, err: missing + "below " + wrong},
 		"named, with a loader that is none":     {program: dynamic, named: "text", err: missing + "below text"},
+		"named, with a pipe in its place":       {program: dynamic, named: "pipe", err: missing + "below pipe"},
 		"named, whatever the environment says":  {program: dynamic, named: wrong, prefix: right, err: missing + "below " + wrong},
 		"in the environment: QEMU knows":        {program: dynamic, prefix: right, want: ""},
 		"in the environment, without a loader":  {program: dynamic, prefix: dir, err: missing + "on this system"},

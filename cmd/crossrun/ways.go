@@ -84,6 +84,10 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 func kernelWay(w *way, p *program, o *options, f *facts) {
 	w.asItIs(p, f)
 	w.why = "the kernel runs it"
+	if f.pin != "" {
+		w.err = cannot(cli.WithHint(fmt.Errorf("%s names an emulator, and the kernel uses that of its entry", f.pin), "unset %s", f.pin))
+		return
+	}
 	if f.entry != nil {
 		// Entries need not be visible here: in a container they are not.
 		if w.why = f.entry(); w.why == "" {
@@ -136,7 +140,15 @@ func directWay(w *way, p *program, o *options, f *facts) {
 	if isQEMU {
 		w.argv = append(w.argv, "-0", binary.argv[0])
 	}
-	for _, flag := range []struct{ ours, qemus, value string }{{"", "-L", f.sysroot}, {"--cpu", "-cpu", o.cpu}, {"--gdb", "-g", o.gdb}} {
+	cpu := o.cpu
+	if isQEMU && !f.chosen {
+		// As a flag: QEMU_CPU would be for the emulators of other architectures, too,
+		// which end on a CPU that they do not know.
+		if cpu = found.FasterCPU(); cpu != "" {
+			w.why += "; with " + cpu + ", as this QEMU is slow at pointer authentication"
+		}
+	}
+	for _, flag := range []struct{ ours, qemus, value string }{{"", "-L", f.sysroot}, {"--cpu", "-cpu", cpu}, {"--gdb", "-g", o.gdb}} {
 		switch {
 		case flag.value == "":
 		case isQEMU:
@@ -177,7 +189,11 @@ func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
 	switch {
 	case w.flag == inRoot:
-		argv = append(argv, o.rootfs, o.args[0])
+		argv = append(argv, o.rootfs)
+		for _, v := range o.setenv {
+			argv = append(argv, "--setenv", v)
+		}
+		argv = append(argv, o.args[0])
 	case w.flag == byInstance:
 		argv = append(argv, p.path)
 	case w.emulator == nil || w.emulator.Carried == nil:

@@ -24,12 +24,17 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	}
 	programs["script"] = &program{path: "./script", argv: []string{"script"}, script: programs["static"]}
 
+	const qemu = "/usr/bin/qemu-aarch64-static"
 	emulatorAt := func(path string) func() (*emulator.Emulator, error) {
 		return func() (*emulator.Emulator, error) { return &emulator.Emulator{Arch: arm64, Path: path}, nil }
 	}
+	ofVersion := func(arch *elfmagic.Arch, version string) func() (*emulator.Emulator, error) {
+		return func() (*emulator.Emulator, error) {
+			return &emulator.Emulator{Arch: arch, Path: qemu, Version: version}, nil
+		}
+	}
 	missing := errors.New("no emulator")
 	noEmulator := func() (*emulator.Emulator, error) { return nil, missing }
-	const qemu = "/usr/bin/qemu-aarch64-static"
 	entry := func(why string) func() string { return func() string { return why } }
 	instance := func(err error) func() (string, error) { return func() (string, error) { return "", err } }
 
@@ -64,9 +69,19 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 		{"static", "--kernel", facts{entry: entry("")}, []string{"--kernel: ./s: the kernel has no enabled entry for it (tried)"}},
 		{"static", "--private --strace", facts{cpu: []string{"QEMU_CPU=max"}}, []string{
 			"--private QEMU_CPU=max QEMU_STRACE=1 ./s 'a b'"}},
-		{"static", "--direct", facts{emulator: emulatorAt(qemu), cpu: []string{"QEMU_CPU=max"}}, []string{"--direct QEMU_CPU=max " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
-		{"static", "--cpu a57 -g 1234", facts{emulator: emulatorAt(qemu), cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
+		{"static", "--direct", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}}, []string{"--direct QEMU_CPU=max " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
+		{"static", "--cpu a57 -g 1234", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
 			"--direct " + qemu + " -0 s -L /r -cpu a57 -g 1234 ./s 'a b' # --gdb asks for it"}},
+		// QEMU before 10 is slow at pointer authentication.
+		{"static", "--direct", facts{emulator: ofVersion(arm64, "7.2.22 (Debian)")}, []string{
+			"--direct " + qemu + " -0 s -cpu 'max,pauth-impdef=on' ./s 'a b' # --direct asks for it; with max,pauth-impdef=on, as this QEMU is slow at pointer authentication"}},
+		{"static", "--direct", facts{emulator: ofVersion(arm64, "9.2.4"), sysroot: "/r"}, []string{
+			"--direct " + qemu + " -0 s -L /r -cpu 'max,pauth-impdef=on' ./s 'a b' # --direct asks for it; with max,pauth-impdef=on, as this QEMU is slow at pointer authentication"}},
+		{"static", "--direct", facts{emulator: ofVersion(arm64, "7.2.22"), chosen: true}, []string{"--direct " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
+		{"static", "--cpu a57", facts{emulator: ofVersion(arm64, "7.2.22"), chosen: true}, []string{"--direct " + qemu + " -0 s -cpu a57 ./s 'a b' # --cpu asks for it"}},
+		{"static", "--direct", facts{emulator: ofVersion(arm64, "10.0.2")}, []string{"--direct " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
+		{"static", "--direct", facts{emulator: ofVersion(arm64, "5.2.0")}, []string{"--direct " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
+		{"static", "--direct", facts{emulator: ofVersion(lookup(t, "arm"), "7.2.22")}, []string{"--direct " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
 		{"static", "--emulator box64", facts{emulator: emulatorAt("/bin/box64"), sysroot: "/r"}, []string{"--direct /bin/box64 ./s 'a b' # --emulator asks for it"}},
 		{"static", "--emulator box64 --gdb 1", facts{emulator: emulatorAt("/bin/box64")}, []string{"--direct: --gdb: /bin/box64 does not look like one of QEMU's emulators"}},
 	} {

@@ -125,11 +125,7 @@ func (o *binfmtOptions) installedVersion() string {
 
 func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 	fs := binfmt.New(o.mount)
-	surroundings, err := host.LookAround("/proc")
-	if err != nil {
-		return err
-	}
-	detach, err := install.Attach(fs, surroundings)
+	detach, err := install.Attach(fs)
 	if err != nil {
 		return err
 	}
@@ -183,20 +179,25 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		return err
 	}
 	var current []binfmt.Entry
+	var unread map[string]error
 	if state == binfmt.Mounted {
 		unlock, err := fs.Lock(ctx)
 		if err != nil {
 			return err
 		}
 		defer unlock()
-		if current, err = fs.List(); err != nil {
+		current, err = fs.List()
+		if unread, err = binfmt.Unread(err); err != nil {
 			return err
 		}
 	}
 	var errs []error
 	say := func(name, what string) { fmt.Fprintf(stderr, "uninstalling: %s %s\n", cli.Visible(name), what) }
 	for _, item := range items {
-		names, err := o.named(item, current)
+		names, err := []string{item}, error(nil) // it is meant, whatever it is for
+		if unread[item] == nil {
+			names, err = o.named(item, current)
+		}
 		if err != nil {
 			errs = append(errs, err)
 		} else if len(names) == 0 {
@@ -205,6 +206,11 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		for _, e := range current {
 			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
 				say(e.Name, "left alone: it is not for programs of another architecture")
+			}
+		}
+		for name, why := range unread {
+			if ok, _ := path.Match(item, name); ok && name != item {
+				fmt.Fprintf(stderr, "uninstalling: %q left alone: it cannot be read: %v\n", name, why)
 			}
 		}
 		for _, name := range names {
@@ -272,8 +278,8 @@ func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 		return err
 	}
 	entries, err := fs.List()
-	if err != nil && !errors.Is(err, binfmt.ErrNotMounted) {
-		return err
+	if _, err = binfmt.Unread(err); err != nil && !errors.Is(err, binfmt.ErrNotMounted) {
+		return err // others' entries that cannot be read are not emulators of ours
 	}
 	emulators := []string{}
 	for _, e := range entries {

@@ -136,14 +136,17 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 		return nil, err
 	}
 	if !facts.Mounted && (o.status || o.uninstall || o.DryRun) {
-		cli.Warning(stderr, o.name, notSeen(facts))
+		cli.Warning(stderr, o.name, notSeen(fs, facts))
 	}
 	return reportOutcomes(facts, outcomes, o), err
 }
 
 // notSeen says why entries cannot be seen.
-func notSeen(f *install.Facts) error {
+func notSeen(fs binfmt.FS, f *install.Facts) error {
 	err := fmt.Errorf("binfmt_misc is not mounted on %s", f.Mount)
+	if state, _ := fs.State(); state == binfmt.Autofs {
+		err = fmt.Errorf("%w: nobody has had the autofs there do it", err)
+	}
 	if f.Surroundings.InitialUser {
 		return err
 	}

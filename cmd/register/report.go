@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -67,6 +68,14 @@ type row struct {
 type old struct {
 	Version string   `json:"version"`
 	Faults  []string `json:"faults"`
+}
+
+// year is that of the release that the version has fixes for.
+func (o old) year() string {
+	if year := emulator.Year(o.Version); year > 0 {
+		return strconv.Itoa(year)
+	}
+	return "before 2019"
 }
 
 // A removal is an entry that was removed besides those of the architectures.
@@ -252,7 +261,7 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 		return err
 	}
 	for _, o := range r.Old {
-		fmt.Fprintf(w, "QEMU %s is old. Mended in %d: %s.\n", o.Version, emulator.Old, strings.Join(o.Faults, "; "))
+		fmt.Fprintf(w, "QEMU %s is old (%s). Mended in %d: %s.\n", o.Version, o.year(), emulator.Old, strings.Join(o.Faults, "; "))
 	}
 	return nil
 }

@@ -167,34 +167,17 @@ func TestPartsAreKnown(t *testing.T) {
 }
 
 func TestTwoRunsWaitForOneAnother(t *testing.T) {
-	b, _ := newBuilder(t, "arm64")
-	unlock, err := b.lock(t.Context())
+	b, said := newBuilder(t, "arm64")
+	unlock, err := file.Lock(t.Context(), filepath.Join(b.Dir, "lock"), func() {})
 	require.NoError(t, err)
-	other, _ := newBuilder(t, "arm64")
-	said, done := make(chan string), make(chan error)
-	other.Dir, other.Say = b.Dir, func(format string, args ...any) { said <- fmt.Sprintf(format, args...) }
-	go func() {
-		unlock, err := other.lock(t.Context())
-		if err == nil {
-			unlock()
-		}
-		done <- err
-	}()
-	select {
-	case text := <-said:
-		assert.Contains(t, text, "waiting for another run")
-	case err := <-done:
-		t.Fatalf("both hold it: %v", err)
-	}
+	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
-	third, said3 := newBuilder(t, "arm64")
-	third.Dir = b.Dir
-	cancel()
-	_, err = third.lock(ctx)
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Contains(t, said3.String(), "waiting for another run")
-	unlock()
-	require.NoError(t, <-done)
+	b.Say = func(format string, args ...any) {
+		fmt.Fprintf(said, format, args...)
+		cancel()
+	}
+	require.ErrorIs(t, b.Build(ctx, "own"), context.Canceled)
+	assert.Equal(t, "waiting for another run in "+b.Dir+" …", said.String())
 }
 
 // The real thing, for an architecture that is nobody's own here.

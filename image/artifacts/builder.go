@@ -144,7 +144,7 @@ func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		return err
 	}
-	unlock, err := b.lock(ctx)
+	unlock, err := file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.Say("waiting for another run in %s …", b.Dir) })
 	if err != nil {
 		return err
 	}
@@ -153,11 +153,10 @@ func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 		return err
 	}
 	for _, p := range parts {
-		if len(names) > 0 && !slices.Contains(names, p.name) {
-			continue
-		}
-		if err := b.part(ctx, p); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		if len(names) == 0 || slices.Contains(names, p.name) {
+			if err := b.part(ctx, p); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
 		}
 	}
 	return b.manifest(ctx)
@@ -166,11 +165,6 @@ func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 // work returns a path for what is built on the way to an archive.
 func (b *Builder) work(elements ...string) string {
 	return filepath.Join(append([]string{b.Dir, "work"}, elements...)...)
-}
-
-// lock keeps two runs from building in the same directory.
-func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
-	return file.Lock(ctx, filepath.Join(b.Dir, "lock"), func() { b.Say("waiting for another run in %s …", b.Dir) })
 }
 
 // part builds one part, and its archive unless that was made of the same. All times
@@ -193,10 +187,8 @@ func (b *Builder) part(ctx context.Context, p part) error {
 	if err := os.RemoveAll(name + ".stamp"); err != nil {
 		return err
 	}
-	if err := jsonfile.Write(name+".json", c.programs); err != nil {
-		return err
-	}
-	if err := rootfs.WriteFile(name+".tar", c.files, b.toolchain.Released); err != nil {
+	err = errors.Join(jsonfile.Write(name+".json", c.programs), rootfs.WriteFile(name+".tar", c.files, b.toolchain.Released))
+	if err != nil {
 		return err
 	}
 	info, err := os.Stat(name + ".tar")

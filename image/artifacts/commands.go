@@ -52,9 +52,7 @@ func (b *Builder) own(ctx context.Context) (c contents, err error) {
 // in a directory, unless they are there and were made of the same.
 func (b *Builder) compile(ctx context.Context, dir, what string, in inputs, module string, args ...string) error {
 	return b.step(dir, what, in, func() error {
-		cmd := b.toolchain.Command(ctx, b.Arch, append([]string{"build", "-o", dir + "/"}, args...)...)
-		cmd.Dir = module
-		_, err := toolchain.Run(cmd)
+		_, err := b.toolchain.Run(ctx, b.Arch, module, append([]string{"build", "-o", dir + "/"}, args...)...)
 		return err
 	})
 }
@@ -71,7 +69,7 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 	if !own {
 		args := slices.Clone(goFlags)
 		for _, tool := range toolchain.Tools {
-			args = append(args, "cmd/"+tool.Name)
+			args = append(args, "cmd/"+tool)
 		}
 		// The directory is outside of any module.
 		if err := b.compile(ctx, dir, "Go "+b.Versions.Go, b.inputs(args...), dir, args...); err != nil {
@@ -79,11 +77,11 @@ func (b *Builder) golang(ctx context.Context) (c contents, err error) {
 		}
 	}
 	for _, tool := range toolchain.Tools {
-		source := filepath.Join(dir, tool.Name)
+		source := filepath.Join(dir, tool)
 		if own {
-			source = filepath.Join(b.toolchain.Root, tool.Path(b.Arch))
+			source = filepath.Join(b.toolchain.Root, toolchain.ToolPath(tool, b.Arch))
 		}
-		if err := c.built(b, path.Join(root, tool.Path(b.Arch)), source, b.Versions.Go); err != nil {
+		if err := c.built(b, path.Join(root, toolchain.ToolPath(tool, b.Arch)), source, b.Versions.Go); err != nil {
 			return c, err
 		}
 	}
@@ -150,10 +148,9 @@ func (b *Builder) install(ctx context.Context, t versions.Tool, file string) err
 	if err := os.RemoveAll(filepath.Join(gopath, "bin")); err != nil {
 		return err
 	}
-	cmd := b.toolchain.Command(ctx, b.Arch, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version)
-	cmd.Env = append(cmd.Env, "GOPATH="+gopath)
-	cmd.Dir = b.Dir
-	if _, err := toolchain.Run(cmd); err != nil {
+	tc := *b.toolchain
+	tc.Env = append(slices.Clip(tc.Env), "GOPATH="+gopath)
+	if _, err := tc.Run(ctx, b.Arch, b.Dir, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version); err != nil {
 		return err
 	}
 	dir := filepath.Join(gopath, "bin")

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/rootfs"
-	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -23,9 +22,7 @@ func TestProgramsAreSeenToBeWhatWasAskedFor(t *testing.T) {
 	write(t, filepath.Join(dir, "main.go"), "package main\n\nfunc main() { println(1) }\n")
 	arm64, s390x := lookup(t, "arm64"), lookup(t, "s390x")
 	hello := filepath.Join(dir, "hello")
-	cmd := tc.Command(t.Context(), arm64, "build", "-o", hello)
-	cmd.Dir = dir
-	_, err := toolchain.Run(cmd)
+	_, err := tc.Run(t.Context(), arm64, dir, "build", "-o", hello)
 	require.NoError(t, err)
 
 	p, err := Describe(tc, arm64, hello, "usr/bin/hello", "v1")

@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,29 +125,9 @@ func EmulatorFile(e *emulator.Emulator) rootfs.File {
 // FetchEmulators gets Debian's newest static emulators for a host, which Go has a port
 // for, into a directory, and returns the one of its directories that they are in.
 func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (bin string, newest debian.Package, err error) {
-	cache, err := os.UserCacheDir()
+	deb, newest, err := debian.Emulators(ctx, host.Debian[0].Name, say)
 	if err != nil {
 		return "", newest, err
-	}
-	port := host.Debian[0].Name
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port)
-	if err != nil {
-		return "", newest, err
-	}
-	say("looking for Debian's emulators for %s …", port)
-	const again = "run this again when the mirror is whole and reachable, or name a directory of static emulators: --emulators"
-	// One list of several may be out of step on a mirror: apt keeps the others.
-	updateErr := apt.Update(ctx)
-	if newest, err = apt.StaticEmulators(ctx); err != nil {
-		return "", newest, cli.WithHint(cmp.Or(updateErr, err), again)
-	}
-	if updateErr != nil {
-		say("warning: not all of Debian's lists could be read; there may be newer emulators than %s: %v", newest.Version, updateErr)
-	}
-	say("fetching %s %s …", newest.Name, newest.Version)
-	deb, err := apt.Download(ctx, newest.Name, newest.Version)
-	if err != nil {
-		return "", newest, cli.WithHint(err, again)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return "", newest, err

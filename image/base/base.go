@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -52,16 +53,47 @@ func Tag(text string, arch *elfmagic.Arch) (name.Tag, error) {
 	return tag, err
 }
 
+func (i Image) port() string { return i.Arch.Debian[0].Name }
+
+// archive returns the root file system's file, and whether it has been made.
+func (i Image) archive() (file string, made bool) {
+	file = filepath.Join(i.Dir, i.Suite+"-"+i.port()+".tar")
+	_, err := os.Stat(file)
+	return file, err == nil
+}
+
+// Check returns an error if Debian has not what the image is made from. Nothing is
+// kept of what is asked for.
+func (i Image) Check(ctx context.Context) error {
+	if _, made := i.archive(); made {
+		return nil
+	}
+	ports, err := debian.Ports(ctx, i.Suite)
+	if err == nil && !slices.Contains(ports, i.port()) {
+		err = cli.WithHint(fmt.Errorf("release %q of Debian has no %s", i.Suite, i.port()), "it has %s; --suite names another release", strings.Join(ports, ", "))
+	}
+	return err
+}
+
+// Installed returns an error if a program is not installed that makes the image.
+func (i Image) Installed() error {
+	if _, made := i.archive(); made {
+		return nil
+	}
+	for _, name := range []string{"mmdebstrap", "arch-test"} {
+		if _, err := exec.LookPath(name); err != nil {
+			return cli.WithHint(fmt.Errorf("%s is not installed", name), "apt-get install mmdebstrap arch-test; --install does it")
+		}
+	}
+	return nil
+}
+
 // Make makes the image, and hands it to Docker.
 func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
-	if err := os.MkdirAll(i.Dir, 0o755); err != nil {
-		return err
-	}
-	port := i.Arch.Debian[0].Name
-	archive := filepath.Join(i.Dir, i.Suite+"-"+port+".tar")
-	if _, err := os.Stat(archive); err != nil {
+	archive, made := i.archive()
+	if !made {
 		say("making %s …", archive)
-		if err := bootstrap(ctx, i.Suite, port, archive); err != nil {
+		if err := i.bootstrap(ctx, archive); err != nil {
 			return err
 		}
 	}
@@ -87,25 +119,25 @@ func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
 }
 
 // bootstrap makes the root file system, or nothing.
-func bootstrap(ctx context.Context, suite, port, archive string) error {
-	if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		return cli.WithHint(err, "apt-get install mmdebstrap arch-test")
-	}
+func (i Image) bootstrap(ctx context.Context, archive string) error {
 	mirror, err := debian.Mirror()
 	if err != nil {
-		return cli.WithHint(err, "name another base: make image BASE_IMAGE=…")
+		return err
+	}
+	if err := os.MkdirAll(i.Dir, 0o755); err != nil {
+		return err
 	}
 	return file.Replace(archive, 0o644, func(w io.Writer) error {
 		var said strings.Builder
 		cmd := program.Command(ctx, "mmdebstrap",
-			"--variant=minbase", "--include=ca-certificates", "--architectures="+port, "--format=tar",
+			"--variant=minbase", "--include=ca-certificates", "--architectures="+i.port(), "--format=tar",
 			// Nobody reads these in a container.
 			"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 			"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-			suite, "-", mirror)
+			i.Suite, "-", mirror)
 		cmd.Stdout, cmd.Stderr = w, &said
 		if err := cmd.Run(); err != nil {
-			return cli.WithHint(program.Failed(cmd, err, said.String()), "a foreign architecture's programs must run here: register %s", port)
+			return cli.WithHint(program.Failed(cmd, err, said.String()), "a foreign architecture's programs must run here: register %s", i.port())
 		}
 		return nil
 	})

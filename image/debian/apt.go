@@ -4,6 +4,7 @@
 package debian
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,10 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// An Apt is a state of apt's in a directory.
+// An Apt is a state of apt's.
 type Apt struct {
-	dir     string
+	dir     string // empty: the machine's own
 	arch    string // empty: of sources
-	system  bool   // the machine's own, and no directory
 	sources string // file; empty: the machine's
 }
 
@@ -32,19 +32,20 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // a directory, where it is kept for the next time. The machine's own sources
 // are used, or, where suites are named (trixie, sid), these from its mirror.
 func Open(dir, arch string, suites ...string) (*Apt, error) {
-	return open(filepath.Join(dir, strings.Join(append([]string{arch}, suites...), "-")), arch, "deb", suites)
+	return open(dir, arch, arch, "deb", "", suites)
 }
 
 // OpenSources is Open for the sources of packages in the named suites.
 func OpenSources(dir string, suites ...string) (*Apt, error) {
-	return open(filepath.Join(dir, strings.Join(append([]string{"source"}, suites...), "-")), "", "deb-src", suites)
+	return open(dir, "source", "", "deb-src", "", suites)
 }
 
-func open(dir, arch, kind string, suites []string) (*Apt, error) {
+// open makes a state. Without a mirror suites are those of the machine's.
+func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil, cli.WithHint(fmt.Errorf("cannot fetch Debian's packages: %w", err), "Debian or Ubuntu is required")
 	}
-	dir, err := filepath.Abs(dir)
+	dir, err := filepath.Abs(filepath.Join(dir, strings.Join(append([]string{name}, suites...), "-")))
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +56,10 @@ func open(dir, arch, kind string, suites []string) (*Apt, error) {
 	}
 	a := &Apt{dir: dir, arch: arch}
 	if len(suites) > 0 {
-		mirror, err := Mirror()
-		if err != nil {
-			return nil, err
+		if mirror == "" {
+			if mirror, err = Mirror(); err != nil {
+				return nil, err
+			}
 		}
 		var sources strings.Builder
 		for _, suite := range suites {
@@ -97,7 +99,7 @@ Dir::Cache %q;
 func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := program.Command(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	if !a.system {
+	if a.dir != "" {
 		cmd.Env = append(cmd.Env, "APT_CONFIG="+a.path("conf"))
 		cmd.Dir = a.path("debs")
 	}
@@ -110,29 +112,37 @@ func (a *Apt) Update(ctx context.Context) error {
 	return err
 }
 
-// Known returns which of some packages there are.
-func (a *Apt) Known(ctx context.Context, names ...string) ([]string, error) {
-	packages, err := a.madison(ctx, " "+a.arch+" Packages", names...)
-	var known []string
+// Versions returns which versions of a package, or a source, there are, newest first.
+func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
+	packages, err := a.Known(ctx, name)
+	var list []string
 	for _, p := range packages {
-		known = append(known, p.Name)
+		list = append(list, p.Version)
 	}
-	return known, err
+	slices.SortFunc(list, func(v, w string) int {
+		if v == w {
+			return 0
+		}
+		if AtLeast(ctx, v, w) {
+			return -1
+		}
+		return 1
+	})
+	return slices.Compact(list), err
 }
 
-// Versions returns which versions of a package there are, newest first.
+// Known returns the packages of the architecture, or the sources, that there are of
+// some names.
 //
 // A line of apt-cache madison: " qemu-user | 1:10.0.2 | URL suite/main arm64 Packages".
-func (a *Apt) Versions(ctx context.Context, name string) ([]string, error) {
-	packages, err := a.madison(ctx, " "+a.arch+" Packages", name) // not of all architectures, nor sources
-	return versions(packages), err
-}
-
-// madison returns the packages in the lines of apt-cache madison that end so.
-func (a *Apt) madison(ctx context.Context, end string, names ...string) ([]Package, error) {
+func (a *Apt) Known(ctx context.Context, names ...string) ([]Package, error) {
 	out, err := program.Output(a.command(ctx, "apt-cache", append([]string{"madison"}, names...)...))
 	if err != nil {
 		return nil, err
+	}
+	end := " " + a.arch + " Packages"
+	if a.arch == "" {
+		end = " Sources"
 	}
 	var packages []Package
 	for line := range strings.Lines(out) {
@@ -144,69 +154,63 @@ func (a *Apt) madison(ctx context.Context, end string, names ...string) ([]Packa
 	return packages, nil
 }
 
-// versions returns the packages' versions, once each.
-func versions(packages []Package) []string {
-	var list []string
-	for _, p := range packages {
-		if !slices.Contains(list, p.Version) {
-			list = append(list, p.Version)
+// Mirror returns where the machine's own apt gets Debian's packages from.
+func Mirror() (string, error) {
+	archives, err := new(Apt).archives(context.Background())
+	for _, a := range archives {
+		if a.label == "Debian" {
+			return a.mirror, nil
 		}
 	}
-	return list
+	if err != nil {
+		return "", err
+	}
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror. make image BASE_IMAGE=… does without")
 }
 
-// Depends returns which packages one depends on, by their names, with the
-// version that it names for each, if it names one.
+// An archive is a suite that apt has lists of.
+type archive struct{ label, codename, suite, mirror string }
+
+func (a *Apt) archives(ctx context.Context) ([]archive, error) {
+	out, err := program.Output(a.command(ctx, "apt-get", "indextargets", "--format", "$(LABEL)|$(CODENAME)|$(SUITE)|$(REPO_URI)", "Created-By: Packages"))
+	var list []archive
+	for line := range strings.Lines(out) {
+		if fields := strings.Split(strings.TrimSpace(line), "|"); len(fields) == 4 {
+			list = append(list, archive{fields[0], fields[1], fields[2], fields[3]})
+		}
+	}
+	return list, err
+}
+
+// Ports returns the architectures that a suite (bookworm, sid) has on that mirror.
 //
-// A field of apt-cache show: "Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1), …".
-func (a *Apt) Depends(ctx context.Context, name, version string) ([]Package, error) {
-	out, err := program.Output(a.command(ctx, "apt-cache", "show", name+"="+version))
+// A line of InRelease: "Architectures: all amd64 arm64".
+func Ports(ctx context.Context, suite string) ([]string, error) {
+	mirror, err := Mirror()
 	if err != nil {
 		return nil, err
 	}
-	var packages []Package
-	for line := range strings.Lines(out) {
-		list, ok := strings.CutPrefix(line, "Depends:")
-		if !ok {
-			continue
-		}
-		for _, item := range strings.Split(list, ",") {
-			name, rest, _ := strings.Cut(strings.TrimSpace(item), " ")
-			version, _ := strings.CutPrefix(strings.Trim(rest, "()"), "= ")
-			packages = append(packages, Package{name, version})
-		}
+	if suite == "" || strings.Contains(suite, "/") {
+		return nil, cli.WithHint(fmt.Errorf("%q is not the name of a release", suite), "stable, bookworm and sid are")
 	}
-	return packages, nil
-}
-
-// Download fetches a package, unless it is there, and returns its file. Apt
-// checks it against its signed lists.
-func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
-	// As apt names it: the epoch's colon is escaped.
-	file := a.path(filepath.Join("debs", fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)))
-	if _, err := os.Stat(file); err == nil {
-		return file, nil
-	}
-	if _, err := program.Output(a.command(ctx, "apt-get", "download", "-qq", name+"="+version)); err != nil {
-		return "", err
-	}
-	_, err := os.Stat(file)
-	return file, err
-}
-
-// Mirror returns where the machine's own apt gets Debian's packages from.
-func Mirror() (string, error) {
-	out, err := program.Output(exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"))
+	dir, err := os.MkdirTemp("", "release-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for line := range strings.Lines(out) {
-		fields := strings.Split(strings.TrimSpace(line), "|")
-		if len(fields) == 3 && fields[0] == "Debian" && fields[1] == "Debian" {
-			return fields[2], nil
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "InRelease")
+	// Apt's own downloader: it knows the proxies and all kinds of mirrors.
+	helper := program.Command(ctx, "/usr/lib/apt/apt-helper", "-oAPT::Sandbox::User=root", "download-file", strings.TrimSuffix(mirror, "/")+"/dists/"+suite+"/InRelease", file)
+	if _, err := program.Output(helper); err != nil {
+		return nil, cli.WithHint(fmt.Errorf("no release %q of Debian: %w", suite, err), "see that it is the name of one, and that the mirror can be reached")
+	}
+	text, err := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		if ports, ok := strings.CutPrefix(line, "Architectures:"); ok {
+			return slices.DeleteFunc(strings.Fields(ports), func(port string) bool { return port == "all" }), nil
 		}
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror")
+	return nil, cmp.Or(err, fmt.Errorf("%s: no line with architectures", file))
 }
 
 // Unpack extracts a package's files into a directory.

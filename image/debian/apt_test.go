@@ -45,7 +45,8 @@ func said(t *testing.T, err error) string {
 
 func TestTheMachinesOwnStateIsNotUsed(t *testing.T) {
 	tools(t, map[string]string{"apt-get": `case $1 in
-indextargets) echo 'Debian|Debian-Security|http://mirror.example/security/'; echo 'Debian|Debian|http://mirror.example/debian/' ;;
+indextargets) echo 'Debian-Security|trixie-security|stable-security|http://mirror.example/security/'
+	echo 'Debian|trixie|stable|http://mirror.example/debian/' ;;
 *) cat "$APT_CONFIG" >&2; exit 100 ;;
 esac`})
 	apt, dir := open(t, "ppc64el", "trixie", "sid")
@@ -72,6 +73,29 @@ func TestTheMachinesSourcesAreUsedWhereNoSuiteIsNamed(t *testing.T) {
 	assert.NotContains(t, config, "Dir::Etc")
 }
 
+func TestPortsOfARelease(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"bookworm": "-----BEGIN PGP SIGNED MESSAGE-----\nOrigin: Debian\nArchitectures: all amd64 s390x\nArchitecturesX: no\n", "odd": "Origin: Debian\n",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "dists", name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "dists", name, "InRelease"), []byte(text), 0o644))
+	}
+	tools(t, map[string]string{"apt-get": "echo 'Debian|bookworm|stable|file:" + dir + "/'"})
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	ports, err := debian.Ports(t.Context(), "bookworm")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"amd64", "s390x"}, ports)
+	for suite, want := range map[string]string{"odd": "no line with architectures", "trixie": `no release "trixie" of Debian`, "..": `no release ".."`, "a/b": "is not the name of a release", "": "is not the name of a release"} {
+		_, err := debian.Ports(t.Context(), suite)
+		assert.ErrorContains(t, err, want)
+	}
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 func TestVersionsAreThoseOfTheArchitecture(t *testing.T) {
 	tools(t, map[string]string{"apt-get": "", "apt-cache": `cat <<EOT
  qemu-user | 1:11.1.3+ds-1 | http://mirror.example/debian sid/main arm64 Packages
@@ -84,16 +108,6 @@ EOT`})
 	versions, err := apt.Versions(t.Context(), "qemu-user")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:10.0.2+ds-2"}, versions)
-}
-
-func TestDependenciesHaveTheirVersions(t *testing.T) {
-	tools(t, map[string]string{"apt-get": "", "apt-cache": `printf 'Package: a\nDepends: linux-image-6.1 (= 6.1.1-1), libc6 (>= 2.3), make\nSuggests: b\n'`})
-	apt, _ := open(t, "arm64")
-	depends, err := apt.Depends(t.Context(), "a", "1")
-	require.NoError(t, err)
-	assert.Equal(t, debian.Package{Name: "linux-image-6.1", Version: "6.1.1-1"}, depends[0])
-	assert.Equal(t, debian.Package{Name: "make"}, depends[2])
-	assert.Len(t, depends, 3)
 }
 
 // Until QEMU 10 one package has the static emulators, since then another.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -27,27 +27,9 @@ func (f File) Package() Package {
 	return Package{name, strings.ReplaceAll(version, "%3a", ":")}
 }
 
-// parseFiles reads what apt-get --print-uris prints, among notices: a line each,
-// "'URI' NAME SIZE SHA256:DIGEST".
-func parseFiles(text string) []File {
-	var files []File
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 || !strings.HasPrefix(fields[0], "'") {
-			continue
-		}
-		size, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			continue
-		}
-		f := File{Name: fields[1], Size: size}
-		if len(fields) > 3 {
-			f.SHA256, _ = strings.CutPrefix(fields[3], "SHA256:")
-		}
-		files = append(files, f)
-	}
-	return files
-}
+// listed is what apt-get --print-uris prints, among notices: "'URI' NAME SIZE
+// SHA256:DIGEST".
+var listed = regexp.MustCompile(`(?m)^'\S+' (\S+) (\d+)(?: SHA256:(\S+))?`)
 
 // files has apt name files, in an empty directory: it leaves out those that it
 // finds.
@@ -61,7 +43,14 @@ func (a *Apt) files(ctx context.Context, args ...string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := parseFiles(out)
+	var files []File
+	for _, m := range listed.FindAllStringSubmatch(out, -1) {
+		size, err := strconv.ParseInt(m[2], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{m[1], size, m[3]})
+	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("apt-get %s: it names no files", strings.Join(args, " "))
 	}
@@ -78,64 +67,48 @@ func (a *Apt) Closure(ctx context.Context, names ...string) ([]File, error) {
 	return a.files(ctx, append([]string{"install", "-y", "-qq", "--no-install-recommends", "--print-uris", "-o", "Acquire::ForceHash=SHA256"}, names...)...)
 }
 
-// Get downloads the packages that are missing, and returns where all are. Apt checks them against its signed lists.
+// Get downloads the packages that are missing, and returns where all are. Apt checks
+// them against its signed lists.
 func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 	var paths, missing []string
 	for _, f := range files {
 		path := a.path(filepath.Join("debs", f.Name))
 		paths = append(paths, path)
-		if info, err := os.Stat(path); err != nil || info.Size() != f.Size {
+		if info, err := os.Stat(path); err != nil || info.Size() != f.Size && f.Size > 0 {
 			p := f.Package()
 			missing = append(missing, p.Name+"="+p.Version)
 		}
 	}
-	if len(missing) > 0 {
-		if _, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...)); err != nil {
-			return nil, err
-		}
+	if len(missing) == 0 {
+		return paths, nil
 	}
-	for _, path := range paths {
-		if _, err := os.Stat(path); err != nil {
-			return nil, err
-		}
-	}
-	return paths, nil
+	_, err := program.Output(a.command(ctx, "apt-get", append([]string{"download", "-qq"}, missing...)...))
+	return paths, err
 }
 
-// SourceVersions returns which versions of a source there are, newest first.
-//
-// A line of apt-cache madison: " qemu | 1:10.2.2+ds-1 | URL sid/main Sources".
-func (a *Apt) SourceVersions(ctx context.Context, name string) ([]string, error) {
-	packages, err := a.madison(ctx, " Sources", name)
-	list := versions(packages)
-	slices.SortFunc(list, func(v, w string) int {
-		if AtLeast(ctx, v, w) {
-			return -1
-		}
-		return 1
-	})
-	return list, err
+// Download is Get for a package of a version.
+func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
+	file := fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)
+	paths, err := a.Get(ctx, []File{{Name: file}})
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
 }
 
-// GetSource downloads the files of a source that are missing, and returns all, and the directory that they are in. Apt checks them against its
-// signed lists.
+// GetSource downloads the files of a source that are missing, and returns all, and the
+// directory that they are in. Apt checks them against its signed lists, those that are
+// there, too (2.6.1).
 func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File, dir string, err error) {
-	source := name + "=" + version
-	if files, err = a.files(ctx, "source", "-qq", "--download-only", "--print-uris", source); err != nil {
-		return nil, "", err
-	}
-	dir = a.path("debs")
-	if _, err := program.Output(a.command(ctx, "apt-get", "source", "-qq", "--download-only", source)); err != nil {
+	source := []string{"source", "-qq", "--download-only", name + "=" + version}
+	if files, err = a.files(ctx, append(source, "--print-uris")...); err != nil {
 		return nil, "", err
 	}
 	for _, f := range files {
-		info, err := os.Stat(filepath.Join(dir, f.Name))
-		if err != nil {
-			return nil, "", err
-		}
-		if info.Size() != f.Size || f.SHA256 == "" {
-			return nil, "", errors.New(f.Name + ": not what apt's list says")
+		if f.SHA256 == "" {
+			return nil, "", errors.New(f.Name + ": apt's list has no SHA256 of it")
 		}
 	}
-	return files, dir, nil
+	_, err = program.Output(a.command(ctx, "apt-get", source...))
+	return files, a.path("debs"), err
 }

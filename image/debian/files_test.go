@@ -20,7 +20,7 @@ func openSources(t *testing.T) (*debian.Apt, string) {
 	return apt, filepath.Join(dir, "source-sid-testing")
 }
 
-const mirror = `indextargets) echo 'Debian|Debian|http://mirror.example/debian/' ;;
+const mirror = `indextargets) echo 'Debian|trixie|stable|http://mirror.example/debian/' ;;
 `
 
 func TestSourcesAreOfNoArchitecture(t *testing.T) {
@@ -41,28 +41,28 @@ func TestSourceVersionsAreSortedAsDebianDoes(t *testing.T) {
       qemu | 1:12.0+ds-1 | http://mirror.example/debian sid/main amd64 Packages
 EOT`})
 	apt, _ := openSources(t)
-	versions, err := apt.SourceVersions(t.Context(), "qemu")
+	versions, err := apt.Versions(t.Context(), "qemu")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1:11.1.3+ds-1", "1:11.1.3+ds-1~bpo13+1", "1:9.2.0+ds-1"}, versions)
 }
 
 func TestASourceIsWhatTheListSays(t *testing.T) {
-	tools(t, map[string]string{"apt-get": "case $* in\n" + strings.Replace(mirror, "indextargets", "indextargets*", 1) + `*print-uris*) echo "NOTICE: it has a repository"; [ -e q_1.orig.tar.xz ] || echo "'http://mirror.example/q_1.orig.tar.xz' q_1.orig.tar.xz 3 SHA256:abc" ;;
+	tools(t, map[string]string{"apt-get": "case $* in\n" + strings.Replace(mirror, "indextargets", "indextargets*", 1) + `*q=3*print-uris*) echo "'http://mirror.example/q_3.orig.tar.xz' q_3.orig.tar.xz 3 MD5Sum:abc" ;;
+*print-uris*) echo "NOTICE: it has a repository"; [ -e q_1.orig.tar.xz ] || echo "'http://mirror.example/q_1.orig.tar.xz' q_1.orig.tar.xz 3 SHA256:abc" ;;
 *q=2*) exit 100 ;;
-source*) printf "$CONTENT" >q_1.orig.tar.xz ;;
+source*) printf abc >q_1.orig.tar.xz ;;
 esac`})
-	t.Setenv("CONTENT", "abc")
 	apt, dir := openSources(t)
 	files, where, err := apt.GetSource(t.Context(), "q", "1")
 	require.NoError(t, err)
 	assert.Equal(t, []debian.File{{Name: "q_1.orig.tar.xz", Size: 3, SHA256: "abc"}}, files)
 	assert.Equal(t, filepath.Join(dir, "debs"), where)
+	assert.FileExists(t, filepath.Join(where, files[0].Name))
 	again, _, err := apt.GetSource(t.Context(), "q", "1")
 	require.NoError(t, err)
 	assert.Equal(t, files, again, "though apt names none that it sees")
-	t.Setenv("CONTENT", "abcd")
-	_, _, err = apt.GetSource(t.Context(), "q", "1")
-	assert.EqualError(t, err, "q_1.orig.tar.xz: not what apt's list says")
+	_, _, err = apt.GetSource(t.Context(), "q", "3")
+	assert.EqualError(t, err, "q_3.orig.tar.xz: apt's list has no SHA256 of it")
 	_, _, err = apt.GetSource(t.Context(), "q", "2")
 	assert.Error(t, err)
 }

@@ -12,26 +12,15 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// System returns the machine's own state of apt's.
-func System(ctx context.Context) (*Apt, error) {
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, err
-	}
-	port, err := program.Output(program.Command(ctx, "dpkg", "--print-architecture"))
-	return &Apt{arch: strings.TrimSpace(port), system: true}, err
-}
-
 // Install installs packages that this machine's apt finds. It asks apt for newer
 // lists only if the packages are not found in those that are there. Of what a
 // package recommends nothing is installed.
 func Install(ctx context.Context, say func(string, ...any), find func(context.Context, *Apt) ([]string, error)) error {
-	apt, err := System(ctx)
+	port, err := installable(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("sudo"); err != nil && os.Geteuid() != 0 {
-		return fmt.Errorf("root is required to install packages: %w", err)
-	}
+	apt := &Apt{arch: port}
 	packages, err := find(ctx, apt)
 	if err != nil {
 		if _, err := program.Output(program.AsRoot(ctx, "apt-get", "update", "-qq")); err != nil {
@@ -41,6 +30,26 @@ func Install(ctx context.Context, say func(string, ...any), find func(context.Co
 			return err
 		}
 	}
+	return install(ctx, say, packages...)
+}
+
+// installable returns the port whose packages may be installed here.
+func installable(ctx context.Context) (port string, err error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return "", err
+	}
+	port, err = program.Output(program.Command(ctx, "dpkg", "--print-architecture"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := exec.LookPath("sudo"); err != nil && os.Geteuid() != 0 {
+		return "", fmt.Errorf("root is required to install packages: %w", err)
+	}
+	return strings.TrimSpace(port), nil
+}
+
+// install installs packages, by name, with a version, or from a file.
+func install(ctx context.Context, say func(string, ...any), packages ...string) error {
 	say("installing %s …", strings.Join(packages, " "))
 	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
 	if _, err := program.Output(program.AsRoot(ctx, "env", args...)); err != nil {
@@ -49,9 +58,9 @@ func Install(ctx context.Context, say func(string, ...any), find func(context.Co
 	return nil
 }
 
-// InstallEmulators installs the newest of Debian's (or Ubuntu's) static emulators
-// that this machine's apt knows, unless there are some in a directory. A package
-// that registers entries of its own is only recommended, and so left out.
+// InstallEmulators installs the newest static emulators that Emulators finds, unless
+// there are some in a directory. A package that registers entries of its own is only
+// recommended, and so left out.
 func InstallEmulators(ctx context.Context, dir string, say func(string, ...any)) error {
 	// Since QEMU 10 their names have no suffix.
 	for _, pattern := range []string{"qemu-*-static", "qemu-aarch64", "qemu-x86_64"} {
@@ -62,10 +71,7 @@ func InstallEmulators(ctx context.Context, dir string, say func(string, ...any))
 			}
 		}
 	}
-	err := Install(ctx, say, func(ctx context.Context, apt *Apt) ([]string, error) {
-		p, err := apt.StaticEmulators(ctx)
-		return []string{p.Name + "=" + p.Version}, err
-	})
+	err := installEmulators(ctx, say)
 	if err != nil && cli.Hint(err) == "" {
 		err = cli.WithHint(err, "as root: apt-get install qemu-user-static; Fedora has qemu-user-static, Arch qemu-user-static, too")
 	}
@@ -73,4 +79,16 @@ func InstallEmulators(ctx context.Context, dir string, say func(string, ...any))
 		return fmt.Errorf("there are no emulators in %s: %w", dir, err)
 	}
 	return nil
+}
+
+func installEmulators(ctx context.Context, say func(string, ...any)) error {
+	port, err := installable(ctx)
+	if err != nil {
+		return err
+	}
+	deb, _, err := Emulators(ctx, port, say)
+	if err != nil {
+		return err
+	}
+	return install(ctx, say, deb)
 }

@@ -100,11 +100,14 @@ func Load(ctx context.Context, images map[name.Reference]v1.Image) error {
 	return err
 }
 
-// Installed returns an error if there is no docker command: it is asked before
-// anything is made for it.
-func Installed(hint string) error {
+// Ready returns an error if there is no docker command, or no daemon answers it: it
+// is asked before anything is made for it.
+func Ready(ctx context.Context, hint string) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return cli.WithHint(errors.New("docker is not installed"), "install Docker%s", hint)
+	}
+	if _, err := Run(ctx, "version", "--format", "{{.Server.Version}}"); err != nil {
+		return cli.WithHint(err, "start Docker, or see that you may use it%s", hint)
 	}
 	return nil
 }

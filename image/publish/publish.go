@@ -61,7 +61,7 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 
 // Push pushes the architectures' images, and sees that they arrived.
 func (p *Publisher) Push(ctx context.Context, archs []*elfmagic.Arch) error {
-	if err := docker.Installed(""); err != nil {
+	if err := docker.Ready(ctx, ""); err != nil {
 		return err
 	}
 	// All must be there before the first is pushed.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -22,7 +21,8 @@ import (
 
 // setup returns what configure is told, with the directories of this machine.
 func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, targets []string) (setup, error) {
-	if _, err := b.libraries(ctx, host); err != nil {
+	sysroot, err := b.libraries(ctx, host)
+	if err != nil {
 		return setup{}, err
 	}
 	meson, err := b.tree(ctx, mesonSpec(b.native))
@@ -31,7 +31,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 	}
 	return setup{
 		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: PkgVersion(b.source, b.patches),
-		sysroot: b.sysroots[host.Name], meson: filepath.Join(meson.dir, "usr/lib/python3/dist-packages"),
+		sysroot: sysroot.dir, meson: filepath.Join(meson.dir, "usr/lib/python3/dist-packages"),
 	}, nil
 }
 
@@ -65,23 +65,19 @@ func (b *Builder) configure(ctx context.Context, s setup) (string, error) {
 	in := append(inputs{b.sourceDir()}, args...)
 	dir := b.path("build", fmt.Sprintf("%s-%s-%s", s.host.GOARCH, s.mode, in.key()))
 	configured := filepath.Join(dir, "configured")
-	if _, err := os.Stat(configured); err != nil {
-		b.Say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
-		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-			return dir, err
-		}
-		relative, err := filepath.Rel(dir, filepath.Join(b.sourceDir(), "configure"))
-		if err != nil {
-			return dir, err
-		}
-		if err := b.logged(ctx, s, dir, "configure.log", nil, relative, args...); err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(configured, nil, 0o644); err != nil {
-			return dir, err
-		}
+	if exists(configured) {
+		return dir, nil
 	}
-	return dir, nil
+	b.Say("configuring %s for %s, %s …", count(len(s.targets), "target", "targets"), s.host.Platform(), s.mode)
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return "", err
+	}
+	// Relative: what it builds has this name in it, which the recipe shortens.
+	command := filepath.Join("../../src", filepath.Base(b.sourceDir()), "configure")
+	if err := b.logged(ctx, s, dir, "configure.log", nil, command, args...); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(configured, nil, 0o644)
 }
 
 // logged runs a command in a build's environment, with what it says in a file.
@@ -147,70 +143,50 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 }
 
-// optimise builds the targets with a profile, proves each, and keeps it.
-func (b *Builder) optimise(ctx context.Context, targets []*elfmagic.Arch, profile string, trained []string, finished map[string]string) error {
-	s, err := b.setup(ctx, b.mode(), b.Host, names(targets))
+// optimise builds a group's targets, proves each, and keeps it.
+func (b *Builder) optimise(ctx context.Context, g group) error {
+	s, err := b.setup(ctx, b.mode(), b.Host, names(g.targets))
 	if err != nil {
 		return err
 	}
-	s.profile = profile
 	if s.mode == optimised {
+		s.profile, _ = b.profile(g.trainers)
 		s.cache = b.path("thinlto")
 		if err := os.MkdirAll(s.cache, 0o755); err != nil {
 			return err
 		}
 	}
-	dir, buildErr := b.build(ctx, s)
+	dir, failures := b.build(ctx, s)
 	if ctx.Err() != nil || dir == "" {
-		return buildErr
+		return failures
 	}
-	var failures []error
-	for _, t := range targets {
-		if buildErr != nil && !b.upToDate(ctx, s, dir, t.Name) {
-			failures = append(failures, fmt.Errorf("%s was not built", t))
-			continue
-		}
-		if err := b.finish(ctx, t, filepath.Join(dir, "qemu-"+t.Name), trained, finished[t.Name]); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", t, err))
+	for _, t := range g.targets {
+		file := filepath.Join(dir, "qemu-"+t.Name)
+		if !exists(file) {
+			failures = errors.Join(failures, fmt.Errorf("%s was not built", t))
+		} else if err := b.finish(ctx, t, file, b.finished(g, t)); err != nil {
+			failures = errors.Join(failures, fmt.Errorf("%s: %w", t, err))
 		}
 	}
-	if buildErr == nil && len(failures) == 0 && !b.Keep {
+	if failures == nil && !b.Keep {
 		os.RemoveAll(dir)
 	}
-	return errors.Join(append([]error{buildErr}, failures...)...)
+	return failures
 }
 
-// upToDate reports whether a build that failed has built a target.
-func (b *Builder) upToDate(ctx context.Context, s setup, dir, target string) bool {
-	cmd := exec.CommandContext(ctx, "ninja", "-n", "qemu-"+target)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), s.environment()...)
-	out, err := cmd.Output()
-	return err == nil && strings.Contains(string(out), "no work to do")
-}
-
-// finish strips an emulator, sees that it works, and keeps it.
-func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file string, trained []string, dir string) error {
-	temporary := dir + ".new"
-	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o755)); err != nil {
+// finish strips an emulator, sees that it works, and keeps it in a file.
+func (b *Builder) finish(ctx context.Context, target *elfmagic.Arch, file, finished string) error {
+	stripped := finished + ".new"
+	if err := os.MkdirAll(filepath.Dir(finished), 0o755); err != nil {
 		return err
 	}
-	stripped := filepath.Join(temporary, FileName(target.Name))
-	if _, err := b.command(ctx, temporary, b.compiler.tool("llvm-strip"), "-o", stripped, file); err != nil {
+	if _, err := b.command(ctx, b.cache, b.compiler.tool("llvm-strip"), "-o", stripped, file); err != nil {
 		return err
 	}
 	if err := b.prove(ctx, target, stripped); err != nil {
 		return err
 	}
-	content, err := os.ReadFile(stripped)
-	if err != nil {
-		return err
-	}
-	built := Built{target.Name, FileName(target.Name), int64(len(content)), digest(content), trained}
-	if err := jsonfile.Write(filepath.Join(temporary, "built.json"), built); err != nil {
-		return err
-	}
-	return errors.Join(os.RemoveAll(dir), os.Rename(temporary, dir))
+	return os.Rename(stripped, finished)
 }
 
 // prove sees that an emulator is static, says what it is made of, and runs a
@@ -223,7 +199,7 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 	if !e.Static() {
 		return emulator.ErrDynamic
 	}
-	if want := b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"; e.Version != want {
+	if want := b.version(); e.Version != want {
 		return fmt.Errorf("its version is %q, not %q", e.Version, want)
 	}
 	command := []string{file}
@@ -250,8 +226,7 @@ func (b *Builder) prove(ctx context.Context, target *elfmagic.Arch, file string)
 	cmd := exec.CommandContext(ctx, command[0], append(command[1:], path)...)
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == tinyelf.ExitCode {
+	if cmd.ProcessState.ExitCode() == tinyelf.ExitCode {
 		return nil
 	}
 	return fmt.Errorf("a program of %s does not run in it: %w", target, program.Failed(cmd, err, string(out)))

@@ -35,7 +35,7 @@ func TestABuiltEmulatorRunsProgramsAndIsNotBuiltAgain(t *testing.T) {
 	assert.NotEmpty(t, m.Patches)
 	file := filepath.Join(b.Out, m.Emulators[0].File)
 	require.NoError(t, b.prove(t.Context(), target, file))
-	out, err := exec.Command(file, filepath.Join(b.work, "work.s390x")).Output()
+	out, err := exec.Command(file, filepath.Join(b.work, "s390x", "work")).Output()
 	require.NoError(t, err)
 	native, err := exec.Command("go", "run", "../../"+trainingDir+"/work").Output()
 	require.NoError(t, err)

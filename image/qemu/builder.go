@@ -34,13 +34,10 @@ type Builder struct {
 	compiler Compiler
 	patches  []Patch
 	source   Source
-	passed   []Passed
-	libs     []debian.File       // for the host
-	sysroots map[string]string   // directories, by the host's name
-	guests   map[string]inputs   // by trainer
-	roots    map[string][]string // of Debian's guests, by trainer
-	work     string              // directory of the guests' inputs
-	updated  map[string]bool
+	libs     tree            // for the host
+	asked    map[string]bool // for which trees Debian was asked anew
+	work     string          // directory of the guests and their inputs
+	trained  map[string]training
 }
 
 // path returns one below the cache.
@@ -66,7 +63,10 @@ func (b *Builder) mode() mode {
 
 // open finds what each build requires, and where it is kept.
 func (b *Builder) open(ctx context.Context) (err error) {
-	b.sysroots, b.updated = make(map[string]string), make(map[string]bool)
+	b.asked, b.trained = make(map[string]bool), make(map[string]training)
+	if b.Root, err = filepath.Abs(b.Root); err != nil {
+		return err
+	}
 	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
 		return err
 	}
@@ -88,11 +88,9 @@ func (b *Builder) open(ctx context.Context) (err error) {
 		return cli.WithHint(fmt.Errorf("not installed: %s", strings.Join(missing, ", ")), installTools)
 	}
 	if !b.Plain {
-		if b.patches, err = ReadPatches(filepath.Join(b.Root, "image/qemu/patches")); err != nil {
-			return err
-		}
+		b.patches, err = ReadPatches(filepath.Join(b.Root, patchesDir))
 	}
-	return nil
+	return err
 }
 
 // Build builds the emulators that are missing, and puts all of them, and the
@@ -113,26 +111,22 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	if b.libs, err = b.libraries(ctx, b.Host); err != nil {
 		return err
 	}
-	profiles, err := b.profiles(ctx)
-	if err != nil {
+	if err := b.prepareGuests(ctx); err != nil {
 		return err
 	}
-	missing, finished := b.plan(profiles)
-	if err := b.train(ctx, missing, profiles); err != nil {
+	groups := b.groups()
+	missing := b.missing(groups)
+	if err := b.train(ctx, missing); err != nil {
 		return err
 	}
 	var failures error
 	for _, g := range missing {
-		profile, err := b.profile(ctx, g.trainers, profiles)
-		if err != nil {
-			return err
-		}
-		failures = errors.Join(failures, b.optimise(ctx, g.targets, profile, g.trainers, finished))
+		failures = errors.Join(failures, b.optimise(ctx, g))
 		if ctx.Err() != nil {
 			return failures
 		}
 	}
-	built, err := b.install(finished)
+	built, err := b.install(groups)
 	if err := errors.Join(failures, err); err != nil {
 		return err
 	}
@@ -144,106 +138,79 @@ func (b *Builder) Build(ctx context.Context) (err error) {
 	return nil
 }
 
-// profiles returns what the trainers' profiles are made of. A plain build has none.
-func (b *Builder) profiles(ctx context.Context) (map[string]inputs, error) {
+// groups are those of the targets that are built at once.
+func (b *Builder) groups() []group {
 	if b.Plain {
-		return nil, nil
+		return []group{{targets: b.Targets}}
 	}
-	if err := b.prepareGuests(ctx); err != nil {
-		return nil, err
-	}
-	native := b.libs
-	if b.Host != b.native {
-		var err error
-		if native, err = b.libraries(ctx, b.native); err != nil {
-			return nil, err
-		}
-	}
-	profiles := make(map[string]inputs)
-	for _, t := range trainers(b.Targets) {
-		profiles[t] = trainingInputs(b.source, b.patches, b.compiler, b.native, native, b.guests[t])
-	}
-	return profiles, nil
+	return together(b.Targets)
 }
 
-// plan returns the groups with those of their targets that are missing, and where
-// each target is when it is finished.
-func (b *Builder) plan(profiles map[string]inputs) (missing []group, finished map[string]string) {
-	groups := together(b.Targets)
-	if b.Plain {
-		groups = []group{{targets: b.Targets}}
-	}
-	finished = make(map[string]string)
-	there := 0
+// finished is the file that a group's target is when it is finished.
+func (b *Builder) finished(g group, target *elfmagic.Arch) string {
+	profile, _ := b.profile(g.trainers)
+	in := append(b.inputs(b.mode(), b.Host, b.libs), "target "+target.Name, "profile "+filepath.Base(profile))
+	return b.path("finished", b.Host.GOARCH+"-"+target.Name+"-"+in.key())
+}
+
+// missing returns the groups with those of their targets that are not finished.
+func (b *Builder) missing(groups []group) (missing []group) {
+	left := 0
 	for _, g := range groups {
-		profile := mergedInputs(g.trainers, profiles)
-		m := group{trainers: g.trainers}
-		for _, t := range g.targets {
-			in := emulatorInputs(t.Name, b.mode(), b.source, b.patches, b.compiler, b.Host, b.libs, profile)
-			dir := b.path("finished", b.Host.GOARCH+"-"+t.Name+"-"+in.key())
-			finished[t.Name] = dir
-			if _, err := os.Stat(filepath.Join(dir, "built.json")); err != nil {
-				m.targets = append(m.targets, t)
-			} else {
-				there++
-			}
-		}
-		if len(m.targets) > 0 {
-			missing = append(missing, m)
+		g.targets = slices.DeleteFunc(slices.Clone(g.targets), func(t *elfmagic.Arch) bool { return exists(b.finished(g, t)) })
+		if len(g.targets) > 0 {
+			missing = append(missing, g)
+			left += len(g.targets)
 		}
 	}
 	b.Say("%s for %s of QEMU %s with %s: %d there, %d to build", count(len(b.Targets), "emulator", "emulators"), b.Host.Platform(),
-		b.source.Version, b.compiler.Version, there, len(b.Targets)-there)
-	return missing, finished
+		b.source.Version, b.compiler.Version, len(b.Targets)-left, left)
+	return missing
+}
+
+// version is what the emulators say of themselves.
+func (b *Builder) version() string {
+	return b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
 }
 
 // install puts the finished emulators into Out, with what there is of others
 // made of the same.
-func (b *Builder) install(finished map[string]string) ([]Built, error) {
+func (b *Builder) install(groups []group) (built []Built, err error) {
 	if err := os.MkdirAll(b.Out, 0o755); err != nil {
 		return nil, err
 	}
-	m := &Manifest{
-		Host: b.Host.GOARCH, Version: b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")", Debian: b.source.Version,
-		Patches: b.patches, PassedOver: b.passed, Compiler: b.compiler.Version, Recipe: recipeOf(b.mode()),
-	}
-	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
-		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
-	}
-	for _, f := range b.libs {
-		m.Libraries = append(m.Libraries, f.Name)
-	}
-	var built []Built
-	for _, t := range b.Targets {
-		dir := finished[t.Name]
-		var e Built
-		err := jsonfile.Read(filepath.Join(dir, "built.json"), &e)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // it failed
-		}
-		if err != nil {
-			return nil, err
-		}
-		content, err := os.ReadFile(filepath.Join(dir, e.File))
-		if err != nil {
-			return nil, err
-		}
-		if digest(content) != e.SHA256 {
-			return nil, cli.WithHint(fmt.Errorf("%s is not what was built", filepath.Join(dir, e.File)), "remove its directory, and run this again")
-		}
-		path := filepath.Join(b.Out, e.File)
-		if there, err := file.SHA256(path); err != nil || there != e.SHA256 {
-			if err := file.ReplaceWith(path, 0o755, content); err != nil {
+	for _, g := range groups {
+		for _, t := range g.targets {
+			content, err := os.ReadFile(b.finished(g, t))
+			if errors.Is(err, os.ErrNotExist) {
+				continue // it failed
+			}
+			e := Built{t.Name, FileName(t.Name), int64(len(content)), digest(content), g.trainers}
+			path := filepath.Join(b.Out, e.File)
+			if there, thereErr := file.SHA256(path); err == nil && (thereErr != nil || there != e.SHA256) {
+				err = file.ReplaceWith(path, 0o755, content)
+			}
+			if err != nil {
 				return nil, err
 			}
+			built = append(built, e)
 		}
-		built = append(built, e)
 	}
 	if len(built) == 0 {
 		return nil, nil // all failed: what is there stays
 	}
+	m := &Manifest{
+		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
+		Patches: b.patches, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
+	}
+	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
+		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
+	}
+	for _, f := range b.libs.Files {
+		m.Libraries = append(m.Libraries, f.Name)
+	}
 	m.Emulators = b.others(m, built)
-	return built, m.write(b.Out)
+	return built, jsonfile.Write(filepath.Join(b.Out, ManifestFile), m)
 }
 
 // others adds the emulators of an earlier run that are there and of the same
@@ -258,13 +225,13 @@ func (b *Builder) others(m *Manifest, built []Built) []Built {
 		if slices.ContainsFunc(built, func(n Built) bool { return n.Target == e.Target }) {
 			continue
 		}
-		file := filepath.Join(b.Out, filepath.Base(e.File))
-		content, err := os.ReadFile(file)
+		path := filepath.Join(b.Out, filepath.Base(e.File))
+		sum, err := file.SHA256(path)
 		if err != nil {
 			continue
 		}
-		if old.Version != m.Version || old.Compiler != m.Compiler || !slices.Equal(old.Recipe, m.Recipe) || digest(content) != e.SHA256 {
-			os.Remove(file)
+		if old.Version != m.Version || old.Compiler != m.Compiler || !slices.Equal(old.Recipe, m.Recipe) || sum != e.SHA256 {
+			os.Remove(path)
 			b.Say("%s is of other sources: removed", e.File)
 			continue
 		}

@@ -36,34 +36,26 @@ var tools = []string{"clang", "lld", "llvm-ar", "llvm-nm", "llvm-ranlib", "llvm-
 
 // newestCompiler returns the newest version all of whose tools there are.
 func newestCompiler(has func(tool string) bool) (Compiler, error) {
-	var missing string
-	for major := newestClang; major >= oldestClang; major-- {
+	missing := fmt.Sprintf("clang %d or newer", oldestClang)
+	var found Compiler
+	for major := oldestClang; major <= newestClang; major++ {
 		c := Compiler{Major: major}
-		if !has(c.tool("clang")) {
-			continue
-		}
-		whole := true
-		for _, name := range tools {
-			if tool := c.tool(name); !has(tool) {
-				whole = false
-				if missing == "" {
-					missing = tool
-				}
-			}
-		}
-		if whole {
-			return c, nil
+		first := slices.IndexFunc(tools, func(name string) bool { return !has(c.tool(name)) })
+		if first < 0 {
+			found = c
+		} else if first > 0 { // clang, without what it requires
+			missing = c.tool(tools[first])
 		}
 	}
-	if missing != "" {
-		return Compiler{}, cli.WithHint(fmt.Errorf("%s is not installed", missing), installTools)
+	if found.Major == 0 {
+		return found, cli.WithHint(fmt.Errorf("%s is not installed", missing), installTools)
 	}
-	return Compiler{}, cli.WithHint(fmt.Errorf("clang %d or newer is not installed", oldestClang), installTools)
+	return found, nil
 }
 
 // otherTools are commands that a build runs besides, and Debian's packages of them.
 var otherTools = []struct{ command, pack string }{
-	{"bison", "bison"}, {"flex", "flex"}, {"ninja", "ninja-build"}, {"patch", "patch"}, {"pkg-config", "pkg-config"}, {"xz", "xz-utils"},
+	{"bison", "bison"}, {"flex", "flex"}, {"ninja", "ninja-build"}, {"patch", "patch"}, {"pkg-config", "pkg-config"}, {"dpkg-source", "dpkg-dev"},
 }
 
 // missingTools returns the packages of those that are not installed.
@@ -124,13 +116,13 @@ func InstallTools(ctx context.Context, say func(string, ...any)) error {
 		if err != nil {
 			return nil, err
 		}
-		c, err := newestCompiler(func(tool string) bool {
-			return !strings.HasPrefix(tool, "clang-") || slices.Contains(known, tool)
-		})
-		if err != nil {
-			return nil, cli.WithHint(fmt.Errorf("apt knows no clang %d or newer", oldestClang), "Debian 12 or newer is required, or LLVM's own packages")
+		for _, name := range slices.Backward(names) {
+			if slices.ContainsFunc(known, func(p debian.Package) bool { return p.Name == name }) {
+				major := strings.TrimPrefix(name, "clang-")
+				return append(slices.Clone(missing), name, "lld-"+major, "llvm-"+major, "libclang-rt-"+major+"-dev"), nil
+			}
 		}
-		return append(slices.Clone(missing), c.tool("clang"), c.tool("lld"), c.tool("llvm"), c.tool("libclang-rt")+"-dev"), nil
+		return nil, cli.WithHint(fmt.Errorf("apt knows no clang %d or newer", oldestClang), "Debian 12 or newer is required, or LLVM's own packages")
 	})
 	if err != nil {
 		return fmt.Errorf("what builds the emulators is not installed: %w", errors.Join(clang, err))
@@ -148,10 +140,8 @@ func Host(name string) (*elfmagic.Arch, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range Hosts() {
-		if arch.GOARCH == h {
-			return arch, nil
-		}
+	if !slices.Contains(Hosts(), arch.GOARCH) {
+		return nil, cli.WithHint(fmt.Errorf("emulators are not built for %s", arch), "there are %s; make debian-emulators installs Debian's", strings.Join(Hosts(), " and "))
 	}
-	return nil, cli.WithHint(fmt.Errorf("emulators are not built for %s", arch), "there are %s; make debian-emulators installs Debian's", strings.Join(Hosts(), " and "))
+	return arch, nil
 }

@@ -14,14 +14,8 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// chosen is what is remembered of a choice.
-type chosen struct {
-	Source Source
-	Passed []Passed
-}
-
 func (b *Builder) sourceDir() string {
-	return b.path("src", sourceInputs(b.source, b.patches).key())
+	return b.path("src", b.sourceInputs().key())
 }
 
 // prepareSource chooses a version, and makes the tree of its sources with
@@ -33,10 +27,8 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var c chosen
-	if !b.Update && jsonfile.Read(memory, &c) == nil && c.Source.check() == nil {
-		b.source, b.passed = c.Source, c.Passed
-		if _, err := os.Stat(b.sourceDir()); err == nil {
+	if !b.Update && jsonfile.Read(memory, &b.source) == nil && b.source.check() == nil {
+		if exists(b.sourceDir()) {
 			return nil
 		}
 		_, dir, err := apt.GetSource(ctx, sourcePackage, b.source.Version)
@@ -47,86 +39,56 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	}
 	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)
-	versions, err := apt.SourceVersions(ctx, sourcePackage)
+	versions, err := apt.Versions(ctx, sourcePackage)
 	if err != nil {
 		return errors.Join(updateErr, err)
 	}
-	newEnough := func(v string) bool { return debian.AtLeast(ctx, v, oldestSource) }
-	_, passed, err := choose(versions, newEnough, func(version string) (err error) {
-		b.source.Version = version
-		var dir string
-		if b.source.Files, dir, err = apt.GetSource(ctx, sourcePackage, version); err != nil {
-			return err
-		}
-		if err := b.source.check(); err != nil {
-			return err
-		}
-		return b.unpackSource(ctx, dir)
-	})
-	for _, p := range passed {
-		b.Say("passed over QEMU %s: %s", p.Version, p.Reason)
-	}
-	if err != nil {
+	versions = slices.DeleteFunc(versions, func(v string) bool { return !debian.AtLeast(ctx, v, oldestSource) })
+	if err := choose(versions, b.Say, func(version string) error { return b.getSource(ctx, apt, version) }); err != nil {
 		return errors.Join(updateErr, err)
 	}
-	b.passed = passed
-	return jsonfile.Write(memory, chosen{b.source, passed})
+	return jsonfile.Write(memory, b.source)
+}
+
+// getSource downloads the source of a version, and makes its tree.
+func (b *Builder) getSource(ctx context.Context, apt *debian.Apt, version string) error {
+	files, dir, err := apt.GetSource(ctx, sourcePackage, version)
+	if err != nil {
+		return err
+	}
+	b.source = Source{version, files}
+	if err := b.source.check(); err != nil {
+		return err
+	}
+	return b.unpackSource(ctx, dir)
 }
 
 // unpackSource makes the tree of sources from archives in a directory.
 func (b *Builder) unpackSource(ctx context.Context, archives string) error {
-	dir := b.sourceDir()
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	b.Say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
-	temporary := dir + ".new"
-	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o755)); err != nil {
-		return err
-	}
-	orig, packaging := b.source.Orig().Name, b.source.Debian().Name
-	for _, args := range [][]string{
-		{"--extract", "--no-same-owner", "--strip-components=1", "--file", filepath.Join(archives, orig)},
-		{"--extract", "--no-same-owner", "--file", filepath.Join(archives, packaging)},
-	} {
-		if _, err := b.command(ctx, temporary, "tar", args...); err != nil {
+	return whole(b.sourceDir(), func(dir string) error {
+		b.Say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
+		if err := os.Remove(dir); err != nil { // dpkg-source makes it itself
 			return err
 		}
-	}
-	list, err := os.ReadFile(filepath.Join(temporary, "debian/patches/series"))
-	if err != nil {
-		return err
-	}
-	for _, name := range series(string(list)) {
-		if err := b.patch(ctx, temporary, filepath.Join("debian/patches", name)); err != nil {
-			return fmt.Errorf("patch %s of Debian's does not apply: %w", name, err)
-		}
-	}
-	for _, p := range b.patches {
-		file, err := filepath.Abs(filepath.Join(b.Root, "image/qemu/patches", p.Name))
-		if err != nil {
+		if _, err := b.command(ctx, archives, "dpkg-source", "--extract", b.source.file(".dsc").Name, dir); err != nil {
 			return err
 		}
-		if err := b.patch(ctx, temporary, file); err != nil {
-			return cli.WithHint(fmt.Errorf("image/qemu/patches/%s does not apply to QEMU %s: %w", p.Name, b.source.Version, err),
-				"make the patch again for that version's source with Debian's patches")
+		for _, p := range b.patches {
+			// As it is: what fits only roughly may be in the wrong place.
+			_, err := b.command(ctx, dir, "patch", "-p1", "--silent", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--input", filepath.Join(b.Root, patchesDir, p.Name))
+			if err != nil {
+				return cli.WithHint(fmt.Errorf("%s/%s does not apply to QEMU %s: %w", patchesDir, p.Name, b.source.Version, err),
+					"make the patch again for that version's source with Debian's patches")
+			}
 		}
-	}
-	old, err := filepath.Glob(b.path("src", "*"))
-	if err != nil {
-		return err
-	}
-	for _, other := range slices.DeleteFunc(old, func(o string) bool { return o == temporary }) {
-		os.RemoveAll(other)
-	}
-	os.RemoveAll(b.path("build")) // of these, and interrupted
-	return os.Rename(temporary, dir)
-}
-
-// patch applies a patch as it is: what fits only roughly may be in the wrong place.
-func (b *Builder) patch(ctx context.Context, dir, file string) error {
-	_, err := b.command(ctx, dir, "patch", "-p1", "--silent", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--input", file)
-	return err
+		old, err := filepath.Glob(b.path("src", "*"))
+		for _, other := range old {
+			if other != dir {
+				os.RemoveAll(other)
+			}
+		}
+		return errors.Join(err, os.RemoveAll(b.path("build"))) // of these, and interrupted
+	})
 }
 
 // command runs a command in a directory, and returns what it printed.

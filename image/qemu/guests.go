@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -113,49 +114,46 @@ type guest struct {
 	times int
 }
 
-// goGuests are those that Go builds for a GOARCH into a directory. Starting is
-// most of what short programs cost, and Go starts threads.
-func goGuests(dir, goarch string) []guest {
-	file := func(name string) []string { return []string{filepath.Join(dir, name+"."+goarch)} }
-	return []guest{{"go hello", file("hello"), 3}, {"go work", file("work"), 1}}
+// goGuests are those that Go built into a directory. Starting is most of what short
+// programs cost, and Go starts threads.
+func goGuests(dir string) []guest {
+	return []guest{{"go hello", []string{filepath.Join(dir, "hello")}, 3}, {"go work", []string{filepath.Join(dir, "work")}, 1}}
 }
 
 // guestsRecipe is part of the key of a profile: it is changed when what guests
 // are run, or how, is.
 const guestsRecipe = "guests 2"
 
-// portGuests are those of a port, unpacked into root. Work is the directory
-// of our inputs, out one for what they write; glob finds what is not in the same
-// place in all releases: they have versions and triplets in their paths, and
-// programs of Debian 12 and older that are in /bin.
-func portGuests(root, work, out string, glob func(pattern string) string) []guest {
+// portGuests are those of a port, unpacked into root. Work is the directory of our
+// inputs, out one for what they write. Not all are in the same place in all releases:
+// they have versions and triplets in their paths, and programs of Debian 12 and older
+// are in /bin.
+func portGuests(root, work, out string) []guest {
 	in := func(name string) string { return filepath.Join(work, name) }
-	run := func(program string, args ...string) []string {
-		return append([]string{"-L", root, filepath.Join(root, program)}, args...)
-	}
+	run := func(program string, args ...string) []string { return append([]string{"-L", root, program}, args...) }
 	first := func(patterns ...string) string {
 		for _, pattern := range patterns {
-			if match := glob(filepath.Join(root, pattern)); match != "" {
-				if name, err := filepath.Rel(root, match); err == nil {
-					return name
-				}
+			if matches, _ := filepath.Glob(filepath.Join(root, pattern)); len(matches) > 0 {
+				return matches[0]
 			}
 		}
 		return ""
 	}
-	program := func(name string) string { return cmp.Or(first("usr/bin/"+name, "bin/"+name), "usr/bin/"+name) }
-	perl := run("usr/bin/perl", in("work.pl"))
+	program := func(name string) string {
+		return cmp.Or(first("usr/bin/"+name, "bin/"+name), filepath.Join(root, "usr/bin", name))
+	}
+	perl := run(program("perl"), in("work.pl"))
 	if lib := first("usr/lib/*/perl-base"); lib != "" {
 		// It is looked for with statx on the newest ports, which -L does not reach.
-		perl = append([]string{"-E", "PERL5LIB=" + filepath.Join(root, lib)}, perl...)
+		perl = append([]string{"-E", "PERL5LIB=" + lib}, perl...)
 	}
 	guests := []guest{
 		{"sh", run(program("dash"), in("loop.sh")), 1},
 		{"true", run(program("true")), 1},
-		{"sort", run("usr/bin/sort", in("text")), 1},
-		{"sha256sum", run("usr/bin/sha256sum", in("text")), 1},
+		{"sort", run(program("sort"), in("text")), 1},
+		{"sha256sum", run(program("sha256sum"), in("text")), 1},
 		{"perl", perl, 1},
-		{"python", append([]string{"-E", "PYTHONHOME=" + root + "/usr", "-E", "PYTHONDONTWRITEBYTECODE=1"}, run("usr/bin/python3", in("work.py"))...), 1},
+		{"python", append([]string{"-E", "PYTHONHOME=" + root + "/usr", "-E", "PYTHONDONTWRITEBYTECODE=1"}, run(program("python3"), in("work.py"))...), 1},
 	}
 	if cc1 := first("usr/libexec/gcc/*/*/cc1", "usr/lib/gcc/*/*/cc1"); cc1 != "" {
 		guests = append(guests, guest{"cc1", run(cc1, "-quiet", "-O1", in("work.i"), "-o", filepath.Join(out, "work.s")), 1})
@@ -177,6 +175,9 @@ func textInput() string {
 	return text.String()
 }
 
+//go:embed training/work.c.template
+var cFunctions string
+
 // cInput returns C, as it is after the preprocessor, for a compiler: functions
 // with what such have, each a little different.
 func cInput() string {
@@ -184,33 +185,7 @@ func cInput() string {
 	text.WriteString("typedef unsigned long size; struct item { struct item *next; int key; unsigned char name[24]; double weight; };\n" +
 		"extern void *allocate(size); extern int compare(const void *, const void *); static int total;\n")
 	for i := range 60 {
-		fmt.Fprintf(&text, `static int hash_%[1]d(const unsigned char *text, size length) {
-  unsigned value = %[2]du;
-  for (size i = 0; i < length; i++) { value = (value << %[3]d) ^ (value >> %[4]d) ^ text[i]; if (value %% %[5]d == 0) value += i; }
-  return (int)(value & 0x7fffffff);
-}
-static struct item *insert_%[1]d(struct item **table, const unsigned char *name, int key, double weight) {
-  int at = hash_%[1]d(name, 24) %% %[5]d;
-  for (struct item *p = table[at]; p; p = p->next) if (p->key == key) { p->weight += weight; return p; }
-  struct item *p = allocate(sizeof *p);
-  if (!p) return 0;
-  for (int i = 0; i < 24; i++) p->name[i] = name[i];
-  p->key = key; p->weight = weight * %[3]d.5; p->next = table[at]; table[at] = p; total++;
-  return p;
-}
-int visit_%[1]d(struct item **table, int kind) {
-  long sum = 0;
-  for (int i = 0; i < %[5]d; i++) for (struct item *p = table[i]; p; p = p->next) switch (kind) {
-    case 0: sum += p->key; break;
-    case 1: sum ^= p->key * %[2]dL; break;
-    case 2: sum -= (long)p->weight; break;
-    case 3: if (p->weight > %[3]d.0) sum++; break;
-    case 4: sum = sum * 31 + p->name[%[3]d]; break;
-    default: insert_%[1]d(table, p->name, p->key + kind, p->weight / 2); return total;
-  }
-  return (int)sum;
-}
-`, i, 5381+i*97, 3+i%5, 7+i%11, 61+i*2)
+		fmt.Fprintf(&text, cFunctions, i, 5381+i*97, 3+i%5, 7+i%11, 61+i*2)
 	}
 	return text.String()
 }

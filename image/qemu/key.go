@@ -2,7 +2,9 @@ package qemu
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -25,35 +27,46 @@ func (in inputs) key() string {
 	return digest([]byte(strings.Join(in, "\n")))[:16]
 }
 
+// exists reports whether there is a file or directory.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// whole has fill make a directory that is there whole or not at all, unless it is
+// there.
+func whole(dir string, fill func(temporary string) error) error {
+	if exists(dir) {
+		return nil
+	}
+	temporary := dir + ".new"
+	err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o755))
+	if err == nil {
+		err = fill(temporary)
+	}
+	if err == nil {
+		err = os.Rename(temporary, dir)
+	}
+	return err
+}
+
 func digest(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
 // sourceInputs are what the tree of sources is made of.
-func sourceInputs(s Source, patches []Patch) inputs {
-	in := inputs{"source " + s.Version}
-	in.files("file", []debian.File{s.Orig(), s.Debian()})
-	for _, p := range patches {
+func (b *Builder) sourceInputs() inputs {
+	in := inputs{"source " + b.source.Version}
+	in.files("file", []debian.File{b.source.Orig(), b.source.Debian()})
+	for _, p := range b.patches {
 		in.add("patch %s %s", p.Name, p.SHA256)
 	}
 	return in
 }
 
-// trainingInputs are what a trainer's profile is made of.
-func trainingInputs(s Source, patches []Patch, c Compiler, native *elfmagic.Arch, sysroot []debian.File, guests inputs) inputs {
-	in := sourceInputs(s, patches)
-	in.add("compiler %s", c.Version)
-	in.add("on %s", native)
-	in.add("recipe %s", strings.Join(recipeOf(instrumented), " "))
-	in.files("sysroot", sysroot)
-	return append(in, guests...)
-}
-
-// emulatorInputs are what an emulator is made of.
-func emulatorInputs(target string, m mode, s Source, patches []Patch, c Compiler, host *elfmagic.Arch, sysroot []debian.File, profile inputs) inputs {
-	in := sourceInputs(s, patches)
-	in.add("target %s for %s", target, host)
-	in.add("compiler %s", c.Version)
-	in.add("recipe %s", strings.Join(recipeOf(m), " "))
-	in.files("sysroot", sysroot)
-	in.add("profile %s", profile.key())
+// inputs are what a build is made of besides its targets and their profile.
+func (b *Builder) inputs(m mode, host *elfmagic.Arch, libs tree) inputs {
+	in := b.sourceInputs()
+	in.add("compiler %s for %s", b.compiler.Version, host)
+	in.add("recipe %s", strings.Join(options(m, everywhere...), " "))
+	in.files("sysroot", libs.Files)
 	return in
 }

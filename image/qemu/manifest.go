@@ -16,16 +16,15 @@ const ManifestFile = "manifest.json"
 
 // A Manifest says what emulators are made of.
 type Manifest struct {
-	Host       string          `json:"host"`    // GOARCH
-	Version    string          `json:"version"` // as --version prints it
-	Debian     string          `json:"debian"`  // version of Debian's source
-	Source     []SourceArchive `json:"source"`
-	Patches    []Patch         `json:"patches"`
-	PassedOver []Passed        `json:"passedOver,omitempty"` // newer versions of Debian's
-	Compiler   string          `json:"compiler"`
-	Recipe     []string        `json:"recipe"`
-	Libraries  []string        `json:"libraries"` // Debian's packages that it was linked with
-	Emulators  []Built         `json:"emulators"`
+	Host      string          `json:"host"`    // GOARCH
+	Version   string          `json:"version"` // as --version prints it
+	Debian    string          `json:"debian"`  // version of Debian's source
+	Source    []SourceArchive `json:"source"`
+	Patches   []Patch         `json:"patches"`
+	Compiler  string          `json:"compiler"`
+	Recipe    []string        `json:"recipe"`
+	Libraries []string        `json:"libraries"` // Debian's packages that it was linked with
+	Emulators []Built         `json:"emulators"`
 }
 
 // A SourceArchive is one of the source's files.
@@ -54,8 +53,4 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, cli.WithHint(err, "make emulators writes it again")
 	}
 	return m, nil
-}
-
-func (m *Manifest) write(dir string) error {
-	return jsonfile.Write(filepath.Join(dir, ManifestFile), m)
 }

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -25,6 +26,8 @@ const (
 	compile                // of the compiler
 	link                   // of the linker, by way of the compiler
 )
+
+var everywhere = []where{configure, compile, link}
 
 // option is a line of the recipe.
 type option struct {
@@ -72,32 +75,15 @@ var recipe = []option{
 	{optimised, link, "-Wl,--icf=safe", "one of each that are the same, unless addresses are compared"},
 }
 
-// recipeOf returns the recipe for a mode, a line each: part of the key.
-func recipeOf(m mode) []string {
-	var lines []string
-	for _, o := range recipe {
-		if o.in&m != 0 {
-			lines = append(lines, o.text)
-		}
-	}
-	return lines
-}
-
 func (m mode) String() string {
-	switch m {
-	case instrumented:
-		return "instrumented"
-	case plain:
-		return "plain"
-	}
-	return "optimised"
+	return map[mode]string{instrumented: "instrumented", optimised: "optimised", plain: "plain"}[m]
 }
 
-// options returns the recipe's lines for a place.
-func options(m mode, to where) []string {
+// options returns the recipe's lines for places.
+func options(m mode, to ...where) []string {
 	var list []string
 	for _, o := range recipe {
-		if o.in&m != 0 && o.to == to {
+		if o.in&m != 0 && slices.Contains(to, o.to) {
 			list = append(list, o.text)
 		}
 	}
@@ -113,8 +99,8 @@ type setup struct {
 	pkgversion string
 	sysroot    string
 	meson      string // directory of Python packages
-	profile    string // file; for the optimised build
-	cache      string // of ThinLTO's results; for the optimised build
+	profile    string // file; only for the optimised build
+	cache      string // of ThinLTO's results; likewise
 }
 
 // triplet is GNU's name of the host, by Debian's.
@@ -124,11 +110,11 @@ func triplet(host *elfmagic.Arch) string { return host.Debian[0].Triplet }
 func (s setup) arguments() []string {
 	compile, link := options(s.mode, compile), options(s.mode, link)
 	link = append(link, "-fuse-ld="+s.compiler.tool("lld"))
-	if s.profile != "" && s.mode == optimised {
+	if s.profile != "" {
 		compile = append(compile, "-fprofile-use="+s.profile)
 		link = append(link, "-fprofile-use="+s.profile)
 	}
-	if s.cache != "" && s.mode == optimised {
+	if s.cache != "" {
 		link = append(link, "-Wl,--thinlto-cache-dir="+s.cache)
 	}
 	var list []string

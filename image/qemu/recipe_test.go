@@ -15,10 +15,14 @@ var arch = kerneltest.Lookup
 
 func aSetup(t *testing.T, m mode) setup {
 	t.Helper()
-	return setup{
+	s := setup{
 		mode: m, compiler: Compiler{Major: 19}, host: arch(t, "arm64"), targets: []string{"arm", "s390x"}, pkgversion: "Debian 1:10.2.2+ds-1, go-build 1 patch 0123456789",
-		sysroot: "/cache/sysroot", meson: "/cache/meson", profile: "/cache/p.profdata", cache: "/cache/thinlto",
+		sysroot: "/cache/sysroot", meson: "/cache/meson",
 	}
+	if m == optimised {
+		s.profile, s.cache = "/cache/p.profdata", "/cache/thinlto"
+	}
+	return s
 }
 
 func TestConfigureIsToldTheRecipe(t *testing.T) {

@@ -1,12 +1,12 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,12 +38,11 @@ func (s Source) Orig() debian.File   { return s.file(".orig.tar.") }
 func (s Source) Debian() debian.File { return s.file(".debian.tar.") }
 
 func (s Source) file(part string) debian.File {
-	for _, f := range s.Files {
-		if strings.Contains(f.Name, part) && !strings.HasSuffix(f.Name, ".asc") {
-			return f
-		}
+	i := slices.IndexFunc(s.Files, func(f debian.File) bool { return strings.Contains(f.Name, part) && !strings.HasSuffix(f.Name, ".asc") })
+	if i < 0 {
+		return debian.File{}
 	}
-	return debian.File{}
+	return s.Files[i]
 }
 
 func (s Source) check() error {
@@ -55,66 +54,38 @@ func (s Source) check() error {
 
 // Upstream returns QEMU's own version: 10.2.2.
 func (s Source) Upstream() string {
-	_, v, found := strings.Cut(s.Version, ":")
-	if !found {
-		v = s.Version
-	}
-	if i := strings.IndexAny(v, "+-~"); i >= 0 {
-		v = v[:i]
-	}
-	return v
+	v := s.Version[strings.Index(s.Version, ":")+1:]
+	return v[:strings.IndexAny(v+"-", "+-~")]
 }
 
-// A Passed is a version that was passed over, and why.
-type Passed struct {
-	Version string `json:"version"`
-	Reason  string `json:"reason"`
-}
-
-// choose returns the newest of the versions, which are sorted so, that try
-// takes, and those that it did not.
-func choose(versions []string, newEnough func(string) bool, try func(version string) error) (string, []Passed, error) {
-	var passed []Passed
-	var failed error
+// choose has try take the newest of the versions, which are sorted so, that it can, and
+// says why it did not take those before.
+func choose(versions []string, say func(format string, args ...any), try func(version string) error) (err error) {
 	for _, v := range versions {
-		if !newEnough(v) {
-			continue
+		if err = try(v); err == nil || errors.Is(err, context.Canceled) {
+			return err
 		}
-		err := try(v)
-		if err == nil {
-			return v, passed, nil
-		}
-		if errors.Is(err, context.Canceled) {
-			return "", passed, err
-		}
-		failed = err
-		passed = append(passed, Passed{v, reason(err)})
+		say("passed over QEMU %s: %s", v, reason(err))
 	}
-	if failed != nil {
-		return "", passed, cli.WithHint(fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, passed[len(passed)-1].Version, failed),
-			"%s", cli.Hint(failed))
+	if err == nil {
+		return cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),
+			"the mirror may not have the sources of %s", strings.Join(sourceSuites, ", "))
 	}
-	return "", nil, cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),
-		"the mirror may not have the sources of %s", strings.Join(sourceSuites, ", "))
+	return fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, versions[len(versions)-1], err)
 }
 
-// reason returns the part of an error that says why: apt says much.
+// notFetched is what apt says, among much else: "E: Failed to fetch
+// URL  404  Not Found [IP: 192.0.2.1 80]".
+var notFetched = regexp.MustCompile(`E: Failed to fetch \S*?([^/\s]+)\s+(.*?)( \[IP:.*)?(\n|$)`)
+
+// reason returns the part of an error that says why.
 func reason(err error) string {
-	var last string
-	for line := range strings.Lines(err.Error()) {
-		line = strings.TrimSpace(line)
-		if i := strings.Index(line, "E: Failed to fetch "); i >= 0 {
-			fields := strings.Fields(line[i+len("E: Failed to fetch "):])
-			if len(fields) > 1 {
-				why, _, _ := strings.Cut(strings.Join(fields[1:], " "), " [IP:")
-				return filepath.Base(fields[0]) + ": " + why
-			}
-		}
-		if last == "" && line != "" {
-			last = line
-		}
+	said := strings.TrimSpace(err.Error())
+	if m := notFetched.FindStringSubmatch(said); m != nil {
+		return m[1] + ": " + strings.Join(strings.Fields(m[2]), " ")
 	}
-	return last
+	first, _, _ := strings.Cut(said, "\n")
+	return strings.TrimSpace(first)
 }
 
 // A Patch is one of ours.
@@ -122,41 +93,10 @@ type Patch struct {
 	Name    string `json:"name"` // of its file
 	Subject string `json:"subject"`
 	SHA256  string `json:"sha256"`
-
-	content []byte
 }
 
-// headings are what a patch's header must have, beside its subject.
-var headings = []string{"Why:", "Effect:", "Proof:"}
-
-// parsePatch reads a patch. Its header says what it does and why.
-func parsePatch(name string, content []byte) (Patch, error) {
-	p := Patch{Name: name, SHA256: digest(content), content: content}
-	header, _, found := bytes.Cut(content, []byte("\n--- "))
-	if !found {
-		return p, fmt.Errorf("%s: not a patch", name)
-	}
-	has := make(map[string]bool)
-	for line := range strings.Lines(string(header)) {
-		if subject, ok := strings.CutPrefix(line, "Subject:"); ok {
-			p.Subject = strings.TrimSpace(subject)
-		}
-		for _, h := range headings {
-			if strings.HasPrefix(line, h) {
-				has[h] = true
-			}
-		}
-	}
-	missing := slices.DeleteFunc(slices.Clone(headings), func(h string) bool { return has[h] })
-	if p.Subject == "" {
-		missing = append([]string{"Subject:"}, missing...)
-	}
-	if len(missing) > 0 {
-		return p, cli.WithHint(fmt.Errorf("%s: its header has no %s", name, strings.Join(missing, " ")),
-			"each patch says what it does: Subject, Why, Effect, Proof, a line or more each")
-	}
-	return p, nil
-}
+// patchesDir is where they are in the repository.
+const patchesDir = "image/qemu/patches"
 
 // ReadPatches reads the patches in a directory, in the order in which they are
 // applied: that of their names.
@@ -168,49 +108,25 @@ func ReadPatches(dir string) ([]Patch, error) {
 	if len(names) == 0 {
 		return nil, cli.WithHint(fmt.Errorf("no patches in %s", dir), "run this in the root of the repository")
 	}
-	slices.Sort(names)
 	var patches []Patch
 	for _, name := range names {
 		content, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		p, err := parsePatch(filepath.Base(name), content)
-		if err != nil {
-			return nil, err
-		}
-		patches = append(patches, p)
+		_, subject, _ := strings.Cut("\n"+string(content), "\nSubject: ")
+		subject, _, _ = strings.Cut(subject, "\n")
+		patches = append(patches, Patch{filepath.Base(name), subject, digest(content)})
 	}
 	return patches, nil
 }
 
-// PatchesDigest returns a digest of all patches and their order.
-func PatchesDigest(patches []Patch) string {
+// PkgVersion returns what --version prints in brackets: of what, and of which
+// patches of ours, in their order, the emulator was made.
+func PkgVersion(source Source, patches []Patch) string {
 	var list []byte
 	for _, p := range patches {
 		list = fmt.Appendln(list, p.Name, p.SHA256)
 	}
-	return digest(list)
-}
-
-// PkgVersion returns what --version prints in brackets: of what, and of which
-// patches of ours, the emulator was made.
-func PkgVersion(source Source, patches []Patch) string {
-	plural := "es"
-	if len(patches) == 1 {
-		plural = ""
-	}
-	return fmt.Sprintf("Debian %s, go-build %d patch%s %s", source.Version, len(patches), plural, PatchesDigest(patches)[:10])
-}
-
-// series reads Debian's list of patches.
-func series(text string) []string {
-	var names []string
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		if fields := strings.Fields(line); len(fields) > 0 {
-			names = append(names, fields[0])
-		}
-	}
-	return names
+	return fmt.Sprintf("Debian %s, go-build %s %s", source.Version, count(len(patches), "patch", "patches"), digest(list)[:10])
 }

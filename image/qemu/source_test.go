@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -18,30 +21,30 @@ var aSource = Source{Version: "1:10.2.2+ds-1", Files: []debian.File{
 	{Name: "qemu_10.2.2+ds-1.dsc", SHA256: "d"}, {Name: "qemu_10.2.2+ds.orig.tar.xz", SHA256: "o"}, {Name: "qemu_10.2.2+ds-1.debian.tar.xz", SHA256: "p"},
 }}
 
-const aPatch = "Subject: linux-user: a name\n\nWhy: so\nEffect: none\nProof: a test\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"
-
 func TestTheNewestSourceThatCanBeHadIsChosen(t *testing.T) {
 	notFound := errors.New("apt-get source: exit status 100: E: Failed to fetch http://mirror.example/pool/main/q/qemu/qemu_11.1.3.dsc  404  Not Found [IP: 192.0.2.1 80]\nE: Failed to fetch some archives.")
-	v, passed, err := choose([]string{"3", "2", "1", "0"}, func(v string) bool { return v != "0" }, func(v string) error {
+	var taken, said string
+	err := choose([]string{"3", "2", "1"}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) }, func(v string) error {
 		if v == "3" {
 			return notFound
 		}
+		taken = v
 		return nil
 	})
 	require.NoError(t, err)
-	assert.Equal(t, "2", v)
-	assert.Equal(t, []Passed{{"3", "qemu_11.1.3.dsc: 404 Not Found"}}, passed)
+	assert.Equal(t, "2", taken)
+	assert.Equal(t, "passed over QEMU 3: qemu_11.1.3.dsc: 404 Not Found", said)
 }
 
 func TestIfNoSourceWillDoTheLastReasonIsTheError(t *testing.T) {
-	_, passed, err := choose([]string{"2", "1"}, func(string) bool { return true }, func(v string) error {
+	tried := 0
+	err := choose([]string{"2", "1"}, func(string, ...any) { tried++ }, func(v string) error {
 		return cli.WithHint(errors.New("00-x.patch does not apply to "+v), "make it again")
 	})
 	assert.EqualError(t, err, "no version of Debian's qemu is usable, the last is 1: 00-x.patch does not apply to 1")
 	assert.Equal(t, "make it again", cli.Hint(err))
-	assert.Len(t, passed, 2)
-	_, _, err = choose([]string{"1"}, func(string) bool { return false }, nil)
-	assert.ErrorContains(t, err, "apt knows no source qemu of version 1:10.2 or newer")
+	assert.Equal(t, 2, tried)
+	assert.ErrorContains(t, choose(nil, nil, nil), "apt knows no source qemu of version 1:10.2 or newer")
 }
 
 func TestASourceSaysWhatItIs(t *testing.T) {
@@ -55,9 +58,7 @@ func TestASourceSaysWhatItIs(t *testing.T) {
 }
 
 func TestThePackageVersionNamesSourceAndPatches(t *testing.T) {
-	p, err := parsePatch("00-a.patch", []byte(aPatch))
-	require.NoError(t, err)
-	assert.Equal(t, "linux-user: a name", p.Subject)
+	p := Patch{Name: "00-a.patch", SHA256: "a"}
 	one, two := PkgVersion(aSource, []Patch{p}), PkgVersion(aSource, []Patch{p, p})
 	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1, go-build 1 patch [0-9a-f]{10}$`, one)
 	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1, go-build 2 patches [0-9a-f]{10}$`, two)
@@ -66,56 +67,124 @@ func TestThePackageVersionNamesSourceAndPatches(t *testing.T) {
 	assert.NotEqual(t, one, PkgVersion(aSource, []Patch{renamed}), "their order counts")
 }
 
-func TestAPatchHasAHeader(t *testing.T) {
-	for _, heading := range []string{"Subject:", "Why:", "Effect:", "Proof:"} {
-		_, err := parsePatch("x.patch", []byte(strings.Replace(aPatch, heading, "Other:", 1)))
-		assert.EqualError(t, err, "x.patch: its header has no "+heading)
-	}
-	_, err := parsePatch("x.patch", []byte("nothing"))
-	assert.EqualError(t, err, "x.patch: not a patch")
-}
-
-func TestOurOwnPatchesAreInOrder(t *testing.T) {
-	patches, err := ReadPatches("../../image/qemu/patches")
+// Each patch says what it does, and why.
+func TestOurOwnPatchesAreInOrderAndHaveAHeader(t *testing.T) {
+	patches, err := ReadPatches("../../" + patchesDir)
 	require.NoError(t, err)
 	assert.Equal(t, "00-profile.patch", patches[0].Name)
-	for i := range patches[1:] {
-		assert.Less(t, patches[i].Name, patches[i+1].Name)
+	for i, p := range patches {
+		if i > 0 {
+			assert.Less(t, patches[i-1].Name, p.Name)
+		}
+		content, err := os.ReadFile(filepath.Join("patches", p.Name))
+		require.NoError(t, err)
+		assert.Equal(t, digest(content), p.SHA256)
+		header, _, found := strings.Cut("\n"+string(content), "\n--- ")
+		assert.True(t, found, p.Name)
+		for _, heading := range []string{"Subject", "Why", "Effect", "Proof"} {
+			assert.Contains(t, header, "\n"+heading+": ", p.Name)
+		}
+		assert.Contains(t, header, "\nSubject: "+p.Subject+"\n")
+		assert.NotEmpty(t, p.Subject, p.Name)
 	}
 	_, err = ReadPatches(t.TempDir())
 	assert.ErrorContains(t, err, "no patches in")
 }
 
-func TestDebiansSeriesIsRead(t *testing.T) {
-	assert.Equal(t, []string{"a.patch", "b.diff"}, series("# comment\na.patch\n\nb.diff -p1 # why\n"))
+func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
+	made := func(change func(b *Builder)) string {
+		b := &Builder{
+			Host: arch(t, "amd64"), source: aSource, patches: []Patch{{Name: "00-a.patch", SHA256: "a"}}, compiler: Compiler{19, "clang 19.1.7"},
+			libs: tree{Files: []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "l"}}},
+		}
+		change(b)
+		return b.inputs(b.mode(), b.Host, b.libs).key()
+	}
+	base := made(func(*Builder) {})
+	assert.Equal(t, base, made(func(*Builder) {}))
+	assert.Len(t, base, 16)
+	for what, change := range map[string]func(*Builder){
+		"source":   func(b *Builder) { b.source.Version = "1:10.2.3+ds-1" },
+		"patch":    func(b *Builder) { b.patches[0].SHA256 = "x" },
+		"compiler": func(b *Builder) { b.compiler.Version = "clang 19.1.8" },
+		"host":     func(b *Builder) { b.Host = arch(t, "arm64") },
+		"library":  func(b *Builder) { b.libs.Files[0].SHA256 = "m" },
+		"recipe":   func(b *Builder) { b.Plain = true },
+	} {
+		assert.NotEqual(t, base, made(change), what)
+	}
 }
 
-func TestWhatIsMadeOfOtherThingsHasAnotherKey(t *testing.T) {
-	p, err := parsePatch("00-a.patch", []byte(aPatch))
-	require.NoError(t, err)
-	c, host := Compiler{19, "clang 19.1.7"}, arch(t, "amd64")
-	libs := []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "l"}}
-	profile := trainingInputs(aSource, []Patch{p}, c, host, libs, inputs{"go 1"})
-	base := emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, profile).key()
-	assert.Equal(t, base, emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, profile).key())
-	assert.Len(t, base, 16)
-
-	otherPatch, otherSource := p, aSource
-	otherPatch.SHA256 = "x"
-	otherSource.Version = "1:10.2.3+ds-1"
-	otherLibs := []debian.File{{Name: "libc6_1_amd64.deb", SHA256: "m"}}
-	for what, in := range map[string]inputs{
-		"target":   emulatorInputs("s390x", optimised, aSource, []Patch{p}, c, host, libs, profile),
-		"source":   emulatorInputs("arm", optimised, otherSource, []Patch{p}, c, host, libs, profile),
-		"patch":    emulatorInputs("arm", optimised, aSource, []Patch{otherPatch}, c, host, libs, profile),
-		"compiler": emulatorInputs("arm", optimised, aSource, []Patch{p}, Compiler{19, "clang 19.1.8"}, host, libs, profile),
-		"host":     emulatorInputs("arm", optimised, aSource, []Patch{p}, c, arch(t, "arm64"), libs, profile),
-		"library":  emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, otherLibs, profile),
-		"recipe":   emulatorInputs("arm", plain, aSource, []Patch{p}, c, host, libs, profile),
-		"guests":   emulatorInputs("arm", optimised, aSource, []Patch{p}, c, host, libs, trainingInputs(aSource, []Patch{p}, c, host, libs, inputs{"go 2"})),
-	} {
-		assert.NotEqual(t, base, in.key(), what)
+// What is finished is not built again; what would have another profile is.
+func TestWhatIsMissingIsBuilt(t *testing.T) {
+	aarch64, arm, s390x := arch(t, "aarch64"), arch(t, "arm"), arch(t, "s390x")
+	b := &Builder{
+		Host: arch(t, "amd64"), Targets: []*elfmagic.Arch{aarch64, arm, s390x}, Out: t.TempDir(), Say: func(string, ...any) {},
+		cache: t.TempDir(), trained: map[string]training{"aarch64": {profile: "a"}, "arm": {profile: "b"}, "s390x": {profile: "c"}},
 	}
+	groups := b.groups()
+	assert.Equal(t, groups, b.missing(groups))
+	require.NoError(t, os.Mkdir(b.path("finished"), 0o755))
+	require.NoError(t, os.WriteFile(b.finished(groups[0], aarch64), []byte("a"), 0o755))
+	require.NoError(t, os.WriteFile(b.finished(groups[1], s390x), []byte("s"), 0o755))
+	missing := []group{{[]*elfmagic.Arch{arm}, []string{"arm", "s390x"}}}
+	assert.Equal(t, missing, b.missing(groups), "with the profile of all of its group")
+
+	// One that failed is left out.
+	built, err := b.install(groups)
+	require.NoError(t, err)
+	assert.Equal(t, []Built{
+		{"aarch64", "qemu-aarch64-static", 1, digest([]byte("a")), []string{"aarch64"}}, {"s390x", "qemu-s390x-static", 1, digest([]byte("s")), []string{"arm", "s390x"}},
+	}, built)
+	content, err := os.ReadFile(filepath.Join(b.Out, "qemu-s390x-static"))
+	require.NoError(t, err)
+	assert.Equal(t, "s", string(content))
+
+	b.trained["arm"] = training{profile: "d"}
+	assert.Equal(t, groups[1:], b.missing(groups))
+	b.Plain = true
+	assert.Equal(t, []group{{targets: b.Targets}}, b.missing(b.groups()))
+}
+
+// A directory has one manifest: what an earlier run made of the same stays.
+func TestEmulatorsOfAnEarlierRunStayIfTheyAreOfTheSame(t *testing.T) {
+	b := &Builder{Host: arch(t, "amd64"), Out: t.TempDir(), Say: func(string, ...any) {}, cache: t.TempDir()}
+	install := func(target string) []string {
+		b.Targets, b.Plain = []*elfmagic.Arch{arch(t, target)}, true
+		finished := b.finished(b.groups()[0], b.Targets[0])
+		require.NoError(t, os.MkdirAll(filepath.Dir(finished), 0o755))
+		require.NoError(t, os.WriteFile(finished, []byte(target), 0o755))
+		_, err := b.install(b.groups())
+		require.NoError(t, err)
+		m, err := ReadManifest(b.Out)
+		require.NoError(t, err)
+		var there []string
+		for _, e := range m.Emulators {
+			there = append(there, e.Target)
+			assert.FileExists(t, filepath.Join(b.Out, e.File))
+		}
+		return there
+	}
+	assert.Equal(t, []string{"s390x"}, install("s390x"))
+	assert.Equal(t, []string{"arm", "s390x"}, install("arm"))
+	b.source.Version = "1:10.2.3+ds-1"
+	assert.Equal(t, []string{"arm"}, install("arm"))
+	assert.NoFileExists(t, filepath.Join(b.Out, "qemu-s390x-static"))
+}
+
+func TestADirectoryIsThereWholeOrNotAtAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	fill := func(err error) error {
+		return whole(dir, func(temporary string) error {
+			assert.NoFileExists(t, filepath.Join(temporary, "file"), "nothing is left of the last time")
+			return errors.Join(os.WriteFile(filepath.Join(temporary, "file"), nil, 0o644), err)
+		})
+	}
+	require.EqualError(t, fill(errors.New("no")), "no")
+	assert.NoDirExists(t, dir)
+	require.NoError(t, fill(nil))
+	assert.FileExists(t, filepath.Join(dir, "file"))
+	require.NoError(t, fill(errors.New("it is there")))
 }
 
 func TestTheFirstFailureIsShown(t *testing.T) {
@@ -139,7 +208,7 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	_, err := ReadManifest(dir)
 	assert.ErrorContains(t, err, "no built emulators in")
 	want := &Manifest{Host: "amd64", Version: "10.2.2 (x)", Debian: "1:10.2.2+ds-1", Source: []SourceArchive{{"a", "b"}}, Emulators: []Built{{Target: "arm", File: FileName("arm"), Size: 3, SHA256: "c", Profile: []string{"arm"}}}}
-	require.NoError(t, want.write(dir))
+	require.NoError(t, jsonfile.Write(filepath.Join(dir, ManifestFile), want))
 	got, err := ReadManifest(dir)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)

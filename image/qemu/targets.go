@@ -19,12 +19,10 @@ func Targets(names []string) ([]*elfmagic.Arch, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(archs, arch) {
-			archs = append(archs, arch)
-		}
+		archs = append(archs, arch)
 	}
 	slices.SortFunc(archs, func(a, b *elfmagic.Arch) int { return strings.Compare(a.Name, b.Name) })
-	return archs, nil
+	return slices.Compact(archs), nil
 }
 
 func names(archs []*elfmagic.Arch) []string {

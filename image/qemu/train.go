@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,10 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/sumdb/dirhash"
+
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // trainingDir has the sources of our guests, and their inputs.
@@ -24,124 +24,145 @@ const trainingDir = "image/qemu/training"
 // guestTimeout bounds one guest. The longest needs some seconds.
 const guestTimeout = 3 * time.Minute
 
-// workInputs are the files that guests read, and that Go builds.
-func (b *Builder) workInputs(ctx context.Context) (in inputs, files map[string][]byte, err error) {
-	files = map[string][]byte{"text": []byte(textInput()), "work.i": []byte(cInput())}
-	for _, name := range []string{"loop.sh", "work.py", "work.pl", "hello/main.go", "work/main.go"} {
-		if files[name], err = os.ReadFile(filepath.Join(b.Root, trainingDir, name)); err != nil {
-			return nil, nil, err
-		}
+// training is what a trainer's profile is made of.
+type training struct {
+	profile string   // file
+	roots   []string // of Debian's guests
+}
+
+// prepareGuests makes the guests of all trainers that are needed. A plain build has
+// none.
+func (b *Builder) prepareGuests(ctx context.Context) error {
+	if b.Plain {
+		return nil
+	}
+	libs, err := b.libraries(ctx, b.native)
+	if err != nil {
+		return err
 	}
 	version, err := b.command(ctx, b.Root, "go", "env", "GOVERSION")
 	if err != nil {
-		return nil, nil, cli.WithHint(err, "Go is required")
+		return cli.WithHint(err, "Go is required")
 	}
-	in.add(guestsRecipe)
-	in.add("go %s", strings.TrimSpace(version))
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		in.add("%s %s", name, digest(files[name]))
-	}
-	return in, files, nil
-}
-
-// prepareGuests makes the guests of all trainers that are needed.
-func (b *Builder) prepareGuests(ctx context.Context) error {
-	common, files, err := b.workInputs(ctx)
+	files, err := dirhash.HashDir(filepath.Join(b.Root, trainingDir), "", dirhash.Hash1)
 	if err != nil {
 		return err
 	}
-	b.work = b.path("guests", common.key())
-	if err := os.MkdirAll(b.work, 0o755); err != nil {
+	in := inputs{guestsRecipe, "go " + strings.TrimSpace(version), files}
+	b.work = b.path("guests", in.key())
+	if err := whole(b.work, b.writeWork); err != nil {
 		return err
 	}
-	for _, name := range []string{"text", "work.i", "loop.sh", "work.py", "work.pl"} {
-		if err := file.ReplaceWith(filepath.Join(b.work, name), 0o644, files[name]); err != nil {
-			return err
-		}
-	}
-	b.guests = make(map[string]inputs)
-	b.roots = make(map[string][]string)
 	for _, t := range trainers(b.Targets) {
-		arch, err := elfmagic.Lookup(t)
-		if err != nil {
+		in := append(b.inputs(instrumented, b.native, libs), in...)
+		if b.trained[t], err = b.prepareTrainer(ctx, t, in); err != nil {
 			return err
 		}
-		if err := b.buildGuests(ctx, arch.GOARCH); err != nil {
-			return err
-		}
-		in := slices.Clone(common)
-		for _, p := range ports {
-			if p.target != t {
-				continue
-			}
-			root, err := b.portTree(ctx, p)
-			if err != nil {
-				if ctx.Err() != nil {
-					return err
-				}
-				b.Say("%s is trained without programs of Debian's %s: %s", t, p.name, reason(err))
-				continue
-			}
-			in.files(p.name, root.Files)
-			b.roots[t] = append(b.roots[t], root.dir)
-		}
-		b.guests[t] = in
 	}
 	return nil
 }
 
-// portTree makes the tree of a port's guests, of the first suite that has them.
-func (b *Builder) portTree(ctx context.Context, p port) (t tree, err error) {
-	for _, suite := range p.suites {
-		if t, err = b.tree(ctx, portSpec(p.name, suite)); err == nil || ctx.Err() != nil {
-			return t, err
-		}
+// writeWork writes what guests read.
+func (b *Builder) writeWork(dir string) error {
+	return errors.Join(
+		os.CopyFS(dir, os.DirFS(filepath.Join(b.Root, trainingDir))),
+		os.WriteFile(filepath.Join(dir, "text"), []byte(textInput()), 0o644),
+		os.WriteFile(filepath.Join(dir, "work.i"), []byte(cInput()), 0o644))
+}
+
+// prepareTrainer makes the guests of one trainer.
+func (b *Builder) prepareTrainer(ctx context.Context, name string, in inputs) (t training, err error) {
+	arch, err := elfmagic.Lookup(name)
+	if err != nil {
+		return t, err
 	}
-	return t, err
+	if err := b.buildGuests(ctx, arch.GOARCH); err != nil {
+		return t, err
+	}
+	for _, p := range ports {
+		if p.target != name {
+			continue
+		}
+		var root tree
+		for _, suite := range p.suites { // until one has them
+			if root, err = b.tree(ctx, portSpec(p.name, suite)); err == nil {
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return t, ctx.Err()
+		}
+		if err != nil {
+			b.Say("%s is trained without programs of Debian's %s: %s", name, p.name, reason(err))
+			continue
+		}
+		in.files(p.name, root.Files)
+		t.roots = append(t.roots, root.dir)
+	}
+	t.profile = b.path("profiles", name+"-"+in.key()+".profdata")
+	return t, nil
 }
 
 // buildGuests has Go build its guests for an architecture, unless they are there.
 func (b *Builder) buildGuests(ctx context.Context, goarch string) error {
-	for _, name := range []string{"hello", "work"} {
-		file := filepath.Join(b.work, name+"."+goarch)
-		if _, err := os.Stat(file); err == nil {
-			continue
-		}
-		cmd := program.Command(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", file, "./"+filepath.Join(trainingDir, name))
+	return whole(filepath.Join(b.work, goarch), func(dir string) error {
+		cmd := program.Command(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir, "./"+trainingDir+"/...")
 		cmd.Dir = b.Root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch, "GOARM=", "GOFLAGS=")
 		if _, err := program.Output(cmd); err != nil {
 			return fmt.Errorf("guest for %s: %w", goarch, err)
 		}
+		return nil
+	})
+}
+
+// profile is the file of the trainers' profile, and those that it is merged from. A
+// plain build, which has no trainers, has none.
+func (b *Builder) profile(trainers []string) (merged string, parts []string) {
+	for _, t := range trainers {
+		parts = append(parts, b.trained[t].profile)
 	}
-	return nil
+	if len(parts) == 0 {
+		return "", nil
+	}
+	return b.path("profiles", "merged-"+inputs(parts).key()+".profdata"), parts
 }
 
-// profileFile is where the profile of one trainer's guests is kept.
-func (b *Builder) profileFile(trainer string, profiles map[string]inputs) string {
-	return b.path("profiles", trainer+"-"+profiles[trainer].key()+".profdata")
-}
-
-// train makes the profiles of all trainers of the groups that are missing: an
-// instrumented emulator of each runs its guests.
-func (b *Builder) train(ctx context.Context, groups []group, profiles map[string]inputs) error {
+// train makes the profiles of the groups, as far as they are missing.
+func (b *Builder) train(ctx context.Context, groups []group) error {
 	var missing []string
 	for _, g := range groups {
 		for _, t := range g.trainers {
-			if _, err := os.Stat(b.profileFile(t, profiles)); err != nil {
+			if !exists(b.trained[t].profile) {
 				missing = append(missing, t)
 			}
 		}
 	}
-	if len(missing) == 0 {
+	slices.Sort(missing)
+	if err := b.trainAll(ctx, slices.Compact(missing)); err != nil {
+		return err
+	}
+	for _, g := range groups {
+		merged, parts := b.profile(g.trainers)
+		if merged == "" || exists(merged) {
+			continue
+		}
+		if err := b.merge(ctx, merged, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trainAll has an instrumented emulator of each target run its guests.
+func (b *Builder) trainAll(ctx context.Context, targets []string) error {
+	if len(targets) == 0 {
 		return nil
 	}
-	slices.Sort(missing)
-	missing = slices.Compact(missing)
 	if err := os.MkdirAll(b.path("profiles"), 0o755); err != nil {
 		return err
 	}
-	s, err := b.setup(ctx, instrumented, b.native, missing)
+	s, err := b.setup(ctx, instrumented, b.native, targets)
 	if err != nil {
 		return err
 	}
@@ -149,44 +170,15 @@ func (b *Builder) train(ctx context.Context, groups []group, profiles map[string
 	if err != nil {
 		return err
 	}
-	for i, t := range missing {
-		if err := b.trainOne(ctx, t, filepath.Join(dir, "qemu-"+t), b.profileFile(t, profiles), fmt.Sprintf("%d of %d", i+1, len(missing))); err != nil {
-			return err
+	for i, t := range targets {
+		if err := b.trainOne(ctx, t, filepath.Join(dir, "qemu-"+t), fmt.Sprintf("%d of %d", i+1, len(targets))); err != nil {
+			return fmt.Errorf("%s: %w", t, err)
 		}
 	}
 	if !b.Keep {
 		os.RemoveAll(dir)
 	}
 	return nil
-}
-
-// mergedInputs are what the profile of several trainers is made of.
-func mergedInputs(trainers []string, profiles map[string]inputs) inputs {
-	var in inputs
-	for _, t := range trainers {
-		in.add("%s %s", t, profiles[t].key())
-	}
-	return in
-}
-
-// profile returns the file of the trainers' profile, or nothing if there are no
-// trainers.
-func (b *Builder) profile(ctx context.Context, trainers []string, profiles map[string]inputs) (string, error) {
-	if len(trainers) == 0 {
-		return "", nil
-	}
-	if len(trainers) == 1 {
-		return b.profileFile(trainers[0], profiles), nil
-	}
-	var parts []string
-	for _, t := range trainers {
-		parts = append(parts, b.profileFile(t, profiles))
-	}
-	merged := b.path("profiles", "merged-"+mergedInputs(trainers, profiles).key()+".profdata")
-	if _, err := os.Stat(merged); err == nil {
-		return merged, nil
-	}
-	return merged, b.merge(ctx, merged, parts)
 }
 
 func (b *Builder) merge(ctx context.Context, to string, from []string) error {
@@ -197,8 +189,8 @@ func (b *Builder) merge(ctx context.Context, to string, from []string) error {
 	return os.Rename(to+".new", to)
 }
 
-// trainOne has an instrumented emulator run a trainer's guests.
-func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which string) error {
+// trainOne has an instrumented emulator run its guests.
+func (b *Builder) trainOne(ctx context.Context, target, emulator, which string) error {
 	arch, err := elfmagic.Lookup(target)
 	if err != nil {
 		return err
@@ -207,17 +199,18 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
-	guests := goGuests(b.work, arch.GOARCH)
-	for _, root := range b.roots[target] {
-		guests = append(guests, portGuests(root, b.work, dir, firstMatch)...)
+	guests := goGuests(filepath.Join(b.work, arch.GOARCH))
+	for _, root := range b.trained[target].roots {
+		guests = append(guests, portGuests(root, b.work, dir)...)
 	}
 	start, ran := time.Now(), 0
 	for _, g := range guests {
 		for range g.times {
-			if err := b.runGuest(ctx, emulator, dir, g); err != nil {
-				if ctx.Err() != nil {
-					return err
-				}
+			err := runGuest(ctx, emulator, dir, g)
+			if ctx.Err() != nil {
+				return err
+			}
+			if err != nil {
 				b.Say("%s: guest %s failed: %v", target, g.name, err)
 				break
 			}
@@ -225,20 +218,20 @@ func (b *Builder) trainOne(ctx context.Context, target, emulator, profile, which
 		}
 	}
 	if ran == 0 {
-		return cli.WithHint(fmt.Errorf("%s: no guest runs in the instrumented emulator", target), "see what they say above; %s has their inputs", b.work)
+		return cli.WithHint(errors.New("no guest runs in the instrumented emulator"), "see what they say above; %s has their inputs", b.work)
 	}
 	raw, err := filepath.Glob(filepath.Join(dir, "*.profraw"))
 	if err != nil {
 		return err
 	}
 	if len(raw) == 0 {
-		return cli.WithHint(fmt.Errorf("%s: the instrumented emulator wrote no profile", target), "a patch has it write one when the guest exits: image/qemu/patches/00-profile.patch")
+		return cli.WithHint(errors.New("the instrumented emulator wrote no profile"), "a patch has it write one when the guest exits: %s/00-profile.patch", patchesDir)
 	}
 	b.Say("trained %s (%s): %s, %s", target, which, count(ran, "guest", "guests"), time.Since(start).Round(time.Second/10))
-	return errors.Join(b.merge(ctx, profile, raw), os.RemoveAll(dir))
+	return errors.Join(b.merge(ctx, b.trained[target].profile, raw), os.RemoveAll(dir))
 }
 
-func (b *Builder) runGuest(ctx context.Context, emulator, dir string, g guest) error {
+func runGuest(ctx context.Context, emulator, dir string, g guest) error {
 	ctx, cancel := context.WithTimeout(ctx, guestTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, emulator, g.args...)
@@ -250,12 +243,4 @@ func (b *Builder) runGuest(ctx context.Context, emulator, dir string, g guest) e
 		return program.Failed(cmd, err, string(out))
 	}
 	return nil
-}
-
-func firstMatch(pattern string) string {
-	matches, err := filepath.Glob(pattern)
-	if err != nil || len(matches) == 0 {
-		return ""
-	}
-	return matches[0]
 }

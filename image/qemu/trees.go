@@ -50,21 +50,21 @@ func portSpec(name, suite string) treeSpec {
 }
 
 // tree makes a tree, unless it is there. Which packages it was made of is
-// remembered: Debian is asked again only when that is wanted.
-func (b *Builder) tree(ctx context.Context, w treeSpec) (tree, error) {
+// remembered: Debian is asked again, once, only when that is wanted.
+func (b *Builder) tree(ctx context.Context, w treeSpec) (t tree, err error) {
 	memory := b.path("trees", w.name+".json")
-	var t tree
-	if err := jsonfile.Read(memory, &t); err == nil && !b.updates(w.name) {
+	anew := b.Update && !b.asked[w.name]
+	b.asked[w.name] = true
+	if !anew && jsonfile.Read(memory, &t) == nil {
 		if t.Failure != "" {
 			return t, errors.New(t.Failure)
 		}
-		t.dir = b.path("trees", w.name+"-"+t.key(w))
-		if _, err := os.Stat(t.dir); err == nil {
+		if t.dir = b.treeDir(w, t.Files); exists(t.dir) {
 			return t, nil
 		}
 	}
 	b.Say("fetching %s from Debian's %s for %s …", strings.Join(w.packages, ", "), strings.Join(w.suites, " and "), w.port)
-	t, err := b.fetchTree(ctx, w)
+	t, err = b.fetchTree(ctx, w)
 	if ctx.Err() != nil {
 		return t, err
 	}
@@ -74,19 +74,11 @@ func (b *Builder) tree(ctx context.Context, w treeSpec) (tree, error) {
 	return t, errors.Join(err, jsonfile.Write(memory, t))
 }
 
-// updates reports whether Debian is to be asked anew, which it is once.
-func (b *Builder) updates(name string) bool {
-	if !b.Update || b.updated[name] {
-		return false
-	}
-	b.updated[name] = true
-	return true
-}
-
-func (t tree) key(w treeSpec) string {
+// treeDir is where a tree of packages is.
+func (b *Builder) treeDir(w treeSpec, packages []debian.File) string {
 	in := inputs{"tree 1", w.port}
-	in.files("package", t.Files)
-	return in.key()
+	in.files("package", packages)
+	return b.path("trees", w.name+"-"+in.key())
 }
 
 func (b *Builder) fetchTree(ctx context.Context, w treeSpec) (t tree, err error) {
@@ -98,45 +90,35 @@ func (b *Builder) fetchTree(ctx context.Context, w treeSpec) (t tree, err error)
 		return t, err
 	}
 	updateErr := apt.Update(ctx)
+	list := apt.Packages
 	if w.closure {
-		t.Files, err = apt.Closure(ctx, w.packages...)
-	} else {
-		t.Files, err = apt.Packages(ctx, w.packages...)
+		list = apt.Closure
+	}
+	var debs []string
+	if t.Files, err = list(ctx, w.packages...); err == nil {
+		debs, err = apt.Get(ctx, t.Files)
 	}
 	if err != nil {
 		return t, errors.Join(updateErr, err)
 	}
-	debs, err := apt.Get(ctx, t.Files)
-	if err != nil {
-		return t, errors.Join(updateErr, err)
-	}
-	t.dir = b.path("trees", w.name+"-"+t.key(w))
-	if _, err := os.Stat(t.dir); err == nil {
-		return t, nil
-	}
-	if old, err := filepath.Glob(b.path("trees", w.name+"-*")); err == nil {
-		for _, dir := range old {
-			os.RemoveAll(dir)
+	t.dir = b.treeDir(w, t.Files)
+	return t, whole(t.dir, func(dir string) error {
+		old, err := filepath.Glob(b.path("trees", w.name+"-*"))
+		for _, other := range old {
+			if other != dir {
+				os.RemoveAll(other)
+			}
 		}
-	}
-	temporary := t.dir + ".new"
-	if err := unpackAll(ctx, debs, temporary); err != nil {
-		return t, err
-	}
-	return t, os.Rename(temporary, t.dir)
+		return errors.Join(err, unpackAll(ctx, debs, dir))
+	})
 }
 
 // unpackAll unpacks packages, of releases before and after the directories of
 // / became links to those of /usr.
 func unpackAll(ctx context.Context, debs []string, dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
 	for _, name := range []string{"bin", "lib", "lib32", "lib64", "sbin"} {
-		if err := os.MkdirAll(filepath.Join(dir, "usr", name), 0o755); err != nil {
-			return err
-		}
-		if err := os.Symlink("usr/"+name, filepath.Join(dir, name)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Join(dir, "usr", name), 0o755), os.Symlink("usr/"+name, filepath.Join(dir, name)))
+		if err != nil {
 			return err
 		}
 	}
@@ -168,12 +150,11 @@ func relative(dir string) error {
 
 func (b *Builder) aptDir() string { return filepath.Join(filepath.Dir(b.cache), "apt") }
 
-// libraries returns the packages of a host's sysroot, which it makes.
-func (b *Builder) libraries(ctx context.Context, host *elfmagic.Arch) ([]debian.File, error) {
+// libraries makes a host's sysroot.
+func (b *Builder) libraries(ctx context.Context, host *elfmagic.Arch) (tree, error) {
 	t, err := b.tree(ctx, sysrootSpec(host))
 	if err != nil {
-		return nil, fmt.Errorf("headers and libraries for %s: %w", host.Platform(), err)
+		return t, fmt.Errorf("headers and libraries for %s: %w", host.Platform(), err)
 	}
-	b.sysroots[host.Name] = t.dir
-	return t.Files, nil
+	return t, nil
 }

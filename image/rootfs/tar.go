@@ -81,13 +81,11 @@ func writeFile(archive *tar.Writer, f File, when time.Time) error {
 // compressed if its name ends in .gz: by a module whose version go.sum says, as
 // compress/gzip writes other bytes with other versions of Go.
 func WriteFile(name string, files []File, when time.Time) error {
-	return file.Replace(name, 0o644, func(w io.Writer) error { return write(w, filepath.Ext(name) == ".gz", files, when) })
-}
-
-func write(w io.Writer, compressed bool, files []File, when time.Time) error {
-	if !compressed {
-		return Write(w, files, when)
-	}
-	zip := gzip.NewWriter(w)
-	return errors.Join(Write(zip, files, when), zip.Close())
+	return file.Replace(name, 0o644, func(w io.Writer) error {
+		if filepath.Ext(name) != ".gz" {
+			return Write(w, files, when)
+		}
+		zip := gzip.NewWriter(w)
+		return errors.Join(Write(zip, files, when), zip.Close())
+	})
 }

@@ -25,6 +25,9 @@ import (
 	"github.com/projectcalico/go-build/internal/file"
 )
 
+// Work is the directory in a Builder's in which files are replaced and removed.
+const Work = "work"
+
 // A Builder makes the commands for one host, in the root of the repository.
 type Builder struct {
 	Host      *elfmagic.Arch
@@ -44,7 +47,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return nil, err
 	}
-	work := filepath.Join(b.Dir, "work", b.Host.GOARCH)
+	work := filepath.Join(b.Dir, Work, b.Host.GOARCH)
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return nil, err
 	}

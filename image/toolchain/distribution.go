@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,25 +15,19 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
-
-// A Tool is a command of a Go distribution.
-type Tool struct{ dir, Name string }
 
 // Tools are the commands of a Go distribution: in 1.26 cmd/distpack/pack.go has
 // these, and cmd/go builds others on demand.
-var Tools = []Tool{
-	{"bin", "go"}, {"bin", "gofmt"},
-	{"pkg/tool", "asm"}, {"pkg/tool", "cgo"}, {"pkg/tool", "compile"}, {"pkg/tool", "cover"},
-	{"pkg/tool", "fix"}, {"pkg/tool", "link"}, {"pkg/tool", "preprofile"}, {"pkg/tool", "vet"},
-}
+var Tools = []string{"go", "gofmt", "asm", "cgo", "compile", "cover", "fix", "link", "preprofile", "vet"}
 
-// Path returns where a distribution for an architecture has the command.
-func (t Tool) Path(arch *elfmagic.Arch) string {
-	if t.dir == "pkg/tool" {
-		return path.Join(t.dir, "linux_"+arch.GOARCH, t.Name)
+// ToolPath returns where a distribution for an architecture has a command.
+func ToolPath(tool string, arch *elfmagic.Arch) string {
+	if tool == "go" || tool == "gofmt" {
+		return path.Join("bin", tool)
 	}
-	return path.Join(t.dir, t.Name)
+	return path.Join("pkg/tool", "linux_"+arch.GOARCH, tool)
 }
 
 // Source returns the names of the files in GOROOT besides commands, as far as the
@@ -40,22 +35,16 @@ func (t Tool) Path(arch *elfmagic.Arch) string {
 // wherever GOROOT comes from.
 func (t *Toolchain) Source() ([]string, error) {
 	var files []string
-	err := filepath.WalkDir(t.Root, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(t.Root, file)
-		if err != nil || name == "." {
-			return err
-		}
-		name = filepath.ToSlash(name)
+	err := fs.WalkDir(os.DirFS(t.Root), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
+		case err != nil || name == ".":
+			return err
 		case entry.IsDir() && !inDistribution(name+"/"):
 			return fs.SkipDir
 		case entry.IsDir() || !inDistribution(name):
 			return nil
 		case !entry.Type().IsRegular():
-			return cli.WithHint(fmt.Errorf("%s: not a regular file", file), fromGo)
+			return cli.WithHint(fmt.Errorf("%s: not a regular file", filepath.Join(t.Root, name)), fromGo)
 		}
 		files = append(files, name)
 		return nil
@@ -80,7 +69,7 @@ func inDistribution(name string) bool {
 var sums string
 
 // goEnv is the SHA-256 of go.env in Go 1.26. Distributions and machines name their
-// own proxies there, which a build does not depend on.
+// own proxies there, which a build does not depend on: harmless looks at it instead.
 const goEnv = "98fcab78e155e9fa0c36b18874add30724d04c2452078117c78618107ebfbc9e"
 
 // verify reports in what GOROOT is not what go.dev distributes.
@@ -88,25 +77,18 @@ func (t *Toolchain) verify(hostOS string) error {
 	if err := harmless(filepath.Join(t.Root, "go.env")); err != nil {
 		return err
 	}
-	module := "golang.org/toolchain@v0.0.1-go" + t.Version + "." + hostOS + "-" + t.Host.GOARCH
-	want := ""
-	for line := range strings.Lines(sums) {
-		if f := strings.Fields(line); len(f) == 3 && f[0]+"@"+f[1] == module {
-			want = f[2]
-		}
-	}
-	if want == "" {
+	version := "v0.0.1-go" + t.Version + "." + hostOS + "-" + t.Host.GOARCH
+	module := "golang.org/toolchain@" + version
+	_, want, found := strings.Cut(sums, "golang.org/toolchain "+version+" ")
+	if !found {
 		return cli.WithHint(fmt.Errorf("image/toolchain/toolchain.sum has no checksum of %s", module),
 			"add what go mod download -json %s prints: the checksum database vouches for it", module)
 	}
+	want, _, _ = strings.Cut(want, "\n")
 	digests, err := t.digests()
 	if err != nil {
 		return cli.WithHint(err, fromGo)
 	}
-	if sum(module, digests) == want {
-		return nil
-	}
-	digests["go.env"] = goEnv
 	if have := sum(module, digests); have != want {
 		return cli.WithHint(fmt.Errorf("%s is not the go%s that go.dev distributes: its checksum is %s, not %s", t.Root, t.Version, have, want), fromGo)
 	}
@@ -129,42 +111,35 @@ func harmless(file string) error {
 	return nil
 }
 
-// digests returns the SHA-256 of each file in the distribution.
+// digests returns the SHA-256 of each file in the distribution, by its name in the
+// module of it: that has no other modules in it, and go.mod files are called _go.mod.
 func (t *Toolchain) digests() (map[string]string, error) {
 	names, err := t.Source()
 	if err != nil {
 		return nil, err
 	}
 	for _, tool := range Tools {
-		names = append(names, tool.Path(t.Host))
+		names = append(names, ToolPath(tool, t.Host))
 	}
 	all := make(map[string]string)
 	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(t.Root, name))
-		if err != nil {
+		dir, base := path.Split(name)
+		if base == "go.mod" {
+			base = "_go.mod"
+		}
+		if all[dir+base], err = file.SHA256(filepath.Join(t.Root, name)); err != nil {
 			return nil, err
 		}
-		all[name] = fmt.Sprintf("%x", sha256.Sum256(data))
 	}
+	all["go.env"] = goEnv
 	return all, nil
 }
 
 // sum returns a module's checksum, as in go.sum (golang.org/x/mod/sumdb/dirhash).
-// A module has no other modules in it: go.mod files are called _go.mod there.
 func sum(module string, digests map[string]string) string {
-	var lines []string
-	for name, digest := range digests {
-		dir, file := path.Split(name)
-		if file == "go.mod" {
-			name = dir + "_go.mod"
-		}
-		lines = append(lines, module+"/"+name+"\n"+digest)
-	}
-	slices.Sort(lines)
 	hash := sha256.New()
-	for _, line := range lines {
-		name, digest, _ := strings.Cut(line, "\n")
-		fmt.Fprintf(hash, "%s  %s\n", digest, name)
+	for _, name := range slices.Sorted(maps.Keys(digests)) {
+		fmt.Fprintf(hash, "%s  %s/%s\n", digests[name], module, name)
 	}
 	return "h1:" + base64.StdEncoding.EncodeToString(hash.Sum(nil))
 }

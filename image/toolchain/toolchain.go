@@ -17,8 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -107,26 +105,20 @@ func released(root string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	for line := range strings.Lines(string(data)) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "time "); ok {
-			return time.Parse(time.RFC3339, text)
-		}
+	_, text, found := strings.Cut(string(data), "\ntime ")
+	if !found {
+		return time.Time{}, fmt.Errorf("%s does not say when it was released", filepath.Join(root, "VERSION"))
 	}
-	return time.Time{}, fmt.Errorf("%s does not say when it was released", filepath.Join(root, "VERSION"))
+	text, _, _ = strings.Cut(text, "\n")
+	return time.Parse(time.RFC3339, text)
 }
 
-// Command returns a go command that builds for the architecture.
-func (t *Toolchain) Command(ctx context.Context, arch *elfmagic.Arch, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(t.Root, "bin", "go"), args...)
+// Run runs a go command in a directory, for the architecture, and returns what it
+// printed.
+func (t *Toolchain) Run(ctx context.Context, arch *elfmagic.Arch, dir string, args ...string) (string, error) {
+	cmd := program.Command(ctx, filepath.Join(t.Root, "bin", "go"), args...)
+	cmd.Dir = dir
 	cmd.Env = append(slices.Clip(t.Env), "GOARCH="+arch.GOARCH)
-	// Interrupted, it ends its compilers; they would outlive a killed one.
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGINT) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
-}
-
-// Run runs a go command and returns what it printed.
-func Run(cmd *exec.Cmd) (string, error) {
 	out, err := program.Output(cmd)
 	if err != nil {
 		return "", cli.WithHint(err, "%s", hint(err.Error()))
@@ -154,11 +146,6 @@ func hint(said string) string {
 // Linked are the linker's flags: no symbol table, no debugger's information.
 const Linked = "-s -w"
 
-// Flags are the flags of go build for this repository's commands, of a version.
-func Flags(version string) []string {
-	return append(slices.Clip(reproducible), "-ldflags="+Linked+" -X github.com/projectcalico/go-build/internal/cli.linked="+version)
-}
-
 // Build builds one of this repository's commands, of a version, into a file. More
 // flags are go build's.
 func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch, name, version, file string, flags ...string) error {
@@ -169,10 +156,9 @@ func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch,
 	if err != nil {
 		return err
 	}
-	args := slices.Concat([]string{"build", "-o", file}, Flags(version), flags, []string{"./cmd/" + name})
-	cmd := t.Command(ctx, arch, args...)
-	cmd.Dir = root
-	_, err = Run(cmd)
+	linked := "-ldflags=" + Linked + " -X github.com/projectcalico/go-build/internal/cli.linked=" + version
+	args := append([]string{"build", "-o", file, linked}, flags...)
+	_, err = t.Run(ctx, arch, root, append(args, "./cmd/"+name)...)
 	return err
 }
 

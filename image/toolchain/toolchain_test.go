@@ -2,7 +2,8 @@ package toolchain
 
 import (
 	"bytes"
-	"maps"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,8 +147,7 @@ func TestTheToolchainIsThePinnedOne(t *testing.T) {
 	t.Setenv("GOFLAGS", "-tags=never")
 	t.Setenv("GOARM64", "v9.0")
 	tc := need(t)
-	cmd := tc.Command(t.Context(), lookup(t, "arm64"), "env", "GOVERSION", "GOARCH", "GOARM64", "GOFLAGS", "CGO_ENABLED", "GOHOSTARCH", "GOEXPERIMENT")
-	out, err := Run(cmd)
+	out, err := tc.Run(t.Context(), lookup(t, "arm64"), "", "env", "GOVERSION", "GOARCH", "GOARM64", "GOFLAGS", "CGO_ENABLED", "GOHOSTARCH", "GOEXPERIMENT")
 	require.NoError(t, err)
 	assert.Equal(t, "go"+tc.Version+"\narm64\nv8.0\n-trimpath -buildvcs=false\n0\n"+tc.Host.GOARCH+"\n\n", out)
 	assert.False(t, tc.Released.IsZero())
@@ -193,7 +193,7 @@ func TestAGoThatWasChangedIsNotUsed(t *testing.T) {
 	write(t, environment, "# GOFLAGS=-x\nGOPROXY=here\n")
 	fails("bin/go: no such file", "go.dev")
 	for _, tool := range Tools {
-		write(t, filepath.Join(tc.Root, tool.Path(tc.Host)), "")
+		write(t, filepath.Join(tc.Root, ToolPath(tool, tc.Host)), "")
 	}
 	fails(tc.Root+" is not the go"+tc.Version+" that go.dev distributes", "go.dev")
 	tc.Version = "1.26.99"
@@ -202,13 +202,19 @@ func TestAGoThatWasChangedIsNotUsed(t *testing.T) {
 
 // What differs between a GOROOT and the module of it does not count.
 func TestChecksumIsThatOfTheModule(t *testing.T) {
-	digests := map[string]string{"src/go.mod": "aa", "VERSION": "bb", "go.env": goEnv}
-	module := maps.Clone(digests)
-	delete(module, "src/go.mod")
-	module["src/_go.mod"] = "aa"
-	assert.Equal(t, sum("m@v1", module), sum("m@v1", digests))
-	module["src/_go.mod"] = "ab"
-	assert.NotEqual(t, sum("m@v1", module), sum("m@v1", digests))
+	tc := &Toolchain{Host: lookup(t, "amd64"), Root: t.TempDir()}
+	for _, tool := range Tools {
+		write(t, filepath.Join(tc.Root, ToolPath(tool, tc.Host)), "")
+	}
+	for _, name := range []string{"src/go.mod", "VERSION", "go.env"} {
+		write(t, filepath.Join(tc.Root, name), name)
+	}
+	digests, err := tc.digests()
+	require.NoError(t, err)
+	assert.Len(t, digests, len(Tools)+3)
+	assert.NotContains(t, digests, "src/go.mod")
+	assert.Equal(t, fmt.Sprintf("%x", sha256.Sum256([]byte("src/go.mod"))), digests["src/_go.mod"])
+	assert.Equal(t, goEnv, digests["go.env"])
 	// printf 'aa  m@v1/a\n' | sha256sum | xxd -r -p | base64
 	assert.Equal(t, "h1:65g1wpVIh/ik1Sp+clciWEY61Ks1xnDGMwU9Xgmbu9Y=", sum("m@v1", map[string]string{"a": "aa"}))
 }
@@ -236,9 +242,11 @@ func TestFailedCommandsSayWhatToDo(t *testing.T) {
 		"main.go:3: undefined: x":                                               "what was built is kept",
 		"missing go.sum entry for module providing package k8s.io/x (imported)": "go run ./image pin",
 	}
+	tc := &Toolchain{Root: t.TempDir()}
+	write(t, filepath.Join(tc.Root, "bin/go"), "#!/bin/sh\necho \"$1\" >&2; exit 3\n")
+	require.NoError(t, os.Chmod(filepath.Join(tc.Root, "bin/go"), 0o755))
 	for said, want := range tests {
-		cmd := exec.Command("sh", "-c", `echo "$0" >&2; exit 3`, said)
-		_, err := Run(cmd)
+		_, err := tc.Run(t.Context(), lookup(t, "arm64"), "", said)
 		require.ErrorContains(t, err, "exit status 3: ")
 		assert.ErrorContains(t, err, strings.Split(said, "\n")[0])
 		assert.Contains(t, cli.Hint(err), want, said)

@@ -2,8 +2,9 @@ package carry
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -16,19 +17,21 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// An archive is a text, an empty line, and compressed data. The text's first
-// line is archiveVersion and the host's architecture; each other one is of an
-// emulator:
+// An archive is a text, an empty line, and data. The text's first line is
+// archiveVersion and the host's architecture; each other one is of an emulator:
 //
-//	aarch64 <size> <SHA-256> <where its data begins> <chunk>,<chunk>,… <version>
+//	aarch64 <size> <SHA-256> <where its data begins> <version>
 //
-// A chunk is chunkSize bytes of the emulator, or what is left of them: they are
-// compressed each for itself, so that several are unpacked at once. Its text is
-// the length of its data and its checksum in hexadecimal, "81245:1f00a9c3".
-const archiveVersion = "emulators-1"
+// Its data is a table with the length and the checksum of each packed chunk, and
+// then these. A chunk is chunkSize bytes of the emulator, or what is left of
+// them: they are compressed each for itself, so that several are unpacked at once.
+const archiveVersion = "emulators-2"
 
 // chunkSize is small enough for buffers to stay in a CPU's cache.
 const chunkSize = 256 << 10
+
+// rowSize is the length of a row of the table: two little-endian numbers of 32 bits.
+const rowSize = 8
 
 // castagnoli is the polynomial that CPUs have an instruction for. Its table takes
 // a quarter of a millisecond.
@@ -36,11 +39,8 @@ var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc
 
 // An Archive holds the emulators for one host.
 type Archive struct {
-	Host *elfmagic.Arch // on which they run
-
-	lines  []byte
-	data   []byte
-	decode Decoder
+	Host      *elfmagic.Arch // on which they run
+	Emulators []*Emulator
 }
 
 // A Decoder unpacks src into dst, which is as long as what was packed.
@@ -54,15 +54,13 @@ type Emulator struct {
 	Size    int64
 	SHA256  string // of its content, in hexadecimal
 
-	chunks   []chunk
-	data     []byte
-	decode   Decoder
-	uncached bool // the cache failed: it is not tried again
+	chunks []chunk
+	decode Decoder
 }
 
 type chunk struct {
-	length int // of its data
-	sum    uint32
+	packed []byte
+	sum    uint32 // of what was packed
 }
 
 // Digest returns the digest of the emulator's content as OCI has digests.
@@ -73,11 +71,11 @@ func (e *Emulator) Describe() string {
 	return "carried, QEMU " + e.version() + ", " + e.Digest()
 }
 
-// Open reads an archive's first line. The rest is read when it is asked for.
+// Open reads an archive's text and tables.
 func Open(archive []byte, decode Decoder) (*Archive, error) {
 	text, data, ok := bytes.Cut(archive, []byte("\n\n"))
-	first, lines, _ := bytes.Cut(text, []byte("\n"))
-	name, ofHost := strings.CutPrefix(string(first), archiveVersion+" ")
+	first, lines, _ := strings.Cut(string(text), "\n")
+	name, ofHost := strings.CutPrefix(first, archiveVersion+" ")
 	if !ok || !ofHost {
 		return nil, errors.New("not an archive of emulators")
 	}
@@ -85,78 +83,68 @@ func Open(archive []byte, decode Decoder) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Archive{host, lines, data, decode}, nil
+	a := &Archive{Host: host}
+	for line := range strings.Lines(lines) {
+		e, err := parse(strings.TrimSuffix(line, "\n"), data)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+		e.Host, e.decode = host, decode
+		a.Emulators = append(a.Emulators, e)
+	}
+	return a, nil
 }
 
 // Find returns the emulator for an architecture's programs, or nil. A nil
 // archive has none.
-func (a *Archive) Find(arch *elfmagic.Arch) (*Emulator, error) {
+func (a *Archive) Find(arch *elfmagic.Arch) *Emulator {
 	if a == nil {
-		return nil, nil
+		return nil
 	}
-	for line := range bytes.Lines(a.lines) {
-		if rest, ok := bytes.CutPrefix(line, []byte(arch.Name+" ")); ok {
-			e, err := a.parse(arch, strings.TrimSuffix(string(rest), "\n"))
-			if err != nil {
-				return nil, fmt.Errorf("carried emulator for %s: %w", arch, err)
-			}
-			return e, nil
-		}
+	i := slices.IndexFunc(a.Emulators, func(e *Emulator) bool { return e.Arch == arch })
+	if i < 0 {
+		return nil
 	}
-	return nil, nil
+	return a.Emulators[i]
 }
 
-// Emulators returns all that are in the archive.
-func (a *Archive) Emulators() ([]*Emulator, error) {
-	var list []*Emulator
-	for _, arch := range elfmagic.Archs() {
-		e, err := a.Find(arch)
-		if err != nil {
-			return nil, err
-		}
-		if e != nil {
-			list = append(list, e)
-		}
-	}
-	return list, nil
-}
-
-// parse reads an emulator's line, without its name.
-func (a *Archive) parse(arch *elfmagic.Arch, line string) (*Emulator, error) {
+// parse reads an emulator's line, and its table.
+func parse(line string, data []byte) (*Emulator, error) {
 	fields := strings.SplitN(line, " ", 5)
 	if len(fields) != 5 {
 		return nil, errors.New("its line is cut off")
 	}
-	e := &Emulator{Arch: arch, Host: a.Host, SHA256: fields[1], Version: fields[4], decode: a.decode}
-	var err error
-	if e.Size, err = strconv.ParseInt(fields[0], 10, 64); err != nil {
-		return nil, err
-	}
-	offset, err := strconv.Atoi(fields[2])
+	arch, err := elfmagic.Lookup(fields[0])
 	if err != nil {
 		return nil, err
 	}
-	end := offset
-	for text := range strings.SplitSeq(fields[3], ",") {
-		length, sum, _ := strings.Cut(text, ":")
-		var c chunk
-		if c.length, err = strconv.Atoi(length); err != nil {
-			return nil, err
-		}
-		n, err := strconv.ParseUint(sum, 16, 32)
-		if err != nil {
-			return nil, err
-		}
-		c.sum = uint32(n)
-		e.chunks = append(e.chunks, c)
-		end += c.length
+	size, err := strconv.ParseUint(fields[1], 10, 32)
+	if err != nil {
+		return nil, err
 	}
-	if offset < 0 || end < offset || end > len(a.data) || int64(len(e.chunks)) != (e.Size+chunkSize-1)/chunkSize {
-		return nil, errors.New("its data is cut off")
+	offset, err := strconv.ParseUint(fields[3], 10, 32)
+	if err != nil {
+		return nil, err
 	}
-	e.data = a.data[offset:end]
+	e := &Emulator{Arch: arch, Version: fields[4], Size: int64(size), SHA256: fields[2]}
+	table := data[min(offset, uint64(len(data))):]
+	length := (size + chunkSize - 1) / chunkSize * rowSize
+	if length > uint64(len(table)) {
+		return nil, errCut
+	}
+	table, packed := table[:length], table[length:]
+	for row := range slices.Chunk(table, rowSize) {
+		n := binary.LittleEndian.Uint32(row)
+		if uint64(n) > uint64(len(packed)) {
+			return nil, errCut
+		}
+		e.chunks = append(e.chunks, chunk{packed[:n], binary.LittleEndian.Uint32(row[4:])})
+		packed = packed[n:]
+	}
 	return e, nil
 }
+
+var errCut = errors.New("its data is cut off")
 
 // A Packer puts an archive together.
 type Packer struct {
@@ -171,31 +159,25 @@ func NewPacker(host *elfmagic.Arch, encode func(src []byte) ([]byte, error)) *Pa
 	return &Packer{host: host, encode: encode}
 }
 
-// Add adds an emulator for an architecture. Its chunks are compressed at once,
-// by as many goroutines as there are CPUs.
+// Add adds an emulator for an architecture. Its chunks are compressed at once.
 func (p *Packer) Add(arch *elfmagic.Arch, version string, program []byte) error {
 	sum := sha256.Sum256(program)
-	fmt.Fprintf(&p.lines, "%s %d %s %d ", arch.Name, len(program), hex.EncodeToString(sum[:]), p.data.Len())
-	packed := make([][]byte, (len(program)+chunkSize-1)/chunkSize)
-	part := func(i int) []byte { return program[i*chunkSize : min((i+1)*chunkSize, len(program))] }
-	err := inParallel(len(packed), func() func(int) error {
-		return func(i int) (err error) {
-			packed[i], err = p.encode(part(i))
-			return err
-		}
-	})
-	if err != nil {
-		return err
+	fmt.Fprintf(&p.lines, "%s %d %x %d %s\n", arch.Name, len(program), sum, p.data.Len(), strings.ReplaceAll(version, "\n", " "))
+	parts := slices.Collect(slices.Chunk(program, chunkSize))
+	packed, errs := make([][]byte, len(parts)), make([]error, len(parts))
+	var wait sync.WaitGroup
+	for i, part := range parts {
+		wait.Go(func() { packed[i], errs[i] = p.encode(part) })
 	}
-	for i, c := range packed {
-		if i > 0 {
-			p.lines.WriteByte(',')
-		}
-		fmt.Fprintf(&p.lines, "%d:%08x", len(c), crc32.Checksum(part(i), castagnoli()))
-		p.data.Write(c)
+	wait.Wait()
+	var table []byte
+	for i, part := range parts {
+		table = binary.LittleEndian.AppendUint32(table, uint32(len(packed[i])))
+		table = binary.LittleEndian.AppendUint32(table, crc32.Checksum(part, castagnoli()))
 	}
-	fmt.Fprintf(&p.lines, " %s\n", strings.ReplaceAll(version, "\n", " "))
-	return nil
+	p.data.Write(table)
+	p.data.Write(bytes.Join(packed, nil))
+	return cmp.Or(errs...)
 }
 
 // WriteTo writes the archive.
@@ -205,21 +187,17 @@ func (p *Packer) WriteTo(w io.Writer) (int64, error) {
 
 // Summary says which emulators there are, on a line of its own, or nothing.
 func (a *Archive) Summary() string {
-	list, err := a.Emulators()
-	if err != nil {
-		return "emulators carried: " + err.Error() + "\n"
+	if a == nil {
+		return ""
 	}
 	var versions, names []string
-	for _, e := range list {
+	for _, e := range a.Emulators {
 		if version := e.version(); !slices.Contains(versions, version) {
 			versions = append(versions, version)
 		}
 		names = append(names, e.Arch.Name)
 	}
-	if len(list) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n", len(list), strings.Join(versions, " and "), strings.Join(names, " "))
+	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "))
 }
 
 // version returns the version without what a distribution says of its package.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/carry/codec"
@@ -75,8 +77,7 @@ func find(t testing.TB, name string) *carry.Emulator {
 	}
 	a, err := carry.Open(packed, codec.Decode)
 	require.NoError(t, err)
-	e, err := a.Find(lookup(t, name))
-	require.NoError(t, err)
+	e := a.Find(lookup(t, name))
 	require.NotNil(t, e)
 	return e
 }
@@ -97,19 +98,15 @@ func TestWhatIsPackedIsUnpacked(t *testing.T) {
 	a, err := carry.Open(pack(t), codec.Decode)
 	require.NoError(t, err)
 	assert.Equal(t, "x86_64", a.Host.Name)
-	list, err := a.Emulators()
-	require.NoError(t, err)
-	require.Len(t, list, len(programs))
-	for _, e := range list {
+	require.Len(t, a.Emulators, len(programs))
+	for _, e := range a.Emulators {
 		got, where := content(t, e, "")
 		assert.True(t, bytes.Equal(programs[e.Arch.Name], got), e.Arch)
 		assert.Contains(t, where, "memory: ")
 		assert.Equal(t, "7.2.22 (Debian 1:7.2)", e.Version)
 		assert.Equal(t, "carried, QEMU 7.2.22, "+e.Digest(), e.Describe())
 	}
-	e, err := a.Find(lookup(t, "sparc"))
-	assert.NoError(t, err)
-	assert.Nil(t, e)
+	assert.Nil(t, a.Find(lookup(t, "sparc")))
 	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x\n", a.Summary())
 	assert.Equal(t, pack(t), pack(t), "the same is packed into the same bytes")
 }
@@ -119,9 +116,7 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 	if none != nil {
 		t.Skip("built with the tag carry")
 	}
-	e, err := none.Find(lookup(t, "arm64"))
-	assert.NoError(t, err)
-	assert.Nil(t, e)
+	assert.Nil(t, none.Find(lookup(t, "arm64")))
 	assert.Empty(t, none.Summary())
 
 	out, err := exec.Command("go", "list", "-deps", "../../cmd/...").Output()
@@ -136,29 +131,27 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 
 func TestDamagedArchivesAreErrors(t *testing.T) {
 	whole := pack(t)
-	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-1 amd64\n"), []byte("emulators-1 pdp11\n\n")} {
+	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-2 amd64\n"), []byte("emulators-2 pdp11\n\n"), []byte("emulators-1 amd64\n\n")} {
 		_, err := carry.Open(test, codec.Decode)
 		assert.Error(t, err, "%q", test)
 	}
-	a, err := carry.Open(whole[:len(whole)-1], codec.Decode)
-	require.NoError(t, err)
-	_, err = a.Find(lookup(t, "s390x"))
+	_, err := carry.Open(whole[:len(whole)-1], codec.Decode)
 	assert.ErrorContains(t, err, "cut off")
-	for _, line := range []string{"", "1", "1 2 3 4:5", "x a 0 1:1 v", "1 a x 1:1 v", "1 a 0 x:1 v", "1 a 0 1:x v", "1 a -1 1:1 v", "9999999 a 0 1:1 v", "1 a 0 -5:1 v"} {
-		a, err := carry.Open([]byte("emulators-1 amd64\narm "+line+"\n\nxx"), codec.Decode)
-		require.NoError(t, err)
-		_, err = a.Find(lookup(t, "arm"))
-		assert.Error(t, err, line)
+	open := func(line string) error {
+		_, err := carry.Open([]byte("emulators-2 amd64\n"+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
+		return err
 	}
+	for _, line := range []string{"arm", "arm 1", "arm 1 2 3", "arm x a 0 v", "arm 1 a x v", "arm 1 a -1 v", "arm -1 a 0 v", "arm 1 a 0 v", "arm 1 a 3 v", "arm 1 a 99 v", "arm 262145 a 2 v", "arm 9999999 a 0 v", "pdp11 1 a 2 v"} {
+		assert.Error(t, open(line), line)
+	}
+	assert.NoError(t, open("arm 1 a 2 v"), "it is all there")
 	damaged := bytes.Clone(whole)
 	for i := len(damaged) - 1000; i < len(damaged); i++ {
 		damaged[i] = 0xff
 	}
-	a, err = carry.Open(damaged, codec.Decode)
+	a, err := carry.Open(damaged, codec.Decode)
 	require.NoError(t, err)
-	e, err := a.Find(lookup(t, "s390x"))
-	require.NoError(t, err)
-	_, err = e.Open("")
+	_, err = a.Find(lookup(t, "s390x")).Open("")
 	assert.ErrorContains(t, err, "this command is damaged")
 }
 
@@ -277,22 +270,30 @@ func TestManyMayUnpackAtOnce(t *testing.T) {
 	assert.Len(t, files(t, dir), 1)
 }
 
-func TestWhatIsNotFinishedLeavesNothing(t *testing.T) {
+// A disk that is full is as no cache.
+func TestWhatCannotBeWrittenLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	i, err := find(t, "aarch64").Prepare(carry.Cache(dir))
-	require.NoError(t, err)
-	assert.Len(t, files(t, dir), 1)
-	i.Close()
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &limit))
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	e := find(t, "aarch64")
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: limit.Max}))
+	_, err := e.Open(carry.Cache(dir))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &limit))
+	assert.ErrorContains(t, err, "file too large", "in memory neither")
 	assert.Empty(t, files(t, dir))
 }
 
-// What is old goes when something is written.
+// What is old goes when something is written; what others put there stays.
 func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	dir := t.TempDir()
+	old, recent := strings.Repeat("a0", 16), strings.Repeat("b1", 16)
 	hour, year := time.Now().Add(-2*time.Hour), time.Now().AddDate(-1, 0, 0)
 	for name, age := range map[string]time.Time{
-		"unpacking-1": hour, "unpacking-2": time.Now(),
-		"qemu-aarch64-old": year, "qemu-aarch64-recent": hour, "qemu-s390x-old": year, "notes": year,
+		".qemu-aarch64-1": hour, ".qemu-aarch64-2": time.Now(), ".notes": year, ".qemu-aarch64-notes": year,
+		"qemu-aarch64-" + old: year, "qemu-aarch64-" + recent: hour, "qemu-s390x-" + old: year, "notes": year,
+		"qemu-aarch64-static": year, "qemu-aarch64-" + old + "0": year, "qemu-aarch64-" + old[:31] + "z": year,
 	} {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
@@ -300,7 +301,10 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 	}
 	_, where := content(t, find(t, "aarch64"), carry.Cache(dir))
 	var want []string
-	for _, name := range []string{"notes", filepath.Base(where), "qemu-aarch64-recent", "qemu-s390x-old", "unpacking-2"} {
+	for _, name := range []string{
+		"notes", ".notes", filepath.Base(where), "qemu-aarch64-" + recent, "qemu-s390x-" + old, ".qemu-aarch64-2",
+		".qemu-aarch64-notes", "qemu-aarch64-static", "qemu-aarch64-" + old + "0", "qemu-aarch64-" + old[:31] + "z",
+	} {
 		want = append(want, filepath.Join(dir, name))
 	}
 	assert.ElementsMatch(t, want, files(t, dir))

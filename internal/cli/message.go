@@ -5,6 +5,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -23,15 +24,7 @@ func print(w io.Writer, name, level string, err error) {
 	var hints []string
 	for _, err := range Split(err) {
 		fmt.Fprintf(w, "%s: %s: %s\n", name, level, message(err.Error()))
-		hint := Hint(err)
-		if hint == "" {
-			continue
-		}
-		known := false
-		for _, have := range hints {
-			known = known || have == hint
-		}
-		if !known {
+		if hint := Hint(err); hint != "" && !slices.Contains(hints, hint) {
 			hints = append(hints, hint)
 		}
 	}
@@ -101,9 +94,7 @@ func Line(w io.Writer, name string, err error) {
 func Quoted(said string) string {
 	const most = 20
 	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if len(lines) > most {
-		lines = lines[len(lines)-most:]
-	}
+	lines = lines[max(0, len(lines)-most):]
 	if text := strings.Join(lines, "\n\t"); text != "" {
 		return "\n\t" + text
 	}

@@ -20,28 +20,20 @@ func nearest(name string) string {
 			archs[name] = a
 		}
 	}
-	// Always in this order, so that the way to a suggestion is the same each
-	// time: a fuzzer that sees it change gets nowhere.
-	names := slices.Sorted(maps.Keys(archs))
-	best, bestLikeness := "", 0.6
-	better := func(known string, like float64) bool {
-		switch {
-		case like != bestLikeness:
-			return like > bestLikeness
-		case best == "":
-			return false
+	place := func(name string) string {
+		if archs[name].GOARCH != "" {
+			return "0" + name
 		}
-		ported, bestPorted := archs[known].GOARCH != "", archs[best].GOARCH != ""
-		return ported && !bestPorted || ported == bestPorted && known < best
+		return "1" + name
 	}
+	names := slices.SortedFunc(maps.Keys(archs), func(a, b string) int { return strings.Compare(place(a), place(b)) })
+	best, bestLikeness := "", 0.0
 	for _, component := range strings.SplitN(key, "/", 4) {
 		if a := archs[component]; a != nil {
 			return a.Platform() // it is the rest of the name that is wrong
 		}
-		for _, known := range names {
-			if l := likeness(component, known); better(known, l) {
-				best, bestLikeness = known, l
-			}
+		if near, l := mostLike(component, names); l > bestLikeness {
+			best, bestLikeness = near, l
 		}
 	}
 	return best
@@ -50,13 +42,20 @@ func nearest(name string) string {
 // Nearest returns the one of the names that is most like the given one, or an empty
 // string if none is.
 func Nearest(name string, names []string) string {
-	best, bestLikeness := "", 0.6
+	best, _ := mostLike(name, names)
+	return best
+}
+
+// mostLike returns the first of the names that are most like the given one, and how
+// like it is.
+func mostLike(name string, names []string) (best string, like float64) {
+	like = 0.6
 	for _, known := range names {
-		if l := likeness(name, known); l > bestLikeness {
-			best, bestLikeness = known, l
+		if l := likeness(name, known); l > like {
+			best, like = known, l
 		}
 	}
-	return best
+	return best, like
 }
 
 // likeness says how alike two names are, from 0 to 1: by the share of their

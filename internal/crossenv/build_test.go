@@ -56,7 +56,7 @@ func foreign(t *testing.T) string {
 	}
 	var reasons []string
 	for _, name := range []string{"arm64", "s390x", "riscv64", "ppc64le", "armhf", "mips64le"} {
-		target, err := findTarget(lookup(t, name), Options{Name: name})
+		target, err := findTarget(lookup(t, name), name)
 		require.NoError(t, err)
 		reason := unfit(target, entries)
 		if kerneltest.Native(t, target.arch) {
@@ -111,12 +111,12 @@ func newBuildIn(t *testing.T, name, sysroot string, files map[string]string) *bu
 	runner := filepath.Join(t.TempDir(), "it's", "crossrun")
 	require.NoError(t, os.MkdirAll(filepath.Dir(runner), 0o755))
 	require.NoError(t, os.Symlink(crossrun(t), runner))
-	o := Options{Name: name, Runner: runner, Sysroot: sysroot, Dir: filepath.Join(t.TempDir(), "it's its cache")}
-	arch := lookup(t, name)
-	require.NoError(t, WriteFiles(o.Dir, arch, o))
-	b := &build{t: t, dir: t.TempDir(), environment: printed(t, name, o)}
-	var err error
-	b.target, err = findTarget(arch, o)
+	target, err := newTarget(lookup(t, name), Options{Name: name, Runner: runner, Sysroot: sysroot})
+	require.NoError(t, err)
+	cache := filepath.Join(t.TempDir(), "it's its cache")
+	require.NoError(t, target.writeFiles(cache))
+	b := &build{t: t, dir: t.TempDir(), target: target}
+	b.environment, err = target.environment(cache)
 	require.NoError(t, err)
 	for name, content := range files {
 		path := filepath.Join(b.dir, name)
@@ -219,7 +219,7 @@ func TestMesonTestsI386(t *testing.T) {
 	}
 	program(t, "meson")
 	program(t, "ninja")
-	target, err := findTarget(lookup(t, "386"), Options{})
+	target, err := findTarget(lookup(t, "386"), "")
 	require.NoError(t, err)
 	if reason := unfit(target, nil); reason != "" {
 		t.Skip(reason)
@@ -235,7 +235,7 @@ func TestMesonTestsI386(t *testing.T) {
 func TestCargoBuildsAndTests(t *testing.T) {
 	program(t, "cargo")
 	rustc := program(t, "rustc")
-	target, err := findTarget(lookup(t, foreign(t)), Options{})
+	target, err := findTarget(lookup(t, foreign(t)), "")
 	require.NoError(t, err)
 	out, err := exec.Command(rustc, "--print", "target-libdir", "--target", target.rust).Output()
 	if err != nil {
@@ -324,7 +324,7 @@ int main(void) { return only() - 42; }
 // All tools find the library, and the programs that need it run.
 func TestASysrootIsUsed(t *testing.T) {
 	name := foreign(t)
-	target, err := findTarget(lookup(t, name), Options{Name: name})
+	target, err := findTarget(lookup(t, name), name)
 	require.NoError(t, err)
 	root := newSysroot(t, target)
 	for what, test := range map[string]struct {

@@ -1,9 +1,8 @@
 package crossenv
 
 import (
-	"os"
+	"cmp"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -19,14 +18,12 @@ import (
 func printed(t *testing.T, name string, o Options) string {
 	t.Helper()
 	o.Name = name
-	if o.Runner == "" {
-		o.Runner = "/opt/bin/crossrun"
-	}
-	variables, err := Environment(lookup(t, name), o)
+	o.Runner = cmp.Or(o.Runner, "/opt/bin/crossrun")
+	target, err := newTarget(lookup(t, name), o)
 	require.NoError(t, err)
-	var out strings.Builder
-	require.NoError(t, Print(&out, variables))
-	return out.String()
+	out, err := target.environment("/cache/x")
+	require.NoError(t, err)
+	return out
 }
 
 func TestTheEnvironmentOfAnArchitecture(t *testing.T) {
@@ -34,11 +31,12 @@ func TestTheEnvironmentOfAnArchitecture(t *testing.T) {
 		t.Skip("PATH is another on ", runtime.GOARCH)
 	}
 	for _, test := range []struct {
-		name string
-		o    Options
-		want string
+		name      string
+		o         Options
+		compilers []string
+		want      string
 	}{
-		{"arm64", Options{LookPath: everything, Dir: "/cache/arm64"}, `
+		{"arm64", Options{}, everything(), `
 export GOOS=linux
 export GOARCH=arm64
 export CGO_ENABLED=1
@@ -51,12 +49,12 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=/opt/bin/crossrun
-export CMAKE_TOOLCHAIN_FILE=/cache/arm64/toolchain.cmake
-export CROSSRUN_MESON_CROSS_FILE=/cache/arm64/cross.ini
-export PATH=/cache/arm64/bin"${PATH:+:$PATH}"
+export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
+export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
+export PATH=/cache/x/bin"${PATH:+:$PATH}"
 # Meson reads no variable: meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build
 `},
-		{"armhf", Options{LookPath: only("arm-linux-gnueabihf-gcc")}, `
+		{"armhf", Options{}, []string{"arm-linux-gnueabihf-gcc"}, `
 export GOOS=linux
 export GOARCH=arm
 export GOARM=7
@@ -70,9 +68,13 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=armv7-unknown-linux-gnueabihf
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER=/opt/bin/crossrun
+export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
+export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
+export PATH=/cache/x/bin"${PATH:+:$PATH}"
 # arm-linux-gnueabihf-g++ is not installed: apt-get install g++-arm-linux-gnueabihf
+# Meson reads no variable: meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build
 `},
-		{"s390x", Options{LookPath: everything, Sysroot: "/srv/s390x", Runner: "/opt/it's/crossrun"}, `
+		{"s390x", Options{Sysroot: "/srv/s390x", Runner: "/opt/it's/crossrun"}, everything(), `
 export GOOS=linux
 export GOARCH=s390x
 export CGO_ENABLED=1
@@ -87,8 +89,12 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS='-Clink-arg=--sysroot=/srv/s390x'
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER='/opt/it'\''s/crossrun --sysroot /srv/s390x'
 export QEMU_LD_PREFIX=/srv/s390x
+export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
+export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
+export PATH=/cache/x/bin"${PATH:+:$PATH}"
+# Meson reads no variable: meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build
 `},
-		{"mips64le", Options{LookPath: nothing}, `
+		{"mips64le", Options{}, nil, `
 export GOOS=linux
 export GOARCH=mips64le
 export GOMIPS64=hardfloat
@@ -102,9 +108,13 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=mips64el-unknown-linux-gnuabi64
 export CARGO_TARGET_MIPS64EL_UNKNOWN_LINUX_GNUABI64_LINKER=mips64el-linux-gnuabi64-gcc
 export CARGO_TARGET_MIPS64EL_UNKNOWN_LINUX_GNUABI64_RUNNER=/opt/bin/crossrun
+export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
+export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
+export PATH=/cache/x/bin"${PATH:+:$PATH}"
 # mips64el-linux-gnuabi64-gcc is not installed, so cgo is off: apt-get install gcc-mips64el-linux-gnuabi64
+# Meson reads no variable: meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build
 `},
-		{"hppa", Options{LookPath: everything, Dir: "/cache/hppa"}, `
+		{"hppa", Options{}, everything(), `
 unset GOOS
 unset GOARCH
 export CC=hppa-linux-gnu-gcc
@@ -114,14 +124,15 @@ export PKG_CONFIG_LIBDIR=/usr/lib/hppa-linux-gnu/pkgconfig:/usr/share/pkgconfig
 unset PKG_CONFIG_SYSROOT_DIR
 export PKG_CONFIG_ALLOW_CROSS=1
 unset CARGO_BUILD_TARGET
-export CMAKE_TOOLCHAIN_FILE=/cache/hppa/toolchain.cmake
-export CROSSRUN_MESON_CROSS_FILE=/cache/hppa/cross.ini
+export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
+export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
 # Go has no port for hppa
 # Rust has no target for hppa
 # Meson reads no variable: meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			compilers(t, test.compilers...)
 			assert.Equal(t, strings.TrimPrefix(test.want, "\n"), printed(t, test.name, test.o))
 		})
 	}
@@ -135,25 +146,18 @@ func TestMissingCompilersAreNamedWithTheirPackages(t *testing.T) {
 		"hppa":  "# hppa-linux-gnu-gcc is not installed: apt-get install gcc-hppa-linux-gnu\n",
 		"or1k":  "# or1k-linux-gnu-gcc is not installed: Debian has no package of it\n",
 	} {
-		out := printed(t, name, Options{LookPath: nothing})
+		compilers(t)
+		out := printed(t, name, Options{})
 		assert.Contains(t, out, want)
 		assert.NotContains(t, out, "export CC=")
 		assert.NotContains(t, out, "CGO_ENABLED=1")
 	}
 }
 
-func TestCompilersAreLookedForInPATH(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "s390x-linux-gnu-gcc"), []byte("#!/bin/sh\n"), 0o755))
-	t.Setenv("PATH", dir)
-	assert.Contains(t, printed(t, "s390x", Options{}), "export CC=s390x-linux-gnu-gcc\nunset CXX\n")
-	t.Setenv("PATH", t.TempDir())
-	assert.Contains(t, printed(t, "s390x", Options{}), "export CGO_ENABLED=0\nunset CC\n")
-}
-
 // Debian's i386 has compilers for i686, and libraries of i386.
 func TestLibrariesOfI386(t *testing.T) {
-	out := printed(t, "386", Options{LookPath: everything})
+	compilers(t, "i686-linux-gnu-gcc")
+	out := printed(t, "386", Options{})
 	assert.Contains(t, out, "export CC=i686-linux-gnu-gcc\n")
 	assert.Contains(t, out, "=/usr/lib/i386-linux-gnu/pkgconfig:")
 	assert.NotContains(t, out, "GO386", "Go's default is left alone")
@@ -161,7 +165,7 @@ func TestLibrariesOfI386(t *testing.T) {
 
 // The go command runs the host's own programs itself.
 func TestTheHostsOwnArchitectureNeedsNoLink(t *testing.T) {
-	out := printed(t, runtime.GOARCH, Options{LookPath: everything, Dir: "/cache/x"})
+	out := printed(t, runtime.GOARCH, Options{})
 	assert.NotContains(t, out, "PATH=/cache/x/bin")
 	assert.Contains(t, out, "CMAKE_TOOLCHAIN_FILE")
 }
@@ -171,44 +175,32 @@ func TestEveryArchitectureOfGoHasAnEnvironment(t *testing.T) {
 		if arch.GOARCH == "" {
 			continue
 		}
-		out := printed(t, arch.GOARCH, Options{LookPath: everything})
+		out := printed(t, arch.GOARCH, Options{})
 		assert.Contains(t, out, "export GOARCH="+arch.GOARCH+"\n")
 		assert.Contains(t, out, "export CARGO_BUILD_TARGET=")
 	}
 }
 
 func TestWhatBuildToolsCannotTakeIsRefused(t *testing.T) {
-	good := Options{Runner: "/bin/crossrun", LookPath: everything}
-	with := func(change func(*Options)) Options {
-		o := good
-		change(&o)
-		return o
-	}
-	for _, test := range []struct {
-		o          Options
-		want, hint string
-	}{
-		{with(func(o *Options) { o.Runner = "" }), "runner: no path given", ""},
-		{with(func(o *Options) { o.Runner = "bin/crossrun" }), `runner: "bin/crossrun" is not an absolute path`, "from / on"},
-		{with(func(o *Options) { o.Runner = "/my bin/crossrun" }), `"/my bin/crossrun": Cargo accepts no runner with a space in its path`, "a directory whose path has none"},
-		{with(func(o *Options) { o.Runner = "/my\u00a0bin/crossrun" }), `"/my\u00a0bin/crossrun": Cargo accepts no runner with a space in its path`, "a directory whose path has none"},
-		{with(func(o *Options) { o.Runner = "/a\nb" }), `runner: "/a\nb" has a control character in it`, "rename"},
-		{with(func(o *Options) { o.Sysroot = "srv" }), `sysroot: "srv" is not an absolute path`, "from / on"},
-		{with(func(o *Options) { o.Sysroot = "/my root" }), `"/my root": build tools accept no sysroot with a space or special character in its path`, "symbolic link"},
-		{with(func(o *Options) { o.Sysroot = "/a$b" }), `"/a$b": build tools accept no sysroot with a space or special character in its path`, "symbolic link"},
-		{with(func(o *Options) { o.Sysroot = "/a:b" }), `"/a:b": build tools accept no sysroot with a space or special character in its path`, "symbolic link"},
-		{with(func(o *Options) { o.Dir = "cache" }), `directory: "cache" is not an absolute path`, "from / on"},
-		{with(func(o *Options) { o.Dir = "/a:b" }), `"/a:b": a directory with a colon in its path cannot be in PATH`, "XDG_CACHE_HOME"},
-		{with(func(o *Options) { o.Variant = "v1" }), `aarch64: unknown variant "v1"`, "known are"},
+	const noSysroot = ": build tools accept no sysroot with a space or special character in its path"
+	const noRunner = ": Cargo accepts no runner with a space in its path"
+	for _, test := range []struct{ runner, sysroot, cache, want, hint string }{
+		{"/my bin/crossrun", "", "/cache", `"/my bin/crossrun"` + noRunner, "a directory whose path has none"},
+		{"/my\u00a0bin/crossrun", "", "/cache", `"/my\u00a0bin/crossrun"` + noRunner, "a directory whose path has none"},
+		{"/a\nb", "", "/cache", `runner: "/a\nb" has a control character in it`, "rename"},
+		{"/crossrun", "/my root", "/cache", `"/my root"` + noSysroot, "symbolic link"},
+		{"/crossrun", "/a$b", "/cache", `"/a$b"` + noSysroot, "symbolic link"},
+		{"/crossrun", "/a:b", "/cache", `"/a:b"` + noSysroot, "symbolic link"},
+		{"/crossrun", "/a\nb", "/cache", `"/a\nb"` + noSysroot, "symbolic link"},
+		{"/crossrun", "", "/a:b", `"/a:b/crossrun/arm64": a directory with a colon in its path cannot be in PATH`, "XDG_CACHE_HOME"},
+		{"/it''s/crossrun", "", "/nowhere", `"/it''s/crossrun": a Meson cross file cannot have such quotes in a path`, "whose path has none"},
 	} {
-		_, err := Environment(lookup(t, "arm64"), test.o)
+		t.Setenv("XDG_CACHE_HOME", test.cache)
+		shell, err := Prepare(lookup(t, "arm64"), Options{Runner: test.runner, Sysroot: test.sysroot})
 		assert.EqualError(t, err, test.want)
-		if test.hint != "" {
-			assert.Contains(t, cli.Hint(err), test.hint, test.want)
-		}
+		assert.Contains(t, cli.Hint(err), test.hint, test.want)
+		assert.Empty(t, shell)
 	}
-	_, err := Environment(lookup(t, "arm64"), good)
-	assert.NoError(t, err)
 }
 
 // shells are those of the machine that POSIX describes.
@@ -216,11 +208,12 @@ func shells(t *testing.T) [][]string {
 	t.Helper()
 	list := [][]string{{"/bin/sh"}}
 	for _, shell := range [][]string{{"bash", "--posix"}, {"busybox", "sh"}} {
-		if _, err := exec.LookPath(shell[0]); err != nil {
+		path, err := exec.LookPath(shell[0])
+		if err != nil {
 			t.Log("not tried: ", err)
 			continue
 		}
-		list = append(list, shell)
+		list = append(list, []string{path, shell[1]})
 	}
 	return list
 }
@@ -228,8 +221,13 @@ func shells(t *testing.T) [][]string {
 func TestShellsReadTheEnvironmentBack(t *testing.T) {
 	const path = `/opt/it's/"$HOME"/` + "`id`" + `/a\b*;&#/crossrun`
 	const dir = `/cache/it's "$HOME" \`
-	out := printed(t, "arm/v6", Options{LookPath: nothing, Runner: path, Dir: dir})
-	for _, shell := range shells(t) {
+	target, err := newTarget(lookup(t, "arm"), Options{Name: "arm/v6", Runner: path})
+	require.NoError(t, err)
+	all := shells(t)
+	compilers(t)
+	out, err := target.environment(dir)
+	require.NoError(t, err)
+	for _, shell := range all {
 		script := `set -eu
 CC=leftover; export CC
 eval "$1"
@@ -247,23 +245,10 @@ env | grep -c '^GOARM=6$'`
 	}
 }
 
-func TestAVariableIsOneLine(t *testing.T) {
-	for _, test := range []struct {
-		variable Variable
-		want     string
-	}{
-		{Variable{Name: "A", Value: "b"}, "export A=b"},
-		{Variable{Name: "A"}, "export A=''"},
-		{Variable{Name: "A", Value: "b c"}, "export A='b c'"},
-		{Variable{Name: "A", Value: "it's"}, `export A='it'\''s'`},
-		{Variable{Name: "A", Value: "~"}, "export A='~'"},
-		{Variable{Name: "A", Value: "ü"}, "export A='ü'"},
-		{Variable{Name: "A", Unset: true}, "unset A"},
-		{Variable{Name: "A", Value: "b c", Prepend: true}, `export A='b c'"${A:+:$A}"`},
-		{Variable{Comment: "all is well"}, "# all is well"},
-		{Variable{Comment: "a\nrm -rf /"}, "# a rm -rf /"},
-		{Variable{}, "#"},
-	} {
-		assert.Equal(t, test.want, test.variable.String())
+func TestValuesAreOneWord(t *testing.T) {
+	var s shell
+	for _, value := range []string{"b", "", "b c", "it's", "~", "ü"} {
+		s.set("A", value)
 	}
+	assert.Equal(t, "export A=b\nexport A=''\nexport A='b c'\nexport A='it'\\''s'\nexport A='~'\nexport A='ü'\n", s.lines.String())
 }

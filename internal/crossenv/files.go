@@ -7,71 +7,81 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
-	"runtime"
+	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
-// What WriteFiles makes, below its directory.
+// What writeFiles makes, below its directory.
 const (
 	cmakeFile = "toolchain.cmake"
 	mesonFile = "cross.ini"
 	linkDir   = "bin" // in it the link that the go command looks for
 )
 
-// Dir returns the directory for the files of a target: one below crossrun/ in
-// the user's cache directory. Another sysroot has another directory, for builds
-// read the files again whenever they are configured.
-func Dir(arch *elfmagic.Arch, o Options) (string, error) {
-	t, err := prepare(arch, o)
+// Prepare writes the files with which CMake, Meson and Go build for the
+// architecture, and returns what a POSIX shell evaluates to use them and the rest
+// of the environment. Errors have hints.
+func Prepare(arch *elfmagic.Arch, o Options) (shell string, err error) {
+	t, err := newTarget(arch, o)
 	if err != nil {
 		return "", err
 	}
+	dir, err := t.dir()
+	if err != nil {
+		return "", err
+	}
+	if shell, err = t.environment(dir); err != nil {
+		return "", err
+	}
+	if err := t.writeFiles(dir); err != nil {
+		return "", err
+	}
+	return shell, nil
+}
+
+// dir returns the directory for the files of a target: one below crossrun/ in
+// the user's cache directory. Another sysroot has another directory, for builds
+// read the files again whenever they are configured.
+func (t *target) dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", cli.WithHint(fmt.Errorf("no directory for the toolchain files: %w", err), "set HOME or XDG_CACHE_HOME")
 	}
 	id := t.id()
-	if o.Sysroot != "" {
+	if t.Sysroot != "" {
 		// To tell sysroots apart no more is needed, and no start is slower for it.
 		hash := fnv.New64a()
-		hash.Write([]byte(filepath.Clean(o.Sysroot)))
+		hash.Write([]byte(filepath.Clean(t.Sysroot)))
 		id += fmt.Sprintf("-%016x", hash.Sum64())
 	}
 	return filepath.Join(cache, "crossrun", id), nil
 }
 
-// WriteFiles writes the CMake toolchain file and the Meson cross file into a
+// writeFiles writes the CMake toolchain file and the Meson cross file into a
 // directory, which is made if it is missing, and the link for the go command.
 // Each appears as a whole or not at all, and stays as it is if it would not
 // change.
-func WriteFiles(dir string, arch *elfmagic.Arch, o Options) error {
-	cmake, err := CMakeToolchain(arch, o)
-	if err != nil {
-		return err
-	}
-	meson, err := MesonCrossFile(arch, o)
+func (t *target) writeFiles(dir string) error {
+	meson, err := t.mesonCrossFile()
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(dir, cmakeFile), cmake); err != nil {
+	if err := replaceFile(filepath.Join(dir, cmakeFile), t.cmakeToolchain()); err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(dir, mesonFile), meson); err != nil {
+	if err := replaceFile(filepath.Join(dir, mesonFile), meson); err != nil || !linked(t.arch) {
 		return err
-	}
-	if arch.GOARCH == "" || arch.GOARCH == runtime.GOARCH {
-		return nil
 	}
 	if err := os.MkdirAll(filepath.Join(dir, linkDir), 0o755); err != nil {
 		return err
 	}
-	return replaceLink(filepath.Join(dir, linkDir, linkName(arch)), o.Runner)
+	return replaceLink(filepath.Join(dir, linkDir, linkName(t.arch)), t.Runner)
 }
 
 // replaceFile writes a file, unless it is the same.
@@ -82,19 +92,14 @@ func replaceFile(path string, content []byte) error {
 	return file.ReplaceWith(path, 0o644, content)
 }
 
-// replaceLink makes a symbolic link beside its place and renames it. What is no
-// link stays.
+// replaceLink makes a symbolic link beside its place and renames it, unless it is
+// the same. What is no link stays.
 func replaceLink(path, target string) error {
-	switch info, err := os.Lstat(path); {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return err
-	case info.Mode()&os.ModeSymlink == 0:
+	switch old, err := os.Readlink(path); {
+	case errors.Is(err, syscall.EINVAL):
 		return cli.WithHint(fmt.Errorf("%s: is there, and is no symbolic link", path), "rm %s", cli.Quote(path))
-	default:
-		if old, err := os.Readlink(path); err == nil && old == target {
-			return nil
-		}
+	case err == nil && old == target:
+		return nil
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".link-")
 	if err != nil {

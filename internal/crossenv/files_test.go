@@ -35,20 +35,27 @@ func names(t *testing.T, dir string) []string {
 	return list
 }
 
+// newTestTarget returns the target of an architecture's usual name.
+func newTestTarget(t *testing.T, name string, o Options) *target {
+	t.Helper()
+	o.Name = name
+	target, err := newTarget(lookup(t, name), o)
+	require.NoError(t, err)
+	return target
+}
+
 func TestFilesAreWrittenIfTheyChange(t *testing.T) {
 	name := foreignGOARCH()
-	arch := lookup(t, name)
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	o := Options{Name: name, Runner: "/opt/bin/crossrun"}
+	target := newTestTarget(t, name, Options{Runner: "/opt/bin/crossrun"})
 	link := "bin/go_linux_" + name + "_exec"
 	all := []string{"bin", link, "cross.ini", "toolchain.cmake"}
 	files := all[1:]
 
-	require.NoError(t, WriteFiles(dir, arch, o))
+	require.NoError(t, target.writeFiles(dir))
 	assert.Equal(t, all, names(t, dir), "and nothing that was in the way to it")
-	cmake, err := CMakeToolchain(arch, o)
-	require.NoError(t, err)
-	meson, err := MesonCrossFile(arch, o)
+	cmake := target.cmakeToolchain()
+	meson, err := target.mesonCrossFile()
 	require.NoError(t, err)
 	check := func(cmake, meson []byte, runner string) {
 		t.Helper()
@@ -62,7 +69,7 @@ func TestFilesAreWrittenIfTheyChange(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, runner, to)
 	}
-	check(cmake, meson, o.Runner)
+	check(cmake, meson, target.Runner)
 	info, err := os.Stat(filepath.Join(dir, "cross.ini"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o644), info.Mode(), "others may read it")
@@ -79,51 +86,50 @@ func TestFilesAreWrittenIfTheyChange(t *testing.T) {
 	past := time.Now().Add(-time.Hour)
 	require.NoError(t, os.Chtimes(filepath.Join(dir, "toolchain.cmake"), past, past))
 	before := inodes()
-	require.NoError(t, WriteFiles(dir, arch, o))
+	require.NoError(t, target.writeFiles(dir))
 	for i, after := range inodes() {
 		assert.True(t, os.SameFile(before[i], after), "%s was made again", files[i])
 		assert.Equal(t, before[i].ModTime(), after.ModTime(), files[i])
 	}
 
-	o.Runner = "/usr/bin/crossrun"
-	require.NoError(t, WriteFiles(dir, arch, o))
+	target.Runner = "/usr/bin/crossrun"
+	require.NoError(t, target.writeFiles(dir))
 	for i, after := range inodes() {
 		assert.False(t, os.SameFile(before[i], after), "%s was changed in place", files[i])
 	}
-	check([]byte(strings.ReplaceAll(string(cmake), "/opt/", "/usr/")), []byte(strings.ReplaceAll(string(meson), "/opt/", "/usr/")), o.Runner)
+	check([]byte(strings.ReplaceAll(string(cmake), "/opt/", "/usr/")), []byte(strings.ReplaceAll(string(meson), "/opt/", "/usr/")), target.Runner)
 	assert.Equal(t, all, names(t, dir))
 }
 
 func TestTheHostsOwnFilesHaveNoLink(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, WriteFiles(dir, lookup(t, runtime.GOARCH), Options{Runner: "/opt/bin/crossrun"}))
+	require.NoError(t, newTestTarget(t, runtime.GOARCH, Options{Runner: "/opt/bin/crossrun"}).writeFiles(dir))
 	assert.Equal(t, []string{"cross.ini", "toolchain.cmake"}, names(t, dir))
 }
 
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	name := foreignGOARCH()
-	arch := lookup(t, name)
-	o := Options{Runner: "/opt/bin/crossrun"}
+	target := newTestTarget(t, name, Options{Runner: "/opt/bin/crossrun"})
 
 	dir := t.TempDir()
-	assert.Error(t, WriteFiles(dir, arch, Options{}))
+	assert.Error(t, newTestTarget(t, name, Options{Runner: "/crossrun'"}).writeFiles(dir))
 	assert.Empty(t, names(t, dir), "a wrong option writes nothing")
 
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
-	assert.Error(t, WriteFiles(file, arch, o))
-	assert.Error(t, WriteFiles(filepath.Join(file, "x"), arch, o))
+	assert.Error(t, target.writeFiles(file))
+	assert.Error(t, target.writeFiles(filepath.Join(file, "x")))
 
 	dir = t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "cross.ini", "x"), 0o755))
-	assert.Error(t, WriteFiles(dir, arch, o))
+	assert.Error(t, target.writeFiles(dir))
 	assert.Equal(t, []string{"cross.ini", "cross.ini/x", "toolchain.cmake"}, names(t, dir), "no temporary file stays")
 
 	dir = t.TempDir()
 	link := filepath.Join(dir, "bin", "go_linux_"+name+"_exec")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
 	require.NoError(t, os.WriteFile(link, []byte("mine"), 0o644))
-	err := WriteFiles(dir, arch, o)
+	err := target.writeFiles(dir)
 	assert.EqualError(t, err, link+": is there, and is no symbolic link")
 	assert.Equal(t, "rm "+link, cli.Hint(err))
 	content, err := os.ReadFile(link)
@@ -134,7 +140,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 func TestEveryTargetHasADirectoryOfItsOwn(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/cache")
 	dir := func(name, sysroot string) string {
-		dir, err := Dir(lookup(t, name), Options{Name: name, Runner: "/bin/crossrun", Sysroot: sysroot})
+		dir, err := newTestTarget(t, name, Options{Sysroot: sysroot}).dir()
 		require.NoError(t, err)
 		return dir
 	}
@@ -149,9 +155,9 @@ func TestEveryTargetHasADirectoryOfItsOwn(t *testing.T) {
 
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")
-	_, err := Dir(lookup(t, "arm64"), Options{Runner: "/bin/crossrun"})
+	_, err := Prepare(lookup(t, "arm64"), Options{Runner: "/bin/crossrun"})
 	assert.ErrorContains(t, err, "no directory for the toolchain files")
 	assert.Equal(t, "set HOME or XDG_CACHE_HOME", cli.Hint(err))
-	_, err = Dir(lookup(t, "hexagon"), Options{Runner: "/bin/crossrun"})
-	assert.Error(t, err)
+	_, err = Prepare(lookup(t, "hexagon"), Options{Runner: "/bin/crossrun"})
+	assert.ErrorContains(t, err, "neither Go nor Debian has a compiler for it")
 }

@@ -120,10 +120,7 @@ func TestLinksThatCannotBeMade(t *testing.T) {
 	require.NoError(t, os.WriteFile(text, nil, 0o644))
 	before := names(t, dir)
 	for _, test := range []struct{ dir, runner, want, hint string }{
-		{dir, "crossrun", `runner: "crossrun" is not an absolute path`, "from / on"},
 		{dir, "/no/such/crossrun", "runner: stat /no/such/crossrun: no such file or directory", "crossrun's own file"},
-		{dir, text, "runner: " + text + " is no program", "crossrun's own file"},
-		{dir, dir, "runner: " + dir + " is no program", "crossrun's own file"},
 		{text, runner, text + ": is not a directory", "name a directory"},
 		{text + "/x", runner, "not a directory", ""},
 	} {

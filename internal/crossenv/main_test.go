@@ -1,10 +1,13 @@
 package crossenv
 
 import (
-	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -18,19 +21,22 @@ func TestMain(m *testing.M) {
 
 var lookup = kerneltest.Lookup
 
-// everything is a PATH that has whatever is looked for, nothing one that has
-// none of it.
-func everything(name string) (string, error) { return "/usr/bin/" + name, nil }
-func nothing(name string) (string, error)    { return "", errors.New("not found") }
-
-// only is a PATH that has some programs.
-func only(names ...string) func(string) (string, error) {
-	return func(name string) (string, error) {
-		for _, n := range names {
-			if n == name {
-				return everything(name)
-			}
-		}
-		return nothing(name)
+// compilers makes PATH a directory with the named programs.
+func compilers(t *testing.T, names ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range names {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755))
 	}
+	t.Setenv("PATH", dir)
+}
+
+// everything returns the compilers of all targets.
+func everything() (names []string) {
+	for _, arch := range elfmagic.Archs() {
+		for _, port := range arch.Debian {
+			names = append(names, port.Triplet+"-gcc", port.Triplet+"-g++")
+		}
+	}
+	return names
 }

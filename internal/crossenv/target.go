@@ -1,10 +1,12 @@
 package crossenv
 
 import (
+	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"unicode"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -66,77 +68,96 @@ var rows = []row{
 
 // A goVariable is the variable by which Go is told the variant of a GOARCH.
 type goVariable struct {
-	name     string
-	standard string            // the value without a variant; empty leaves it to Go
-	values   map[string]string // by the variant of the platform
+	goarch, name string
+	standard     string // the value without a variant; empty leaves it to Go
+	values       string // by the variant of the platform: the same, or after a sign
 }
 
-// goVariables are by GOARCH. Their values are those of Go 1.26's
-// src/internal/buildcfg/cfg.go.
+const hardfloat = "hardfloat"
+
+// goVariables have the values of Go 1.26's src/internal/buildcfg/cfg.go.
 //
 // MIPS is hard-float, as Debian's C is. Softfloat is for CPUs without an FPU:
 // QEMU's have one. It is said although it is Go's default, because go env -w or
-// the shell may have it otherwise. They are not made at each start.
-var goVariables = sync.OnceValue(func() map[string]goVariable {
-	return map[string]goVariable{
-		"386":      {"GO386", "", same("sse2")},
-		"amd64":    {"GOAMD64", "", same("v1", "v2", "v3", "v4")},
-		"arm":      {"GOARM", "", map[string]string{"v5": "5", "v6": "6", "v7": "7", "v8": "7"}},
-		"arm64":    {"GOARM64", "", arm64Values()},
-		"mips":     {"GOMIPS", "hardfloat", nil},
-		"mipsle":   {"GOMIPS", "hardfloat", nil},
-		"mips64":   {"GOMIPS64", "hardfloat", nil},
-		"mips64le": {"GOMIPS64", "hardfloat", nil},
-		"ppc64":    {"GOPPC64", "", same("power8", "power9", "power10")},
-		"ppc64le":  {"GOPPC64", "", same("power8", "power9", "power10")},
-		"riscv64":  {"GORISCV64", "", same("rva20u64", "rva22u64", "rva23u64")},
-	}
-})
-
-// same returns variants that Go's values are called like.
-func same(names ...string) map[string]string {
-	m := map[string]string{}
-	for _, name := range names {
-		m[name] = name
-	}
-	return m
+// the shell may have it otherwise.
+var goVariables = []goVariable{
+	{"386", "GO386", "", "sse2"},
+	{"amd64", "GOAMD64", "", "v1 v2 v3 v4"},
+	{"arm", "GOARM", "", "v5=5 v6=6 v7=7 v8=7"},
+	{"arm64", "GOARM64", "", "v8=v8.0 v8.0 v8.1 v8.2 v8.3 v8.4 v8.5 v8.6 v8.7 v8.8 v8.9 v9=v9.0 v9.0 v9.1 v9.2 v9.3 v9.4 v9.5"},
+	{"mips", "GOMIPS", hardfloat, ""},
+	{"mipsle", "GOMIPS", hardfloat, ""},
+	{"mips64", "GOMIPS64", hardfloat, ""},
+	{"mips64le", "GOMIPS64", hardfloat, ""},
+	{"ppc64", "GOPPC64", "", "power10 power8 power9"},
+	{"ppc64le", "GOPPC64", "", "power10 power8 power9"},
+	{"riscv64", "GORISCV64", "", "rva20u64 rva22u64 rva23u64"},
 }
 
-// arm64Values returns v8.0 to v8.9 and v9.0 to v9.5, and the short names of the
-// two that OCI has.
-func arm64Values() map[string]string {
-	m := map[string]string{"v8": "v8.0", "v9": "v9.0"}
-	for minor := range 10 {
-		name := fmt.Sprintf("v8.%d", minor)
-		m[name] = name
+// all returns the known variants, in alphabetical order, and Go's value for each.
+func (v goVariable) all() (variants []string, values map[string]string) {
+	values = make(map[string]string)
+	for _, field := range strings.Fields(v.values) {
+		variant, value, _ := strings.Cut(field, "=")
+		variants = append(variants, variant)
+		values[variant] = cmp.Or(value, variant)
 	}
-	for minor := range 6 {
-		name := fmt.Sprintf("v9.%d", minor)
-		m[name] = name
-	}
-	return m
+	return variants, values
+}
+
+// Options say for what, and with what, is built.
+type Options struct {
+	// Name is the architecture's name as the user typed it. It chooses between
+	// the ports and variants of the architecture: armhf, armel, linux/arm/v6.
+	Name string
+
+	// Runner is crossrun's absolute path.
+	Runner string
+
+	// Sysroot is the absolute path of a system of the architecture, whose
+	// headers and libraries are used; empty for those of Debian's cross
+	// compilers and multiarch directories.
+	Sysroot string
 }
 
 // A target is an architecture, and which of its ports and variants.
 type target struct {
+	Options
 	row
 	arch    *elfmagic.Arch
 	triplet string // of Debian's compilers
-	goName  string // GOARM or the like; empty if it is left to Go
-	goValue string
+	goName  string // GOARM or the like,
+	goValue string // and its value; empty if it is left to Go
 }
 
-// findTarget returns the target that the options name.
-func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
+// newTarget checks the options and finds the target that they name.
+func newTarget(arch *elfmagic.Arch, o Options) (*target, error) {
+	if strings.ContainsFunc(o.Runner, unicode.IsControl) { // no file of settings can have it in it
+		return nil, cli.WithHint(fmt.Errorf("runner: %q has a control character in it", o.Runner), "rename it, or name a symbolic link to it")
+	}
+	// It becomes a part of CC, which make, configure and Go read differently.
+	odd := func(c rune) bool {
+		return c < unicode.MaxASCII && !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("+,-./@_=", c)
+	}
+	if strings.ContainsFunc(o.Sysroot, odd) {
+		return nil, cli.WithHint(fmt.Errorf("%q: build tools accept no sysroot with a space or special character in its path", o.Sysroot),
+			"name a symbolic link to it")
+	}
+	t, err := findTarget(arch, o.Name)
+	if err == nil {
+		t.Options = o
+	}
+	return t, err
+}
+
+// findTarget returns the target that a name of the architecture is for.
+func findTarget(arch *elfmagic.Arch, name string) (*target, error) {
 	if len(arch.Debian) == 0 {
 		return nil, cli.WithHint(fmt.Errorf("%s: neither Go nor Debian has a compiler for it", arch),
 			"crossrun runs its programs all the same; build them with a toolchain of your own")
 	}
-	named := namedPort(arch, o.Name)
-	variant := strings.ToLower(o.Variant)
-	if variant == "" {
-		variant = variantOf(arch, o.Name)
-	}
+	name = strings.ToLower(strings.TrimSpace(name))
+	named, variant := namedPort(arch, name), variantOf(arch, name)
 	t := &target{arch: arch}
 	if err := t.setGo(variant); err != nil {
 		return nil, err
@@ -151,9 +172,7 @@ func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
 		for _, r := range rows {
 			if r.port == port.Name && (r.variant == "" || variant == "" || r.variant == variant) {
 				t.row, t.triplet = r, port.Triplet
-				if r.multiarch == "" {
-					t.multiarch = port.Triplet
-				}
+				t.multiarch = cmp.Or(r.multiarch, port.Triplet)
 				if variant == "" && r.variant != "" {
 					return t, t.setGo(r.variant)
 				}
@@ -167,38 +186,31 @@ func findTarget(arch *elfmagic.Arch, o Options) (*target, error) {
 
 // setGo sets Go's variable for a variant, which may be empty.
 func (t *target) setGo(variant string) error {
-	v := goVariables()[t.arch.GOARCH]
+	var v goVariable
+	if i := slices.IndexFunc(goVariables, func(v goVariable) bool { return v.goarch == t.arch.GOARCH }); i >= 0 {
+		v = goVariables[i]
+	}
 	t.goName, t.goValue = v.name, v.standard
-	if variant != "" {
-		t.goValue = v.values[variant]
-		if t.goValue == "" {
-			err := fmt.Errorf("%s: unknown variant %q", t.arch, variant)
-			if len(v.values) == 0 {
-				return cli.WithHint(err, "it has none: %s", t.arch.Platform())
-			}
-			known := []string{}
-			for name := range v.values {
-				known = append(known, name)
-			}
-			slices.Sort(known)
-			return cli.WithHint(err, "known are %s", strings.Join(known, ", "))
-		}
+	if variant == "" {
+		return nil
 	}
-	if t.goValue == "" {
-		t.goName = ""
+	known, values := v.all()
+	if t.goValue = values[variant]; t.goValue != "" {
+		return nil
 	}
-	return nil
+	err := fmt.Errorf("%s: unknown variant %q", t.arch, variant)
+	if len(known) == 0 {
+		return cli.WithHint(err, "it has none: %s", t.arch.Platform())
+	}
+	return cli.WithHint(err, "known are %s", strings.Join(known, ", "))
 }
 
 // namedPort returns the port whose name or triplet was typed, if it was one of
 // several.
 func namedPort(arch *elfmagic.Arch, name string) string {
-	key := strings.ToLower(strings.TrimSpace(name))
-	first, rest, _ := strings.Cut(key, "/")
-	if strings.HasPrefix(first, "linux") && rest != "" {
+	key, rest, _ := strings.Cut(name, "/")
+	if strings.HasPrefix(key, "linux") && rest != "" {
 		key, _, _ = strings.Cut(rest, "/")
-	} else {
-		key = first
 	}
 	for _, port := range arch.Debian {
 		if len(arch.Debian) > 1 && (key == port.Name || key == port.Triplet) {
@@ -211,19 +223,15 @@ func namedPort(arch *elfmagic.Arch, name string) string {
 // variantOf returns the variant that a name of an architecture has in it:
 // linux/arm/v7, arm/7, armv7l, arm32v7, arm64v8. Lookup knows the name.
 func variantOf(arch *elfmagic.Arch, name string) string {
-	key := strings.ToLower(strings.TrimSpace(name))
-	if at := strings.LastIndexByte(key, '/'); at >= 0 {
-		component := key[at+1:]
-		if _, err := elfmagic.Lookup(component); err == nil {
-			key = component // linux/arm64
-		} else if len(component) == 1 {
+	component := name[strings.LastIndexByte(name, '/')+1:]
+	if _, err := elfmagic.Lookup(component); err != nil && component != name { // linux/arm64 has none
+		if len(component) == 1 {
 			return "v" + component // arm/7
-		} else {
-			return component
 		}
+		return component
 	}
 	for _, prefix := range []string{"arm32v", "arm64v", "armv"} {
-		if digits, ok := strings.CutPrefix(key, prefix); ok && digits != "" && (arch.GOARCH == "arm" || arch.GOARCH == "arm64") {
+		if digits, ok := strings.CutPrefix(component, prefix); ok && digits != "" && (arch.GOARCH == "arm" || arch.GOARCH == "arm64") {
 			return "v" + digits[:1]
 		}
 	}
@@ -246,17 +254,46 @@ func (t *target) machine() string {
 
 // id returns a name for files that are for the target.
 func (t *target) id() string {
-	id := t.port
-	if t.goValue != "" && t.arch.GOARCH != "arm" && t.goValue != goVariables()[t.arch.GOARCH].standard {
-		return id + "-" + t.goValue
+	if t.goName != "GOARM" && t.goValue != "" && t.goValue != hardfloat {
+		return t.port + "-" + t.goValue
 	}
-	for _, r := range rows {
-		if r.port == t.port {
-			if r.variant != t.variant {
-				id += "-" + t.variant
-			}
-			break
-		}
+	usual := slices.IndexFunc(rows, func(r row) bool { return r.port == t.port })
+	if rows[usual].variant != t.variant {
+		return t.port + "-" + t.variant
 	}
-	return id
+	return t.port
+}
+
+// runner returns the command that runs a program.
+func (t *target) runner() []string {
+	words := []string{t.Runner}
+	if t.Sysroot != "" {
+		words = append(words, "--sysroot", t.Sysroot)
+	}
+	return words
+}
+
+// tool returns the name of a tool of Debian's cross toolchain.
+func (t *target) tool(name string) string { return t.triplet + "-" + name }
+
+// compiler returns the command of a compiler.
+func (t *target) compiler(name string) []string {
+	words := []string{t.tool(name)}
+	if t.Sysroot != "" {
+		words = append(words, "--sysroot="+t.Sysroot)
+	}
+	return words
+}
+
+// pkgConfigDirs returns where pkg-config finds the architecture's libraries.
+func (t *target) pkgConfigDirs() []string {
+	if t.Sysroot == "" {
+		return []string{"/usr/lib/" + t.multiarch + "/pkgconfig", "/usr/share/pkgconfig"}
+	}
+	// Not every system has multiarch directories.
+	var dirs []string
+	for _, dir := range []string{"/usr/lib/" + t.multiarch, "/usr/lib", "/usr/share"} {
+		dirs = append(dirs, filepath.Join(t.Sysroot, dir, "pkgconfig"))
+	}
+	return dirs
 }

@@ -5,20 +5,15 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
 const header = "# Made by crossrun --env for %s; it overwrites changes.\n"
 
-// CMakeToolchain returns a CMake toolchain file. The compilers are named whether
+// cmakeToolchain returns a CMake toolchain file. The compilers are named whether
 // they are installed or not: CMake then says which it misses, and does not take
 // the host's.
-func CMakeToolchain(arch *elfmagic.Arch, o Options) ([]byte, error) {
-	t, err := prepare(arch, o)
-	if err != nil {
-		return nil, err
-	}
+func (t *target) cmakeToolchain() []byte {
 	var s strings.Builder
 	set := func(name string, values ...string) {
 		fmt.Fprintf(&s, "set(%s %s)\n", name, cmakeList(values))
@@ -29,12 +24,12 @@ func CMakeToolchain(arch *elfmagic.Arch, o Options) ([]byte, error) {
 	set("CMAKE_C_COMPILER", t.tool("gcc"))
 	set("CMAKE_CXX_COMPILER", t.tool("g++"))
 	set("CMAKE_LIBRARY_ARCHITECTURE", t.multiarch)
-	set("CMAKE_CROSSCOMPILING_EMULATOR", runner(o)...)
+	set("CMAKE_CROSSCOMPILING_EMULATOR", t.runner()...)
 	s.WriteByte('\n')
 	set("CMAKE_FIND_ROOT_PATH_MODE_PROGRAM", "NEVER")
 	mode := "ONLY"
-	if o.Sysroot != "" {
-		set("CMAKE_SYSROOT", o.Sysroot)
+	if t.Sysroot != "" {
+		set("CMAKE_SYSROOT", t.Sysroot)
 	} else {
 		// Multiarch libraries are below the host's own /usr, in a directory of
 		// the architecture: the host's are not found in their place.
@@ -45,13 +40,13 @@ func CMakeToolchain(arch *elfmagic.Arch, o Options) ([]byte, error) {
 		set("CMAKE_FIND_ROOT_PATH_MODE_"+what, mode)
 	}
 	s.WriteByte('\n')
-	set("ENV{PKG_CONFIG_LIBDIR}", strings.Join(t.pkgConfigDirs(o), ":"))
-	if o.Sysroot != "" {
-		set("ENV{PKG_CONFIG_SYSROOT_DIR}", o.Sysroot)
+	set("ENV{PKG_CONFIG_LIBDIR}", strings.Join(t.pkgConfigDirs(), ":"))
+	if t.Sysroot != "" {
+		set("ENV{PKG_CONFIG_SYSROOT_DIR}", t.Sysroot)
 	} else {
 		s.WriteString("unset(ENV{PKG_CONFIG_SYSROOT_DIR})\n")
 	}
-	return []byte(s.String()), nil
+	return []byte(s.String())
 }
 
 // cmakeList returns a list as a quoted argument of CMake's.
@@ -64,45 +59,43 @@ func cmakeList(values []string) string {
 	return `"` + strings.Join(escaped, ";") + `"`
 }
 
-// MesonCrossFile returns a Meson cross file. As in a CMake toolchain file the
+// mesonCrossFile returns a Meson cross file. As in a CMake toolchain file the
 // compilers are named whether they are installed or not.
-func MesonCrossFile(arch *elfmagic.Arch, o Options) ([]byte, error) {
-	t, err := prepare(arch, o)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(o.Runner, "'") && (strings.Contains(o.Runner, `\`) || strings.Contains(o.Runner, "''") || strings.HasSuffix(o.Runner, "'")) {
-		return nil, cli.WithHint(fmt.Errorf("%q: a Meson cross file cannot have such quotes in a path", o.Runner),
+func (t *target) mesonCrossFile() ([]byte, error) {
+	if r := t.Runner; strings.Contains(r, "'") && (strings.Contains(r, `\`) || strings.Contains(r, "''") || strings.HasSuffix(r, "'")) {
+		return nil, cli.WithHint(fmt.Errorf("%q: a Meson cross file cannot have such quotes in a path", r),
 			"put crossrun into a directory whose path has none")
 	}
-	var s strings.Builder
-	fmt.Fprintf(&s, header, t.port)
-	s.WriteString("[binaries]\n")
-	fmt.Fprintf(&s, "c = %s\n", mesonList(t.compiler("gcc", o)))
-	fmt.Fprintf(&s, "cpp = %s\n", mesonList(t.compiler("g++", o)))
-	fmt.Fprintf(&s, "ar = %s\n", mesonString(t.tool("ar")))
-	fmt.Fprintf(&s, "strip = %s\n", mesonString(t.tool("strip")))
-	// Meson 1.3 renamed it, and takes both if they say the same.
-	s.WriteString("pkgconfig = 'pkg-config'\npkg-config = 'pkg-config'\n")
-	fmt.Fprintf(&s, "exe_wrapper = %s\n", mesonList(runner(o)))
-
-	// Else Meson runs i386's programs without it on amd64, whose kernel takes
-	// them and does not find their loader.
-	s.WriteString("\n[properties]\nneeds_exe_wrapper = true\n")
-	fmt.Fprintf(&s, "pkg_config_libdir = %s\n", mesonList(t.pkgConfigDirs(o)))
-	if o.Sysroot != "" {
-		fmt.Fprintf(&s, "sys_root = %s\n", mesonString(o.Sysroot))
-	}
-
-	endian := "little"
+	endian, sysroot := "little", ""
 	if t.arch.Data == elf.ELFDATA2MSB {
 		endian = "big"
 	}
-	s.WriteString("\n[host_machine]\nsystem = 'linux'\n")
-	fmt.Fprintf(&s, "cpu_family = %s\n", mesonString(t.family))
-	fmt.Fprintf(&s, "cpu = %s\n", mesonString(t.machine()))
-	fmt.Fprintf(&s, "endian = %s\n", mesonString(endian))
-	return []byte(s.String()), nil
+	if t.Sysroot != "" {
+		sysroot = "sys_root = " + mesonString(t.Sysroot) + "\n"
+	}
+	// Meson 1.3 renamed pkgconfig, and takes both if they say the same. Without
+	// needs_exe_wrapper it runs i386's programs itself on amd64, whose kernel takes
+	// them and does not find their loader.
+	return fmt.Appendf(nil, header+`[binaries]
+c = %s
+cpp = %s
+ar = %s
+strip = %s
+pkgconfig = 'pkg-config'
+pkg-config = 'pkg-config'
+exe_wrapper = %s
+
+[properties]
+needs_exe_wrapper = true
+pkg_config_libdir = %s
+%s
+[host_machine]
+system = 'linux'
+cpu_family = %s
+cpu = %s
+endian = '%s'
+`, t.port, mesonList(t.compiler("gcc")), mesonList(t.compiler("g++")), mesonString(t.tool("ar")), mesonString(t.tool("strip")),
+		mesonList(t.runner()), mesonList(t.pkgConfigDirs()), sysroot, mesonString(t.family), mesonString(t.machine()), endian), nil
 }
 
 // mesonString returns a string for a Meson machine file. It knows no escapes: a

@@ -98,11 +98,10 @@ endian = 'big'
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.o.Name, test.o.Runner = test.name, "/opt/bin/crossrun"
-			cmake, err := CMakeToolchain(lookup(t, test.name), test.o)
-			require.NoError(t, err)
-			assert.Equal(t, strings.TrimPrefix(test.cmake, "\n"), string(cmake))
-			meson, err := MesonCrossFile(lookup(t, test.name), test.o)
+			test.o.Runner = "/opt/bin/crossrun"
+			target := newTestTarget(t, test.name, test.o)
+			assert.Equal(t, strings.TrimPrefix(test.cmake, "\n"), string(target.cmakeToolchain()))
+			meson, err := target.mesonCrossFile()
 			require.NoError(t, err)
 			assert.Equal(t, strings.TrimPrefix(test.meson, "\n"), string(meson))
 		})
@@ -126,22 +125,11 @@ func TestMachinesAreNamedAsBuildToolsNameThem(t *testing.T) {
 		{"loong64", "loongarch64", "loongarch64", "little"},
 		{"hppa", "parisc", "parisc", "big"},
 	} {
-		o := Options{Name: test.name, Runner: "/bin/crossrun"}
-		cmake, err := CMakeToolchain(lookup(t, test.name), o)
-		require.NoError(t, err)
-		assert.Contains(t, string(cmake), `CMAKE_SYSTEM_PROCESSOR "`+test.processor+`")`)
-		meson, err := MesonCrossFile(lookup(t, test.name), o)
+		target := newTestTarget(t, test.name, Options{Runner: "/bin/crossrun"})
+		assert.Contains(t, string(target.cmakeToolchain()), `CMAKE_SYSTEM_PROCESSOR "`+test.processor+`")`)
+		meson, err := target.mesonCrossFile()
 		require.NoError(t, err)
 		assert.Contains(t, string(meson), "cpu_family = '"+test.family+"'\ncpu = '"+test.processor+"'\nendian = '"+test.endian+"'\n")
-	}
-}
-
-func TestToolchainFilesOfNothing(t *testing.T) {
-	for _, o := range []Options{{}, {Runner: "crossrun"}, {Runner: "/x", Variant: "v1"}, {Runner: "/x", Sysroot: "y"}} {
-		_, err := CMakeToolchain(lookup(t, "s390x"), o)
-		assert.Error(t, err)
-		_, err = MesonCrossFile(lookup(t, "s390x"), o)
-		assert.Error(t, err)
 	}
 }
 
@@ -150,8 +138,7 @@ const odd = `/opt/it's a "$HOME" ${x} @y@ \n;# %z/crossrun`
 
 func TestCMakeReadsPathsBack(t *testing.T) {
 	cmake := program(t, "cmake")
-	content, err := CMakeToolchain(lookup(t, "arm64"), Options{Runner: odd, Sysroot: "/srv/arm64"})
-	require.NoError(t, err)
+	content := newTestTarget(t, "arm64", Options{Runner: odd, Sysroot: "/srv/arm64"}).cmakeToolchain()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "toolchain.cmake")
 	require.NoError(t, os.WriteFile(file, content, 0o644))
@@ -180,7 +167,7 @@ func TestMesonReadsPathsBack(t *testing.T) {
 			runner := dir + path
 			require.NoError(t, os.MkdirAll(filepath.Dir(runner), 0o755))
 			require.NoError(t, os.Symlink(crossrun(t), runner))
-			content, err := MesonCrossFile(lookup(t, name), Options{Name: name, Runner: runner})
+			content, err := newTestTarget(t, name, Options{Runner: runner}).mesonCrossFile()
 			require.NoError(t, err)
 			cross := filepath.Join(dir, "cross.ini")
 			require.NoError(t, os.WriteFile(cross, content, 0o644))
@@ -198,7 +185,7 @@ assert(meson.get_compiler('c').run('int main(void) { return 7; }').returncode() 
 
 func TestQuotesThatMesonCannotRead(t *testing.T) {
 	for _, path := range []string{`/it's a\b/crossrun`, `/it''s/crossrun`, `/crossrun'`} {
-		_, err := MesonCrossFile(lookup(t, "arm64"), Options{Runner: path})
+		_, err := newTestTarget(t, "arm64", Options{Runner: path}).mesonCrossFile()
 		assert.ErrorContains(t, err, "a Meson cross file cannot have such quotes in a path")
 		assert.NotEmpty(t, cli.Hint(err))
 	}

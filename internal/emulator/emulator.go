@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ var (
 	ErrNotExecutable = errors.New("emulator is not executable")
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
+	ErrUseless       = errors.New("emulator runs none of the architecture's programs")
 	ErrUnsafe        = errors.New("passed over: others than root may change it")
 )
 
@@ -91,19 +93,14 @@ func (e *Error) Hint() string {
 // emulator for arch. A file that is not executable, not an ELF program, or cut
 // off is an *Error.
 func Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
-	e, f, err := open(arch, path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.close()
-	e.Version = e.version(f)
-	return e, nil
+	return new(Search).open(arch, path, true)
 }
 
-// open is Open without the version, which costs as much as all the rest.
-func open(arch *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
-	fail := func(err error, hint string) (*Emulator, descriptor, error) {
-		return nil, -1, &Error{Arch: arch, Path: path, Err: err, hint: hint}
+// open is Open for what is searched, and without the version, which costs as much
+// as all the rest, unless it is wanted.
+func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator, error) {
+	fail := func(err error, hint string) (*Emulator, error) {
+		return nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
 	f, err := openFile(path)
 	if err == unix.ENOENT {
@@ -112,17 +109,27 @@ func open(arch *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
 	if err != nil {
 		return fail(err, "make the file readable: its header and version are read before it is used")
 	}
+	defer f.close()
 	e, err := inspect(arch, f)
 	if err != nil {
-		f.close()
 		return fail(err, "install it again: the file is not a whole ELF program")
 	}
 	e.Path = path
-	if err := unix.Access(path, unix.X_OK); err != nil {
-		f.close()
+	switch {
+	case unix.Access(path, unix.X_OK) != nil:
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
+	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, f):
+		return fail(ErrUnsafe, "root would run what they put there: have root own it and the directories above, with mode 755, or name it with {option}")
+	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
+		return fail(fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host), "this host runs "+join(s.Native)+": use an image or package for it")
+	case s.Static && !e.Static():
+		return fail(fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
+			"with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}")
 	}
-	return e, f, nil
+	if version {
+		e.Version = e.version(f)
+	}
+	return e, nil
 }
 
 // inspect reads what an open file says of itself, except its version. Errors
@@ -135,30 +142,34 @@ func inspect(arch *elfmagic.Arch, f descriptor) (*Emulator, error) {
 	if info.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
-	r, err := newBeginning(f)
-	if err != nil {
-		return nil, err
-	}
-	header, err := elfmagic.Identify(r)
+	header, err := elfmagic.Identify(f)
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: %w", ErrOtherHost, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, corrupt(err)
 	}
-	segments, err := header.Segments(r)
+	segments, err := header.Segments(f)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, corrupt(err)
 	}
 	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size) {
 		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size, want)
 	}
-	interp, err := elfmagic.Interp(r, segments)
+	interp, err := elfmagic.Interp(f, segments)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, corrupt(err)
 	}
 	changed := time.Unix(info.Ctim.Unix())
 	return &Emulator{Arch: arch, Host: header.Arch, Interp: interp, Changed: changed, segments: segments}, nil
+}
+
+// corrupt says that a file is, unless the error is one of reading it.
+func corrupt(err error) error {
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 // ReadVersion returns the version that the emulator in f says it has, or an

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -30,4 +31,25 @@ func TestFaultsGoWithVersionAndArchitecture(t *testing.T) {
 	own, _ := emulator.Faults("aarch64", "9.2.4")
 	assert.Len(t, own, 1)
 	assert.Contains(t, own[0], "pointer authentication")
+}
+
+func TestTheYearOfAVersion(t *testing.T) {
+	for version, want := range map[string]int{"7.2.22 (Debian 1:7.2+dfsg-7)": 2022, "10.0.2": 2025, "4.0.0": 2019, "3.1.0": 0, "": 0, "next": 0} {
+		assert.Equal(t, want, emulator.Year(version), version)
+	}
+}
+
+func TestEmulatorsThatRunNothing(t *testing.T) {
+	for version, useless := range map[string]bool{
+		"10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)": true, "10.0.0": true, "10.0.12": true,
+		"10.0.13": false, "10.1.0": false, "10.2.2": false, "9.2.4": false, "7.2.22": false, "": false,
+	} {
+		err := (&emulator.Emulator{Arch: lookup(t, "microblazeel"), Path: "/e", Version: version}).Useless()
+		assert.Equal(t, useless, err != nil, version)
+		if useless {
+			assert.ErrorIs(t, err, emulator.ErrUseless)
+			assert.Contains(t, cli.Hint(err), "10.0.13")
+		}
+		assert.NoError(t, (&emulator.Emulator{Arch: lookup(t, "microblaze"), Version: version}).Useless())
+	}
 }

@@ -52,7 +52,8 @@ func DefaultDirs() []string {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
 		dir := filepath.Dir(self)
-		if beside := filepath.Join(dir, BesideDir(runtime.GOARCH)); isDir(beside) {
+		beside := filepath.Join(dir, BesideDir(runtime.GOARCH))
+		if _, err := os.Stat(beside); err == nil {
 			dirs = append(dirs, beside) // else each search would look there in vain
 		}
 		dirs = append(dirs, dir)
@@ -69,18 +70,13 @@ func DefaultDirs() []string {
 	return list
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
 // names returns the file names of an architecture's emulator, the preferred
 // one first.
 func (s *Search) names(a *elfmagic.Arch) []string {
-	if s.Suffix != nil {
-		return []string{s.Prefix + EntryName(a) + *s.Suffix}
-	}
 	name := s.Prefix + EntryName(a)
+	if s.Suffix != nil {
+		return []string{name + *s.Suffix}
+	}
 	return []string{name + "-static", name}
 }
 
@@ -92,54 +88,32 @@ func EntryName(a *elfmagic.Arch) string { return "qemu-" + a.Name }
 // Find returns the first emulator for the architecture that serves. If there
 // is none it says what is wrong with the first that was found, or that none
 // was, as an *Error.
-func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) {
-	if e, err := s.carried(a); e != nil || err != nil {
-		return e, err
-	}
-	e, f, err := s.find(a)
-	if err != nil {
-		return nil, err
-	}
-	defer f.close()
-	e.Version = e.version(f)
-	return e, nil
-}
+func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, true) }
 
 // Locate is Find without reading the version.
-func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) {
-	if e, err := s.carried(a); e != nil || err != nil {
-		return e, err
-	}
-	e, f, err := s.find(a)
-	if err != nil {
-		return nil, err
-	}
-	f.close()
-	return e, nil
-}
+func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, false) }
 
-// carried returns the emulator that is carried, if one is.
-func (s *Search) carried(a *elfmagic.Arch) (*Emulator, error) {
-	c, err := s.Carry.Find(a)
-	if c == nil || err != nil {
-		return nil, err
-	}
-	e := &Emulator{Arch: a, Host: c.Host, Carried: c, Version: c.Version}
+// carried returns an emulator that is carried.
+func carried(c *carry.Emulator) *Emulator {
+	e := &Emulator{Arch: c.Arch, Host: c.Host, Carried: c, Version: c.Version}
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/exe", &st) == nil {
 		e.Changed = time.Unix(st.Ctim.Unix()) // with the command
 	}
-	return e, nil
+	return e
 }
 
-func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
+func (s *Search) find(a *elfmagic.Arch, version bool) (*Emulator, error) {
+	if c := s.Carry.Find(a); c != nil {
+		return carried(c), nil
+	}
 	var first error
 	for _, dir := range s.Dirs {
 		for _, name := range s.names(a) {
 			path := filepath.Join(dir, name)
-			e, f, err := s.try(a, path)
+			e, err := s.open(a, path, version)
 			if err == nil {
-				return e, f, nil
+				return e, nil
 			}
 			if first == nil && !errors.Is(err, ErrMissing) && !(len(s.Dirs) > 1 && hidden(path)) {
 				first = err
@@ -153,7 +127,7 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 			hint: "{install}, or name others with {option}",
 		}
 	}
-	return nil, -1, first
+	return nil, first
 }
 
 // hidden reports whether the caller may not look into a file's directory. Of
@@ -161,38 +135,6 @@ func (s *Search) find(a *elfmagic.Arch) (*Emulator, descriptor, error) {
 func hidden(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, os.ErrPermission)
-}
-
-// try opens one candidate and says what is wrong with it.
-func (s *Search) try(a *elfmagic.Arch, path string) (*Emulator, descriptor, error) {
-	e, f, err := open(a, path)
-	if err != nil {
-		return nil, -1, err
-	}
-	switch {
-	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, f):
-		err = &Error{
-			Arch: a, Path: path, Err: ErrUnsafe,
-			hint: "root would run what they put there: have root own it and the directories above, with mode 755, or name it with {option}",
-		}
-	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
-		err = &Error{
-			Arch: a, Path: path,
-			Err:  fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host),
-			hint: "this host runs " + join(s.Native) + ": use an image or package for it",
-		}
-	case s.Static && !e.Static():
-		err = &Error{
-			Arch: a, Path: path,
-			Err:  fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
-			hint: "with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}",
-		}
-	}
-	if err != nil {
-		f.close()
-		return nil, -1, err
-	}
-	return e, f, nil
 }
 
 func join(archs []*elfmagic.Arch) string {

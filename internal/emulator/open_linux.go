@@ -38,27 +38,3 @@ func (d descriptor) ReadAt(p []byte, offset int64) (n int, err error) {
 	}
 	return n, nil
 }
-
-// A beginning is a file of which the first bytes have been read: its headers, in
-// one system call.
-type beginning struct {
-	head []byte
-	file io.ReaderAt
-}
-
-func newBeginning(f io.ReaderAt) (*beginning, error) {
-	head := make([]byte, 1<<10)
-	n, err := f.ReadAt(head, 0)
-	if err == io.EOF {
-		err = nil
-	}
-	return &beginning{head[:n], f}, err
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *beginning) ReadAt(p []byte, offset int64) (int, error) {
-	if offset >= 0 && offset+int64(len(p)) <= int64(len(b.head)) {
-		return copy(p, b.head[offset:]), nil
-	}
-	return b.file.ReadAt(p, offset)
-}

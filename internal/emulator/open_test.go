@@ -78,6 +78,7 @@ func TestUnfitFilesAreErrorsThatSayWhy(t *testing.T) {
 		"links in a circle": {loop, syscall.ELOOP, "too many levels of symbolic links", "make the file readable"},
 		"a directory":       {dir, emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
 		"a device":          {"/dev/null", emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
+		"unreadable":        {"/proc/self/mem", syscall.EIO, "input/output error", "install it again"},
 		"empty":             {write(t, filepath.Join(dir, "empty"), nil), emulator.ErrCorrupt, "emulator is corrupt: not an ELF file", "install it again"},
 		"text":              {write(t, filepath.Join(dir, "text"), []byte("#!/bin/sh\n")), elfmagic.ErrNotELF, "emulator is corrupt: not an ELF file", "install it again"},
 		"its header is cut": {write(t, filepath.Join(dir, "header"), whole[:40]), elfmagic.ErrTruncated, "emulator is corrupt: truncated ELF file", "install it again"},

@@ -45,7 +45,7 @@ func (e *Emulator) version(f descriptor) string {
 			return v
 		}
 	}
-	return e.askVersion(needle)
+	return e.askVersion()
 }
 
 // landmarks returns where in the file the last segment that can only be read
@@ -90,7 +90,7 @@ func scan(r io.ReaderAt, needle []byte, from, to int64) (string, int64) {
 }
 
 // askVersion runs the emulator with --version.
-func (e *Emulator) askVersion(needle []byte) string {
+func (e *Emulator) askVersion() string {
 	if e.Path == "" {
 		return ""
 	}
@@ -101,10 +101,8 @@ func (e *Emulator) askVersion(needle []byte) string {
 		return ""
 	}
 	line, _, _ := bytes.Cut(out, []byte("\n"))
-	if _, v, ok := bytes.Cut(line, bytes.TrimPrefix(needle, []byte("qemu-"+e.Arch.Name))); ok {
-		return string(v)
-	}
-	return ""
+	_, v, _ := bytes.Cut(line, []byte(" version ")) // its name is that of the file
+	return string(v)
 }
 
 // Release returns the first two numbers of the version, and whether it has

@@ -33,30 +33,7 @@ func OpenFile(path string, flags int) (*os.File, error) {
 // of it when the last who has it open ends. Kernels before 3.17 have no
 // memfd_create, and vm.memfd_noexec=2 (6.3) forbids to execute what is in one.
 func Memory(name string, program []byte) (*os.File, error) {
-	file, err := memory(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := file.Write(program); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-// Sealable is Memory without the program, which is to be written; Seal then
-// keeps everybody from changing it.
-func Sealable(name string) (*os.File, error) {
-	return memory(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-}
-
-// Seal forbids all changes of a file that Sealable made.
-func Seal(f *os.File) error {
-	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
-	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
-}
-
-func memory(name string, flags int) (*os.File, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	// Linux 6.3 and newer want to be told that it will be executed
 	// (105ff5339f49); older ones do not know the flag.
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
@@ -66,7 +43,18 @@ func memory(name string, flags int) (*os.File, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(program); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Seal forbids all changes of a file in memory.
+func Seal(f *os.File) error {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
 }
 
 // Exec executes an open file in this process's place. It needs no /proc, and

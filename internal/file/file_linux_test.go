@@ -84,7 +84,7 @@ func TestMemoryHoldsAProgramThatNobodyInherits(t *testing.T) {
 }
 
 func TestSealedMemoryStaysAsItIs(t *testing.T) {
-	f, err := file.Sealable("a name")
+	f, err := file.Memory("a name", nil)
 	require.NoError(t, err)
 	defer f.Close()
 	_, err = f.WriteString("content")

@@ -20,93 +20,82 @@ const (
 	pageSize    = 0x10000
 )
 
-// An Executable is what goes into the file.
-type Executable struct {
-	Arch    *elfmagic.Arch
-	Version byte   // elf.EV_CURRENT or ForeignVersion
-	Flags   uint32 // e_flags
-	Code    []byte // starts at entry
-	Interp  bool   // Code is the path of its loader instead, with a NUL byte
+// An executable is what goes into the file.
+type executable struct {
+	arch    *elfmagic.Arch
+	version byte   // elf.EV_CURRENT or ForeignVersion
+	flags   uint32 // e_flags
+	code    []byte // starts at entry
+	interp  bool   // code is the path of its loader instead, with a NUL byte
 }
 
-// entry returns the address at which an architecture's code starts.
-func entry(arch *elfmagic.Arch) uint64 {
+// start returns where in the file the code is: after a header, and two for segments.
+func start(arch *elfmagic.Arch) uint64 {
+	header, program := headerSizes(arch)
+	return uint64(header + 2*program)
+}
+
+func headerSizes(arch *elfmagic.Arch) (header, program uint16) {
 	if arch.Class == elf.ELFCLASS64 {
-		return loadAddress + header64 + 2*program64
+		return 64, 56
 	}
-	return loadAddress + header32 + 2*program32
+	return 52, 32
 }
 
-// Order returns the byte order of the architecture's data.
-func Order(arch *elfmagic.Arch) interface {
-	binary.ByteOrder
-	binary.AppendByteOrder
-} {
+// order returns the byte order of the architecture's data.
+func order(arch *elfmagic.Arch) binary.AppendByteOrder {
 	if arch.Data == elf.ELFDATA2MSB {
 		return binary.BigEndian
 	}
 	return binary.LittleEndian
 }
 
-// File returns the executable.
-func (p Executable) File() ([]byte, error) {
-	ident := [elf.EI_NIDENT]byte{elf.EI_CLASS: byte(p.Arch.Class), elf.EI_DATA: byte(p.Arch.Data), elf.EI_VERSION: p.Version}
-	copy(ident[:], elf.ELFMAG)
-	header := elf.Header32{
-		Ident: ident, Type: uint16(elf.ET_EXEC), Machine: uint16(p.Arch.Machine),
-		Version: uint32(elf.EV_CURRENT), Flags: p.Flags, Phnum: 2,
-	}
-	if p.Arch.Class == elf.ELFCLASS64 {
-		return p.file64(header)
-	}
-	return p.file32(header)
-}
-
-// Sizes of an ELF header and of a program header.
-const (
-	header32, program32 = 52, 32
-	header64, program64 = 64, 56
-)
-
-// file32 puts a header, a segment with everything in it, and the mark of a
-// program whose stack need not be executable, or the loader, before the code.
-func (p Executable) file32(h elf.Header32) ([]byte, error) {
-	const start = header32 + 2*program32
-	h.Ehsize, h.Phentsize, h.Phoff, h.Entry = header32, program32, header32, loadAddress+start
-	size := uint32(start + len(p.Code))
-	second := elf.Prog32{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)}
-	if p.Interp {
-		second = elf.Prog32{Type: uint32(elf.PT_INTERP), Off: start, Filesz: uint32(len(p.Code))}
-	}
-	return assemble(Order(p.Arch), p.Code, h,
-		elf.Prog32{Type: uint32(elf.PT_LOAD), Vaddr: loadAddress, Paddr: loadAddress, Filesz: size, Memsz: size, Flags: uint32(elf.PF_R | elf.PF_X), Align: pageSize},
-		second)
-}
-
-// file64 is file32 for 64-bit programs.
-func (p Executable) file64(h elf.Header32) ([]byte, error) {
-	const start = header64 + 2*program64
-	wide := elf.Header64{
-		Ident: h.Ident, Type: h.Type, Machine: h.Machine, Version: h.Version, Flags: h.Flags, Phnum: h.Phnum,
-		Ehsize: header64, Phentsize: program64, Phoff: header64, Entry: loadAddress + start,
-	}
-	size := uint64(start + len(p.Code))
-	second := elf.Prog64{Type: uint32(elf.PT_GNU_STACK), Flags: uint32(elf.PF_R | elf.PF_W)}
-	if p.Interp {
-		second = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: start, Filesz: uint64(len(p.Code))}
-	}
-	return assemble(Order(p.Arch), p.Code, wide,
-		elf.Prog64{Type: uint32(elf.PT_LOAD), Vaddr: loadAddress, Paddr: loadAddress, Filesz: size, Memsz: size, Flags: uint32(elf.PF_R | elf.PF_X), Align: pageSize},
-		second)
-}
-
-func assemble(order binary.ByteOrder, code []byte, parts ...any) ([]byte, error) {
-	var file []byte
-	for _, part := range parts {
-		var err error
-		if file, err = binary.Append(file, order, part); err != nil {
-			return nil, err
+// file returns the executable: a header, a segment with everything in it, and the
+// mark of a program whose stack need not be executable, or the loader, before the
+// code.
+func (p executable) file() []byte {
+	file := append([]byte(elf.ELFMAG), byte(p.arch.Class), byte(p.arch.Data), p.version)
+	file = append(file, make([]byte, elf.EI_NIDENT-len(file))...)
+	order := order(p.arch)
+	word := func(v uint32) { file = order.AppendUint32(file, v) }
+	halves := func(values ...uint16) {
+		for _, v := range values {
+			file = order.AppendUint16(file, v)
 		}
 	}
-	return append(file, code...), nil
+	wide := p.arch.Class == elf.ELFCLASS64
+	addresses := func(values ...uint64) {
+		for _, v := range values {
+			if wide {
+				file = order.AppendUint64(file, v)
+			} else {
+				word(uint32(v))
+			}
+		}
+	}
+	segment := func(kind elf.ProgType, flags elf.ProgFlag, offset, address, size, align uint64) {
+		word(uint32(kind))
+		if wide { // the flags have another place
+			word(uint32(flags))
+		}
+		addresses(offset, address, address, size, size)
+		if !wide {
+			word(uint32(flags))
+		}
+		addresses(align)
+	}
+	header, program := headerSizes(p.arch)
+	start, length := start(p.arch), uint64(len(p.code))
+	halves(uint16(elf.ET_EXEC), uint16(p.arch.Machine))
+	word(uint32(elf.EV_CURRENT))
+	addresses(loadAddress+start, uint64(header), 0)
+	word(p.flags)
+	halves(header, program, 2, 0, 0, 0)
+	segment(elf.PT_LOAD, elf.PF_R|elf.PF_X, 0, loadAddress, start+length, pageSize)
+	if p.interp {
+		segment(elf.PT_INTERP, 0, start, 0, length, 0)
+	} else {
+		segment(elf.PT_GNU_STACK, elf.PF_R|elf.PF_W, 0, 0, 0, 0)
+	}
+	return append(file, p.code...)
 }

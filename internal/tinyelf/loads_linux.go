@@ -20,11 +20,7 @@ import (
 // right. Where an entry of binfmt_misc catches even such a program, its
 // interpreter is started, or missing.
 func Loads(arch *elfmagic.Arch) error {
-	program, err := unloadable(arch)
-	if err != nil {
-		return err
-	}
-	f, err := file.Memory("probe", program)
+	f, err := file.Memory("probe", unloadable(arch))
 	if err != nil {
 		return err
 	}

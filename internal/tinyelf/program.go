@@ -22,19 +22,22 @@ func NativeProgram(arch *elfmagic.Arch) ([]byte, error) { return program(arch, F
 // unloadable returns an executable that the kernel's own loader takes for one of
 // the architecture, and then refuses for its loader's name: no file system that
 // Linux has allows one that is as long.
-func unloadable(arch *elfmagic.Arch) ([]byte, error) {
+func unloadable(arch *elfmagic.Arch) []byte {
 	name := append(bytes.Repeat([]byte{'n'}, 4000), 0)
 	copy(name, "/")
-	return Executable{Arch: arch, Version: ForeignVersion, Flags: recipes()[arch.Name].flags, Code: name, Interp: true}.File()
+	e := executable{arch: arch, version: ForeignVersion, code: name, interp: true}
+	if r := recipeOf(arch); r != nil {
+		e.flags = r.flags
+	}
+	return e.file()
 }
 
 // program returns an executable whose instructions come after the given ones.
-func program(arch *elfmagic.Arch, version byte, first ...uint32) ([]byte, error) {
-	recipe, ok := recipes()[arch.Name]
-	if !ok {
+func program(arch *elfmagic.Arch, version byte, first ...byte) ([]byte, error) {
+	recipe := recipeOf(arch)
+	if recipe == nil {
 		return nil, fmt.Errorf("no program is known for %s", arch)
 	}
-	recipe.instructions = append(first, recipe.instructions...)
-	code := recipe.code(Order(arch))
-	return Executable{Arch: arch, Version: version, Flags: recipe.flags, Code: code}.File()
+	code := append(first, recipe.program(arch.Data)...)
+	return executable{arch: arch, version: version, flags: recipe.flags, code: code}.file(), nil
 }

@@ -193,11 +193,14 @@ func run(t *testing.T, program []byte, emulator ...string) int {
 func installed(t *testing.T, arch *elfmagic.Arch) string {
 	t.Helper()
 	search := emulator.Search{Dirs: emulator.DefaultDirs()}
-	found, err := search.Locate(arch)
+	found, err := search.Find(arch)
 	if errors.Is(err, emulator.ErrMissing) {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
+	if err := found.Useless(); err != nil {
+		t.Skip(err)
+	}
 	return found.Path
 }
 

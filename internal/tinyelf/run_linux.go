@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -44,7 +43,7 @@ func (e *RunError) Error() string {
 // A Process is a program of this package while it runs, waiting for input.
 type Process struct {
 	exe     string
-	program os.FileInfo
+	program *os.File
 }
 
 // Exe is the link by which the kernel shows, and opens, the file that the
@@ -59,7 +58,8 @@ func (p Process) Native() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return os.SameFile(running, p.program), nil
+	program, err := p.program.Stat()
+	return err == nil && os.SameFile(running, program), err
 }
 
 // Run gives a program of this package to the kernel and returns nil if it ran:
@@ -76,83 +76,36 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	where, err := materialize(program)
+	p, err := materialize(program)
 	if err != nil {
 		return fmt.Errorf("cannot make a program to run: %w", err)
 	}
-	defer where.remove()
-	s := &started{place: where}
-	if err := s.start(); err != nil {
+	defer p.remove()
+	pid, stdin, err := p.start()
+	if err != nil {
 		return err
 	}
 	// Go's timer wakes a thread, but only if it is needed.
-	s.ctx, s.cancel = context.WithTimeout(ctx, Timeout)
-	context.AfterFunc(s.ctx, s.kill)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		close(killed)
+	})
 	if running != nil {
-		awaitExec(s.pid)
-		running(Process{exe: "/proc/" + strconv.Itoa(s.pid) + "/exe", program: s.place.info})
+		awaitExec(pid)
+		running(Process{exe: "/proc/" + strconv.Itoa(pid) + "/exe", program: p.program})
 	}
-	return s.wait()
-}
-
-// A started program waits for its input.
-type started struct {
-	place  place
-	pid    int
-	stdin  int // the end that this process has
-	ctx    context.Context
-	cancel func()
-
-	mu    sync.Mutex
-	ended bool // from then on its process ID may be another's
-}
-
-func (s *started) start() error {
-	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	unix.Close(stdin) // the program reads the end of its input, and exits
+	err = retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
+	if !stop() {
+		<-killed // the process ID is its own until its status is taken
 	}
-	defer unix.Close(null)
-	var stdin [2]int
-	if err := unix.Pipe2(stdin[:], unix.O_CLOEXEC); err != nil {
-		return os.NewSyscallError("pipe2", err)
-	}
-	defer unix.Close(stdin[0])
-	files := []uintptr{uintptr(stdin[0]), uintptr(null), s.place.stderr.Fd()}
-	if s.place.memory != nil {
-		files = append(files, s.place.memory.Fd())
-	}
-	// No environment: no QEMU_ variable may change what is probed.
-	s.pid, err = syscall.ForkExec(s.place.path, []string{s.place.path}, &syscall.ProcAttr{Files: files})
-	s.stdin = stdin[1]
-	if err != nil {
-		unix.Close(stdin[1])
-	}
-	return err
-}
-
-func (s *started) kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		_ = syscall.Kill(s.pid, syscall.SIGKILL)
-	}
-}
-
-// wait lets the program end. What it leaves behind, holding its standard error,
-// is not waited for.
-func (s *started) wait() error {
-	unix.Close(s.stdin) // the program reads the end of its input, and exits
-	// The process ID is its own until its status is taken.
-	err := retry(func() error { return unix.Waitid(unix.P_PID, s.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	interrupted := s.ctx.Err()
-	s.cancel()
+	interrupted := ctx.Err()
 	var status syscall.WaitStatus
 	if err == nil {
-		err = retry(func() error { _, err := syscall.Wait4(s.pid, &status, 0, nil); return err })
+		err = retry(func() error { _, err := syscall.Wait4(pid, &status, 0, nil); return err })
 	}
 	switch {
 	case errors.Is(interrupted, context.DeadlineExceeded):
@@ -164,7 +117,30 @@ func (s *started) wait() error {
 	case status.Exited() && status.ExitStatus() == ExitCode:
 		return nil
 	}
-	return &RunError{Status: status, Stderr: lastLine(s.place.stderr)}
+	return &RunError{Status: status, Stderr: lastLine(p.stderr)}
+}
+
+// start starts the program, and returns the end of its standard input that this
+// process has. What it leaves behind, holding its standard error, is not waited for.
+func (p place) start() (pid, stdin int, err error) {
+	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	defer unix.Close(null)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return 0, 0, os.NewSyscallError("pipe2", err)
+	}
+	defer unix.Close(pipe[0])
+	// No environment: no QEMU_ variable may change what is probed.
+	pid, err = syscall.ForkExec(p.path, []string{p.path}, &syscall.ProcAttr{
+		Files: []uintptr{uintptr(pipe[0]), uintptr(null), p.stderr.Fd(), p.program.Fd()},
+	})
+	if err != nil {
+		unix.Close(pipe[1])
+	}
+	return pid, pipe[1], err
 }
 
 // retry calls f until it is not interrupted by a signal.
@@ -197,11 +173,10 @@ func awaitExec(pid int) {
 // A place has a program where execve finds it, and what that writes to standard
 // error: a file, which nobody has to read while it is written.
 type place struct {
-	path   string
-	memory *os.File // which is to be the program's descriptor 3, or nil
-	stderr *os.File
-	info   os.FileInfo
-	dir    string // which has both, if they are not in memory
+	path    string
+	program *os.File // which is to be its own descriptor 3
+	stderr  *os.File
+	dir     string // which has both, if they are not in memory
 }
 
 // materialize puts the program in memory that has no name, so that nothing is
@@ -220,10 +195,7 @@ func materialize(program []byte) (place, error) {
 
 func inMemory(program []byte) (p place, err error) {
 	p.path = "/proc/self/fd/3"
-	if p.memory, err = file.Memory("probe", program); err != nil {
-		return p, err
-	}
-	if p.info, err = p.memory.Stat(); err != nil {
+	if p.program, err = file.Memory("probe", program); err != nil {
 		return p, err
 	}
 	if p.stderr, err = file.Memory("stderr", nil); err != nil {
@@ -242,7 +214,7 @@ func inDirectory(program []byte) (p place, err error) {
 	if err := os.WriteFile(p.path, program, 0o755); err != nil {
 		return p, err
 	}
-	if p.info, err = os.Stat(p.path); err != nil {
+	if p.program, err = os.Open(p.path); err != nil {
 		return p, err
 	}
 	p.stderr, err = os.OpenFile(filepath.Join(p.dir, "stderr"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
@@ -250,7 +222,7 @@ func inDirectory(program []byte) (p place, err error) {
 }
 
 func (p place) remove() {
-	p.memory.Close() // a nil file is not closed
+	p.program.Close() // a nil file is not closed
 	p.stderr.Close()
 	if p.dir != "" {
 		os.RemoveAll(p.dir)

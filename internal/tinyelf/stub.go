@@ -26,54 +26,58 @@ const ExitFailed = 126
 // execFailed: both followed by the errno, as a number, and the end of the line.
 // No entry of binfmt_misc is for the program itself.
 func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, execFailed string) ([]byte, error) {
-	newMachine := machines[arch.Name]
-	if newMachine == nil {
+	m := machineOf(arch)
+	if m == nil {
 		return nil, fmt.Errorf("no stub is known for %s", arch)
 	}
-	// Addresses are known once the lengths are: the first pass finds these.
 	var code []byte
-	var failed uint32       // where the code for a failed call is
+	add := func(instructions []byte) { code = append(code, instructions...) }
+	load := func(argument int, value uint32) { add(m.set(m.registers[argument], value)) }
+	call := func(name string) {
+		load(3, numbers[name].on(arch))
+		add(m.call)
+	}
+	// Addresses are known once the lengths are: the first pass finds these.
+	var failed int          // where the code for a failed call is
 	var addresses [3]uint32 // of the texts
 	texts := [3]string{callFailed, execFailed, errnos()}
-	start := uint32(entry(arch))
 	for range 2 {
-		m := newMachine()
+		code = nil
 		for _, c := range calls {
-			number, ok := numbers[c.Name]
-			if !ok {
+			if _, ok := numbers[c.Name]; !ok {
 				return nil, fmt.Errorf("no number of the system call %s is known", c.Name)
 			}
 			for i, arg := range c.Args {
-				m.load(i, arg)
+				load(i, arg)
 			}
-			m.call(number.on(arch))
-			m.branchIfError(int(failed))
+			call(c.Name)
+			add(m.branch(failed - len(code)))
 		}
-		m.exec(numbers["execve"].on(arch))
-		write := func(address uint32, length int, more func()) {
-			m.load(0, descriptor)
-			m.load(1, address)
-			more()
-			m.load(2, uint32(length))
-			m.call(numbers["write"].on(arch))
+		add(m.exec)
+		call("execve")
+		write := func(address uint32, length int, more []byte) {
+			load(0, descriptor)
+			load(1, address)
+			add(more)
+			load(2, uint32(length))
+			call("write")
 		}
 		fail := func(text int) {
-			m.keep()
-			write(addresses[text], len(texts[text]), func() {})
+			add(m.keep)
+			write(addresses[text], len(texts[text]), nil)
 			write(addresses[2], errnoSize, m.add)
-			m.load(0, ExitFailed)
-			m.call(numbers["exit_group"].on(arch))
+			load(0, ExitFailed)
+			call("exit_group")
 		}
 		fail(1)
-		failed = uint32(len(*m.code()))
+		failed = len(code)
 		fail(0)
-		code = *m.code()
 		for i, text := range texts {
-			addresses[i] = start + uint32(len(code))
+			addresses[i] = uint32(loadAddress+start(arch)) + uint32(len(code))
 			code = append(code, text...)
 		}
 	}
-	return Executable{Arch: arch, Version: ForeignVersion, Flags: flags[arch.Name], Code: code}.File()
+	return executable{arch: arch, version: ForeignVersion, flags: recipeOf(arch).flags, code: code}.file(), nil
 }
 
 // errnoSize is how long each of errnos is: machine.add multiplies by it.
@@ -88,9 +92,6 @@ func errnos() string {
 	}
 	return all.String()
 }
-
-// flags are the e_flags that kernels or emulators want.
-var flags = map[string]uint32{"ppc64le": 2 /* EF_PPC64_ABI: the entry is code, not a descriptor */}
 
 // A number is that of a system call on each architecture.
 type number struct {

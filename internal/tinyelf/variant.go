@@ -13,7 +13,7 @@ import (
 // program with SIGILL.
 type variant struct {
 	name         string
-	instructions []uint32
+	instructions []byte
 }
 
 // variants has the levels in ascending order: a CPU of one has all before it.
@@ -22,7 +22,7 @@ type variant struct {
 //	arm     Arm Architecture Reference Manual, ARMv6 and ARMv7-A
 var variants = map[string][]variant{
 	"x86_64": {
-		{"v2", []uint32{
+		{"v2", []byte{
 			0x66, 0x0f, 0xd0, 0xc0, // addsubpd %xmm0, %xmm0 (SSE3)
 			0x66, 0x0f, 0x38, 0x00, 0xc0, // pshufb %xmm0, %xmm0 (SSSE3)
 			0x66, 0x0f, 0x38, 0x40, 0xc0, // pmulld %xmm0, %xmm0 (SSE4.1)
@@ -31,7 +31,7 @@ var variants = map[string][]variant{
 			0x9f,                               // lahf
 			0xf0, 0x48, 0x0f, 0xc7, 0x0c, 0x24, // lock cmpxchg16b (%rsp)
 		}},
-		{"v3", []uint32{
+		{"v3", []byte{
 			0xc5, 0xfd, 0xef, 0xc0, // vpxor %ymm0, %ymm0, %ymm0 (AVX2)
 			0xc4, 0xe2, 0x78, 0xf2, 0xc0, // andn %eax, %eax, %eax (BMI1)
 			0xc4, 0xe2, 0x7b, 0xf6, 0xc0, // mulx %eax, %eax, %eax (BMI2)
@@ -39,7 +39,7 @@ var variants = map[string][]variant{
 			0xc4, 0xe2, 0x7d, 0x13, 0xc0, // vcvtph2ps %xmm0, %ymm0 (F16C)
 			0x0f, 0x38, 0xf0, 0x04, 0x24, // movbe (%rsp), %eax
 		}},
-		{"v4", []uint32{
+		{"v4", []byte{
 			0x62, 0xf1, 0x7d, 0x48, 0xef, 0xc0, // vpxord %zmm0, %zmm0, %zmm0 (AVX512F)
 			0x62, 0xf1, 0x7d, 0x48, 0xfc, 0xc0, // vpaddb %zmm0, %zmm0, %zmm0 (AVX512BW)
 			0x62, 0xf2, 0x7d, 0x48, 0x44, 0xc0, // vplzcntd %zmm0, %zmm0 (AVX512CD)
@@ -48,8 +48,8 @@ var variants = map[string][]variant{
 		}},
 	},
 	"arm": {
-		{"v6", []uint32{0xe6bf0f30}}, // rev r0, r0
-		{"v7", []uint32{0xe3000000}}, // movw r0, #0
+		{"v6", []byte{0x30, 0x0f, 0xbf, 0xe6}}, // rev r0, r0
+		{"v7", []byte{0x00, 0x00, 0x00, 0xe3}}, // movw r0, #0
 	},
 }
 
@@ -71,7 +71,7 @@ func VariantProgram(arch *elfmagic.Arch, name string) ([]byte, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("%s has no variant %s", arch, name)
 	}
-	var first []uint32
+	var first []byte
 	for _, v := range levels[:i+1] {
 		first = append(first, v.instructions...)
 	}

@@ -41,7 +41,7 @@ func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "go-build-tests-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), build(dir), linkJudged(dir), linkNewerI386(dir))
+		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), build(dir), linkJudged(dir), linkNewer(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cannot build what is tested:", err)

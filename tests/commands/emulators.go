@@ -54,31 +54,37 @@ func link(from, to string) error {
 	return errors.Join(err, os.WriteFile(to, content, 0o755))
 }
 
-// linkNewerI386 puts a newer emulator of i386 beside the commands where the one
-// installed crashes programs with threads. Where it cannot be fetched, their
-// tests are skipped.
-func linkNewerI386(dir string) error {
+// linkNewer puts newer emulators beside the commands where those installed crash
+// i386's programs with threads, or all of an architecture's. Where they cannot be
+// fetched, the tests that need them are skipped.
+func linkNewer(dir string) error {
 	native, err := host.Native(context.Background())
-	if err != nil {
+	if err != nil || os.Getenv(judged) != "" {
 		return err
-	}
-	i386, err := elfmagic.Lookup("i386")
-	if err != nil || slices.Contains(native, i386) || os.Getenv(judged) != "" {
-		return err
-	}
-	if found, err := Search().Find(i386); err != nil || guests.CrashesThreads(i386, found) == "" {
-		return nil // not installed, or new enough
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return err
 	}
-	newer, err := guests.StockEmulator(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), i386)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "no newer emulator of i386:", err)
-		return nil
+	for _, name := range []string{"i386", "microblazeel"} {
+		arch, err := elfmagic.Lookup(name)
+		if err != nil {
+			return err
+		}
+		found, err := Search().Find(arch)
+		if err != nil || slices.Contains(native, arch) || guests.CrashesThreads(arch, found) == "" && found.Useless() == nil {
+			continue // not installed, not needed, or new enough
+		}
+		newer, err := guests.StockEmulator(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), arch)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "no newer emulator of %s: %v\n", arch, err)
+			continue
+		}
+		if err := link(newer.Path, filepath.Join(dir, "qemu-"+name+"-static")); err != nil {
+			return err
+		}
 	}
-	return link(newer.Path, filepath.Join(dir, "qemu-i386-static"))
+	return nil
 }
 
 // Search is the commands' own.
@@ -105,6 +111,9 @@ func FindEmulator(t testing.TB, arch *elfmagic.Arch) *emulator.Emulator {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
+	if err := found.Useless(); err != nil {
+		t.Skip(err)
+	}
 	return found
 }
 

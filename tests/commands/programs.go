@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // Built returns the path of something that build makes, once for all runs of a
@@ -45,6 +46,32 @@ func Archive(t testing.TB, name string, build func(path, mirror string) *exec.Cm
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	whole(t, path, func(path string) *exec.Cmd { return build(path, mirror) })
 	return path
+}
+
+// BusyboxRoot returns a small root file system of another architecture, Debian's
+// Busybox with the names of it that people try first, or skips without apt.
+func BusyboxRoot(t testing.TB, goarch string) (dir string) {
+	t.Helper()
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		t.Skip("Busybox comes from Debian, through apt: ", err)
+	}
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), kerneltest.Lookup(t, goarch).Debian[0].Name, "bookworm")
+	require.NoError(t, err)
+	require.NoError(t, apt.Update(t.Context()))
+	versions, err := apt.Versions(t.Context(), "busybox-static")
+	require.NoError(t, err)
+	require.NotEmpty(t, versions)
+	deb, err := apt.Download(t.Context(), "busybox-static", versions[0])
+	require.NoError(t, err)
+	dir = t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.NoError(t, debian.Unpack(t.Context(), deb, dir))
+	for _, name := range []string{"sh", "uname", "cat", "env", "ls"} {
+		require.NoError(t, os.Symlink("busybox", filepath.Join(dir, "bin", name)))
+	}
+	return dir
 }
 
 // whole makes a file, whole or not at all.

@@ -233,14 +233,34 @@ func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 		return commands.Run(t, cmd)
 	}
 	for _, variable := range []string{"CROSSRUN_EMULATOR_ARM64=", "CROSSRUN_EMULATOR_AARCH64=", "CROSSRUN_EMULATOR_AARCH64_LINUX_GNU="} {
-		r := with([]string{variable + other}, "--direct", "--print", hello)
+		r := with([]string{variable + other, "QEMU_CPU=max"}, "--direct", "--print", hello)
 		assert.Equal(t, commands.Result{Stdout: fmt.Sprintf("%s -0 %s %s\n", other, hello, hello)}, r, variable)
 		r = with([]string{variable + other}, "--private", "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-aarch64")
-		assert.Contains(t, r.Stdout, "interpreter "+other+"\n", r.Stderr)
+		assert.Contains(t, r.Stdout, "interpreter "+other+"\nflags: POF\n", r.Stderr)
 	}
-	r := with([]string{"CROSSRUN_EMULATOR_ARM64=/no/such/file"}, "--direct", hello)
-	assert.Equal(t, 125, r.Status)
-	assert.Contains(t, r.Stderr, "CROSSRUN_EMULATOR_ARM64=/no/such/file: stat /no/such/file: no such file or directory")
+	// None is dropped, in no way and for no architecture.
+	require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
+	for _, way := range [][]string{{"--direct"}, {"--private"}, {}} {
+		for variable, want := range map[string]string{
+			"CROSSRUN_EMULATOR_ARM64=/no/such/file": "CROSSRUN_EMULATOR_ARM64=/no/such/file: stat /no/such/file: no such file or directory",
+			"CROSSRUN_EMULATOR_S390X=/no/such/file": "CROSSRUN_EMULATOR_S390X=/no/such/file: stat /no/such/file: no such file or directory",
+			"CROSSRUN_EMULATOR_AMR64=" + other:      "CROSSRUN_EMULATOR_AMR64: no architecture has this name",
+			"CROSSRUN_SYSROOT_ARMM64=/":             "CROSSRUN_SYSROOT_ARMM64: no architecture has this name",
+			"CROSSRUN_CPU_X=max":                    "CROSSRUN_CPU_X: no architecture has this name",
+		} {
+			r := with([]string{variable}, append(way, hello)...)
+			assert.Equal(t, 125, r.Status, "%s %s", way, variable)
+			assert.Contains(t, r.Stderr, want, "%s", way)
+		}
+	}
+	r := with([]string{"CROSSRUN_EMULATOR_ARM64=" + other}, "-v", hello)
+	assert.Contains(t, r.Stderr, "--kernel: unavailable: CROSSRUN_EMULATOR_ARM64 names an emulator")
+	assert.Contains(t, r.Stderr, "a private instance of binfmt_misc")
+	assert.Contains(t, r.Stderr, other+": QEMU ", "an entry in the kernel names another one")
+	r = with([]string{"CROSSRUN_EMULATOR_ARM64=" + other}, "--kernel", hello)
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "hint: unset CROSSRUN_EMULATOR_ARM64")
+	assert.Zero(t, with([]string{"CROSSRUN_EMULATOR_S390X=" + other}, "--kernel", hello).Status)
 
 	for _, way := range []string{"--direct", "--private"} {
 		r = with([]string{"CROSSRUN_CPU_ARM64=no-such-cpu"}, way, hello)
@@ -252,6 +272,46 @@ func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 	r = with([]string{"CROSSRUN_SYSROOT_ARM64=/no/such/directory"}, hello)
 	assert.Equal(t, 125, r.Status)
 	assert.Contains(t, r.Stderr, "CROSSRUN_SYSROOT_ARM64: stat /no/such/directory")
+}
+
+// QEMU before 10 is slow at pointer authentication, which a CPU that nobody has chosen
+// mends: for the program's own emulator, as those of others do not know it.
+func TestOldEmulatorsGetAFasterCPU(t *testing.T) {
+	kerneltest.Instance(t)
+	found := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+	hello := commands.GoHello(t, "arm64")
+	const faster = " -cpu 'max,pauth-impdef=on' "
+	old := found.FasterCPU() != ""
+	r := commands.Crossrun(t, "--direct", "--print", hello)
+	assert.Equal(t, old, strings.Contains(r.Stdout, faster), r.Stdout)
+	r = commands.Crossrun(t, "--direct", "-v", hello)
+	assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout, r.Stderr)
+	assert.Equal(t, old, strings.Contains(r.Stderr, "this QEMU is slow at pointer authentication: "), r.Stderr)
+	r = commands.Crossrun(t, "--private", "-v", hello)
+	assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout, r.Stderr)
+	assert.Equal(t, old, strings.Contains(r.Stderr, "(QEMU_CPU=max,pauth-impdef=on helps)"), r.Stderr)
+	for _, chosen := range []string{"QEMU_CPU=cortex-a57", "CROSSRUN_CPU_ARM64=cortex-a57", "CROSSRUN_CPU_AARCH64=max"} {
+		cmd := commands.Command("crossrun", "--direct", "--print", hello)
+		cmd.Env = append(os.Environ(), chosen)
+		assert.NotContains(t, commands.Run(t, cmd).Stdout, "-cpu", chosen)
+	}
+	assert.NotContains(t, commands.Crossrun(t, "--direct", "--print", commands.GoHello(t, "s390x")).Stdout, "-cpu")
+}
+
+// What a program starts may be one that may be executed and not read: the kernel opens
+// it (flag O).
+func TestProgramsThatMayOnlyBeExecutedRunInAPrivateInstance(t *testing.T) {
+	kerneltest.NeedUsers(t)
+	kerneltest.Instance(t)
+	program := filepath.Join(t.TempDir(), "hello")
+	commands.CopyFile(t, commands.GoHello(t, "arm64"), program)
+	require.NoError(t, os.Chmod(program, 0o111))
+	for dir := filepath.Dir(program); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	cmd := commands.Command("crossrun", "--private", "/bin/sh", "-c", program)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", program)}, commands.Run(t, cmd))
 }
 
 func TestStraceFollowsAllProcesses(t *testing.T) {
@@ -359,6 +419,8 @@ func TestRootfs(t *testing.T) {
 		said   string
 	}{
 		{[]string{"--rootfs", "/no/such/directory", "sh"}, 125, "--rootfs: stat /no/such/directory: no such file or directory"},
+		{[]string{"--setenv", "A=1", "true"}, 125, "--setenv is for --rootfs"},
+		{[]string{"--rootfs", root, "-E", "=1", "sh"}, 125, "the name of a variable is missing"},
 		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "/etc/passwd is not a directory"},
 		{[]string{"--rootfs", root, "no-such-command"}, 127, "no-such-command: not found in " + root},
 		{[]string{"--rootfs", root, "/no/such/command"}, 127, "/no/such/command: not found in " + root},
@@ -367,8 +429,10 @@ func TestRootfs(t *testing.T) {
 		assert.Equal(t, test.status, r.Status, "%v: %s", test.args, r.Stderr)
 		assert.Contains(t, r.Stderr, test.said)
 	}
-	r = commands.Crossrun(t, "--rootfs", root, "--print", "starter", "a b")
-	assert.Equal(t, commands.Result{Stdout: commands.Command("crossrun").Path + " --rootfs " + root + " starter 'a b'\n"}, r)
+	r = commands.Crossrun(t, "--rootfs", root, "-E", "A=b c", "--print", "starter", "a b")
+	assert.Equal(t, commands.Result{Stdout: commands.Command("crossrun").Path + " --rootfs " + root + " --setenv 'A=b c' starter 'a b'\n"}, r)
+	r = commands.Crossrun(t, "--rootfs", root, "-E", "HOME=/tmp", "looker")
+	assert.Equal(t, commands.Result{Stdout: "0 0 / /tmp " + rootPATH + "\n"}, r)
 }
 
 const rootPATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

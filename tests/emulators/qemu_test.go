@@ -122,7 +122,7 @@ func source(t *testing.T, s settings, version string) string {
 	apt, err := debian.OpenSources(filepath.Join(cache, "calico-go-build", "apt"), sourceSuites...)
 	require.NoError(t, err)
 	updateErr := apt.Update(t.Context())
-	versions, err := apt.SourceVersions(t.Context(), "qemu")
+	versions, err := apt.Versions(t.Context(), "qemu")
 	require.NoError(t, errors.Join(err))
 	require.NotEmpty(t, versions, "%v", updateErr)
 	// The same, or the oldest that is newer, or the newest.

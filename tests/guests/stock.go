@@ -11,6 +11,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A Set is a directory of emulators, or the file of one.
@@ -109,6 +110,14 @@ func StockEmulator(ctx context.Context, dir string, arch *elfmagic.Arch) (*emula
 func fetched(ctx context.Context, host *elfmagic.Arch, suite, dir string) (Set, error) {
 	dir = filepath.Join(dir, suite)
 	s := Set{Path: filepath.Join(dir, "usr/bin")}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return s, err
+	}
+	unlock, err := file.Lock(ctx, dir+".lock", func() {}) // of packages that are tested side by side
+	if err != nil {
+		return s, err
+	}
+	defer unlock()
 	if _, err := os.Stat(s.Path); err == nil {
 		return s, nil
 	}

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -134,13 +135,40 @@ func TestRootlessPodman(t *testing.T) {
 	assert.NotEqual(t, 0, container("emulators", "/hello-s390x").Status)
 }
 
-// Buildah's and Podman's builds for another platform run what is registered so.
-func TestRootlessBuildsForAnotherPlatform(t *testing.T) {
+// Buildah's and Podman's builds for other platforms run what is registered so: the
+// programs that they copy, and those of the platform's own systems.
+func TestRootlessBuildsForOtherPlatforms(t *testing.T) {
 	podman := podman(t)
-	require.Equal(t, 0, podman("unshare", "DIR/image/register", "--qemu-path", "/usr/bin", "s390x").Status)
-	r := podman("unshare", "sh", "-c", `printf 'FROM scratch\nCOPY hello-s390x /\nRUN ["/hello-s390x"]\n' > DIR/Containerfile`)
-	require.Equal(t, 0, r.Status, r.Stderr)
-	r = podman("build", "--platform", "linux/s390x", "--isolation", "chroot", "-f", "DIR/Containerfile", "DIR/image")
-	assert.Equal(t, 0, r.Status, r.Stderr)
+	require.Equal(t, 0, podman("unshare", "DIR/image/register", "--qemu-path", "/usr/bin", "arm64", "s390x").Status)
+	build := func(containerfile, platforms string, tool ...string) commands.Result {
+		t.Helper()
+		r := podman("unshare", "sh", "-c", `printf "$1" >DIR/Containerfile`, "sh", containerfile)
+		require.Equal(t, 0, r.Status, r.Stderr)
+		r = podman(append(tool, "build", "--platform", platforms, "--isolation", "chroot", "--manifest", fmt.Sprint("built-", len(tool)), "-f", "DIR/Containerfile", "DIR/image")...)
+		assert.Equal(t, 0, r.Status, r.Stderr)
+		return r
+	}
+	tools := [][]string{nil} // Podman itself
+	if _, err := exec.LookPath("buildah"); err == nil {
+		tools = append(tools, []string{"unshare", "buildah", "--root", "DIR/storage", "--runroot", "DIR/run"})
+	} else {
+		t.Log("without Buildah: ", err)
+	}
+	r := build(`FROM scratch\nCOPY hello-s390x /\nRUN ["/hello-s390x"]\n`, "linux/s390x")
 	assert.Contains(t, r.Stdout, "hello from s390x")
+
+	for _, goarch := range []string{"arm64", "s390x"} {
+		archive := filepath.Join(t.TempDir(), "system.tar")
+		require.NoError(t, exec.Command("tar", "-C", commands.BusyboxRoot(t, goarch), "-cf", archive, ".").Run())
+		for _, dir := range []string{filepath.Dir(archive), filepath.Dir(filepath.Dir(archive))} {
+			require.NoError(t, os.Chmod(dir, 0o755)) // for the user
+		}
+		r := podman("import", "-q", "--arch", goarch, "--change", "ENV=PATH=/bin", archive, "system-"+goarch)
+		require.Equal(t, 0, r.Status, r.Stderr)
+	}
+	for _, tool := range tools {
+		r := build(`ARG TARGETARCH\nFROM localhost/system-$TARGETARCH\nRUN echo "built on $(uname -m)"\n`, "linux/arm64,linux/s390x", tool...)
+		assert.Contains(t, r.Stdout, "built on aarch64\n")
+		assert.Contains(t, r.Stdout, "built on s390x\n")
+	}
 }

@@ -397,26 +397,17 @@ var (
 func (g guest) unpack(t *testing.T, ctx context.Context, dir string) (kernel, module string) {
 	t.Helper()
 	apt := g.apt(t, ctx, g.suite)
-	versions, err := apt.Versions(ctx, g.kernel)
+	files, err := apt.Closure(ctx, g.kernel)
 	require.NoError(t, err)
-	require.NotEmpty(t, versions, g.kernel)
 	// A package of a name that stays depends on that of a version, and in newer
 	// releases that on others which have the files.
-	packages := []debian.Package{{Name: g.kernel, Version: versions[0]}}
-	for i := 0; i < len(packages); i++ {
-		p := packages[i]
-		deb, err := apt.Download(ctx, p.Name, p.Version)
-		require.NoError(t, err)
+	packages := slices.DeleteFunc(files, func(f debian.File) bool {
+		return !slices.ContainsFunc([]string{"linux-image-", "linux-binary-", "linux-modules-"}, func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) })
+	})
+	debs, err := apt.Get(ctx, packages)
+	require.NoError(t, err)
+	for _, deb := range debs {
 		require.NoError(t, debian.Unpack(ctx, deb, dir))
-		depends, err := apt.Depends(ctx, p.Name, p.Version)
-		require.NoError(t, err)
-		for _, d := range depends {
-			for _, prefix := range []string{"linux-image-", "linux-binary-", "linux-modules-"} {
-				if strings.HasPrefix(d.Name, prefix) && d.Version != "" && !slices.Contains(packages, d) {
-					packages = append(packages, d)
-				}
-			}
-		}
 	}
 	kernels := append(glob(t, dir, "boot/vmlinu?-*"), glob(t, dir, "usr/lib/modules/*/vmlinu?")...)
 	require.Len(t, kernels, 1, "%v", packages)

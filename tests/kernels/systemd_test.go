@@ -26,12 +26,17 @@ try() {
 	echo "PLAY $name: $?"
 	sed 's/^/SAID /' /tmp/out
 }
+# There is no machined to register with; the unit is this service's.
+container() {
+	try "$1" systemd-nspawn --quiet --register=no --keep-unit --console=pipe -D /srv/arm64 /bin/sh -c 'uname -m; exec env -i A=B /bin/env'
+}
 try "systemd-binfmt is active" systemctl is-active systemd-binfmt
 if [ ! -e /played ]; then
 	touch /played
 	try "hello with Debian's entries" hello
 	try "register" register
 	try "hello" hello
+	container "container"
 	try "restart" systemctl restart systemd-binfmt
 	try "hello after the restart" hello
 	try "register after the restart" register
@@ -42,6 +47,7 @@ if [ ! -e /played ]; then
 	systemctl reboot
 else
 	try "hello after the reboot" hello
+	container "container after the reboot"
 	try "status after the reboot" register --status
 	try "register after the reboot" register
 	sync
@@ -60,7 +66,7 @@ WantedBy=multi-user.target
 
 // A Debian with systemd has entries of its own, which its service removes and makes
 // anew when it is restarted: the first command that is typed there succeeds, then
-// and ever after.
+// and ever after. What is registered runs in systemd-nspawn's containers, too.
 func TestADebianWithSystemd(t *testing.T) {
 	if os.Getenv("TEST_KERNELS") == "" {
 		t.Skip("boots a virtual machine: make test-kernels")
@@ -73,8 +79,8 @@ func TestADebianWithSystemd(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	archive := commands.Archive(t, "systemd", func(path, mirror string) *exec.Cmd {
-		return exec.Command("mmdebstrap", "--variant=minbase", "--include=systemd-sysv,qemu-user-static,linux-image-cloud-amd64,e2fsprogs",
+	archive := commands.Archive(t, "systemd-container", func(path, mirror string) *exec.Cmd {
+		return exec.Command("mmdebstrap", "--variant=minbase", "--include=systemd-sysv,systemd-container,qemu-user-static,linux-image-cloud-amd64,e2fsprogs",
 			"--architectures=amd64", "--format=tar", "bookworm", path, mirror)
 	})
 	dir := t.TempDir()
@@ -98,6 +104,7 @@ func TestADebianWithSystemd(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
+	must("mv", commands.BusyboxRoot(t, "arm64"), filepath.Join(root, "srv/arm64"))
 	must("mke2fs", "-q", "-t", "ext4", "-d", root, disk, "1500M")
 	boot := func(name string) string {
 		t.Helper()
@@ -130,6 +137,9 @@ func TestADebianWithSystemd(t *testing.T) {
 	}
 	for _, name := range []string{"hello with Debian's entries", "hello", "hello after the restart", "hello after the reboot"} {
 		assert.Contains(t, said[name], "hello from arm64", name)
+	}
+	for _, name := range []string{"container", "container after the reboot"} {
+		assert.Equal(t, "aarch64\nA=B\n", said[name], name)
 	}
 	rows := func(step string) (list []string) {
 		for line := range strings.Lines(said[step]) {

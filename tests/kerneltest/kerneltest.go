@@ -56,6 +56,13 @@ func Main(m *testing.M) int {
 	return status
 }
 
+// Outside has Main run the tests as who calls them, once, and not in an instance: for
+// what a user namespace cannot do.
+func Outside() {
+	errUnavailable = errors.New("these tests have none")
+	os.Setenv(phase, outside)
+}
+
 // without runs the tests where a private instance is unavailable: those that call
 // Need are skipped, if the kernel is older or this process may not make user
 // namespaces. Whatever else it is, is a failure.
@@ -98,6 +105,10 @@ func Instance(t testing.TB) binfmt.FS {
 	clear := func() {
 		t.Helper()
 		entries, err := fs.List()
+		unread, err := binfmt.Unread(err)
+		for name := range unread {
+			err = errors.Join(err, fs.Remove(name))
+		}
 		for _, e := range entries {
 			err = errors.Join(err, fs.Remove(e.Name))
 		}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What was not made here is neither replaced nor removed.
+func TestDirectoriesOfOthersAreLeftAlone(t *testing.T) {
+	script(t, "docker", "exit 0")
+	for name, sub := range map[string]string{"parts": "", "single-files": "work", "register-images": runtime.GOARCH} {
+		dir := t.TempDir()
+		notes := filepath.Join(dir, sub, "emulators", "notes")
+		require.NoError(t, os.MkdirAll(filepath.Dir(notes), 0o755))
+		require.NoError(t, os.WriteFile(notes, []byte("mine"), 0o644))
+		status, stdout, stderr := called(t, name, "--dir", dir)
+		assert.Equal(t, exitFailure, status, name)
+		assert.Empty(t, stdout, name)
+		assert.Contains(t, stderr, "image "+name+": error: "+filepath.Join(dir, sub)+" holds files that were not made here")
+		assert.Contains(t, stderr, "image "+name+": hint: name a new or an empty directory")
+		assert.FileExists(t, notes, name)
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		require.NoError(t, err)
+		assert.Len(t, entries, 1, name)
+	}
+}
+
+// make clean removes what make builds, in the repository.
+func TestCleaningIsNotToldWhatToRemove(t *testing.T) {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")} // and nothing of a make that runs this
+	cmd := exec.Command("make", "-n", "clean", "BIN=/x")
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	assert.Error(t, err)
+	assert.Contains(t, string(out), "BIN cannot be set")
+	assert.NotContains(t, string(out), "rm ")
+	cmd = exec.Command("make", "-n", "clean")
+	cmd.Env = append(env, "BIN=/x", "DIST=/x", "DIR=/x", "PROVE=/x", "PLAIN=/x")
+	out, err = cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "rm -rf bin dist\n", string(out))
+}
+
+// The script that clears an image's /tmp does not clear the machine's.
+func TestWhatClearsAnImageClearsNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"apt-get", "apt-cache", "dpkg", "rm"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho ran >"+dir+"/changed\n"), 0o755))
+	}
+	cmd := exec.Command("/bin/sh", "image/install-packages", "")
+	cmd.Env = []string{"PATH=" + dir}
+	out, err := cmd.CombinedOutput()
+	assert.Error(t, err)
+	assert.Equal(t, "install-packages: error: this is for an image that is being built\ninstall-packages: hint: make image\n", string(out))
+	assert.NoFileExists(t, filepath.Join(dir, "changed"))
+}
