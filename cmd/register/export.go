@@ -36,20 +36,18 @@ type exportFile struct {
 // environment names.
 func (o *options) export(ctx context.Context, stdout io.Writer) error {
 	files, err := o.files(ctx)
+	if err == nil && !o.DryRun {
+		err = writeAll(files)
+	}
 	if err != nil {
 		return err
 	}
-	if o.DryRun {
-		for _, f := range files {
-			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
-		}
-		return nil
-	}
-	if err := writeAll(files); err != nil {
-		return err
-	}
 	for _, f := range files {
-		fmt.Fprintln(stdout, f.path)
+		if o.DryRun {
+			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
+		} else {
+			fmt.Fprintln(stdout, f.path)
+		}
 	}
 	return nil
 }

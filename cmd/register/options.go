@@ -180,19 +180,17 @@ func habit(err error, args []string) error {
 // architectures returns the architectures that were named, once each, or none
 // if all are meant, and an error for each name that is unknown.
 func (o *options) architectures() ([]*elfmagic.Arch, error) {
+	if len(o.args) == 0 || slices.Equal(o.args, []string{"all"}) {
+		return nil, nil
+	}
 	var archs []*elfmagic.Arch
 	var errs []error
-	for _, arg := range o.args {
-		for _, name := range strings.Split(arg, ",") {
-			if name == "all" && len(o.args) == 1 && arg == name {
-				return nil, nil
-			}
-			arch, err := elfmagic.Lookup(name)
-			if err != nil {
-				errs = append(errs, habit(err, []string{name}))
-			} else if !slices.Contains(archs, arch) {
-				archs = append(archs, arch)
-			}
+	for _, name := range strings.Split(strings.Join(o.args, ","), ",") {
+		arch, err := elfmagic.Lookup(name)
+		if err != nil {
+			errs = append(errs, habit(err, []string{name}))
+		} else if !slices.Contains(archs, arch) {
+			archs = append(archs, arch)
 		}
 	}
 	return archs, errors.Join(errs...)
