@@ -79,11 +79,12 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 		if !f.Seen[arch.Name].Runs {
 			continue
 		}
-		asked := f.Emulators[arch.Name] != nil
+		e, asked := f.Emulators[arch.Name]
 		if !asked {
-			f.Emulators[arch.Name] = r.Find(arch)
+			e = r.Find(arch)
+			f.Emulators[arch.Name] = e
 		}
-		if f.Emulators[arch.Name].Problem != "" {
+		if e.Problem != "" {
 			lost = append(lost, arch.Platform())
 		} else if !asked {
 			r.Archs = append(r.Archs, arch)
