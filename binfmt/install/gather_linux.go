@@ -240,7 +240,7 @@ func kernelFacts(fs binfmt.FS) (*Facts, error) {
 // readEntries reads the instance's entries. What is not mounted has none. What
 // cannot be understood, of a newer kernel, is noted.
 func (f *Facts) readEntries(fs binfmt.FS) error {
-	f.Entries, f.Unreadable, f.AllDisabled = nil, nil, false
+	f.Entries, f.Unreadable, f.AllDisabled = nil, map[string]string{}, false
 	enabled, err := fs.Enabled()
 	f.Mounted = err == nil
 	if errors.Is(err, binfmt.ErrNotMounted) {
@@ -253,9 +253,6 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 	f.Entries, err = fs.List()
 	unread, err := binfmt.Unread(err)
 	for name, why := range unread {
-		if f.Unreadable == nil {
-			f.Unreadable = make(map[string]string)
-		}
 		f.Unreadable[name] = why.Error()
 	}
 	return err
