@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -31,29 +30,25 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, err := range Unfit(f, r) {
+	for _, err := range f.passedOver(r, Dynamic) { // they are there, and not static
 		warn(err)
 	}
 	if allSettled(decisions) {
 		// The entries do not matter, but that they are there is said.
 		state, err := fs.State()
 		f.Mounted = err == nil && state == binfmt.Mounted
-		return f, Outcomes(decisions), nil
+		return f, outcomesOf(decisions), nil
 	}
 	if !f.Surroundings.InitialUser {
 		if r, decisions, err = f.beforeHiding(ctx, fs, r, warn); err != nil || decisions != nil {
-			return f, Outcomes(decisions), err
+			return f, outcomesOf(decisions), err
 		}
 	}
-	mount := f.mount
-	if r.DryRun {
-		mount = func(fs binfmt.FS, _ func(error)) (func() error, error) { return attach(fs, f.Surroundings) }
-	}
-	unmount, err := mount(fs, warn)
+	unmount, err := f.mount(fs, r.DryRun, warn)
 	if err != nil {
 		return f, nil, err
 	}
-	outcomes, err = f.install(ctx, fs, r, warn)
+	outcomes, err = f.change(ctx, fs, r, warn, func() ([]Decision, error) { return Decide(f, r) })
 	if outcomes == nil || r.DryRun {
 		// Nothing was changed, and so nothing is left behind.
 		err = errors.Join(err, unmount())
@@ -84,11 +79,12 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 		if !f.Seen[arch.Name].Runs {
 			continue
 		}
-		asked := f.Emulators[arch.Name] != nil
+		e, asked := f.Emulators[arch.Name]
 		if !asked {
-			f.Emulators[arch.Name] = r.Find(arch)
+			e = r.Find(arch)
+			f.Emulators[arch.Name] = e
 		}
-		if f.Emulators[arch.Name].Problem != "" {
+		if e.Problem != "" {
 			lost = append(lost, arch.Platform())
 		} else if !asked {
 			r.Archs = append(r.Archs, arch)
@@ -101,9 +97,10 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 	return r, nil, nil
 }
 
-// install is Install in a mounted instance.
-func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) ([]Outcome, error) {
-	if !r.DryRun {
+// change reads the instance, decides and applies, while nobody else changes what is
+// read. Where nothing is mounted nothing is registered, and nothing to be locked.
+func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(error), decide func() ([]Decision, error)) ([]Outcome, error) {
+	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
 		unlock, err := fs.Lock(ctx)
 		if err != nil {
 			return nil, err
@@ -111,18 +108,15 @@ func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(
 		defer unlock()
 	}
 	change := func() ([]Outcome, error) {
-		if err := f.readInstance(ctx, fs, r, !r.DryRun); err != nil {
+		if err := f.readInstance(ctx, fs, r); err != nil {
 			return nil, err
 		}
-		if r.DryRun && !f.Mounted && !r.NoProbe {
-			f.run(ctx, slices.DeleteFunc(r.about(), f.IsNative), false)
-		}
-		decisions, err := Decide(f, r)
+		decisions, err := decide()
 		if err != nil {
 			return nil, err
 		}
 		if r.DryRun {
-			return Outcomes(decisions), nil
+			return outcomesOf(decisions), nil
 		}
 		return Apply(ctx, fs, f, decisions, r.NoProbe)
 	}
@@ -139,19 +133,19 @@ func (f *Facts) install(ctx context.Context, fs binfmt.FS, r Request, warn func(
 // unless noProbe is set, and what does not run is undone. Without outcomes
 // nothing was changed. The caller has the instance locked.
 func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, noProbe bool) ([]Outcome, error) {
-	outcomes := Outcomes(decisions)
+	outcomes := outcomesOf(decisions)
 	images, err := unpack(outcomes)
-	defer closeAll(images)
+	for _, image := range images {
+		defer image.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
 	var steps []binfmt.Step
 	for _, o := range outcomes {
-		if o.Action != binfmt.Skip {
-			steps = append(steps, o.Step)
-		}
+		steps = append(steps, o.Step)
 	}
-	if !noProbe && len(steps) > 0 {
+	if !noProbe && !allSettled(decisions) {
 		_ = ctx.Done() // a context that waits for signals does from here on
 	}
 	staged, err := fs.Stage(steps)
@@ -173,10 +167,7 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {
 	var archs []*elfmagic.Arch
 	for _, o := range outcomes {
-		if o.untried() || o.Elsewhere() {
-			continue
-		}
-		if o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil {
+		if !o.untried() && !o.Elsewhere() && (o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil) {
 			archs = append(archs, o.Arch)
 		}
 	}
@@ -186,17 +177,14 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 		if o.untried() {
 			continue
 		}
-		o.Seen = f.Seen[o.Arch.Name]
+		o.saw(f.Seen[o.Arch.Name])
 		switch {
-		case o.Seen == nil || o.Seen.Runs:
+		case o.Err == nil, o.Action == binfmt.Keep:
 		case o.LeftTo != "":
 			o.Err = &worded{o.Reason + ", and does not run them", ErrLeftToOthers}
 		default:
-			o.Err = fmt.Errorf("%w: %w", ErrNotRun, o.Seen.Err())
-			if o.Action != binfmt.Keep {
-				o.Undone = true
-				undo = append(undo, o.Name)
-			}
+			o.Undone = true
+			undo = append(undo, o.Name)
 		}
 	}
 	return undo
@@ -216,15 +204,7 @@ func unpack(outcomes []Outcome) ([]*carry.Image, error) {
 			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
 		}
 	})
-	return images, errors.Join(errs...)
-}
-
-func closeAll(images []*carry.Image) {
-	for _, i := range images {
-		if i != nil {
-			i.Close()
-		}
-	}
+	return slices.DeleteFunc(images, func(image *carry.Image) bool { return image == nil }), errors.Join(errs...)
 }
 
 // Uninstall removes the entries of the request's architectures, or of all.
@@ -232,31 +212,13 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, nil, err
-	}
 	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, detach()) }()
-	// Where nothing is mounted nothing is registered.
-	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
-		unlock, err := fs.Lock(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer unlock()
-	}
-	if err := f.readEntries(fs); err != nil {
-		return nil, nil, err
-	}
-	decisions := DecideRemoval(f, r)
-	if r.DryRun || !f.Mounted {
-		return f, Outcomes(decisions), nil
-	}
-	outcomes, err = Apply(ctx, fs, f, decisions, true)
-	return f, outcomes, err
+	r.NoProbe, r.Persistent = true, No // no emulator is looked at, and no flag asked for
+	outcomes, err = f.change(ctx, fs, r, nil, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
+	return f, outcomes, errors.Join(err, detach())
 }
 
 // served returns the paths of the emulators whose files a process serves.

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -63,9 +64,13 @@ type Decision struct {
 // settled reports whether nothing is to be done, whatever is registered.
 func (d *Decision) settled() bool { return d.Action == binfmt.Skip }
 
+func (d *Decision) skip(reason string) { d.Action, d.Reason = binfmt.Skip, reason }
+
 // Elsewhere reports whether the emulator is not here: without the F flag the
 // kernel looks it up in the container, or chroot, of each program.
-func (d *Decision) Elsewhere() bool { return d.Emulator != nil && d.Emulator.Host == "" }
+func (d *Decision) Elsewhere() bool {
+	return d.Emulator != nil && d.Emulator.Host == "" && d.Emulator.Problem == ""
+}
 
 // Errors of decisions.
 var (
@@ -105,43 +110,34 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 	if f.AllDisabled && !r.NoProbe {
 		return nil, ErrAllDisabled
 	}
-	current := f.Current()
 	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
 	var wanted []binfmt.Entry
 	for i := range decisions {
 		d := &decisions[i]
-		if !d.settled() {
-			d.leaveAlone(f, r, current)
-		}
-		if d.settled() {
+		if d.leaveAlone(f, r); d.settled() {
 			continue
 		}
-		d.Desired = asHeld(d.Desired, current)
+		d.Desired = f.Entries.asHeld(d.Desired)
 		wanted = append(wanted, d.Desired)
-		if reason := stale(f, r, d, current); reason != "" {
-			plan.Stale[d.Name] = reason
-		}
-		if slices.ContainsFunc(current, func(e binfmt.Entry) bool { return e.Name == d.Name && isQEMUs(e, d.Arch) }) {
+		plan.Stale[d.Name] = stale(f, r, d)
+		if isQEMUs(f.Entries.named(d.Name), d.Arch) {
 			plan.Own = append(plan.Own, d.Name)
 		}
 	}
 	if r.Reset {
-		for _, e := range current {
+		for _, e := range f.Entries {
+			plan.Stale[e.Name] = "--reset"
 			left := slices.ContainsFunc(decisions, func(d Decision) bool { return d.settled() && d.Name == e.Name })
-			if isPeerName(e.Name) && !left {
+			if isPeerName(e) && !left {
 				plan.Remove = append(plan.Remove, e.Name)
 			}
-			plan.Stale[e.Name] = "--reset"
 		}
 	}
-	var removals []Decision
-	for _, step := range binfmt.Plan(wanted, current, plan) {
-		i := slices.IndexFunc(decisions, func(d Decision) bool { return d.Name == step.Name && !d.settled() })
-		if i < 0 {
-			removals = append(removals, Decision{Step: step})
-			continue
+	steps := binfmt.Plan(wanted, f.Entries, plan) // one for each that is wanted, then removals
+	for i := range decisions {
+		if d := &decisions[i]; !d.settled() {
+			d.Step, steps = steps[0], steps[1:]
 		}
-		decisions[i].Step = step
 	}
 	// Where nobody named an architecture, a name that is taken matters only if all
 	// are.
@@ -151,7 +147,10 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 			d.Err = &worded{"not registered: " + d.Reason, ErrNameTaken}
 		}
 	}
-	return append(decisions, removals...), nil
+	for _, step := range steps {
+		decisions = append(decisions, Decision{Step: step})
+	}
+	return decisions, nil
 }
 
 // nameTaken reports whether nothing is done because somebody else's entry has the
@@ -160,10 +159,11 @@ func (d *Decision) nameTaken() bool {
 	return d.settled() && d.Emulator != nil && d.LeftTo == "" && d.Reason != runs && d.Err == nil
 }
 
-// about returns the architectures of the request: those that were named, or all.
+// about returns the architectures of the request: those that were named, or all. The
+// list is the caller's to change.
 func (r *Request) about() []*elfmagic.Arch {
 	if len(r.Archs) > 0 {
-		return r.Archs
+		return slices.Clone(r.Archs)
 	}
 	return elfmagic.Archs()
 }
@@ -178,7 +178,6 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	}
 	named := len(r.Archs) > 0
 	var list []Decision
-	var dynamic, missing []error
 	for _, arch := range r.about() {
 		d := Decision{Arch: arch, Step: binfmt.Step{Name: EntryName(r.Prefix, arch)}}
 		e, err := f.serving(r, arch)
@@ -189,17 +188,12 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 			d.Emulator, d.Desired = e, entry(f, r, arch, e, fixBinary)
 			err = d.Desired.Validate()
 		case err == nil && f.IsNative(arch) && named:
-			d.Action, d.Reason = binfmt.Skip, native
-		case err == nil:
+			d.skip(native)
+		case err == nil, !named && slices.Contains([]string{Missing, Dynamic}, f.Emulators[arch.Name].Problem):
 			continue
 		case !named && f.Emulators[arch.Name].Problem == Useless:
-			d.Action, d.Reason, err = binfmt.Skip, f.Emulators[arch.Name].Message, nil
-		case !named && f.Emulators[arch.Name].Problem == Missing:
-			missing = append(missing, err)
-			continue
-		case !named && f.Emulators[arch.Name].Problem == Dynamic:
-			dynamic = append(dynamic, err)
-			continue
+			d.skip(f.Emulators[arch.Name].Message)
+			err = nil
 		}
 		if err != nil {
 			d.Action, d.Err = binfmt.Skip, err
@@ -209,10 +203,10 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	if len(list) > 0 {
 		return list, nil
 	}
-	if len(dynamic) > 0 {
-		return nil, errors.Join(dynamic...)
+	if unfit := f.passedOver(r, Dynamic); len(unfit) > 0 {
+		return nil, errors.Join(unfit...)
 	}
-	missing = append([]error{ErrNoEmulator}, missing...)
+	missing := append([]error{ErrNoEmulator}, f.passedOver(r, Missing)...)
 	return nil, &worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}
 }
 
@@ -241,12 +235,12 @@ func (f *Facts) serving(r Request, arch *elfmagic.Arch) (*Emulator, error) {
 	return e, nil
 }
 
-// Unfit returns why emulators that nobody named are passed over although they are
-// there: they are not static.
-func Unfit(f *Facts, r Request) []error {
+// passedOver returns why emulators that nobody named are not registered: those with
+// the given problem.
+func (f *Facts) passedOver(r Request, problem string) []error {
 	var errs []error
 	for _, arch := range elfmagic.Archs() {
-		if e := f.Emulators[arch.Name]; len(r.Archs) == 0 && e != nil && e.Problem == Dynamic && !f.IsNative(arch) {
+		if e := f.Emulators[arch.Name]; len(r.Archs) == 0 && e != nil && e.Problem == problem && !f.IsNative(arch) {
 			errs = append(errs, e.Err())
 		}
 	}
@@ -268,8 +262,7 @@ func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator, fixBinary bool
 	if e.Version != "" {
 		flags |= binfmt.OpenBinary
 	}
-	own, _ := f.Own(arch, r.Prefix)
-	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && own.Flags.Has(binfmt.Credentials) {
+	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
 		flags |= binfmt.OpenBinary | binfmt.Credentials
 	}
 	if fixBinary {
@@ -297,35 +290,32 @@ func elsewhere(r Request, arch *elfmagic.Arch) *Emulator {
 // asHeld returns an entry with the descriptor by which the current one of its
 // name was registered, if that was: whether it holds the embedded emulator is seen
 // when a program runs.
-func asHeld(desired binfmt.Entry, current []binfmt.Entry) binfmt.Entry {
-	for _, c := range current {
-		if IsDescriptor(desired.Interpreter) && c.Name == desired.Name && IsDescriptor(c.Interpreter) {
-			desired.Interpreter = c.Interpreter
-		}
+func (list Entries) asHeld(desired binfmt.Entry) binfmt.Entry {
+	if current := list.named(desired.Name).Interpreter; IsDescriptor(desired.Interpreter) && IsDescriptor(current) {
+		desired.Interpreter = current
 	}
 	return desired
 }
 
 // leaveAlone settles a decision if somebody else's entry is for the programs
 // already, or none is seen from here and the programs run.
-func (d *Decision) leaveAlone(f *Facts, r Request, current []binfmt.Entry) {
-	if seen := f.Seen[d.Arch.Name]; !f.Mounted && seen != nil && seen.Runs {
-		d.Action, d.Reason = binfmt.Skip, runs
-		return
-	}
-	if message, ok := f.Unreadable[d.Name]; ok && !r.Force {
-		d.Action, d.Reason = binfmt.Skip, "the entry of this name cannot be read: "+message
-		return
-	}
-	if r.Force {
-		return
-	}
+func (d *Decision) leaveAlone(f *Facts, r Request) {
+	current := f.Entries
 	if r.Reset {
-		current = slices.DeleteFunc(slices.Clone(current), func(e binfmt.Entry) bool { return isPeerName(e.Name) })
+		current = slices.DeleteFunc(slices.Clone(current), isPeerName)
 	}
-	if others, _ := inFront(current, d); len(others) > 0 {
-		d.Action, d.LeftTo = binfmt.Skip, others[0].Name
-		d.Reason = fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter)
+	seen := f.Seen[d.Arch.Name]
+	others, _ := inFront(current, d)
+	switch unreadable, ok := f.Unreadable[d.Name]; {
+	case d.settled():
+	case !f.Mounted && seen != nil && seen.Runs:
+		d.skip(runs)
+	case r.Force:
+	case ok:
+		d.skip("the entry of this name cannot be read: " + unreadable)
+	case len(others) > 0:
+		d.LeftTo = others[0].Name
+		d.skip(fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter))
 	}
 }
 
@@ -370,37 +360,28 @@ func isQEMUs(e binfmt.Entry, arch *elfmagic.Arch) bool {
 
 // stale says why an entry is to be replaced although it reads as it is wanted: it
 // holds another file than the one that is on disk now.
-func stale(f *Facts, r Request, d *Decision, current []binfmt.Entry) string {
-	others, another := inFront(current, d)
+func stale(f *Facts, r Request, d *Decision) string {
+	others, another := inFront(f.Entries, d)
+	current, seen := f.Entries.named(d.Name), f.Seen[d.Arch.Name]
 	switch {
 	case len(others) > 0 && r.Force:
 		return others[0].Name + " is tried before it"
 	case len(another) > 0:
 		return another[0].Name + " is tried before it, and takes its programs"
-	}
-	i := slices.IndexFunc(current, func(c binfmt.Entry) bool { return c.Equal(d.Desired) })
-	if i < 0 || d.Desired.Flags&binfmt.FixBinary == 0 { // without F the path is looked up at each exec
-		return ""
-	}
-	if r.NoProbe || r.DryRun {
-		if d.Emulator.Changed.After(current[i].Registered) {
+	case !current.Equal(d.Desired), !current.Flags.Has(binfmt.FixBinary): // without F the path is looked up at each exec
+	case r.NoProbe || r.DryRun:
+		if d.Emulator.Changed.After(current.Registered) {
 			return "the emulator's file changed after it was registered"
 		}
-		return ""
-	}
-	if seen := f.Seen[d.Arch.Name]; seen != nil && seen.Holds != nil && !seen.Holds.Current {
-		version := seen.Holds.Version
-		if version == "" {
-			version = "unknown"
-		}
-		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), version)
+	case seen != nil && seen.Holds != nil && !seen.Holds.Current:
+		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), cmp.Or(seen.Holds.Version, "unknown"))
 	}
 	return ""
 }
 
 // isPeerName reports whether --reset removes entries of this name: what the
 // multiarch image's --reset does.
-func isPeerName(name string) bool { return strings.HasPrefix(name, "qemu-") }
+func isPeerName(e binfmt.Entry) bool { return strings.HasPrefix(e.Name, "qemu-") }
 
 // DecideRemoval returns what is to be done to remove the entries of the request's
 // architectures, or of all. An entry that only has the name of one, and is for
@@ -409,38 +390,36 @@ func DecideRemoval(f *Facts, r Request) []Decision {
 	var decisions, temporary []Decision
 	for _, arch := range r.about() {
 		left := len(temporary)
-		for _, l := range f.Entries {
-			if l.Temporary() && IsOwn(l.Entry, r.Prefix, arch) {
-				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: l.Name, Current: l.Entry, Reason: "left by a run that was interrupted"}})
+		for _, e := range f.Entries {
+			if e.Temporary() && IsOwn(e, r.Prefix, arch) {
+				temporary = append(temporary, Decision{Step: binfmt.Step{Action: binfmt.Remove, Name: e.Name, Current: e, Reason: "left by a run that was interrupted"}})
 			}
 		}
 		name := EntryName(r.Prefix, arch)
-		i := slices.IndexFunc(f.Entries, func(l Listed) bool { return l.Name == name })
-		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name}}
+		current := f.Entries.named(name)
+		d := Decision{Arch: arch, Step: binfmt.Step{Action: binfmt.Remove, Name: name, Current: current}}
 		switch {
-		case i < 0 && (len(r.Archs) == 0 || len(temporary) > left):
+		case current.Name == "" && (len(r.Archs) == 0 || len(temporary) > left):
 			continue
-		case i < 0:
+		case current.Name == "":
 			d.Action, d.Err = binfmt.Skip, &worded{"no entry " + name, ErrNoEntry}
-		case !IsOwn(f.Entries[i].Entry, r.Prefix, arch) && !isQEMUs(f.Entries[i].Entry, arch):
-			d.Current, d.Action, d.Reason = f.Entries[i].Entry, binfmt.Skip, "it is not for "+arch.Name+" programs"
+		case !IsOwn(current, r.Prefix, arch) && !isQEMUs(current, arch):
+			d.skip("it is not for " + arch.Name + " programs")
 			if len(r.Archs) > 0 {
 				d.Err = &worded{"not removed: " + d.Reason, ErrNameTaken}
 			}
-		default:
-			d.Current = f.Entries[i].Entry
 		}
 		decisions = append(decisions, d)
 	}
 	return append(decisions, temporary...)
 }
 
-// An Outcome is what came of a decision.
+// An Outcome is what came of a decision. Its Err is the decision's, or says why
+// programs do not run.
 type Outcome struct {
 	Decision
 	Seen   *Seen // nil: no program was run
 	Undone bool  // the entry was taken back: its programs do not run
-	Err    error // the decision's, or why programs do not run
 }
 
 // untried reports whether no program is run for it: it is about no architecture,
@@ -449,15 +428,22 @@ func (o *Outcome) untried() bool {
 	return o.Arch == nil || o.Err != nil || o.Action == binfmt.Skip && o.LeftTo == ""
 }
 
+// saw notes what was seen of the architecture's programs, if any was run.
+func (o *Outcome) saw(s *Seen) {
+	if o.Seen = s; s != nil && !s.Runs {
+		o.Err = fmt.Errorf("%w: %w", ErrNotRun, s.Err())
+	}
+}
+
 // ErrNotRun says that programs of an architecture do not run. Errors that wrap it
 // wrap what Seen.Err returned, too.
 var ErrNotRun = errors.New("does not run")
 
-// Outcomes returns the outcomes of decisions of which none is carried out.
-func Outcomes(decisions []Decision) []Outcome {
+// outcomesOf returns the outcomes of decisions of which none is carried out.
+func outcomesOf(decisions []Decision) []Outcome {
 	outcomes := make([]Outcome, len(decisions))
 	for i, d := range decisions {
-		outcomes[i] = Outcome{Decision: d, Err: d.Err}
+		outcomes[i].Decision = d
 	}
 	return outcomes
 }

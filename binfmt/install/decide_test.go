@@ -42,13 +42,10 @@ func newFacts(entries []binfmt.Entry, archs ...string) *Facts {
 	f := &Facts{
 		Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, FixBinary: true, PreserveArgv0: true,
 		Searched: []string{"/a", "/b"}, Native: []string{"x86_64", "i386"}, Mounted: true, Emulators: map[string]*Emulator{},
-		Surroundings: host.Surroundings{SysAdmin: true, InitialUser: true, InitialPID: true, OfInit: true},
+		Surroundings: host.Surroundings{SysAdmin: true, InitialUser: true, InitialPID: true, OfInit: true}, Entries: entries,
 	}
 	for _, name := range archs {
 		f.Emulators[name] = &Emulator{Path: "/usr/bin/qemu-" + name, Host: "x86_64", Version: "10.0.2", PassesArgv0: true, Changed: time.Unix(500, 0)}
-	}
-	for _, e := range entries {
-		f.Entries = append(f.Entries, Listed{e})
 	}
 	return f
 }
@@ -288,7 +285,7 @@ func TestAnEntryIsTheArchitecturesByItsNameAndByItsPattern(t *testing.T) {
 		assert.Equal(t, test.own, IsOwn(prefixed, "my-", arch), "%+v", prefixed)
 	}
 	for name, peer := range map[string]bool{"qemu-aarch64": true, "qemu-": true, "qemu": false, "my-qemu-arm": false, "python3": false} {
-		assert.Equal(t, peer, isPeerName(name), name)
+		assert.Equal(t, peer, isPeerName(binfmt.Entry{Name: name}), name)
 	}
 }
 
@@ -390,17 +387,27 @@ func TestDecideRemoval(t *testing.T) {
 	assert.ErrorIs(t, DecideRemoval(f, request(t, "s390x"))[0].Err, ErrNameTaken)
 }
 
-func TestListedEntriesAreReadBack(t *testing.T) {
-	for _, e := range []binfmt.Entry{own(t, "arm64"), {Name: "py", Extension: "py", Interpreter: "/python", Disabled: true}} {
-		text, err := json.Marshal(Listed{e})
-		require.NoError(t, err)
-		var again Listed
-		require.NoError(t, json.Unmarshal(text, &again))
-		assert.True(t, e.Equal(again.Entry))
-		assert.Equal(t, e.Disabled, again.Disabled)
-		assert.True(t, e.Registered.Equal(again.Registered))
+// A dry run without a mount takes the native ones out of it, and panicked at what
+// was left of the request.
+func TestTheListOfARequestIsTheCallersToChange(t *testing.T) {
+	r := request(t, "amd64", "s390x")
+	clear(r.about())
+	assert.Equal(t, request(t, "amd64", "s390x"), r)
+}
+
+func TestEntriesAreReadBack(t *testing.T) {
+	entries := Entries{own(t, "arm64"), {Name: "py", Extension: "py", Interpreter: "/python", Disabled: true}}
+	text, err := json.Marshal(entries)
+	require.NoError(t, err)
+	var again Entries
+	require.NoError(t, json.Unmarshal(text, &again))
+	require.Len(t, again, len(entries))
+	for i, e := range entries {
+		assert.Equal(t, e.Name, again[i].Name)
+		assert.True(t, e.Equal(again[i]))
+		assert.Equal(t, e.Disabled, again[i].Disabled)
+		assert.True(t, e.Registered.Equal(again[i].Registered))
 	}
-	var l Listed
-	assert.Error(t, json.Unmarshal([]byte(`{"name": "x", "status": "offset 0"}`), &l))
-	assert.Error(t, json.Unmarshal([]byte(`[]`), &l))
+	assert.Error(t, json.Unmarshal([]byte(`[{"name": "x", "status": "offset 0"}]`), &again))
+	assert.Error(t, json.Unmarshal([]byte(`{}`), &again))
 }

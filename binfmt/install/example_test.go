@@ -21,7 +21,7 @@ func ExampleDecide() {
 			"s390x":   {Path: "/usr/bin/qemu-s390x", Host: "x86_64"},
 		},
 		Mounted:   true,
-		Entries:   []install.Listed{{Entry: old}},
+		Entries:   install.Entries{old},
 		FixBinary: true,
 	}
 	decisions, err := install.Decide(facts, install.Request{})

@@ -24,9 +24,9 @@ type Facts struct {
 	Emulators map[string]*Emulator `json:"emulators"`
 	Searched  []string             `json:"searched"` // directories
 
-	Mount   string   `json:"mount"`   // directory of the instance
-	Mounted bool     `json:"mounted"` // binfmt_misc is mounted there
-	Entries []Listed `json:"entries"` // in the kernel's order: newest first
+	Mount   string  `json:"mount"`   // directory of the instance
+	Mounted bool    `json:"mounted"` // binfmt_misc is mounted there
+	Entries Entries `json:"entries"` // in the kernel's order: newest first
 
 	// Unreadable has, by name, why an entry cannot be understood.
 	Unreadable map[string]string `json:"unreadable,omitempty"`
@@ -46,36 +46,38 @@ type Facts struct {
 	Surroundings host.Surroundings `json:"surroundings"`
 }
 
-// A Listed entry is one that was read from an instance. In JSON it is its name,
-// the kernel's description of it, and the time of its registration.
-type Listed struct{ binfmt.Entry }
+// Entries are those of an instance. In JSON each is its name, the kernel's
+// description of it, and the time of its registration.
+type Entries []binfmt.Entry
 
-type listedJSON struct {
+type entryJSON struct {
 	Name       string    `json:"name"`
 	Status     string    `json:"status"`
 	Registered time.Time `json:"registered,omitzero"`
 }
 
 // MarshalJSON implements json.Marshaler.
-func (l Listed) MarshalJSON() ([]byte, error) {
-	return json.Marshal(listedJSON{l.Name, l.Status(), l.Registered})
+func (list Entries) MarshalJSON() ([]byte, error) {
+	var to []entryJSON
+	for _, e := range list {
+		to = append(to, entryJSON{e.Name, e.Status(), e.Registered})
+	}
+	return json.Marshal(to)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (l *Listed) UnmarshalJSON(text []byte) error {
-	var from listedJSON
-	if err := json.Unmarshal(text, &from); err != nil {
-		return err
+func (list *Entries) UnmarshalJSON(text []byte) error {
+	var from []entryJSON
+	err := json.Unmarshal(text, &from)
+	*list = nil
+	for _, f := range from {
+		e := binfmt.Entry{Name: f.Name}
+		err = errors.Join(err, e.UnmarshalText([]byte(f.Status)))
+		e.Registered = f.Registered
+		*list = append(*list, e)
 	}
-	l.Entry = binfmt.Entry{Name: from.Name}
-	err := l.UnmarshalText([]byte(from.Status))
-	l.Registered = from.Registered
 	return err
 }
-
-// MarshalText keeps encoding/json from using that of the entry, which does not
-// have all of it.
-func (l Listed) MarshalText() ([]byte, error) { return l.Entry.MarshalText() }
 
 // Reasons why a file does not serve as an emulator.
 const (
@@ -157,18 +159,9 @@ type Held struct {
 // IsNative reports whether the kernel runs the architecture's programs itself.
 func (f *Facts) IsNative(arch *elfmagic.Arch) bool { return slices.Contains(f.Native, arch.Name) }
 
-// Current returns the entries.
-func (f *Facts) Current() []binfmt.Entry {
-	var entries []binfmt.Entry
-	for _, l := range f.Entries {
-		entries = append(entries, l.Entry)
-	}
-	return entries
-}
-
-// About returns the architectures of the request, or all that an entry is for. Where
+// about returns the architectures of the request, or all that an entry is for. Where
 // entries cannot be seen, it returns all that one might be for.
-func (f *Facts) About(r Request) []*elfmagic.Arch {
+func (f *Facts) about(r Request) []*elfmagic.Arch {
 	switch {
 	case len(r.Archs) > 0:
 		return r.Archs
@@ -176,21 +169,14 @@ func (f *Facts) About(r Request) []*elfmagic.Arch {
 		return slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
 	}
 	return slices.DeleteFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
-		_, own := f.Own(arch, r.Prefix)
-		return !own && len(f.Others(arch, r.Prefix)) == 0
+		return f.own(arch, r.Prefix).Name == "" && len(f.Others(arch, r.Prefix)) == 0
 	})
 }
 
 // Others returns the entries of others that are for the architecture's programs,
 // disabled ones, too, in the kernel's order.
 func (f *Facts) Others(arch *elfmagic.Arch, prefix string) []binfmt.Entry {
-	return slices.DeleteFunc(f.Current(), func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) || !MatchesAny(e, arch) })
-}
-
-// Catching returns the enabled entries that are for the architecture's programs,
-// in the kernel's order.
-func (f *Facts) Catching(arch *elfmagic.Arch) []binfmt.Entry {
-	return binfmt.Catching(f.Current(), arch.Heads())
+	return slices.DeleteFunc(slices.Clone(f.Entries), func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) || !MatchesAny(e, arch) })
 }
 
 // EntryName returns the name of an architecture's entry.
@@ -208,17 +194,20 @@ func MatchesAny(e binfmt.Entry, arch *elfmagic.Arch) bool {
 	return slices.ContainsFunc(arch.Heads(), func(head []byte) bool { return e.Matches(head, "") })
 }
 
-// own returns the index of the architecture's entry, or -1.
-func (f *Facts) own(arch *elfmagic.Arch, prefix string) int {
-	return slices.IndexFunc(f.Entries, func(l Listed) bool { return IsOwn(l.Entry, prefix, arch) })
+// own returns the architecture's entry. If there is none it has no name.
+func (f *Facts) own(arch *elfmagic.Arch, prefix string) binfmt.Entry {
+	return f.Entries.first(func(e binfmt.Entry) bool { return IsOwn(e, prefix, arch) })
 }
 
-// Own returns the architecture's entry, if there is one.
-func (f *Facts) Own(arch *elfmagic.Arch, prefix string) (e binfmt.Entry, ok bool) {
-	if i := f.own(arch, prefix); i >= 0 {
-		return f.Entries[i].Entry, true
+func (list Entries) named(name string) binfmt.Entry {
+	return list.first(func(e binfmt.Entry) bool { return e.Name == name })
+}
+
+func (list Entries) first(is func(e binfmt.Entry) bool) (none binfmt.Entry) {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i]
 	}
-	return e, false
+	return none
 }
 
 // An emulator that is part of this program has no path: the kernel is handed a

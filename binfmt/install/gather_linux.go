@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -49,76 +50,96 @@ func (r *Request) search() emulator.Search {
 // Gather reads the facts that a request depends on, from the machine and from the
 // instance. Unless Request.NoProbe is set, it runs a program of each architecture
 // that has an entry. Nothing is changed, and no privilege is needed.
-func Gather(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, err error) {
-	if f, err = gatherMachine(ctx, fs, r); err != nil {
-		return nil, err
-	}
-	detach, err := attach(fs, f.Surroundings)
+func Gather(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
+	f, err := gatherMachine(ctx, fs, r)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, detach()) }()
-	if err := f.readEntries(fs); err != nil {
-		return nil, err
-	}
-	if !r.NoProbe {
-		f.run(ctx, f.About(r), false)
-	}
-	return f, nil
+	return f, f.reading(fs, func() {
+		if !r.NoProbe {
+			f.run(ctx, f.about(r), false)
+		}
+	})
 }
 
-// Status reads the entries, and what is known of the emulators of the request's
-// architectures, or of all that have an entry. Unless Request.NoProbe is set, it
-// runs a program of each. Nothing is changed, and no privilege is needed.
-func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Facts, err error) {
+// Status returns what is there for the request's architectures, or for all that
+// have an entry: the entry, the emulator that it names, and, unless Request.NoProbe is
+// set, whether a program runs. Nothing is changed, and no privilege is needed.
+func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Facts, outcomes []Outcome, err error) {
 	if f, err = kernelFacts(fs); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	native, err := askNative(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f.setNative(native, r)
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
-		return nil, err
-	}
+	err = f.reading(fs, func() { outcomes = f.status(ctx, r, digests) })
+	return f, outcomes, err
+}
+
+// reading mounts the instance to read it, as Attach does, and calls do when the
+// entries have been read.
+func (f *Facts) reading(fs binfmt.FS, do func()) error {
 	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, detach()) }()
-	if err := f.readEntries(fs); err != nil {
-		return nil, err
+	if err = f.readEntries(fs); err == nil {
+		do()
 	}
+	return errors.Join(err, detach())
+}
+
+// status is Status of entries that have been read.
+func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
+	outcomes := []Outcome{}
 	var try []*elfmagic.Arch
-	for _, arch := range f.About(r) {
-		e, own := f.Own(arch, r.Prefix)
-		if own {
-			f.Emulators[arch.Name] = behind(arch, e)
+	for _, arch := range f.about(r) {
+		o := Outcome{Decision: Decision{Arch: arch}}
+		own := f.own(arch, r.Prefix)
+		isThere := own.Name != ""
+		switch o.Current = own; {
+		case own.Disabled:
+			o.Reason = "disabled"
+		case f.IsNative(arch) && !isThere:
+			o.Reason = native
 		}
-		if !own || !f.Emulators[arch.Name].elsewhere(e) {
+		if isThere {
+			o.Emulator = behind(arch, own)
+			f.Emulators[arch.Name] = o.Emulator
+		}
+		if !o.Elsewhere() && !r.NoProbe {
 			try = append(try, arch)
 		}
+		outcomes = append(outcomes, o)
 	}
-	if !r.NoProbe {
-		f.run(ctx, try, digests)
+	f.run(ctx, try, digests)
+	for i := range outcomes {
+		o := &outcomes[i]
+		o.saw(f.Seen[o.Arch.Name])
+		if !f.Mounted && o.Seen != nil && o.Seen.Runs && o.Reason == "" {
+			o.Reason = "its entry cannot be seen from here"
+		}
 	}
-	return f, nil
+	if f.Mounted || len(r.Archs) > 0 {
+		return outcomes
+	}
+	// Of all that might have an entry, those are said of which it is known.
+	return slices.DeleteFunc(outcomes, func(o Outcome) bool { return o.Seen == nil || !o.Seen.Runs })
 }
 
 // behind returns the emulator that an entry names.
 func behind(arch *elfmagic.Arch, e binfmt.Entry) *Emulator {
-	if !IsDescriptor(e.Interpreter) {
-		return newEmulator(emulator.Open(arch, e.Interpreter))
+	if IsDescriptor(e.Interpreter) {
+		search := emulator.Search{Carry: carry.Embedded()}
+		return newEmulator(search.Find(arch))
 	}
-	search := emulator.Search{Carry: carry.Embedded()}
-	return newEmulator(search.Find(arch))
-}
-
-// elsewhere reports whether the emulator of an entry is not here: the kernel looks
-// it up in each container.
-func (e *Emulator) elsewhere(entry binfmt.Entry) bool {
-	return e.Problem == Missing && !entry.Flags.Has(binfmt.FixBinary)
+	found := newEmulator(emulator.Open(arch, e.Interpreter))
+	if found.Problem == Missing && !e.Flags.Has(binfmt.FixBinary) {
+		return &Emulator{Path: e.Interpreter} // the kernel looks it up in each container
+	}
+	return found
 }
 
 // ForHost returns the facts about a host at its next boot, of which nothing is known
@@ -168,17 +189,11 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	// The kernel is asked meanwhile: two programs that it refuses cost as much as
 	// half of the emulators.
 	var native []*elfmagic.Arch
-	asked := make(chan error, 1)
-	go func() {
-		var err error
-		native, err = askNative(ctx)
-		asked <- err
-	}()
+	var nativeErr error
+	var asked sync.WaitGroup
+	asked.Go(func() { native, nativeErr = askNative(ctx) })
 	f, err := kernelFacts(fs)
 	if err != nil {
-		return nil, err
-	}
-	if f.Surroundings, err = host.LookAround("/proc"); err != nil {
 		return nil, err
 	}
 	archs := r.Archs
@@ -190,8 +205,8 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	for _, arch := range archs {
 		f.Emulators[arch.Name] = newEmulator(search.Find(arch))
 	}
-	if err := <-asked; err != nil {
-		return nil, err
+	if asked.Wait(); nativeErr != nil {
+		return nil, nativeErr
 	}
 	f.setNative(native, r)
 	search.Native = native[:len(f.Native)]
@@ -203,7 +218,8 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	return f, nil
 }
 
-// kernelFacts returns what the kernel's version and the place of the instance say.
+// kernelFacts returns what the kernel's version, the place of the instance and this
+// process's surroundings say.
 func kernelFacts(fs binfmt.FS) (*Facts, error) {
 	if err := answers(fs); err != nil {
 		return nil, err
@@ -212,17 +228,19 @@ func kernelFacts(fs binfmt.FS) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	surroundings, err := host.LookAround("/proc")
 	return &Facts{
 		Kernel: kernel, Mount: fs.Dir(), Emulators: map[string]*Emulator{},
 		PreserveArgv0: binfmt.FeatureArgv0Flag.Supported(kernel) == nil,
 		FixBinary:     binfmt.FeatureFixBinary.Supported(kernel) == nil,
-	}, nil
+		Surroundings:  surroundings,
+	}, err
 }
 
 // readEntries reads the instance's entries. What is not mounted has none. What
 // cannot be understood, of a newer kernel, is noted.
 func (f *Facts) readEntries(fs binfmt.FS) error {
-	f.Entries, f.Unreadable, f.AllDisabled = nil, nil, false
+	f.Entries, f.Unreadable, f.AllDisabled = nil, map[string]string{}, false
 	enabled, err := fs.Enabled()
 	f.Mounted = err == nil
 	if errors.Is(err, binfmt.ErrNotMounted) {
@@ -232,15 +250,9 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 		return err
 	}
 	f.AllDisabled = !enabled
-	entries, err := fs.List()
-	for _, e := range entries {
-		f.Entries = append(f.Entries, Listed{e})
-	}
+	f.Entries, err = fs.List()
 	unread, err := binfmt.Unread(err)
 	for name, why := range unread {
-		if f.Unreadable == nil {
-			f.Unreadable = make(map[string]string)
-		}
 		f.Unreadable[name] = why.Error()
 	}
 	return err
@@ -249,23 +261,27 @@ func (f *Facts) readEntries(fs binfmt.FS) error {
 // readInstance reads what depends on the instance. A kernel that is old enough to
 // lack the F flag is asked for it if the instance may be written to: a
 // distribution may have brought it there.
-func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request, write bool) error {
+func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error {
 	err := f.readEntries(fs)
-	if err == nil && write && !f.FixBinary && r.Persistent != No {
+	if err == nil && !r.DryRun && !f.FixBinary && r.Persistent != No {
 		f.FixBinary, err = fs.Supports(binfmt.FixBinary)
 	}
-	if err != nil || !write || r.NoProbe {
+	if err != nil || r.NoProbe {
 		return err
 	}
-	// What the kernel holds is seen while a program runs.
-	desired, _ := Desired(f, r) // errors are for Decide to report
-	var kept []*elfmagic.Arch
-	for _, d := range desired {
-		if d.Desired.Flags&binfmt.FixBinary != 0 && slices.ContainsFunc(f.Entries, func(l Listed) bool { return l.Equal(asHeld(d.Desired, f.Current())) }) {
-			kept = append(kept, d.Arch)
+	var try []*elfmagic.Arch
+	if !f.Mounted {
+		try = slices.DeleteFunc(r.about(), f.IsNative)
+	} else if !r.DryRun {
+		// What the kernel holds is seen while a program runs.
+		desired, _ := Desired(f, r) // errors are for Decide to report
+		for _, d := range desired {
+			if d.Desired.Flags.Has(binfmt.FixBinary) && slices.ContainsFunc(f.Entries, f.Entries.asHeld(d.Desired).Equal) {
+				try = append(try, d.Arch)
+			}
 		}
 	}
-	f.run(ctx, kept, false)
+	f.run(ctx, try, false)
 	return nil
 }
 
@@ -273,11 +289,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request, write
 func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
-		e, own := f.Emulators[archs[i].Name], ""
-		if i := f.own(archs[i], ""); i >= 0 {
-			own = f.Entries[i].Interpreter
-		}
-		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], e, own, digests)
+		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], f.own(archs[i], "").Interpreter, digests)
 	})
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -35,9 +36,9 @@ func TestUnfitEmulatorsAreThoseThatNobodyNamed(t *testing.T) {
 	f := newFacts(nil, "aarch64", "s390x")
 	f.Emulators["s390x"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "s390x"), Err: emulator.ErrDynamic})
 	f.Emulators["i386"] = newEmulator(nil, &emulator.Error{Arch: lookup(t, "i386"), Err: emulator.ErrDynamic})
-	assert.Len(t, Unfit(f, Request{}), 1)
-	assert.ErrorIs(t, errors.Join(Unfit(f, Request{})...), emulator.ErrDynamic)
-	assert.Empty(t, Unfit(f, request(t, "s390x")))
+	assert.Len(t, f.passedOver(Request{}, Dynamic), 1)
+	assert.ErrorIs(t, errors.Join(f.passedOver(Request{}, Dynamic)...), emulator.ErrDynamic)
+	assert.Empty(t, f.passedOver(request(t, "s390x"), Dynamic))
 }
 
 func TestInParallelCallsForEachOnce(t *testing.T) {
@@ -56,4 +57,32 @@ func TestWhyNoEmulatorWasFoundIsSaid(t *testing.T) {
 	_, err := Decide(f, request(t))
 	assert.ErrorIs(t, err, ErrNoEmulator)
 	assert.ErrorIs(t, err, emulator.ErrMissing)
+}
+
+func TestStatusSaysWhatIsThereAndWhy(t *testing.T) {
+	disabled, absent := own(t, "arm64"), own(t, "riscv64")
+	disabled.Disabled = true
+	absent.Interpreter, absent.Flags = "/no/such/emulator", 0
+	f := newFacts([]binfmt.Entry{disabled, absent, own(t, "s390x")})
+	reasons := func(r Request) []string {
+		list := []string{}
+		for _, o := range f.status(t.Context(), r, false) {
+			line := o.Arch.Name + " " + o.Current.Name + ": " + o.Reason
+			if o.Elsewhere() {
+				line += "elsewhere"
+			}
+			list = append(list, line)
+		}
+		return list
+	}
+	r := request(t, "386", "arm64", "riscv64", "s390x", "arm")
+	r.NoProbe = true
+	assert.Equal(t, []string{"i386 : native", "aarch64 qemu-aarch64: disabled", "riscv64 qemu-riscv64: elsewhere", "s390x qemu-s390x: ", "arm : "}, reasons(r))
+	assert.Equal(t, []string{"aarch64 qemu-aarch64: disabled", "riscv64 qemu-riscv64: elsewhere", "s390x qemu-s390x: "}, reasons(Request{NoProbe: true}), "those that have an entry")
+
+	f.Mounted, f.Entries, f.Seen = false, nil, map[string]*Seen{"s390x": {Runs: true}, "arm": {Failure: "no"}}
+	assert.Equal(t, []string{"s390x : its entry cannot be seen from here"}, reasons(Request{NoProbe: true}))
+	assert.Equal(t, []string{"i386 : native", "aarch64 : ", "riscv64 : ", "s390x : its entry cannot be seen from here", "arm : "}, reasons(r))
+	last := f.status(t.Context(), r, false)[4]
+	assert.ErrorIs(t, last.Err, ErrNotRun)
 }

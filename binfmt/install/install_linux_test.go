@@ -37,10 +37,12 @@ func TestInstallRegistersAndSeesProgramsRun(t *testing.T) {
 		assert.Equal(t, fs.Dir(), f.Mount)
 	}
 
-	f, err := Status(t.Context(), fs, Request{}, true)
+	_, outcomes, err := Status(t.Context(), fs, Request{}, true)
 	require.NoError(t, err)
-	assert.Equal(t, r.Archs, f.About(Request{}))
-	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", f.Seen["s390x"].Holds.Digest)
+	require.Len(t, outcomes, 1)
+	assert.Equal(t, r.Archs[0], outcomes[0].Arch)
+	assert.Equal(t, "qemu-s390x", outcomes[0].Current.Name)
+	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", outcomes[0].Seen.Holds.Digest)
 
 	f, outcomes, err := Uninstall(t.Context(), fs, r)
 	require.NoError(t, err)

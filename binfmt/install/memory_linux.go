@@ -48,18 +48,14 @@ func inMemory[T any](paths []string, warn func(error), f func() (T, error)) (res
 // enoughMemory returns an error if copies of the files do not fit into what the
 // control group of this process may use: the kernel would kill it, without a word.
 func enoughMemory(paths []string, cgroups string) error {
-	limit, ok := memoryLimit(cgroups)
-	if !ok {
-		return nil
-	}
-	const own = 32 << 20 // what this program needs itself
-	need := int64(own)
+	need := int64(32 << 20) // what this program needs itself
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil {
 			need += info.Size()
 		}
 	}
-	if need <= limit {
+	limit, ok := memoryLimit(cgroups)
+	if !ok || need <= limit {
 		return nil
 	}
 	return &worded{fmt.Sprintf("%d emulators are on a FUSE file system, and are to be kept in memory: %d MiB, where this container may use %d MiB", len(paths), need>>20, limit>>20), ErrNoMemory}

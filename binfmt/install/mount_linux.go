@@ -66,9 +66,13 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 // mount mounts binfmt_misc where it is not, so that what is registered outlives
 // this process, or says that it would not. Entries live in an instance, which
 // lives until its last unmount: in a container, on a host that has not mounted
-// it, that is when the container exits. The returned function undoes it.
-func (f *Facts) mount(fs binfmt.FS, warn func(error)) (undo func() error, err error) {
+// it, that is when the container exits. For a dry run it is only attached. The
+// returned function undoes it.
+func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
+	if dryRun {
+		return attach(fs, s)
+	}
 	if !s.InitialUser && !s.InitialPID {
 		// Looking first is no way: an instance stays with its user namespace.
 		if state, err := fs.State(); err != nil || state != binfmt.Mounted {
@@ -140,20 +144,16 @@ func (f *Facts) mountOnHost(fs binfmt.FS) (undo func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w, and it cannot be mounted for the host: %w", ErrNotLasting, err)
 	}
-	undo = func() error {
-		if there {
-			return onHost.UnmountIn(init)
-		}
-		return nil
+	undo = nothing
+	if there {
+		undo = func() error { return onHost.UnmountIn(init) }
 	}
 	here, err := fs.Mount()
 	if err != nil {
 		return nil, errors.Join(err, undo())
 	}
-	return func() error {
-		if here {
-			return errors.Join(fs.Unmount(), undo())
-		}
-		return undo()
-	}, nil
+	if !here {
+		return undo, nil
+	}
+	return func() error { return errors.Join(fs.Unmount(), undo()) }, nil
 }

@@ -13,8 +13,8 @@ import (
 func Gather(context.Context, binfmt.FS, Request) (*Facts, error) { return nil, errors.ErrUnsupported }
 
 // Status returns an error as Gather does.
-func Status(context.Context, binfmt.FS, Request, bool) (*Facts, error) {
-	return nil, errors.ErrUnsupported
+func Status(context.Context, binfmt.FS, Request, bool) (*Facts, []Outcome, error) {
+	return nil, nil, errors.ErrUnsupported
 }
 
 // Install returns an error as Gather does.

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -27,19 +27,23 @@ import (
 // environment of tonistiigi/binfmt, so that what drives that drives this.
 const binfmtName = "binfmt"
 
+// binfmtPath is the variable that names the directory of the emulators then.
+const binfmtPath = "QEMU_BINARY_PATH"
+
 // binfmtOptions is what its command line asks for.
 type binfmtOptions struct {
-	mount, install, uninstall, credential string
-	version                               bool
+	options
+	add, remove, credential string
 }
 
 func (o *binfmtOptions) flags(stderr io.Writer) *flag.FlagSet {
+	o.name = binfmtName
 	// Flags have one dash or two there, which Go's own package allows.
 	f := flag.NewFlagSet(binfmtName, flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
-	f.StringVar(&o.install, "install", "", "`architectures` to register: a list with commas, or all")
-	f.StringVar(&o.uninstall, "uninstall", "", "`architectures` or entries to remove: a list with commas, * and ? are patterns")
+	f.StringVar(&o.add, "install", "", "`architectures` to register: a list with commas, or all")
+	f.StringVar(&o.remove, "uninstall", "", "`architectures` or entries to remove: a list with commas, * and ? are patterns")
 	f.StringVar(&o.credential, "credential", yes, "`yes|no`: take user and group of set-user-ID programs from the program (flag C)")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	f.Usage = func() {
@@ -83,20 +87,33 @@ func runBinfmt(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		cli.Line(stderr, binfmtName, cli.WithHint(errors.New("QEMU_BINARY_PREFIX must not have a slash"), "QEMU_BINARY_PATH is for the directory"))
 		return exitUsage
 	}
+	o.fromEnvironment()
 	if o.version {
-		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), or(installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
+		fmt.Fprintf(stdout, "binfmt/%s qemu/%s go/%s\n", cli.Version(), cmp.Or(o.installedVersion(), "none"), strings.TrimPrefix(runtime.Version(), "go"))
 		return exitOK
 	}
 	if err := o.run(ctx, stdout, stderr); err != nil {
-		cli.Line(stderr, binfmtName, explain(err, binfmtName, o.mount))
+		cli.Line(stderr, binfmtName, o.explain(err))
 		return exitFailure
 	}
 	return exitOK
 }
 
+// fromEnvironment adds to what the flags ask for what the environment does.
+func (o *binfmtOptions) fromEnvironment() {
+	if o.Credentials = install.Yes; o.credential == no {
+		o.Credentials = install.No
+	}
+	if os.Getenv("QEMU_PRESERVE_ARGV0") != "" {
+		o.PreserveArgv0 = install.Yes
+	}
+	o.Prefix = os.Getenv("QEMU_BINARY_PREFIX")
+	o.from(cmp.Or(os.Getenv(binfmtPath), os.Getenv("QEMU_BIN_DIR")))
+}
+
 // installedVersion returns the version of the first emulator that there is.
-func installedVersion() string {
-	r := (&binfmtOptions{}).options().request(nil)
+func (o *binfmtOptions) installedVersion() string {
+	r := o.Request
 	r.Persistent = install.No // whether it is static does not matter
 	for _, arch := range elfmagic.Archs() {
 		if e := r.Find(arch); e.Problem == "" {
@@ -106,45 +123,29 @@ func installedVersion() string {
 	return ""
 }
 
-// options returns what is asked for as register has it.
-func (o *binfmtOptions) options() *options {
-	var opts options
-	opts.flags() // sets what is the default there
-	opts.name = binfmtName
-	opts.mount = o.mount
-	opts.credential.value = o.credential
-	opts.qemuPath = or(os.Getenv("QEMU_BINARY_PATH"), opts.qemuPath)
-	opts.qemuPrefix = os.Getenv("QEMU_BINARY_PREFIX")
-	if os.Getenv("QEMU_PRESERVE_ARGV0") != "" {
-		opts.preserveArgv0.value = yes
-	}
-	return &opts
-}
-
 func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
-	opts := o.options()
-	fs := binfmt.New(opts.mount)
+	fs := binfmt.New(o.mount)
 	detach, err := install.Attach(fs)
 	if err != nil {
 		return err
 	}
-	if o.uninstall != "" {
-		err = opts.removeNamed(ctx, fs, strings.Split(o.uninstall, ","), stderr)
+	if o.remove != "" {
+		err = o.removeNamed(ctx, fs, strings.Split(o.remove, ","), stderr)
 	}
-	if o.install != "" {
-		opts.args = []string{o.install}
-		err = errors.Join(err, opts.installNamed(ctx, stderr))
+	if o.add != "" {
+		o.args = []string{o.add}
+		err = errors.Join(err, o.installNamed(ctx, stderr))
 	}
 	return errors.Join(printState(ctx, fs, stdout), err, detach())
 }
 
 // installNamed registers "all", or a list of architectures.
 func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
-	archs, unknown := o.architectures()
-	if unknown != nil && len(archs) == 0 {
+	var unknown error
+	if o.Archs, unknown = o.architectures(); unknown != nil && len(o.Archs) == 0 {
 		return unknown
 	}
-	report, err := o.do(ctx, binfmtName, archs, io.Discard, stderr)
+	report, err := o.do(ctx, io.Discard, stderr)
 	err = errors.Join(unknown, err)
 	if report == nil {
 		return err
@@ -168,7 +169,7 @@ func (o *options) installNamed(ctx context.Context, stderr io.Writer) error {
 }
 
 // name is what Go, and so container tools, call the architecture.
-func (r *row) name() string { return or(r.arch.GOARCH, r.arch.Name) }
+func (r *row) name() string { return cmp.Or(r.arch.GOARCH, r.arch.Name) }
 
 // removeNamed removes entries by their names, by patterns of them, or by their
 // architectures. A pattern may match none; a name must be there.
@@ -191,6 +192,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		}
 	}
 	var errs []error
+	say := func(name, what string) { fmt.Fprintf(stderr, "uninstalling: %s %s\n", cli.Visible(name), what) }
 	for _, item := range items {
 		names, err := []string{item}, error(nil) // it is meant, whatever it is for
 		if unread[item] == nil {
@@ -198,14 +200,12 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		}
 		if err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		if len(names) == 0 {
-			fmt.Fprintf(stderr, "uninstalling: %s not found\n", cli.Visible(item))
+		} else if len(names) == 0 {
+			say(item, "not found")
 		}
 		for _, e := range current {
 			if ok, _ := path.Match(item, e.Name); ok && !slices.Contains(names, e.Name) {
-				fmt.Fprintf(stderr, "uninstalling: %s left alone: it is not for programs of another architecture\n", cli.Visible(e.Name))
+				say(e.Name, "left alone: it is not for programs of another architecture")
 			}
 		}
 		for name, why := range unread {
@@ -218,7 +218,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 				errs = append(errs, err)
 				continue
 			}
-			fmt.Fprintf(stderr, "uninstalling: %s OK\n", cli.Visible(name))
+			say(name, "OK")
 			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
 		}
 	}
@@ -245,7 +245,7 @@ func (o *options) named(item string, current []binfmt.Entry) ([]string, error) {
 	add(func(e binfmt.Entry) bool { return e.Name == item || e.Temporary() && e.Final() == item })
 	if arch, err := elfmagic.Lookup(item); err == nil && len(names) == 0 {
 		add(func(e binfmt.Entry) bool {
-			return install.IsOwn(e, o.qemuPrefix, arch) || strings.HasSuffix(e.Name, "-"+arch.Name) && install.MatchesAny(e, arch)
+			return install.IsOwn(e, o.Prefix, arch) || strings.HasSuffix(e.Name, "-"+arch.Name) && install.MatchesAny(e, arch)
 		})
 	}
 	if len(names) == 0 {
@@ -273,33 +273,25 @@ func forMachine(e binfmt.Entry) bool {
 
 // printState prints what tonistiigi/binfmt prints.
 func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
-	var state struct {
-		Supported []string `json:"supported"`
-		Emulators []string `json:"emulators"`
-	}
-	var err error
-	if state.Supported, err = host.Platforms(ctx); err != nil {
-		return err
-	}
-	state.Emulators = []string{}
-	mounted, err := fs.State()
+	supported, err := host.Platforms(ctx)
 	if err != nil {
 		return err
 	}
-	if mounted == binfmt.Mounted {
-		entries, err := fs.List()
-		if _, err := binfmt.Unread(err); err != nil {
-			return err // others' entries that cannot be read are not emulators of ours
-		}
-		for _, e := range entries {
-			if !e.Disabled {
-				state.Emulators = append(state.Emulators, e.Name)
-			}
-		}
-		slices.Sort(state.Emulators)
+	entries, err := fs.List()
+	if _, err = binfmt.Unread(err); err != nil && !errors.Is(err, binfmt.ErrNotMounted) {
+		return err // others' entries that cannot be read are not emulators of ours
 	}
-	out := bufio.NewWriter(stdout)
-	encoder := json.NewEncoder(out)
+	emulators := []string{}
+	for _, e := range entries {
+		if !e.Disabled {
+			emulators = append(emulators, e.Name)
+		}
+	}
+	slices.Sort(emulators)
+	encoder := json.NewEncoder(stdout)
 	encoder.SetIndent("", "  ")
-	return errors.Join(encoder.Encode(state), out.Flush())
+	return encoder.Encode(struct {
+		Supported []string `json:"supported"`
+		Emulators []string `json:"emulators"`
+	}{supported, emulators})
 }

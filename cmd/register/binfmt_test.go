@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -84,25 +85,26 @@ func TestBinfmtsOptionsAreRegisters(t *testing.T) {
 	parse := func(args ...string) *options {
 		var o binfmtOptions
 		require.NoError(t, o.flags(t.Output()).Parse(args))
-		return o.options()
+		o.fromEnvironment()
+		return &o.options
 	}
 	o := parse()
-	assert.Equal(t, "auto yes auto", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value}, " "))
+	assert.Equal(t, []install.Choice{install.Auto, install.Yes, install.Auto}, []install.Choice{o.Persistent, o.Credentials, o.PreserveArgv0})
 	assert.Equal(t, binfmt.DefaultMount, o.mount)
-	assert.Empty(t, o.qemuPath)
-	assert.Empty(t, o.qemuPrefix)
-	assert.Nil(t, o.qemuSuffix)
+	assert.Empty(t, o.Dirs)
+	assert.Empty(t, o.Prefix)
+	assert.Nil(t, o.Suffix)
 
 	t.Setenv("QEMU_BIN_DIR", "/bin-dir")
-	assert.Equal(t, "/bin-dir", parse().qemuPath)
+	assert.Equal(t, []string{"/bin-dir"}, parse().Dirs)
 	t.Setenv("QEMU_BINARY_PATH", "/opt")
 	t.Setenv("QEMU_BINARY_PREFIX", "my-")
 	t.Setenv("QEMU_PRESERVE_ARGV0", "1")
 	o = parse("-credential=no", "--mount", "/m")
-	assert.Equal(t, "auto no yes", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value}, " "))
+	assert.Equal(t, []install.Choice{install.Auto, install.No, install.Yes}, []install.Choice{o.Persistent, o.Credentials, o.PreserveArgv0})
 	assert.Equal(t, "/m", o.mount)
-	assert.Equal(t, "/opt", o.qemuPath)
-	assert.Equal(t, "my-", o.qemuPrefix)
+	assert.Equal(t, []string{"/opt"}, o.Dirs)
+	assert.Equal(t, "my-", o.Prefix)
 }
 
 // What is printed is an object of two arrays, whatever else goes wrong.
@@ -178,7 +180,7 @@ func TestItemsOfUninstallAreNamesPatternsAndArchitectures(t *testing.T) {
 		assert.Empty(t, got)
 	}
 
-	o := options{qemuPrefix: "my-"}
+	o := options{Request: install.Request{Prefix: "my-"}}
 	got, err := o.named("arm64", []binfmt.Entry{entry("my-qemu-aarch64", pattern("arm64")), entry("your-qemu-aarch64", pattern("arm64"))})
 	require.NoError(t, err)
 	assert.Contains(t, got, "my-qemu-aarch64")

@@ -17,6 +17,9 @@ import (
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
+// asked are the options of a command that was asked for nothing.
+func asked(name string) *options { return &options{name: name, mount: "/m"} }
+
 func TestWhyAProgramDidNotRunIsSaidInWords(t *testing.T) {
 	for _, test := range []struct {
 		err        error
@@ -34,7 +37,7 @@ func TestWhyAProgramDidNotRunIsSaidInWords(t *testing.T) {
 		{errors.New("no luck"), "does not run: no luck", "by hand"},
 	} {
 		row := (&report{}).row(lookup(t, "arm64"))
-		row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, test.err), &options{name: name, mount: "/m"})
+		row.fail(asked(name).worded(fmt.Errorf("%w: %w", install.ErrNotRun, test.err)))
 		assert.Equal(t, test.text, row.Error)
 		assert.EqualError(t, row.err, "linux/arm64: "+test.text)
 		assert.Contains(t, cli.Hint(row.err), test.hint)
@@ -65,7 +68,7 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, errno := range []error{syscall.EPERM, syscall.EACCES} {
-				err := explainOne(fmt.Errorf("wrapped: %w", &binfmt.Error{Op: "mount", Path: "/m", Err: errno}), test.surroundings, name, "/m")
+				err := asked(name).hinted(fmt.Errorf("wrapped: %w", &binfmt.Error{Op: "mount", Path: "/m", Err: errno}), test.surroundings)
 				assert.ErrorIs(t, err, errno)
 				assert.EqualError(t, err, fmt.Sprintf("wrapped: cannot mount /m: %v", errno), "the error is what it was")
 				require.NotEmpty(t, test.hint)
@@ -82,13 +85,13 @@ func TestOtherErrorsAreLeftAsTheyAre(t *testing.T) {
 		&binfmt.Error{Op: "register", Name: "n", Path: "/m/register", Err: syscall.EEXIST},
 		&binfmt.Error{Op: "list", Path: "/m", Err: binfmt.ErrNotMounted},
 	} {
-		assert.Equal(t, err, explainOne(err, host.Surroundings{}, "register", "/m"))
+		assert.Equal(t, err, asked("register").hinted(err, host.Surroundings{}))
 	}
-	assert.NoError(t, explain(nil, "register", "/m"))
+	assert.NoError(t, asked("register").explain(nil))
 }
 
 func TestWhatWouldNotLastHasTheCommandsThatMakeItLast(t *testing.T) {
-	err := explainOne(install.ErrNotLasting, host.Surroundings{}, "binfmt", "/m")
+	err := asked("binfmt").hinted(install.ErrNotLasting, host.Surroundings{})
 	assert.ErrorIs(t, err, install.ErrNotLasting)
 	hint := cli.Hint(err)
 	for _, part := range []string{"--pid=host … lets binfmt mount it", "mount -t binfmt_misc binfmt_misc " + binfmt.DefaultMount + ".", "mount -t binfmt_misc binfmt_misc /m in here, then binfmt"} {

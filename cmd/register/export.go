@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,34 +34,31 @@ type exportFile struct {
 // export writes files that make other tools register emulators, instead of
 // registering them. They may be for another host, which HOST_ARCH in the
 // environment names.
-func (o *options) export(ctx context.Context, archs []*elfmagic.Arch, stdout io.Writer) error {
-	files, err := o.files(ctx, archs)
+func (o *options) export(ctx context.Context, stdout io.Writer) error {
+	files, err := o.files(ctx)
+	if err == nil && !o.DryRun {
+		err = writeAll(files)
+	}
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
-		for _, f := range files {
-			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
-		}
-		return nil
-	}
-	if err := writeAll(files); err != nil {
-		return err
-	}
 	for _, f := range files {
-		fmt.Fprintln(stdout, f.path)
+		if o.DryRun {
+			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
+		} else {
+			fmt.Fprintln(stdout, f.path)
+		}
 	}
 	return nil
 }
 
 // files returns what is to be written, with nothing written yet.
-func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFile, error) {
+func (o *options) files(ctx context.Context) ([]exportFile, error) {
 	native, err := exportHost(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := o.request(archs)
-	decisions, err := install.Desired(install.ForHost(native, r, os.Getenv("HOST_ARCH") == ""), r)
+	decisions, err := install.Desired(install.ForHost(native, o.Request, os.Getenv("HOST_ARCH") == ""), o.Request)
 	if errors.Is(err, install.ErrNoEmulator) && carry.Embedded() != nil {
 		err = cli.WithHint(err, "the embedded emulators have no path from which they could be registered at boot: install others, or have register itself run then")
 	}
@@ -72,8 +70,8 @@ func (o *options) files(ctx context.Context, archs []*elfmagic.Arch) ([]exportFi
 	for _, d := range decisions {
 		switch {
 		case d.Err != nil:
-			hint, err := worded(d.Err, name, o.mount, false)
-			errs = append(errs, cli.WithHint(err, "%s; HOST_ARCH in the environment names another host, whose emulators are not looked for", hint))
+			err := o.worded(d.Err)
+			errs = append(errs, cli.WithHint(err, "%s; HOST_ARCH in the environment names another host, whose emulators are not looked for", cli.Hint(err)))
 		case d.Action == binfmt.Skip:
 			if len(decisions) == 1 {
 				return nil, cli.WithHint(fmt.Errorf("%s is native to the host", d.Arch), "HOST_ARCH in the environment names another host")
@@ -102,11 +100,11 @@ func exportHost(ctx context.Context) ([]*elfmagic.Arch, error) {
 
 func (o *options) file(e binfmt.Entry) (exportFile, error) {
 	if o.debian {
-		return exportFile{filepath.Join(or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
+		return exportFile{filepath.Join(cmp.Or(o.exportDir, debianDir), e.Name), debianFile(e)}, nil
 	}
 	var line bytes.Buffer
 	err := binfmt.WriteConf(&line, []binfmt.Entry{e})
-	return exportFile{filepath.Join(or(o.exportDir, systemdDir), e.Name+".conf"), line.Bytes()}, err
+	return exportFile{filepath.Join(cmp.Or(o.exportDir, systemdDir), e.Name+".conf"), line.Bytes()}, err
 }
 
 // debianFile returns the entry in the format of update-binfmts --import.

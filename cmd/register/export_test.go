@@ -17,20 +17,21 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-// optionsFor returns those of a command line, and the architectures in it.
-func optionsFor(t testing.TB, args ...string) (*options, []*elfmagic.Arch) {
+// optionsFor returns those of a command line, with the architectures in it.
+func optionsFor(t testing.TB, args ...string) *options {
 	t.Helper()
 	o := parsed(t, args...)
-	archs, err := o.architectures()
+	var err error
+	o.Archs, err = o.architectures()
 	require.NoError(t, err)
-	return o, archs
+	return o
 }
 
 // exported are the files that a command line would write.
 func exported(t *testing.T, args ...string) []exportFile {
 	t.Helper()
-	o, archs := optionsFor(t, append(args, "--qemu-path", t.TempDir())...)
-	files, err := o.files(t.Context(), archs)
+	o := optionsFor(t, append(args, "--qemu-path", t.TempDir())...)
+	files, err := o.files(t.Context())
 	require.NoError(t, err)
 	return files
 }
@@ -45,7 +46,7 @@ func names(files []exportFile) string {
 
 func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	t.Setenv("HOST_ARCH", "x86_64")
-	r, _ := optionsFor(t, "--systemd", "arm64")
+	r := optionsFor(t, "--systemd", "arm64")
 	e := binfmt.Entry{Name: "qemu-aarch64", Pattern: lookup(t, "arm64").Pattern(), Interpreter: "/usr/bin/qemu-aarch64-static", Flags: binfmt.PreserveArgv0 | binfmt.FixBinary}
 	systemd, err := r.file(e)
 	require.NoError(t, err)
@@ -66,14 +67,14 @@ func TestFilesAreInTheFormsOfSystemdAndDebian(t *testing.T) {
 	assert.True(t, odd.Equal(entries[0]))
 
 	e.Flags = binfmt.Credentials
-	o, _ := optionsFor(t, "--debian")
+	o := optionsFor(t, "--debian")
 	debian, err := o.file(e)
 	require.NoError(t, err)
 	assert.Equal(t, "/usr/share/binfmts/qemu-aarch64", debian.path)
 	kerneltest.Golden(t, "debian.txt", string(debian.content))
 
 	for _, args := range [][]string{{"-s", "ALL", "-e", "/x"}, {"-d", "-e", "/x"}} {
-		o, _ := optionsFor(t, args...)
+		o := optionsFor(t, args...)
 		f, err := o.file(e)
 		require.NoError(t, err)
 		assert.Equal(t, "/x", filepath.Dir(f.path))
@@ -109,13 +110,14 @@ func TestFilesAreForTheHostThatIsNamed(t *testing.T) {
 
 	t.Setenv("HOST_ARCH", "arm64")
 	assert.Equal(t, "s390x", names(exported(t, "--debian", "s390x", "arm")), "what is native is left out of a list")
-	o, archs := optionsFor(t, "--debian", "arm")
-	_, err := o.files(t.Context(), archs)
+	o := optionsFor(t, "--debian", "arm")
+	_, err := o.files(t.Context())
 	assert.EqualError(t, err, "arm is native to the host")
 	assert.Contains(t, cli.Hint(err), "HOST_ARCH")
 
 	t.Setenv("HOST_ARCH", "amr64")
-	_, err = o.files(t.Context(), nil)
+	o.Archs = nil
+	_, err = o.files(t.Context())
 	assert.EqualError(t, err, `HOST_ARCH: unknown architecture "amr64"`)
 	assert.Equal(t, "did you mean arm64?", cli.Hint(err))
 }

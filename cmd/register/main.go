@@ -15,14 +15,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -38,9 +36,9 @@ const (
 const name = "register"
 
 func main() {
-	ctx := &signals{Context: context.Background()}
+	ctx := untilSignalled(context.Background())
 	if filepath.Base(os.Args[0]) == binfmtName {
-		emulator.Option = directoryOption(false)
+		emulator.Option = binfmtPath
 		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -53,33 +51,21 @@ func main() {
 // What the next run finds then it finishes.
 type signals struct {
 	context.Context
-	once  sync.Once
-	taken atomic.Pointer[context.Context]
+	take func()
+}
+
+func untilSignalled(parent context.Context) *signals {
+	ctx, cancel := context.WithCancelCause(parent)
+	return &signals{ctx, sync.OnceFunc(func() {
+		came, _ := signal.NotifyContext(ctx, os.Interrupt, unix.SIGTERM) // for good
+		context.AfterFunc(came, func() { cancel(context.Cause(came)) })
+	})}
 }
 
 // Done implements context.Context.
 func (s *signals) Done() <-chan struct{} {
-	s.once.Do(func() {
-		ctx, _ := signal.NotifyContext(s.Context, os.Interrupt, unix.SIGTERM) // for good
-		s.taken.Store(&ctx)
-	})
-	return (*s.taken.Load()).Done()
-}
-
-// Err implements context.Context.
-func (s *signals) Err() error {
-	if ctx := s.taken.Load(); ctx != nil {
-		return (*ctx).Err()
-	}
-	return nil
-}
-
-// Value implements context.Context.
-func (s *signals) Value(key any) any {
-	if ctx := s.taken.Load(); ctx != nil {
-		return (*ctx).Value(key)
-	}
-	return s.Context.Value(key)
+	s.take()
+	return s.Context.Done()
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -100,63 +86,57 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, carry.Embedded().Summary())
 		return exitOK
 	}
-	archs, err := opts.architectures()
+	opts.Archs, err = opts.architectures()
 	var rep *report
-	usage := err != nil && len(archs) == 0
-	if !usage {
+	status := exitUsage
+	if err == nil || len(opts.Archs) > 0 {
+		status = exitFailure
 		var doErr error
-		rep, doErr = opts.do(ctx, name, archs, stdout, stderr)
+		rep, doErr = opts.do(ctx, stdout, stderr)
 		err = errors.Join(err, doErr)
 	}
-	if rep == nil && err != nil && opts.output.value == "json" {
+	if rep == nil && err != nil && opts.json {
 		rep = &report{Mount: opts.mount} // programs get a document in any case
 	}
 	if rep != nil {
 		rep.finish(err)
 		out := bufio.NewWriter(stdout)
-		if writeErr := errors.Join(rep.write(out, opts.output), out.Flush()); writeErr != nil {
+		if writeErr := errors.Join(rep.write(out, opts.json), out.Flush()); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
 		}
 		err = errors.Join(err, rep.failures())
 	}
-	if usage {
-		cli.Error(stderr, name, err)
-		return exitUsage
-	}
 	if err != nil {
-		cli.Error(stderr, name, explain(err, name, opts.mount))
-		return exitFailure
+		cli.Error(stderr, name, opts.explain(err))
+		return status
 	}
 	return exitOK
 }
 
 // do does what the options ask for. Without a report nothing was changed.
-func (o *options) do(ctx context.Context, name string, archs []*elfmagic.Arch, stdout, stderr io.Writer) (*report, error) {
+func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, error) {
 	fs := binfmt.New(o.mount)
-	r := o.request(archs)
+	warn := func(err error) { cli.Warning(stderr, o.name, o.explain(err)) }
 	var facts *install.Facts
 	var outcomes []install.Outcome
 	var err error
 	switch {
 	case o.systemd != "" || o.debian:
-		return nil, o.export(ctx, archs, stdout)
+		return nil, o.export(ctx, stdout)
 	case o.facts:
-		return nil, o.printFacts(ctx, fs, r, stdout)
+		return nil, o.printFacts(ctx, fs, stdout)
 	case o.status:
-		facts, err = install.Status(ctx, fs, r, o.output.value == "json")
+		facts, outcomes, err = install.Status(ctx, fs, o.Request, o.json)
 	case o.uninstall:
-		facts, outcomes, err = install.Uninstall(ctx, fs, r)
+		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request)
 	default:
-		facts, outcomes, err = install.Install(ctx, fs, r, func(err error) { cli.Warning(stderr, name, explain(err, name, o.mount)) })
+		facts, outcomes, err = install.Install(ctx, fs, o.Request, warn)
 	}
-	if facts != nil && !facts.Mounted && (o.status || o.uninstall || o.dryRun) {
-		cli.Warning(stderr, name, notSeen(fs, facts))
-	}
-	switch {
-	case facts == nil || outcomes == nil && !o.status && !o.uninstall:
+	if outcomes == nil {
 		return nil, err
-	case o.status:
-		return reportStatus(facts, o, r), err
+	}
+	if !facts.Mounted && (o.status || o.uninstall || o.DryRun) {
+		cli.Warning(stderr, o.name, notSeen(fs, facts))
 	}
 	return reportOutcomes(facts, outcomes, o), err
 }
@@ -174,13 +154,12 @@ func notSeen(fs binfmt.FS, f *install.Facts) error {
 }
 
 // printFacts prints what decisions would be made of.
-func (o *options) printFacts(ctx context.Context, fs binfmt.FS, r install.Request, stdout io.Writer) error {
-	facts, err := install.Gather(ctx, fs, r)
+func (o *options) printFacts(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
+	facts, err := install.Gather(ctx, fs, o.Request)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(stdout)
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(stdout)
 	enc.SetIndent("", "  ")
-	return errors.Join(enc.Encode(facts), out.Flush())
+	return enc.Encode(facts)
 }

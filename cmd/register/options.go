@@ -18,29 +18,20 @@ import (
 
 // options is what the command line asks for.
 type options struct {
-	name string // under which the command runs
-	args []string
+	install.Request
 
-	persistent    choice
-	credential    choice
-	preserveArgv0 choice
-	ignoreFamily  choice
-	qemuPath      string
-	qemuPrefix    string // of entries and of emulators' files; not a flag
-	qemuSuffix    *string
-	mount         string
-	output        choice
+	name string   // under which the command runs
+	args []string // which name the architectures of the request
+
+	mount string
+	json  bool // the report's form
 
 	systemd   string // architecture, or ALL
 	debian    bool
 	exportDir string
 
-	reset     bool
 	uninstall bool
 	status    bool
-	dryRun    bool
-	noProbe   bool
-	force     bool
 	facts     bool
 	version   bool
 }
@@ -51,50 +42,49 @@ const (
 	no   = "no"
 )
 
-// A choice is one of a few words.
-type choice struct {
-	value string
-	of    []string
+// A choice is a flag whose value is one of a few words, which stand for values.
+type choice[T comparable] struct {
+	value *T
+	words []string
+	of    []T
 }
 
-func (c *choice) String() string { return c.value }
-func (c *choice) Type() string   { return strings.Join(c.of, "|") }
-func (c *choice) Set(s string) error {
-	if !slices.Contains(c.of, s) {
-		return fmt.Errorf("must be %s", strings.Join(c.of, " or "))
+func (c choice[T]) String() string { return c.words[slices.Index(c.of, *c.value)] }
+func (c choice[T]) Type() string   { return strings.Join(c.words, "|") }
+func (c choice[T]) Set(s string) error {
+	i := slices.Index(c.words, s)
+	if i < 0 {
+		return fmt.Errorf("must be %s", strings.Join(c.words, " or "))
 	}
-	c.value = s
+	*c.value = c.of[i]
 	return nil
 }
 
+func orAuto(value *install.Choice) choice[install.Choice] {
+	return choice[install.Choice]{value, []string{auto, yes, no}, []install.Choice{install.Auto, install.Yes, install.No}}
+}
+
 func (o *options) flags() *pflag.FlagSet {
-	*o = options{
-		name:          name,
-		persistent:    choice{auto, []string{auto, yes, no}},
-		credential:    choice{auto, []string{auto, yes, no}},
-		preserveArgv0: choice{auto, []string{auto, yes, no}},
-		ignoreFamily:  choice{no, []string{yes, no}},
-		output:        choice{"table", []string{"table", "json"}},
-	}
+	*o = options{name: name}
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
+	f.BoolVar(&o.DryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
 	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
-	f.BoolVar(&o.reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
-	f.BoolVar(&o.force, "force", false, "register native architectures too, and in front of entries that others made")
-	f.StringVarP(&o.qemuPath, "qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else the embedded ones that --version lists, this command's directory and emulators/ARCH in it, /usr/bin, PATH)")
-	f.Var(&o.output, "output", "form of the report on standard output")
+	f.BoolVar(&o.Reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
+	f.BoolVar(&o.Force, "force", false, "register native architectures too, and in front of entries that others made")
+	f.StringP("qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else the embedded ones that --version lists, this command's directory and emulators/ARCH in it, /usr/bin, PATH)")
+	f.Var(choice[bool]{&o.json, []string{"table", "json"}, []bool{false, true}}, "output", "form of the report on standard output")
 	f.BoolP("help", "h", false, "print this text")
 	f.BoolVar(&o.version, "version", false, "print the version")
 
-	f.VarP(&o.persistent, "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
-	f.VarP(&o.credential, "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights; auto: as the entry has it that is there")
-	f.VarP(&o.preserveArgv0, "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
-	f.VarP(&o.ignoreFamily, "ignore-family", "i", "yes: only this command's own architecture is native, not i386 on amd64, nor 32-bit Arm on arm64")
+	f.VarP(orAuto(&o.Persistent), "persistent", "p", "have the kernel hold the emulator open (flag F, Linux 4.8), so that it works in every container and chroot; auto: if the kernel can")
+	f.VarP(orAuto(&o.Credentials), "credential", "c", "take user and group of set-user-ID programs from the program, not from the emulator (flag C): sudo and ping work, and emulators run with root's rights; auto: as the entry has it that is there")
+	f.VarP(orAuto(&o.PreserveArgv0), "preserve-argv0", "g", "pass argv[0] on as the caller gave it (flag P); auto: if kernel (5.12) and emulator (QEMU 6.0) can")
+	f.VarP(choice[bool]{&o.IgnoreFamily, []string{yes, no}, []bool{true, false}}, "ignore-family", "i", "yes: only this command's own architecture is native, not i386 on amd64, nor 32-bit Arm on arm64")
 	f.StringP("qemu-suffix", "F", "", "what follows the architecture in the `name` of an emulator's file (default: -static, else nothing)")
-	f.BoolVar(&o.noProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel accepted the entries")
+	f.BoolVar(&o.NoProbe, "no-probe", false, "do not run a program of each architecture afterwards; success then means only that the kernel accepted the entries")
 	f.StringVarP(&o.systemd, "systemd", "s", "", "register nothing, but write files for systemd-binfmt: for the `architecture`, or for ALL")
 	f.BoolVarP(&o.debian, "debian", "d", false, "register nothing, but write files for update-binfmts --import")
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
@@ -118,18 +108,12 @@ func parse(args []string) (*options, error) {
 		if strings.ContainsRune(suffix, '/') {
 			return nil, fmt.Errorf("--qemu-suffix %q: must not have a slash; --qemu-path names the directory", suffix)
 		}
-		o.qemuSuffix = &suffix
+		o.Suffix = &suffix
 	}
 	var modes []string
-	for _, mode := range []struct {
-		name string
-		set  bool
-	}{
-		{"--status", o.status}, {"--uninstall", o.uninstall}, {"--reset", o.reset},
-		{"--systemd", o.systemd != ""}, {"--debian", o.debian}, {"--facts", o.facts},
-	} {
-		if mode.set {
-			modes = append(modes, mode.name)
+	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts"} {
+		if value := f.Lookup(mode).Value.String(); value != "" && value != "false" {
+			modes = append(modes, "--"+mode)
 		}
 	}
 	if len(modes) > 1 {
@@ -141,15 +125,17 @@ func parse(args []string) (*options, error) {
 	if o.systemd != "" && len(f.Args()) > 0 {
 		return nil, fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(f.Args(), " "))
 	}
-	for _, dir := range []*string{&o.qemuPath, &o.exportDir} {
+	emulators, _ := f.GetString("qemu-path")
+	for _, dir := range []*string{&emulators, &o.exportDir} {
+		var err error
 		if *dir != "" {
-			absolute, err := filepath.Abs(*dir)
-			if err != nil {
-				return nil, err
-			}
-			*dir = absolute
+			*dir, err = filepath.Abs(*dir)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
+	o.from(emulators)
 	if o.mount == "" {
 		return nil, errors.New("--mount: no directory given")
 	}
@@ -194,44 +180,27 @@ func habit(err error, args []string) error {
 // architectures returns the architectures that were named, once each, or none
 // if all are meant, and an error for each name that is unknown.
 func (o *options) architectures() ([]*elfmagic.Arch, error) {
+	if len(o.args) == 0 || slices.Equal(o.args, []string{"all"}) {
+		return nil, nil
+	}
 	var archs []*elfmagic.Arch
 	var errs []error
-	for _, arg := range o.args {
-		for _, name := range strings.Split(arg, ",") {
-			if name == "all" && len(o.args) == 1 && arg == name {
-				return nil, nil
-			}
-			arch, err := elfmagic.Lookup(name)
-			if err != nil {
-				errs = append(errs, habit(err, []string{name}))
-			} else if !slices.Contains(archs, arch) {
-				archs = append(archs, arch)
-			}
+	for _, name := range strings.Split(strings.Join(o.args, ","), ",") {
+		arch, err := elfmagic.Lookup(name)
+		if err != nil {
+			errs = append(errs, habit(err, []string{name}))
+		} else if !slices.Contains(archs, arch) {
+			archs = append(archs, arch)
 		}
 	}
 	return archs, errors.Join(errs...)
 }
 
-// request returns what is asked for as the package install has it.
-func (o *options) request(archs []*elfmagic.Arch) install.Request {
-	choices := map[string]install.Choice{auto: install.Auto, yes: install.Yes, no: install.No}
-	r := install.Request{
-		Archs:         archs,
-		Prefix:        o.qemuPrefix,
-		Suffix:        o.qemuSuffix,
-		Persistent:    choices[o.persistent.value],
-		PreserveArgv0: choices[o.preserveArgv0.value],
-		Credentials:   choices[o.credential.value],
-		IgnoreFamily:  o.ignoreFamily.value == yes,
-		Reset:         o.reset,
-		Force:         o.force,
-		NoProbe:       o.noProbe,
-		DryRun:        o.dryRun,
+// from has emulators looked for in a directory, if one is given.
+func (o *options) from(dir string) {
+	if dir != "" {
+		o.Dirs = []string{dir}
 	}
-	if o.qemuPath != "" {
-		r.Dirs = []string{o.qemuPath}
-	}
-	return r
 }
 
 func usage() string {

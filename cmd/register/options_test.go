@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt/install"
 )
 
 // parsed are the options of a command line that is right.
@@ -23,48 +25,48 @@ func TestOptionsAreWhatTheFlagsSay(t *testing.T) {
 	for args, change := range map[string]func(o *options){
 		"":                              func(o *options) {},
 		"arm64 s390x":                   func(o *options) { o.args = []string{"arm64", "s390x"} },
-		"-p yes":                        func(o *options) { o.persistent.value = yes },
-		"-p no":                         func(o *options) { o.persistent.value = no },
-		"-pno":                          func(o *options) { o.persistent.value = no },
-		"-p=yes":                        func(o *options) { o.persistent.value = yes },
+		"-p yes":                        func(o *options) { o.Persistent = install.Yes },
+		"-p no":                         func(o *options) { o.Persistent = install.No },
+		"-pno":                          func(o *options) { o.Persistent = install.No },
+		"-p=yes":                        func(o *options) { o.Persistent = install.Yes },
 		"-p auto":                       func(o *options) {},
-		"--persistent yes":              func(o *options) { o.persistent.value = yes },
-		"--persistent=no -p yes":        func(o *options) { o.persistent.value = yes },
-		"-c yes":                        func(o *options) { o.credential.value = yes },
-		"--credential=no":               func(o *options) { o.credential.value = no },
+		"--persistent yes":              func(o *options) { o.Persistent = install.Yes },
+		"--persistent=no -p yes":        func(o *options) { o.Persistent = install.Yes },
+		"-c yes":                        func(o *options) { o.Credentials = install.Yes },
+		"--credential=no":               func(o *options) { o.Credentials = install.No },
 		"-c auto":                       func(o *options) {},
-		"-g no":                         func(o *options) { o.preserveArgv0.value = no },
-		"--preserve-argv0=yes":          func(o *options) { o.preserveArgv0.value = yes },
-		"-i yes":                        func(o *options) { o.ignoreFamily.value = yes },
+		"-g no":                         func(o *options) { o.PreserveArgv0 = install.No },
+		"--preserve-argv0=yes":          func(o *options) { o.PreserveArgv0 = install.Yes },
+		"-i yes":                        func(o *options) { o.IgnoreFamily = true },
 		"--ignore-family no":            func(o *options) {},
-		"-Q /opt/qemu":                  func(o *options) { o.qemuPath = "/opt/qemu" },
-		"--qemu-path=/opt/qemu arm64":   func(o *options) { o.qemuPath, o.args = "/opt/qemu", []string{"arm64"} },
-		"-F -odd":                       func(o *options) { o.qemuSuffix = suffix("-odd") },
-		"--qemu-suffix=":                func(o *options) { o.qemuSuffix = suffix("") },
-		"--qemu-suffix=-static":         func(o *options) { o.qemuSuffix = suffix("-static") },
-		"--reset":                       func(o *options) { o.reset = true },
-		"--reset -p yes":                func(o *options) { o.reset, o.persistent.value = true, yes },
+		"-Q /opt/qemu":                  func(o *options) { o.Dirs = []string{"/opt/qemu"} },
+		"--qemu-path=/opt/qemu arm64":   func(o *options) { o.Dirs, o.args = []string{"/opt/qemu"}, []string{"arm64"} },
+		"-F -odd":                       func(o *options) { o.Suffix = suffix("-odd") },
+		"--qemu-suffix=":                func(o *options) { o.Suffix = suffix("") },
+		"--qemu-suffix=-static":         func(o *options) { o.Suffix = suffix("-static") },
+		"--reset":                       func(o *options) { o.Reset = true },
+		"--reset -p yes":                func(o *options) { o.Reset, o.Persistent = true, install.Yes },
 		"--uninstall arm64":             func(o *options) { o.uninstall, o.args = true, []string{"arm64"} },
 		"arm64 --uninstall":             func(o *options) { o.uninstall, o.args = true, []string{"arm64"} },
 		"--status":                      func(o *options) { o.status = true },
-		"--status=false --reset":        func(o *options) { o.reset = true },
-		"--status --dry-run --no-probe": func(o *options) { o.status, o.dryRun, o.noProbe = true, true, true },
+		"--status=false --reset":        func(o *options) { o.Reset = true },
+		"--status --dry-run --no-probe": func(o *options) { o.status, o.DryRun, o.NoProbe = true, true, true },
 		"-s ALL":                        func(o *options) { o.systemd = "ALL" },
 		"--systemd all":                 func(o *options) { o.systemd = "all" },
 		"-s arm64 -e /tmp":              func(o *options) { o.systemd, o.exportDir, o.args = "arm64", "/tmp", []string{"arm64"} },
 		"-d arm64 s390x":                func(o *options) { o.debian, o.args = true, []string{"arm64", "s390x"} },
 		"--debian --exportdir /tmp":     func(o *options) { o.debian, o.exportDir = true, "/tmp" },
-		"--dry-run":                     func(o *options) { o.dryRun = true },
-		"--no-probe":                    func(o *options) { o.noProbe = true },
-		"--force":                       func(o *options) { o.force = true },
-		"--output json":                 func(o *options) { o.output.value = "json" },
+		"--dry-run":                     func(o *options) { o.DryRun = true },
+		"--no-probe":                    func(o *options) { o.NoProbe = true },
+		"--force":                       func(o *options) { o.Force = true },
+		"--output json":                 func(o *options) { o.json = true },
 		"--output=table":                func(o *options) {},
 		"--mount /mnt":                  func(o *options) { o.mount = "/mnt" },
 		"--version":                     func(o *options) { o.version = true },
 		"-- --status":                   func(o *options) { o.args = []string{"--status"} },
 		"-pyes -cyes -gno -iyes -F-odd --force": func(o *options) {
-			o.persistent.value, o.credential.value, o.preserveArgv0.value, o.ignoreFamily.value = yes, yes, no, yes
-			o.qemuSuffix, o.force = suffix("-odd"), true
+			o.Persistent, o.Credentials, o.PreserveArgv0, o.IgnoreFamily = install.Yes, install.Yes, install.No, true
+			o.Suffix, o.Force = suffix("-odd"), true
 		},
 	} {
 		var want options
@@ -78,12 +80,11 @@ func TestOptionsAreWhatTheFlagsSay(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Setenv("QEMU_BIN_DIR", "/opt/qemu")
 	o := parsed(t)
-	assert.Equal(t, "auto auto auto no table", strings.Join([]string{o.persistent.value, o.credential.value, o.preserveArgv0.value, o.ignoreFamily.value, o.output.value}, " "))
+	assert.Equal(t, install.Request{Dirs: []string{"/opt/qemu"}}, o.Request)
+	assert.False(t, o.json)
 	assert.Equal(t, "/proc/sys/fs/binfmt_misc", o.mount)
-	assert.Equal(t, "/opt/qemu", o.qemuPath)
-	assert.Nil(t, o.qemuSuffix)
-	assert.Equal(t, "/elsewhere", parsed(t, "-Q", "/elsewhere").qemuPath, "the flag comes before the environment")
-	assert.Empty(t, parsed(t, "--qemu-path=").qemuPath, "even if it says nothing")
+	assert.Equal(t, []string{"/elsewhere"}, parsed(t, "-Q", "/elsewhere").Dirs, "the flag comes before the environment")
+	assert.Empty(t, parsed(t, "--qemu-path=").Dirs, "even if it says nothing")
 }
 
 func TestWrongFlagsAreErrors(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,17 +96,6 @@ type other struct {
 	Error       string   `json:"error,omitempty"`   // why the entry cannot be understood
 }
 
-// newReport returns a report without rows.
-func newReport(f *install.Facts, o *options) *report {
-	r := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.dryRun, noProbe: o.noProbe || o.uninstall}
-	for _, name := range f.Native {
-		if arch, err := elfmagic.Lookup(name); err == nil {
-			r.Native = append(r.Native, arch.Platform())
-		}
-	}
-	return r
-}
-
 // row adds a row for an architecture.
 func (r *report) row(arch *elfmagic.Arch) *row {
 	row := &row{Arch: arch.Name, Platform: arch.Platform(), arch: arch}
@@ -113,121 +103,84 @@ func (r *report) row(arch *elfmagic.Arch) *row {
 	return row
 }
 
-// reportOutcomes shows what came of decisions.
+// reportOutcomes shows what came of decisions, or with --status what is there.
 func reportOutcomes(f *install.Facts, outcomes []install.Outcome, o *options) *report {
-	rep := newReport(f, o)
+	rep := &report{Kernel: f.Kernel.String(), Mount: f.Mount, Mounted: f.Mounted, Private: !f.Surroundings.InitialUser, dryRun: o.DryRun, noProbe: o.NoProbe || o.uninstall}
+	for _, name := range f.Native {
+		if arch, err := elfmagic.Lookup(name); err == nil {
+			rep.Native = append(rep.Native, arch.Platform())
+		}
+	}
 	for _, out := range outcomes {
 		if out.Arch == nil {
 			rep.Removed = append(rep.Removed, removal{out.Name, out.Action.String(), out.Reason})
 			continue
 		}
-		row := rep.row(out.Arch)
-		switch entry := out.Desired; {
-		case entry.Name != "":
-			row.describe(entry, entry.Flags.Effective(), out.Emulator)
-			if out.Emulator.Embedded != "" && out.Action != binfmt.Keep && o.dryRun {
-				row.Emulator = "" // there is no path yet
-			}
-		case out.Action == binfmt.Remove:
-			row.describe(out.Current, out.Current.Flags, nil)
-		case out.Current.Name != "":
-			row.Entry = out.Current.Name
-		}
-		row.elsewhere = out.Elsewhere()
-		if out.Action != binfmt.Skip || out.Reason != "" {
-			row.Action, row.Reason = out.Action.String(), out.Reason
-		}
-		if out.Undone {
-			row.Reason = undone
-		}
-		row.saw(out.Seen)
-		if out.Err != nil {
-			row.fail(out.Err, o)
-		}
+		rep.row(out.Arch).fill(out, o)
+	}
+	if o.status {
+		rep.others(f, o.Prefix)
 	}
 	return rep
 }
 
-// reportStatus shows what is there.
-func reportStatus(f *install.Facts, o *options, r install.Request) *report {
-	rep := newReport(f, o)
-	for _, arch := range f.About(r) {
-		row := rep.row(arch)
-		own, isThere := f.Own(arch, r.Prefix)
-		if isThere {
-			e := f.Emulators[arch.Name]
-			row.describe(own, own.Flags, e)
-			row.elsewhere = e.Problem == install.Missing && !own.Flags.Has(binfmt.FixBinary)
-		}
-		switch {
-		case own.Disabled:
-			row.Reason = "disabled"
-		case f.IsNative(arch) && !isThere:
-			row.Reason = "native"
-		case !f.Mounted && f.Seen[arch.Name] != nil && f.Seen[arch.Name].Runs:
-			row.Reason = "its entry cannot be seen from here"
-		case !f.Mounted && len(r.Archs) == 0:
-			rep.Rows = rep.Rows[:len(rep.Rows)-1] // one of many that nobody asked for
-			continue
-		}
-		for _, e := range f.Others(arch, r.Prefix) {
-			rep.other(e, arch)
-		}
-		seen := f.Seen[arch.Name]
-		row.saw(seen)
-		switch {
-		case seen == nil || seen.Runs:
-		default:
-			row.fail(fmt.Errorf("%w: %w", install.ErrNotRun, seen.Err()), o)
-		}
+// fill shows what came of the row's decision.
+func (r *row) fill(out install.Outcome, o *options) {
+	e := out.Current
+	if out.Desired.Name != "" {
+		e = out.Desired
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
-		rep.Others = append(rep.Others, other{Entry: name, Error: f.Unreadable[name]})
+	r.Entry = e.Name
+	if out.Action != binfmt.Skip || out.Desired.Name != "" { // else it is not the architecture's
+		r.Flags, r.Emulator = e.Flags.Effective().String(), e.Interpreter
 	}
-	return rep
-}
-
-// other notes an entry of somebody else's.
-func (r *report) other(e binfmt.Entry, arch *elfmagic.Arch) {
-	i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
-	if i < 0 {
-		i = len(r.Others)
-		x := other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled}
-		if _, err := os.Stat(e.Interpreter); errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter) {
-			x.Missing = true
-		}
-		r.Others = append(r.Others, x)
-	}
-	r.Others[i].Catches = append(r.Others[i].Catches, arch.Platform())
-}
-
-// describe fills in an entry, and the emulator that it is for.
-func (r *row) describe(e binfmt.Entry, flags binfmt.Flags, emulator *install.Emulator) {
-	r.Entry, r.Flags, r.Emulator = e.Name, flags.String(), e.Interpreter
-	if emulator != nil {
+	if emulator := out.Emulator; emulator != nil {
 		r.Version, r.Carried = emulator.Version, emulator.Embedded
 		if r.Carried != "" {
 			r.emulator = emulator.Name()
+			if o.DryRun && out.Action != binfmt.Keep {
+				r.Emulator = "" // there is no path yet
+			}
 		}
 	}
-}
-
-// saw notes what was seen when a program was run.
-func (r *row) saw(s *install.Seen) {
-	if s != nil {
-		r.Runs, r.Holds = &s.Runs, s.Holds
+	r.elsewhere = out.Elsewhere()
+	if r.Reason = out.Reason; !o.status && (out.Action != binfmt.Skip || out.Reason != "") {
+		r.Action = out.Action.String()
+	}
+	if out.Undone {
+		r.Reason = undone
+	}
+	if out.Seen != nil {
+		r.Runs, r.Holds = &out.Seen.Runs, out.Seen.Holds
+	}
+	if out.Err != nil {
+		r.fail(o.worded(out.Err))
 	}
 }
 
-// fail notes what went wrong, and what to do about it.
-func (r *row) fail(err error, o *options) {
-	hint, err := worded(err, o.name, o.mount, o.uninstall)
-	r.failed(err, hint)
+// fail notes what went wrong.
+func (r *row) fail(err error) {
+	r.Error, r.err = err.Error(), fmt.Errorf("%s: %w", r.Platform, err)
 }
 
-func (r *row) failed(err error, hint string) {
-	r.Error = err.Error()
-	r.err = cli.WithHint(fmt.Errorf("%s: %w", r.Platform, err), "%s", hint)
+// others notes the entries of others for the rows' programs, and those that nobody
+// understands.
+func (r *report) others(f *install.Facts, prefix string) {
+	for _, row := range r.Rows {
+		for _, e := range f.Others(row.arch, prefix) {
+			i := slices.IndexFunc(r.Others, func(o other) bool { return o.Entry == e.Name })
+			if i < 0 {
+				i = len(r.Others)
+				_, err := os.Stat(e.Interpreter)
+				missing := errors.Is(err, os.ErrNotExist) && !install.IsDescriptor(e.Interpreter)
+				r.Others = append(r.Others, other{Entry: e.Name, Interpreter: e.Interpreter, Flags: e.Flags.String(), Enabled: !e.Disabled, Missing: missing})
+			}
+			r.Others[i].Catches = append(r.Others[i].Catches, row.Platform)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
+		r.Others = append(r.Others, other{Entry: name, Error: f.Unreadable[name]})
+	}
 }
 
 // reportVersion changes when a field is removed or changes its meaning.
@@ -236,13 +189,13 @@ const reportVersion = 1
 // finish fills what follows from the rest, and notes errors that are about no row.
 func (r *report) finish(err error) {
 	r.Version = reportVersion
+	// JSON arrays are never null.
+	r.Native, r.Rows = append([]string{}, r.Native...), append([]*row{}, r.Rows...)
+	r.Removed, r.Others = append([]removal{}, r.Removed...), append([]other{}, r.Others...)
+	r.Errors = []string{}
 	for _, err := range cli.Split(err) {
 		r.Errors = append(r.Errors, err.Error())
 	}
-	r.Errors = orEmpty(r.Errors)
-	// JSON arrays are never null.
-	r.Native, r.Rows = orEmpty(r.Native), orEmpty(r.Rows)
-	r.Removed, r.Others = orEmpty(r.Removed), orEmpty(r.Others)
 	r.OK = err == nil && r.failures() == nil
 	for _, row := range r.Rows {
 		if row.Error != "" || row.Action == binfmt.Remove.String() || row.Entry == "" {
@@ -258,27 +211,18 @@ func (r *report) finish(err error) {
 	}
 }
 
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
 // failures returns what went wrong with single architectures.
 func (r *report) failures() error {
 	var errs []error
 	for _, row := range r.Rows {
-		if row.err != nil {
-			errs = append(errs, row.err)
-		}
+		errs = append(errs, row.err)
 	}
 	return errors.Join(errs...)
 }
 
 // write prints the report in the form that was asked for.
-func (r *report) write(w io.Writer, output choice) error {
-	if output.value == "json" {
+func (r *report) write(w io.Writer, asJSON bool) error {
+	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
@@ -297,7 +241,7 @@ func (r *report) write(w io.Writer, output choice) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	line := func(cells ...string) {
 		for i, cell := range cells {
-			cells[i] = or(cli.Visible(cell), "-")
+			cells[i] = cmp.Or(cli.Visible(cell), "-")
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
@@ -352,10 +296,10 @@ func (r *row) file() string {
 
 // version is the version of the emulator that runs, as far as it is known.
 func (r *row) version() string {
-	if r.Holds != nil && r.Holds.Version != "" {
-		return r.Holds.Version
+	if r.Holds == nil {
+		return r.Version
 	}
-	return r.Version
+	return cmp.Or(r.Holds.Version, r.Version)
 }
 
 // undone is the reason of rows whose entry was taken back: its programs did not
@@ -364,46 +308,51 @@ const undone = "undone"
 
 // result is what the table says in its last column.
 func (r *row) result(rep *report) string {
-	var parts []string
-	switch {
-	case r.leftNative():
-		parts = append(parts, "native, nothing to do")
-	case r.Reason == "" || r.Error != "" && strings.Contains(r.Error, r.Reason):
-		if r.Action != "" {
-			parts = append(parts, rep.done(r.Action))
-		}
-	case r.Action == "":
-		parts = append(parts, r.Reason)
-	case r.Reason != undone && (r.Action == binfmt.Keep.String() || r.Action == binfmt.Add.String()):
-		parts = append(parts, rep.done(r.Action)) // the reason is that it was there, or was not
-	default:
-		parts = append(parts, rep.done(r.Action)+" ("+r.Reason+")")
-	}
+	parts := []string{r.outcome(rep)}
 	if r.elsewhere && r.Action != binfmt.Skip.String() {
 		parts = append(parts, "not tried: its emulator is to be in each container")
 	}
 	if r.Runs != nil && *r.Runs {
 		parts = append(parts, "runs")
 	}
-	switch {
-	case r.Holds == nil, r.Holds.Current:
-	case r.Carried != "":
-		parts = append(parts, "not by the emulator that is carried now")
-	case install.IsDescriptor(r.Emulator):
-	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
-		parts = append(parts, "run by "+r.Holds.Path)
-	case r.Version != "":
-		parts = append(parts, "not by the file that is there now")
-	case r.Holds.Deleted:
-		parts = append(parts, "emulator deleted from disk")
-	}
-	if r.Error != "" {
-		parts = append(parts, r.Error)
-	}
+	parts = append(parts, r.held(), r.Error)
 	if len(r.Faults) > 0 {
 		parts = append(parts, "QEMU "+shortVersion(r.version())+": "+strings.Join(r.Faults, "; "))
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
+}
+
+// outcome says what was done, and why if that is not said elsewhere.
+func (r *row) outcome(rep *report) string {
+	done := rep.done(r.Action)
+	switch {
+	case r.leftNative():
+		return "native, nothing to do"
+	case r.Reason == "", r.Error != "" && strings.Contains(r.Error, r.Reason):
+		return done
+	case r.Action == "":
+		return r.Reason
+	case r.Reason != undone && (r.Action == binfmt.Keep.String() || r.Action == binfmt.Add.String()):
+		return done // the reason is that it was there, or was not
+	}
+	return done + " (" + r.Reason + ")"
+}
+
+// held says what is odd about the file that the kernel runs.
+func (r *row) held() string {
+	switch {
+	case r.Holds == nil, r.Holds.Current:
+	case r.Carried != "":
+		return "not by the emulator that is carried now"
+	case install.IsDescriptor(r.Emulator):
+	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
+		return "run by " + r.Holds.Path
+	case r.Version != "":
+		return "not by the file that is there now"
+	case r.Holds.Deleted:
+		return "emulator deleted from disk"
+	}
+	return ""
 }
 
 // leftNative reports whether nothing was to be done, as the host runs the programs.
@@ -411,33 +360,15 @@ func (r *row) leftNative() bool { return r.Action == binfmt.Skip.String() && r.R
 
 // done words an action as what happened, or on a dry run as what would.
 func (r *report) done(action string) string {
-	if r.dryRun {
+	if r.dryRun && action != "" {
 		return "would " + action
 	}
-	switch action {
-	case binfmt.Keep.String():
-		return "kept"
-	case binfmt.Add.String():
-		return "added"
-	case binfmt.Replace.String():
-		return "replaced"
-	case binfmt.Remove.String():
-		return "removed"
-	case binfmt.Skip.String():
-		return "left alone"
-	}
-	return action
+	past := map[string]string{"keep": "kept", "add": "added", "replace": "replaced", "remove": "removed", "skip": "left alone"}
+	return cmp.Or(past[action], action)
 }
 
 // shortVersion leaves out what a distribution says of its package.
 func shortVersion(v string) string {
 	short, _, _ := strings.Cut(v, " ")
 	return short
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

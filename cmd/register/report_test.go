@@ -25,7 +25,7 @@ func value(b bool) *bool { return &b }
 
 // everything is a report that has everything in it that a report can have.
 func everything(t *testing.T) *report {
-	rep := newReport(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, &options{})
+	rep := reportOutcomes(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, nil, &options{})
 	add := func(name, flags, version string) *row {
 		row := rep.row(lookup(t, name))
 		row.Entry, row.Flags = emulator.EntryName(row.arch), flags
@@ -55,14 +55,14 @@ func everything(t *testing.T) *report {
 
 	r = add("loong64", "PF", "10.0.2")
 	r.Action, r.Reason = "skip", "an entry of this name is for other files"
-	r.failed(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry")
+	r.fail(cli.WithHint(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry"))
 
 	r = add("m68k", "PF", "10.0.2")
 	r.Action, r.Reason, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", value(true)
 
 	r = add("mips", "PF", "10.0.2")
 	r.Action, r.Reason, r.Runs = "add", "undone", value(false)
-	r.failed(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others")
+	r.fail(cli.WithHint(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others"))
 
 	r = add("mips64", "P", "")
 	r.Action, r.Reason, r.elsewhere = "add", "not registered", true
@@ -81,14 +81,14 @@ func everything(t *testing.T) *report {
 	holds(r, r.Emulator, "", true, true)
 	r = add("s390x", "PF", "10.0.2")
 	r.Reason, r.Runs = "disabled", value(false)
-	r.failed(errors.New("its entry is disabled"), "whoever disabled it may have had a reason")
+	r.fail(cli.WithHint(errors.New("its entry is disabled"), "whoever disabled it may have had a reason"))
 	r = rep.row(lookup(t, "i386"))
 	r.Reason, r.Runs = "native", value(true)
 	r = add("sh4", "PF", "10.0.2")
 	r.Reason = "disabled" // and not probed
 	r = add("sparc64", "PF", "10.0.2")
 	r.Action, r.Reason, r.Runs = "replace", undone, value(false)
-	r.failed(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others")
+	r.fail(cli.WithHint(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others"))
 	add("xtensa", "F", "10.0.2") // not probed
 
 	rep.Removed = []removal{{"qemu-cris", "remove", "not wanted"}, {"qemu-aarch64.new", "remove", "left by a run that was interrupted"}}
@@ -110,7 +110,7 @@ func finished(rep *report) *report {
 func written(t *testing.T, rep *report, form string) string {
 	t.Helper()
 	var out strings.Builder
-	require.NoError(t, rep.write(&out, choice{value: form}))
+	require.NoError(t, rep.write(&out, form == "json"))
 	return out.String()
 }
 
@@ -169,9 +169,9 @@ func TestNamesInAReportAreVisible(t *testing.T) {
 func TestFailuresAreThoseOfTheRows(t *testing.T) {
 	rep := &report{}
 	assert.NoError(t, rep.failures())
-	rep.row(lookup(t, "arm64")).failed(errors.New("one"), "do this")
+	rep.row(lookup(t, "arm64")).fail(cli.WithHint(errors.New("one"), "do this"))
 	rep.row(lookup(t, "s390x"))
-	rep.row(lookup(t, "arm")).failed(errors.New("two"), "")
+	rep.row(lookup(t, "arm")).fail(errors.New("two"))
 	err := rep.failures()
 	assert.EqualError(t, err, "linux/arm64: one\nlinux/arm/v7: two")
 	assert.Equal(t, "do this", cli.Hint(err))

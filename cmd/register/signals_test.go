@@ -13,7 +13,7 @@ type key struct{}
 
 // A context made of it before is done, too.
 func TestSignalsAreTakenOnceSomethingWaitsForThem(t *testing.T) {
-	s := &signals{Context: context.WithValue(t.Context(), key{}, "value")}
+	s := untilSignalled(context.WithValue(t.Context(), key{}, "value"))
 	require.NoError(t, s.Err())
 	require.Equal(t, "value", s.Value(key{}))
 

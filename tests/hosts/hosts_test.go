@@ -268,16 +268,13 @@ func (h *host) decide(t *testing.T, outcomes map[string]*outcome) {
 	}
 	for _, command := range []string{register, again, force, binfmtInstall} {
 		f := h.facts(t)
-		before := f.Current()
+		before := []binfmt.Entry(f.Entries)
 		decisions, err := install.Decide(f, requests[command])
 		require.NoError(t, err)
 		after := simulate(before, decisions)
 		if command == again {
 			before = after
-			f.Entries = nil
-			for _, e := range before {
-				f.Entries = append(f.Entries, install.Listed{Entry: e})
-			}
+			f.Entries = before
 			decisions, err = install.Decide(f, requests[command])
 			require.NoError(t, err)
 			after = simulate(before, decisions)
@@ -356,7 +353,7 @@ func (h *host) facts(t *testing.T) *install.Facts {
 	}
 	for _, e := range slices.Backward(h.entries) {
 		e.Disabled = slices.Contains(h.disabled, e.Name)
-		f.Entries = append(f.Entries, install.Listed{Entry: e})
+		f.Entries = append(f.Entries, e)
 	}
 	return f
 }
