@@ -267,8 +267,16 @@ func parts(c *call) {
 }
 
 func pin(c *call) {
+	base := c.Bool("base", false, "write the digest that the base image's tag has now into the versions file, and nothing else")
 	c.fromVersions()
 	c.step(func(ctx context.Context) error {
+		if *base {
+			pinned, err := versions.PinBase(ctx, c.file)
+			if err == nil {
+				c.say("%s", pinned)
+			}
+			return err
+		}
 		return (&artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}).Pin(ctx)
 	})
 }
@@ -276,7 +284,7 @@ func pin(c *call) {
 func build(c *call) {
 	b := gobuild.Builder{Builder: artifacts.Builder{Say: c.say}, Progress: c.stderr}
 	c.arch("the images", versions.Architecture)
-	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/base:latest-ARCH, which base makes, else debian:stable-slim)")
+	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/base:latest-ARCH, which base makes, else that of the versions file)")
 	c.BoolVar(&b.Core, "core", false, "build core-ARCH: Go, the emulators and our own commands, from the same Dockerfile, for tests")
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()

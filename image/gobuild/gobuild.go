@@ -39,7 +39,7 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	}
 	b.Root, b.Dir = ".", filepath.Join("dist", "image", b.Arch.GOARCH)
 	if b.Base == "" {
-		b.Base = "debian:stable-slim"
+		b.Base = b.Versions.Base
 		made := b.Repository + "/base:" + versions.Latest(b.Arch)
 		if _, err := docker.Inspect(ctx, made); err == nil {
 			b.Base = made

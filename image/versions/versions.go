@@ -27,6 +27,7 @@ type Versions struct {
 	Go         string // 1.26.8
 	LLVM       string `yaml:"llvm"` // 19
 	Kubernetes string // 1.37.2
+	Base       string // debian:trixie-slim@sha256:…
 	Tools      []Tool
 }
 
@@ -67,6 +68,7 @@ func Parse(data []byte) (*Versions, error) {
 
 var (
 	release  = regexp.MustCompile(`^[1-9][0-9]*\.[0-9]+\.[0-9]+$`)
+	pinned   = regexp.MustCompile(`^[a-z0-9][^@\s]*:[^@/\s]+@sha256:[0-9a-f]{64}$`)
 	major    = regexp.MustCompile(`^[1-9][0-9]*$`)
 	tagged   = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$`)
 	command  = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -83,6 +85,7 @@ func (v *Versions) check() error {
 	check("go", v.Go, release, "1.26.8")
 	check("llvm", v.LLVM, major, "19")
 	check("kubernetes", v.Kubernetes, release, "1.37.2")
+	check("base", v.Base, pinned, "debian:trixie-slim@sha256:…, with the digest that go run ./image pin --base writes,")
 	if len(v.Tools) == 0 {
 		errs = append(errs, errors.New("tools: the list is empty"))
 	}

@@ -16,6 +16,7 @@ const some = `
 go: 1.26.8
 llvm: 19
 kubernetes: 1.37.2
+base: debian:trixie-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 tools:
   - {name: ginkgo, package: github.com/onsi/ginkgo/ginkgo, version: v1.16.5}
   - {name: ginkgo2, package: github.com/onsi/ginkgo/v2/ginkgo, version: v2.34.0}
@@ -26,6 +27,7 @@ func TestNamesAreMadeOfVersions(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &versions.Versions{
 		Go: "1.26.8", LLVM: "19", Kubernetes: "1.37.2",
+		Base: "debian:trixie-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 		Tools: []versions.Tool{
 			{Name: "ginkgo", Package: "github.com/onsi/ginkgo/ginkgo", Version: "v1.16.5"},
 			{Name: "ginkgo2", Package: "github.com/onsi/ginkgo/v2/ginkgo", Version: "v2.34.0"},
@@ -74,12 +76,15 @@ func TestGetKnowsAllVersions(t *testing.T) {
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	tests := []struct{ old, new, want string }{
 		{"llvm:", "lvm:", "line 3: field lvm not found"},
-		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 7: field path not found"},
+		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 8: field path not found"},
 		{"llvm: 19", "llvm: 19\nllvm: 20", "line 4: mapping key \"llvm\" already defined"},
 		{"go: 1.26.8", "", `go: "" is not valid`},
 		{"go: 1.26.8", "go: 1.26", `go: "1.26" is not valid`},
 		{"go: 1.26.8", "go: go1.26.8", `go: "go1.26.8" is not valid`},
 		{"llvm: 19", "llvm: 19.1", `llvm: "19.1" is not valid`},
+		{"trixie-slim@", "trixie-slim:", `base: "debian:trixie-slim:sha256:`},
+		{"debian:trixie-slim@sha256", "debian@sha256", `base: "debian@sha256:`},
+		{"abcdef\n", "abcde\n", "is not valid"},
 		{"kubernetes: 1.37.2", "kubernetes: v1.37.2", `kubernetes: "v1.37.2" is not valid`},
 		{"v1.16.5", "latest", `tools: ginkgo: version: "latest" is not valid`},
 		{"v1.16.5", "v1.16", `tools: ginkgo: version: "v1.16" is not valid`},
