@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ func ParseConf(r io.Reader) ([]Entry, error) {
 		if line == "" || line[0] == '#' || line[0] == ';' {
 			continue
 		}
-		e, err := parseLine([]byte(line))
+		e, err := parseLine(line)
 		if err == nil {
 			err = e.validate()
 		}
@@ -88,9 +89,8 @@ func ConfFiles(root string) ([]string, error) {
 		}
 	}
 	var paths []string
-	for _, path := range files {
-		paths = append(paths, path)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		paths = append(paths, files[name])
 	}
-	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return paths, nil
 }
