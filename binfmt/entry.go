@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,12 @@ func (e Entry) Validate() error {
 }
 
 func (e Entry) validate() error {
+	for _, s := range []string{e.Name, e.Interpreter, e.Extension} {
+		if strings.ContainsAny(s, "\x00\n") {
+			return fmt.Errorf("%q has a NUL byte or a line feed", s)
+		}
+	}
+	p := e.Pattern
 	switch {
 	case e.Name == "" || e.Name == "." || e.Name == "..":
 		return fmt.Errorf("name %q cannot be a file's", e.Name)
@@ -70,23 +77,11 @@ func (e Entry) validate() error {
 		return errors.New("no interpreter")
 	case !filepath.IsAbs(e.Interpreter):
 		return fmt.Errorf("interpreter %q is not an absolute path", e.Interpreter)
-	}
-	for _, s := range []string{e.Name, e.Interpreter, e.Extension} {
-		if strings.ContainsAny(s, "\x00\n") {
-			return fmt.Errorf("%q has a NUL byte or a line feed", s)
-		}
-	}
-	p := e.Pattern
-	if e.Extension != "" {
-		switch {
-		case len(p.Magic) != 0 || len(p.Mask) != 0 || p.Offset != 0:
-			return errors.New("both a pattern and an extension")
-		case strings.Contains(e.Extension, "/"):
-			return fmt.Errorf("extension %q has a slash", e.Extension)
-		}
-		return nil
-	}
-	switch {
+	case strings.Contains(e.Extension, "/"):
+		return fmt.Errorf("extension %q has a slash", e.Extension)
+	case e.Extension != "" && (len(p.Magic) != 0 || len(p.Mask) != 0 || p.Offset != 0):
+		return errors.New("both a pattern and an extension")
+	case e.Extension != "":
 	case len(p.Magic) == 0:
 		return errors.New("neither a magic nor an extension")
 	case p.Offset < 0:
@@ -156,14 +151,8 @@ func (e Entry) Matches(head []byte, path string) bool {
 func Catching(entries []Entry, heads [][]byte) []Entry {
 	var catching []Entry
 	for _, e := range entries {
-		if e.Disabled {
-			continue
-		}
-		for _, head := range heads {
-			if e.Matches(head, "") {
-				catching = append(catching, e)
-				break
-			}
+		if !e.Disabled && slices.ContainsFunc(heads, func(head []byte) bool { return e.Matches(head, "") }) {
+			catching = append(catching, e)
 		}
 	}
 	return catching

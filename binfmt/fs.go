@@ -132,36 +132,27 @@ func (fs FS) Enabled() (bool, error) {
 	}
 	defer f.Close()
 	text, err := io.ReadAll(f)
-	if err != nil {
-		return false, fs.failure("get", "", path, err)
+	enabled := string(text) == "enabled\n"
+	if err == nil && !enabled && string(text) != "disabled\n" {
+		err = fmt.Errorf("%q is neither enabled nor disabled", text)
 	}
-	switch string(text) {
-	case "enabled\n":
-		return true, nil
-	case "disabled\n":
-		return false, nil
-	}
-	return false, &Error{Op: "get", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
+	return enabled, fs.failure("get", "", path, err)
 }
 
 // Get returns the entry of the given name. Without one the error wraps ENOENT.
 func (fs FS) Get(name string) (Entry, error) {
-	path := fs.path(name)
-	if err := checkName(name); err != nil {
-		return Entry{}, &Error{Op: "get", Name: name, Path: path, Err: err}
-	}
-	f, err := openFile(path, os.O_RDONLY)
+	f, err := fs.open("get", name, os.O_RDONLY)
 	if err != nil {
-		return Entry{}, fs.failure("get", name, path, err)
+		return Entry{}, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10)) // the kernel prints one page at the most
-	if err != nil {
-		return Entry{}, fs.failure("get", name, path, err)
-	}
 	e := Entry{Name: name}
-	if err := e.UnmarshalText(text); err != nil {
-		return Entry{}, &Error{Op: "get", Name: name, Path: path, Err: err}
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10)) // the kernel prints one page at the most
+	if err == nil {
+		err = e.UnmarshalText(text)
+	}
+	if err != nil {
+		return Entry{}, fs.failure("get", name, f.Name(), err)
 	}
 	if info, err := f.Stat(); err == nil {
 		e.Registered = info.ModTime()
@@ -169,13 +160,16 @@ func (fs FS) Get(name string) (Entry, error) {
 	return e, nil
 }
 
-// checkName refuses what is not the name of an entry, so that nothing else is
-// ever written to: "status", above all.
-func checkName(name string) error {
+// open opens an entry's file, and refuses what is not the name of one, so that
+// nothing else is ever written to: "status", above all.
+func (fs FS) open(op, name string, flags int) (f *os.File, err error) {
+	path := fs.path(name)
 	if name == "" || name == "." || name == ".." || reserved(name) || filepath.Base(name) != name {
-		return fmt.Errorf("%q is not the name of an entry", name)
+		err = fmt.Errorf("%q is not the name of an entry", name)
+	} else {
+		f, err = openFile(path, flags)
 	}
-	return nil
+	return f, fs.failure(op, name, path, err)
 }
 
 // Register adds an entry, in a single write. It is enabled at once, and is
@@ -221,17 +215,13 @@ func (fs FS) Enable(name string) error { return fs.command("enable", name, "1") 
 func (fs FS) Disable(name string) error { return fs.command("disable", name, "0") }
 
 func (fs FS) command(op, name, command string) error {
-	path := fs.path(name)
-	if err := checkName(name); err != nil {
-		return &Error{Op: op, Name: name, Path: path, Err: err}
-	}
-	f, err := openFile(path, os.O_WRONLY)
+	f, err := fs.open(op, name, os.O_WRONLY)
 	if err != nil {
-		return fs.failure(op, name, path, err)
+		return err
 	}
 	defer f.Close()
 	_, err = f.WriteString(command)
-	return fs.failure(op, name, path, err)
+	return fs.failure(op, name, f.Name(), err)
 }
 
 // Supports asks the kernel whether it knows a flag, by an entry that cannot

@@ -2,7 +2,6 @@ package binfmt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -26,20 +25,20 @@ func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			return func() { f.Close() }, nil
-		case errors.Is(err, unix.EINTR):
+		case unix.EINTR:
 			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			f.Close()
-			return nil, fs.failure("open", "", path, err)
+		case unix.EWOULDBLOCK:
+			select {
+			case <-ctx.Done():
+				err = fmt.Errorf("another process is changing it: %w", context.Cause(ctx))
+			case <-time.After(lockRetry):
+				continue
+			}
 		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fs.failure("open", "", path, fmt.Errorf("another process is changing it: %w", context.Cause(ctx)))
-		case <-time.After(lockRetry):
-		}
+		f.Close()
+		return nil, fs.failure("open", "", path, err)
 	}
 }
