@@ -84,21 +84,16 @@ func examine(path string) (string, error) {
 		return path, nil // it may be executed, though not read
 	}
 	defer file.Close()
+	var start [2]byte
+	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
+		return path, nil
+	}
+	self, selfErr := own()
 	header, err := elfmagic.Identify(file)
-	switch self, selfErr := own(); {
-	case errors.Is(err, elfmagic.ErrNotELF):
-		if start := make([]byte, 2); readStart(file, start) && string(start) == "#!" {
-			return path, nil
-		}
-		return path, syscall.ENOEXEC
-	case err != nil, selfErr != nil, header.Arch != self && !slices.Contains(Relatives(self), header.Arch):
+	if err != nil || selfErr != nil || header.Arch != self && !slices.Contains(Relatives(self), header.Arch) {
 		return path, syscall.ENOEXEC
 	}
-	segments, err := header.Segments(file)
-	if err != nil {
-		return path, syscall.ENOEXEC
-	}
-	loader, err := elfmagic.Interp(file, segments)
+	loader, err := header.Interp(file)
 	if err != nil {
 		return path, syscall.ENOEXEC
 	}
@@ -106,9 +101,4 @@ func examine(path string) (string, error) {
 		return loader, syscall.ENOENT
 	}
 	return path, nil
-}
-
-func readStart(file *os.File, start []byte) bool {
-	_, err := file.ReadAt(start, 0)
-	return err == nil
 }
