@@ -180,22 +180,5 @@ func (e Entry) shares(f Entry) bool {
 	if e.Extension != "" || f.Extension != "" {
 		return e.Extension == f.Extension
 	}
-	p, q := e.Pattern, f.Pattern
-	for i := range p.Magic {
-		j := p.Offset + i - q.Offset
-		if j < 0 || j >= len(q.Magic) {
-			continue
-		}
-		if (p.Magic[i]^q.Magic[j])&maskAt(p, i)&maskAt(q, j) != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func maskAt(p elfmagic.Pattern, i int) byte {
-	if len(p.Mask) == 0 {
-		return 0xff
-	}
-	return p.Mask[i]
+	return e.Pattern.Overlaps(f.Pattern)
 }
