@@ -69,11 +69,9 @@ func (fs FS) Mount() (mounted bool, err error) {
 		return false, err
 	}
 	err = fs.mount()
-	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) {
-		// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
-		if modprobe() == nil {
-			err = fs.mount()
-		}
+	// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
+	if (err == unix.ENODEV || err == unix.ENOENT) && modprobe() == nil {
+		err = fs.mount()
 	}
 	return err == nil, fs.failure("mount", "", fs.dir, err)
 }
