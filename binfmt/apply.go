@@ -37,20 +37,19 @@ func (fs FS) Stage(steps []Step) (*Staged, error) {
 	r := registrar{fs: fs}
 	defer r.close()
 	for _, step := range steps {
-		if step.Action != Add && step.Action != Replace {
+		name, err := step.Name, error(nil)
+		switch step.Action {
+		case Add:
+			err = r.register(step.Desired)
+		case Replace:
+			name, err = r.registerTemporary(step.Desired)
+		default:
 			continue
-		}
-		e := step.Desired
-		var err error
-		if step.Action == Replace {
-			e.Name, err = r.registerTemporary(e)
-		} else {
-			err = r.register(e)
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.Rollback())
 		}
-		s.added[step.Name] = e.Name
+		s.added[step.Name] = name
 	}
 	return s, nil
 }

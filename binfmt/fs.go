@@ -67,7 +67,12 @@ func (fs FS) List() ([]Entry, error) {
 	if err := fs.mustBeMounted("list", fs.dir); err != nil {
 		return nil, err
 	}
-	names, err := readNames(fs.dir)
+	dir, err := openFile(fs.dir, os.O_RDONLY)
+	if err != nil {
+		return nil, fs.failure("list", "", fs.dir, err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, fs.failure("list", "", fs.dir, err)
 	}
@@ -77,15 +82,12 @@ func (fs FS) List() ([]Entry, error) {
 		if reserved(name) {
 			continue
 		}
-		e, err := fs.Get(name)
-		if errors.Is(err, syscall.ENOENT) {
-			continue // removed since
-		}
-		if err != nil {
+		switch e, err := fs.Get(name); {
+		case err == nil:
+			entries = append(entries, e)
+		case !errors.Is(err, syscall.ENOENT): // which is removed since
 			errs = append(errs, err)
-			continue
 		}
-		entries = append(entries, e)
 	}
 	return entries, errors.Join(errs...)
 }
@@ -107,15 +109,6 @@ func Unread(err error) (entries map[string]error, rest error) {
 		}
 	}
 	return entries, rest
-}
-
-func readNames(dir string) ([]string, error) {
-	f, err := openFile(dir, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // Enabled reports whether the kernel uses the instance's entries at all. It
@@ -236,14 +229,13 @@ func (fs FS) Supports(flags Flags) (bool, error) {
 	}
 	err := fs.Register(e)
 	switch {
+	case err == nil:
+		err = errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	case errors.Is(err, ErrNotMounted):
-		return false, err
 	case errors.Is(err, syscall.ENOENT):
 		return true, nil
 	case errors.Is(err, syscall.EINVAL):
 		return false, nil
-	case err == nil:
-		return false, errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	}
 	return false, err
 }
