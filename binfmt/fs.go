@@ -189,8 +189,7 @@ func (r *registrar) register(e Entry) error {
 		_, err = r.file.Write(line)
 	}
 	err = r.fs.failure("register", e.Name, path, err)
-	var failed *Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.Entry = &e
 	}
 	return err

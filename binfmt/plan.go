@@ -36,18 +36,13 @@ type Step struct {
 
 // PlanOptions are what a plan depends on besides the entries.
 type PlanOptions struct {
-	// Force replaces an entry of the same name even if it is for other files.
-	Force bool
-
-	// Own names entries that are replaced even so without Force.
-	Own []string
+	Force  bool     // replaces an entry of the same name even if it is for other files
+	Own    []string // names of entries that are replaced even so without Force
+	Remove []string // names of entries that are to be removed unless they are wanted
 
 	// Stale has a reason for each entry, by name, that is to be replaced
 	// although it reads as it is wanted: its interpreter's file was, for one.
 	Stale map[string]string
-
-	// Remove names entries that are to be removed unless they are wanted.
-	Remove []string
 }
 
 // Plan returns the steps that lead from the current entries to the desired

@@ -32,8 +32,7 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 // architecture did not run. It looks for that in the given instance.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
 	e := &Error{Arch: arch, Err: err}
-	var failed *tinyelf.RunError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*tinyelf.RunError](err); ok {
 		e.Cause, e.Status, e.Stderr = Failed, failed.Status, failed.Stderr
 		return e
 	}

@@ -101,7 +101,7 @@ func start(
 	fs := binfmt.New("/proc/self/fd/" + strconv.Itoa(int(files[0].Fd())))
 	for _, e := range list {
 		err := fs.Register(e)
-		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
+		if of, ok := errors.AsType[*binfmt.Error](err); ok {
 			err = of.Err // the rest is said by Error
 		}
 		if err != nil {
