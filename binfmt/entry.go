@@ -82,16 +82,11 @@ func (e Entry) validate() error {
 	case e.Extension != "" && (len(p.Magic) != 0 || len(p.Mask) != 0 || p.Offset != 0):
 		return errors.New("both a pattern and an extension")
 	case e.Extension != "":
+		return nil
 	case len(p.Magic) == 0:
 		return errors.New("neither a magic nor an extension")
-	case p.Offset < 0:
-		return fmt.Errorf("offset %d is negative", p.Offset)
-	case len(p.Mask) != 0 && len(p.Mask) != len(p.Magic):
-		return fmt.Errorf("magic of %d bytes, but mask of %d", len(p.Magic), len(p.Mask))
-	case len(p.Magic) > elfmagic.KernelWindow || p.Offset > elfmagic.KernelWindow-len(p.Magic):
-		return fmt.Errorf("offset %d and magic of %d bytes; the kernel looks at the first %d bytes of a file", p.Offset, len(p.Magic), elfmagic.KernelWindow)
 	}
-	return nil
+	return p.Validate()
 }
 
 // reserved reports whether a name is that of a file that binfmt_misc itself

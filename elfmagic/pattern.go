@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
 )
 
 // KernelWindow is the number of bytes at the start of a file that the kernel
@@ -24,10 +26,10 @@ type Pattern struct {
 // match the pattern. As in the kernel, a file shorter than the pattern is
 // compared as if zeros followed, and only the first KernelWindow bytes count
 // (search_binfmt_handler in fs/binfmt_misc.c, prepare_binprm in fs/exec.c). A
-// pattern that the kernel would not register (bm_register in
-// fs/binfmt_misc.c) matches nothing. Match does not allocate.
+// pattern that is not valid matches nothing. Match of one that is does not
+// allocate.
 func (p Pattern) Match(head []byte) bool {
-	if !p.registrable() {
+	if p.Validate() != nil {
 		return false
 	}
 	head = head[min(p.Offset, len(head)):]
@@ -50,13 +52,22 @@ func (p *Pattern) compared(i int) byte {
 	return p.Mask[i]
 }
 
-// registrable reports whether the kernel would accept the pattern: it has a
-// magic that lies within the window, and a mask, if any, of the same length.
-// The receiver is a pointer because a copy costs more than the check.
-func (p *Pattern) registrable() bool {
-	return len(p.Magic) != 0 && len(p.Magic) <= KernelWindow &&
-		p.Offset >= 0 && p.Offset <= KernelWindow-len(p.Magic) &&
-		(len(p.Mask) == 0 || len(p.Mask) == len(p.Magic))
+// Validate says why the kernel would not register the pattern (bm_register in
+// fs/binfmt_misc.c): it takes a magic that lies within the window, and a mask, if
+// any, of the same length. The receiver is a pointer because a copy costs more
+// than the check.
+func (p *Pattern) Validate() error {
+	switch {
+	case len(p.Magic) == 0:
+		return errors.New("no magic")
+	case p.Offset < 0:
+		return fmt.Errorf("offset %d is negative", p.Offset)
+	case len(p.Mask) != 0 && len(p.Mask) != len(p.Magic):
+		return fmt.Errorf("magic of %d bytes, but mask of %d", len(p.Magic), len(p.Mask))
+	case len(p.Magic) > KernelWindow || p.Offset > KernelWindow-len(p.Magic):
+		return fmt.Errorf("offset %d and magic of %d bytes; the kernel looks at the first %d bytes of a file", p.Offset, len(p.Magic), KernelWindow)
+	}
+	return nil
 }
 
 // Overlaps reports whether there can be a file that both patterns match.

@@ -70,6 +70,21 @@ func TestMatchFollowsTheKernel(t *testing.T) {
 	}
 }
 
+func TestWhyAPatternIsNotValid(t *testing.T) {
+	for text, p := range map[string]elfmagic.Pattern{
+		"no magic":                      {Mask: []byte{0}},
+		"offset -1 is negative":         {Offset: -1, Magic: []byte("a")},
+		"magic of 1 bytes, but mask of": {Magic: []byte("a"), Mask: []byte{0, 0}},
+		"the first 256 bytes of a file": {Offset: math.MaxInt, Magic: []byte("ab")},
+	} {
+		assert.ErrorContains(t, p.Validate(), text)
+	}
+	for _, a := range elfmagic.Archs() {
+		p := a.Pattern()
+		assert.NoError(t, p.Validate(), a.Name)
+	}
+}
+
 func TestPatternsOverlapIfAFileCanMatchBoth(t *testing.T) {
 	p := elfmagic.Pattern{Offset: 1, Magic: []byte("ab"), Mask: []byte{0xff, 0xf0}}
 	for name, test := range map[string]struct {
