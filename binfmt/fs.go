@@ -101,8 +101,7 @@ func Unread(err error) (entries map[string]error, rest error) {
 	}
 	entries = make(map[string]error)
 	for _, err := range list {
-		var failed *Error
-		if errors.As(err, &failed) && failed.Name != "" {
+		if failed, ok := errors.AsType[*Error](err); ok && failed.Name != "" {
 			entries[failed.Name] = failed.Err
 		} else {
 			rest = errors.Join(rest, err)

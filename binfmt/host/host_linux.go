@@ -15,9 +15,7 @@ import (
 )
 
 // own returns the architecture that this program was built for.
-func own() (*elfmagic.Arch, error) {
-	return elfmagic.Lookup(runtime.GOARCH)
-}
+func own() (*elfmagic.Arch, error) { return elfmagic.Lookup(runtime.GOARCH) }
 
 // Native returns the architectures whose programs the kernel runs without an
 // interpreter, this program's own first. What is registered in binfmt_misc does
