@@ -197,11 +197,11 @@ func (c *call) emulatorsFlag() {
 func (c *call) registering() {
 	c.BoolVar(&c.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
 	c.step(c.checkHere)
-	c.step(func(context.Context) error {
+	c.step(func(ctx context.Context) error {
 		if !c.registers || !slices.ContainsFunc(c.archs, foreign) {
 			return nil
 		}
-		return madeHere()
+		return madeHere(ctx)
 	})
 }
 
@@ -210,7 +210,7 @@ func foreign(arch *elfmagic.Arch) bool { return arch.GOARCH != runtime.GOARCH }
 // ownRegister is the command that registers.
 const ownRegister = "bin/register"
 
-func madeHere() error {
+func madeHere(context.Context) error {
 	_, err := os.Stat(ownRegister)
 	if err != nil {
 		err = cli.WithHint(err, "make build")
@@ -239,9 +239,6 @@ func (c *call) checkHere(context.Context) error {
 
 // registerHere registers emulators for the architectures, or for all.
 func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...string) error {
-	if err := madeHere(); err != nil {
-		return err
-	}
 	_, none := os.Stat(filepath.Join(artifacts.BuiltEmulators, runtime.GOARCH, qemu.ManifestFile))
 	if c.emulators == "debian" || c.emulators == "" && none != nil {
 		if err := debian.InstallEmulators(ctx, artifacts.Installed, c.say); err != nil {

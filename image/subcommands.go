@@ -105,6 +105,7 @@ func emulators(c *call) {
 func register(c *call) {
 	c.emulatorsFlag()
 	c.step(c.checkHere)
+	c.step(madeHere)
 	c.step(func(ctx context.Context) error { return c.registerHere(ctx, c.stdout) })
 }
 
