@@ -37,20 +37,19 @@ func (fs FS) Stage(steps []Step) (*Staged, error) {
 	r := registrar{fs: fs}
 	defer r.close()
 	for _, step := range steps {
-		if step.Action != Add && step.Action != Replace {
+		name, err := step.Name, error(nil)
+		switch step.Action {
+		case Add:
+			err = r.register(step.Desired)
+		case Replace:
+			name, err = r.registerTemporary(step.Desired)
+		default:
 			continue
-		}
-		e := step.Desired
-		var err error
-		if step.Action == Replace {
-			e.Name, err = r.registerTemporary(e)
-		} else {
-			err = r.register(e)
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.Rollback())
 		}
-		s.added[step.Name] = e.Name
+		s.added[step.Name] = name
 	}
 	return s, nil
 }
@@ -82,16 +81,14 @@ func (r *registrar) registerTemporary(e Entry) (string, error) {
 func (s *Staged) Undo(names []string) error {
 	var errs []error
 	for _, name := range names {
-		temporary, ok := s.added[name]
-		if !ok {
-			continue
-		}
-		if err := s.fs.Remove(temporary); err != nil {
+		if temporary, ok := s.added[name]; ok {
+			err := s.fs.Remove(temporary)
+			if err == nil {
+				delete(s.added, name)
+				s.undone[name] = true
+			}
 			errs = append(errs, err)
-			continue
 		}
-		delete(s.added, name)
-		s.undone[name] = true
 	}
 	return errors.Join(errs...)
 }
@@ -113,18 +110,14 @@ func (s *Staged) Commit() error {
 	var errs []error
 	for _, step := range s.steps {
 		temporary, staged := s.added[step.Name]
-		var err error
 		switch {
 		case step.Action == Remove && s.undone[step.Current.Final()]:
 			// A temporary entry that still does the work of the one that could
 			// not be replaced.
 		case step.Action == Remove:
-			err = s.fs.Remove(step.Name)
+			errs = append(errs, s.fs.Remove(step.Name))
 		case step.Action == Replace && staged:
-			err = s.replace(step, temporary)
-		}
-		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, s.replace(step, temporary))
 		}
 	}
 	return errors.Join(errs...)

@@ -5,26 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 )
 
-// ConfDirs are the directories from which systemd-binfmt(8) reads what to
-// register at boot. A file hides those of the same name in the directories after
-// its own: binfmt.d(5).
-var ConfDirs = []string{"/etc/binfmt.d", "/run/binfmt.d", "/usr/local/lib/binfmt.d", "/usr/lib/binfmt.d"}
-
 // confDelimiters are those that separate the parts of a line in binfmt.d: # and
 // ; would begin a comment, and space in front of a line is dropped.
-var confDelimiters = strings.NewReplacer("#", "", ";", "", " ", "").Replace(delimiters)
+const confDelimiters = ":,|!%&*+=?@^_~"
 
-// ParseConf reads a file of binfmt.d: one registration on each line, as
-// Entry.UnmarshalText has it. Empty lines and those that begin with # or ; are
-// no registrations. A line that the kernel would refuse does not stop it, as it
-// does not stop systemd-binfmt: the entries of the others are returned with an
-// error that names each line by its number.
+// ParseConf reads a file of binfmt.d, of what systemd-binfmt(8) registers at boot:
+// one registration on each line, as Entry.UnmarshalText has it. Empty lines and
+// those that begin with # or ; are no registrations. A line that the kernel would
+// refuse does not stop it, as it does not stop systemd-binfmt: the entries of the
+// others are returned with an error that names each line by its number.
 func ParseConf(r io.Reader) ([]Entry, error) {
 	var entries []Entry
 	var errs []error
@@ -35,7 +27,7 @@ func ParseConf(r io.Reader) ([]Entry, error) {
 		if line == "" || line[0] == '#' || line[0] == ';' {
 			continue
 		}
-		e, err := parseLine([]byte(line))
+		e, err := parseLine(line)
 		if err == nil {
 			err = e.validate()
 		}
@@ -67,30 +59,4 @@ func WriteConf(w io.Writer, entries []Entry) error {
 	}
 	_, err := w.Write(text)
 	return err
-}
-
-// ConfFiles returns the files of binfmt.d below root, which is "/" most often,
-// in the order in which they are read: that of their names, whichever of the
-// directories they are in. One that is hidden is not among them; one that hides
-// others and is empty, or a link to /dev/null, is.
-func ConfFiles(root string) ([]string, error) {
-	files := make(map[string]string)
-	for _, dir := range ConfDirs {
-		dir = filepath.Join(root, dir)
-		found, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		for _, f := range found {
-			if name := f.Name(); filepath.Ext(name) == ".conf" && !f.IsDir() && files[name] == "" {
-				files[name] = filepath.Join(dir, name)
-			}
-		}
-	}
-	var paths []string
-	for _, path := range files {
-		paths = append(paths, path)
-	}
-	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
-	return paths, nil
 }

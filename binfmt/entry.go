@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,12 @@ func (e Entry) Validate() error {
 }
 
 func (e Entry) validate() error {
+	for _, s := range []string{e.Name, e.Interpreter, e.Extension} {
+		if strings.ContainsAny(s, "\x00\n") {
+			return fmt.Errorf("%q has a NUL byte or a line feed", s)
+		}
+	}
+	p := e.Pattern
 	switch {
 	case e.Name == "" || e.Name == "." || e.Name == "..":
 		return fmt.Errorf("name %q cannot be a file's", e.Name)
@@ -70,33 +77,16 @@ func (e Entry) validate() error {
 		return errors.New("no interpreter")
 	case !filepath.IsAbs(e.Interpreter):
 		return fmt.Errorf("interpreter %q is not an absolute path", e.Interpreter)
-	}
-	for _, s := range []string{e.Name, e.Interpreter, e.Extension} {
-		if strings.ContainsAny(s, "\x00\n") {
-			return fmt.Errorf("%q has a NUL byte or a line feed", s)
-		}
-	}
-	p := e.Pattern
-	if e.Extension != "" {
-		switch {
-		case len(p.Magic) != 0 || len(p.Mask) != 0 || p.Offset != 0:
-			return errors.New("both a pattern and an extension")
-		case strings.Contains(e.Extension, "/"):
-			return fmt.Errorf("extension %q has a slash", e.Extension)
-		}
+	case strings.Contains(e.Extension, "/"):
+		return fmt.Errorf("extension %q has a slash", e.Extension)
+	case e.Extension != "" && (len(p.Magic) != 0 || len(p.Mask) != 0 || p.Offset != 0):
+		return errors.New("both a pattern and an extension")
+	case e.Extension != "":
 		return nil
-	}
-	switch {
 	case len(p.Magic) == 0:
 		return errors.New("neither a magic nor an extension")
-	case p.Offset < 0:
-		return fmt.Errorf("offset %d is negative", p.Offset)
-	case len(p.Mask) != 0 && len(p.Mask) != len(p.Magic):
-		return fmt.Errorf("magic of %d bytes, but mask of %d", len(p.Magic), len(p.Mask))
-	case len(p.Magic) > elfmagic.KernelWindow || p.Offset > elfmagic.KernelWindow-len(p.Magic):
-		return fmt.Errorf("offset %d and magic of %d bytes; the kernel looks at the first %d bytes of a file", p.Offset, len(p.Magic), elfmagic.KernelWindow)
 	}
-	return nil
+	return p.Validate()
 }
 
 // reserved reports whether a name is that of a file that binfmt_misc itself
@@ -156,14 +146,8 @@ func (e Entry) Matches(head []byte, path string) bool {
 func Catching(entries []Entry, heads [][]byte) []Entry {
 	var catching []Entry
 	for _, e := range entries {
-		if e.Disabled {
-			continue
-		}
-		for _, head := range heads {
-			if e.Matches(head, "") {
-				catching = append(catching, e)
-				break
-			}
+		if !e.Disabled && slices.ContainsFunc(heads, func(head []byte) bool { return e.Matches(head, "") }) {
+			catching = append(catching, e)
 		}
 	}
 	return catching
@@ -191,22 +175,5 @@ func (e Entry) shares(f Entry) bool {
 	if e.Extension != "" || f.Extension != "" {
 		return e.Extension == f.Extension
 	}
-	p, q := e.Pattern, f.Pattern
-	for i := range p.Magic {
-		j := p.Offset + i - q.Offset
-		if j < 0 || j >= len(q.Magic) {
-			continue
-		}
-		if (p.Magic[i]^q.Magic[j])&maskAt(p, i)&maskAt(q, j) != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func maskAt(p elfmagic.Pattern, i int) byte {
-	if len(p.Mask) == 0 {
-		return 0xff
-	}
-	return p.Mask[i]
+	return e.Pattern.Overlaps(f.Pattern)
 }

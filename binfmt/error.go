@@ -48,8 +48,7 @@ func (fs FS) failure(op, name, path string, err error) error {
 		return nil
 	}
 	failed := &Error{Op: op, Name: name, Path: path, Err: err}
-	var pathError *os.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*os.PathError](err); ok {
 		failed.Err, failed.Written = pathError.Err, pathError.Op == "write"
 	}
 	if errors.Is(err, os.ErrNotExist) && op != "mount" {

@@ -2,7 +2,6 @@ package binfmt
 
 import (
 	"fmt"
-	"math/bits"
 	"strings"
 )
 
@@ -16,14 +15,15 @@ type Flags uint64
 // set-group-ID and file capabilities from the program instead of from the
 // interpreter, and includes OpenBinary.
 const (
-	PreserveArgv0 Flags = 1 << ('P' - 'A')
-	OpenBinary    Flags = 1 << ('O' - 'A')
-	Credentials   Flags = 1 << ('C' - 'A')
-	FixBinary     Flags = 1 << ('F' - 'A') // Linux 4.8: FeatureFixBinary
+	PreserveArgv0 Flags = 1 << iota
+	OpenBinary
+	Credentials
+	FixBinary // Linux 4.8: FeatureFixBinary
 )
 
-// kernelOrder is the order in which the kernel prints flags.
-var kernelOrder = []Flags{PreserveArgv0, OpenBinary, Credentials, FixBinary}
+// letters has each flag's letter in the place of its bit: those above in the order
+// in which the kernel prints them, then the others in that of the alphabet.
+const letters = "POCFABDEGHIJKLMNQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // known are the flags that every kernel since 4.8 has.
 const known = PreserveArgv0 | OpenBinary | Credentials | FixBinary
@@ -33,8 +33,8 @@ const known = PreserveArgv0 | OpenBinary | Credentials | FixBinary
 func ParseFlags(s string) (Flags, error) {
 	var f Flags
 	for i := range len(s) {
-		bit, ok := letterBit(s[i])
-		if !ok {
+		bit := strings.IndexByte(letters, s[i])
+		if bit < 0 {
 			return 0, fmt.Errorf("flags %q: %q is not a letter", s, s[i])
 		}
 		f |= 1 << bit
@@ -42,37 +42,13 @@ func ParseFlags(s string) (Flags, error) {
 	return f, nil
 }
 
-func letterBit(c byte) (int, bool) {
-	switch {
-	case c >= 'A' && c <= 'Z':
-		return int(c - 'A'), true
-	case c >= 'a' && c <= 'z':
-		return int(c-'a') + 26, true
-	}
-	return 0, false
-}
-
-func bitLetter(bit int) byte {
-	if bit < 26 {
-		return 'A' + byte(bit)
-	}
-	return 'a' + byte(bit-26)
-}
-
 // String returns the flags as the kernel prints them: P, O, C and F in this
 // order, then the others in that of the alphabet.
 func (f Flags) String() string {
 	var s strings.Builder
-	rest := f
-	for _, flag := range kernelOrder {
-		if f&flag != 0 {
-			s.WriteByte(bitLetter(bits.TrailingZeros64(uint64(flag))))
-			rest &^= flag
-		}
-	}
-	for bit := range 52 {
-		if rest&(1<<bit) != 0 {
-			s.WriteByte(bitLetter(bit))
+	for bit := range letters {
+		if f&(1<<bit) != 0 {
+			s.WriteByte(letters[bit])
 		}
 	}
 	return s.String()

@@ -67,7 +67,12 @@ func (fs FS) List() ([]Entry, error) {
 	if err := fs.mustBeMounted("list", fs.dir); err != nil {
 		return nil, err
 	}
-	names, err := readNames(fs.dir)
+	dir, err := openFile(fs.dir, os.O_RDONLY)
+	if err != nil {
+		return nil, fs.failure("list", "", fs.dir, err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, fs.failure("list", "", fs.dir, err)
 	}
@@ -77,15 +82,12 @@ func (fs FS) List() ([]Entry, error) {
 		if reserved(name) {
 			continue
 		}
-		e, err := fs.Get(name)
-		if errors.Is(err, syscall.ENOENT) {
-			continue // removed since
-		}
-		if err != nil {
+		switch e, err := fs.Get(name); {
+		case err == nil:
+			entries = append(entries, e)
+		case !errors.Is(err, syscall.ENOENT): // which is removed since
 			errs = append(errs, err)
-			continue
 		}
-		entries = append(entries, e)
 	}
 	return entries, errors.Join(errs...)
 }
@@ -99,23 +101,13 @@ func Unread(err error) (entries map[string]error, rest error) {
 	}
 	entries = make(map[string]error)
 	for _, err := range list {
-		var failed *Error
-		if errors.As(err, &failed) && failed.Name != "" {
+		if failed, ok := errors.AsType[*Error](err); ok && failed.Name != "" {
 			entries[failed.Name] = failed.Err
 		} else {
 			rest = errors.Join(rest, err)
 		}
 	}
 	return entries, rest
-}
-
-func readNames(dir string) ([]string, error) {
-	f, err := openFile(dir, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // Enabled reports whether the kernel uses the instance's entries at all. It
@@ -132,36 +124,27 @@ func (fs FS) Enabled() (bool, error) {
 	}
 	defer f.Close()
 	text, err := io.ReadAll(f)
-	if err != nil {
-		return false, fs.failure("get", "", path, err)
+	enabled := string(text) == "enabled\n"
+	if err == nil && !enabled && string(text) != "disabled\n" {
+		err = fmt.Errorf("%q is neither enabled nor disabled", text)
 	}
-	switch string(text) {
-	case "enabled\n":
-		return true, nil
-	case "disabled\n":
-		return false, nil
-	}
-	return false, &Error{Op: "get", Path: path, Err: fmt.Errorf("%q is neither enabled nor disabled", text)}
+	return enabled, fs.failure("get", "", path, err)
 }
 
 // Get returns the entry of the given name. Without one the error wraps ENOENT.
 func (fs FS) Get(name string) (Entry, error) {
-	path := fs.path(name)
-	if err := checkName(name); err != nil {
-		return Entry{}, &Error{Op: "get", Name: name, Path: path, Err: err}
-	}
-	f, err := openFile(path, os.O_RDONLY)
+	f, err := fs.open("get", name, os.O_RDONLY)
 	if err != nil {
-		return Entry{}, fs.failure("get", name, path, err)
+		return Entry{}, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10)) // the kernel prints one page at the most
-	if err != nil {
-		return Entry{}, fs.failure("get", name, path, err)
-	}
 	e := Entry{Name: name}
-	if err := e.UnmarshalText(text); err != nil {
-		return Entry{}, &Error{Op: "get", Name: name, Path: path, Err: err}
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10)) // the kernel prints one page at the most
+	if err == nil {
+		err = e.UnmarshalText(text)
+	}
+	if err != nil {
+		return Entry{}, fs.failure("get", name, f.Name(), err)
 	}
 	if info, err := f.Stat(); err == nil {
 		e.Registered = info.ModTime()
@@ -169,13 +152,16 @@ func (fs FS) Get(name string) (Entry, error) {
 	return e, nil
 }
 
-// checkName refuses what is not the name of an entry, so that nothing else is
-// ever written to: "status", above all.
-func checkName(name string) error {
+// open opens an entry's file, and refuses what is not the name of one, so that
+// nothing else is ever written to: "status", above all.
+func (fs FS) open(op, name string, flags int) (f *os.File, err error) {
+	path := fs.path(name)
 	if name == "" || name == "." || name == ".." || reserved(name) || filepath.Base(name) != name {
-		return fmt.Errorf("%q is not the name of an entry", name)
+		err = fmt.Errorf("%q is not the name of an entry", name)
+	} else {
+		f, err = openFile(path, flags)
 	}
-	return nil
+	return f, fs.failure(op, name, path, err)
 }
 
 // Register adds an entry, in a single write. It is enabled at once, and is
@@ -202,8 +188,7 @@ func (r *registrar) register(e Entry) error {
 		_, err = r.file.Write(line)
 	}
 	err = r.fs.failure("register", e.Name, path, err)
-	var failed *Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.Entry = &e
 	}
 	return err
@@ -221,17 +206,13 @@ func (fs FS) Enable(name string) error { return fs.command("enable", name, "1") 
 func (fs FS) Disable(name string) error { return fs.command("disable", name, "0") }
 
 func (fs FS) command(op, name, command string) error {
-	path := fs.path(name)
-	if err := checkName(name); err != nil {
-		return &Error{Op: op, Name: name, Path: path, Err: err}
-	}
-	f, err := openFile(path, os.O_WRONLY)
+	f, err := fs.open(op, name, os.O_WRONLY)
 	if err != nil {
-		return fs.failure(op, name, path, err)
+		return err
 	}
 	defer f.Close()
 	_, err = f.WriteString(command)
-	return fs.failure(op, name, path, err)
+	return fs.failure(op, name, f.Name(), err)
 }
 
 // Supports asks the kernel whether it knows a flag, by an entry that cannot
@@ -246,14 +227,13 @@ func (fs FS) Supports(flags Flags) (bool, error) {
 	}
 	err := fs.Register(e)
 	switch {
+	case err == nil:
+		err = errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	case errors.Is(err, ErrNotMounted):
-		return false, err
 	case errors.Is(err, syscall.ENOENT):
 		return true, nil
 	case errors.Is(err, syscall.EINVAL):
 		return false, nil
-	case err == nil:
-		return false, errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
 	}
 	return false, err
 }

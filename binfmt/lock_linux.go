@@ -2,16 +2,10 @@ package binfmt
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/projectcalico/go-build/internal/file"
 )
-
-// lockRetry is how often a lock that another process holds is tried again.
-const lockRetry = 10 * time.Millisecond
 
 // Lock keeps other callers of Lock, in any container that sees the same
 // instance, from changing it until unlock is called or this process ends. It
@@ -21,25 +15,12 @@ func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
 	// the lock.
 	path := fs.path("register")
 	f, err := openFile(path, os.O_WRONLY)
+	if err == nil {
+		err = file.LockOpen(ctx, f, func() {})
+	}
 	if err != nil {
+		f.Close() // nil is not closed
 		return nil, fs.failure("open", "", path, err)
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return func() { f.Close() }, nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			f.Close()
-			return nil, fs.failure("open", "", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fs.failure("open", "", path, fmt.Errorf("another process is changing it: %w", context.Cause(ctx)))
-		case <-time.After(lockRetry):
-		}
-	}
+	return func() { f.Close() }, nil
 }

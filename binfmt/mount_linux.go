@@ -25,12 +25,12 @@ func openFile(path string, flags int) (*os.File, error) { return file.OpenFile(p
 // State, as all that follows the path, waits for the daemon (autofs_d_manage in
 // fs/autofs/root.c, seen on 6.18).
 func (fs FS) State() (State, error) {
-	var st unix.Statfs_t
-	switch err := statfs(fs.dir, &st); {
+	st, err := statfs(fs.dir)
+	switch {
 	case errors.Is(err, unix.ENOENT):
 		return NotMounted, nil // no such directory: the module is not loaded
 	case err != nil:
-		return NotMounted, &Error{Op: "look at", Path: fs.dir, Err: err}
+		return NotMounted, fs.failure("look at", "", fs.dir, err)
 	}
 	// The field's type differs between architectures; the magics fit any.
 	switch uint32(st.Type) {
@@ -45,22 +45,18 @@ func (fs FS) State() (State, error) {
 // statfs is statfs(2) of what is on the path without an autofs there being made to
 // mount: statfs itself triggers that, an open with O_PATH does not (follow_automount
 // in fs/namei.c). The descriptor that it returns can be asked since Linux 3.12.
-func statfs(path string, st *unix.Statfs_t) error {
-	retry := func(f func() error) (err error) {
-		for err = unix.EINTR; err == unix.EINTR; err = f() {
-		}
-		return err
-	}
-	var fd int
-	err := retry(func() (err error) { fd, err = unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0); return err })
+func statfs(path string) (st unix.Statfs_t, err error) {
+	f, err := openFile(path, unix.O_PATH)
 	if err != nil {
-		return err
+		return st, err
 	}
-	defer unix.Close(fd)
-	if err = retry(func() error { return unix.Fstatfs(fd, st) }); err == unix.EBADF {
-		err = retry(func() error { return unix.Statfs(path, st) })
+	defer f.Close()
+	for err = unix.EINTR; err == unix.EINTR; {
+		if err = unix.Fstatfs(int(f.Fd()), &st); err == unix.EBADF {
+			err = unix.Statfs(path, &st)
+		}
 	}
-	return err
+	return st, err
 }
 
 // Mount mounts the file system unless it is mounted, and reports whether it
@@ -73,11 +69,9 @@ func (fs FS) Mount() (mounted bool, err error) {
 		return false, err
 	}
 	err = fs.mount()
-	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) {
-		// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
-		if modprobe() == nil {
-			err = fs.mount()
-		}
+	// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
+	if (err == unix.ENODEV || err == unix.ENOENT) && modprobe() == nil {
+		err = fs.mount()
 	}
 	return err == nil, fs.failure("mount", "", fs.dir, err)
 }

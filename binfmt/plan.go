@@ -36,18 +36,13 @@ type Step struct {
 
 // PlanOptions are what a plan depends on besides the entries.
 type PlanOptions struct {
-	// Force replaces an entry of the same name even if it is for other files.
-	Force bool
-
-	// Own names entries that are replaced even so without Force.
-	Own []string
+	Force  bool     // replaces an entry of the same name even if it is for other files
+	Own    []string // names of entries that are replaced even so without Force
+	Remove []string // names of entries that are to be removed unless they are wanted
 
 	// Stale has a reason for each entry, by name, that is to be replaced
 	// although it reads as it is wanted: its interpreter's file was, for one.
 	Stale map[string]string
-
-	// Remove names entries that are to be removed unless they are wanted.
-	Remove []string
 }
 
 // Plan returns the steps that lead from the current entries to the desired
@@ -59,45 +54,45 @@ func Plan(desired, current []Entry, o PlanOptions) []Step {
 	for _, d := range desired {
 		steps = append(steps, planOne(d, current, o))
 	}
-	removed := make(map[string]bool)
-	remove := func(e Entry, reason string) {
-		if !removed[e.Name] {
-			removed[e.Name] = true
-			steps = append(steps, Step{Action: Remove, Name: e.Name, Current: e, Reason: reason})
-		}
-	}
 	for _, e := range current {
-		same := func(name string) bool {
-			return slices.ContainsFunc(desired, func(d Entry) bool { return d.Name == name })
-		}
+		reason, final := "not wanted", named(desired, e.Final())
 		switch {
-		case same(e.Name):
+		case named(desired, e.Name) != nil:
+			continue
 		case slices.Contains(o.Remove, e.Name):
-			remove(e, "not wanted")
-		case e.Temporary() && same(e.Final()) && e.shares(desired[slices.IndexFunc(desired, func(d Entry) bool { return d.Name == e.Final() })]):
-			remove(e, "left by a run that was interrupted")
+		case final != nil && e.shares(*final):
+			reason = "left by a run that was interrupted"
+		default:
+			continue
 		}
+		steps = append(steps, Step{Action: Remove, Name: e.Name, Current: e, Reason: reason})
 	}
 	return steps
 }
 
-func planOne(d Entry, current []Entry, o PlanOptions) Step {
-	step := Step{Name: d.Name, Desired: d}
-	i := slices.IndexFunc(current, func(e Entry) bool { return e.Name == d.Name })
-	if i < 0 {
-		step.Action, step.Reason = Add, "not registered"
-		return step
+// named returns the entry of a name, or nil.
+func named(entries []Entry, name string) *Entry {
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == name }); i >= 0 {
+		return &entries[i]
 	}
-	step.Current = current[i]
-	difference := d.difference(step.Current)
+	return nil
+}
+
+func planOne(d Entry, current []Entry, o PlanOptions) Step {
+	there := named(current, d.Name)
+	if there == nil {
+		return Step{Action: Add, Name: d.Name, Desired: d, Reason: "not registered"}
+	}
+	step := Step{Name: d.Name, Desired: d, Current: *there}
+	difference := d.difference(*there)
 	switch {
-	case !o.Force && !d.shares(step.Current) && !slices.Contains(o.Own, d.Name):
+	case !o.Force && !d.shares(*there) && !slices.Contains(o.Own, d.Name):
 		step.Action, step.Reason = Skip, "an entry of this name is for other files"
 	case difference != "":
 		step.Action, step.Reason = Replace, difference
 	case o.Stale[d.Name] != "":
 		step.Action, step.Reason = Replace, o.Stale[d.Name]
-	case step.Current.Disabled:
+	case there.Disabled:
 		step.Action, step.Reason = Replace, "it is disabled"
 	default:
 		step.Action, step.Reason = Keep, "registered already"

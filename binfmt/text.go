@@ -1,7 +1,7 @@
 package binfmt
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,42 +28,25 @@ func (e Entry) line(delimiters string) ([]byte, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("entry %q: no character is left to separate the parts of its registration: none of %s is free", e.Name, delimiters)
 	}
-	d := delimiters[i]
-
-	line := make([]byte, 0, 256)
-	line = append(line, d)
-	line = append(line, e.Name...)
-	line = append(line, d)
-	if e.Extension != "" {
-		line = append(line, 'E', d, d)
-		line = append(line, e.Extension...)
-		line = append(line, d)
-	} else {
-		line = append(line, 'M', d)
-		line = strconv.AppendInt(line, int64(e.Pattern.Offset), 10)
-		line = append(line, d)
-		line = appendEscaped(line, e.Pattern.Magic)
-		line = append(line, d)
-		line = appendEscaped(line, e.Pattern.Mask)
+	typ, offset, magic, mask := "E", "", e.Extension, ""
+	if e.Extension == "" {
+		typ, offset, magic, mask = "M", strconv.Itoa(e.Pattern.Offset), escape(e.Pattern.Magic), escape(e.Pattern.Mask)
 	}
-	line = append(line, d)
-	line = append(line, e.Interpreter...)
-	line = append(line, d)
-	line = append(line, e.Flags.String()...)
+	line := strings.Join([]string{"", e.Name, typ, offset, magic, mask, e.Interpreter, e.Flags.String()}, delimiters[i:i+1])
 	if len(line) > maxLine {
 		return nil, fmt.Errorf("entry %q: registration of %d bytes; the kernel takes %d", e.Name, len(line), maxLine)
 	}
-	return line, nil
+	return []byte(line), nil
 }
 
-// appendEscaped appends each byte as \xHH: the kernel needs it for NUL, the
-// delimiter and the backslash, and it is readable for all.
-func appendEscaped(line, b []byte) []byte {
-	const digits = "0123456789abcdef"
-	for _, c := range b {
-		line = append(line, '\\', 'x', digits[c>>4], digits[c&15])
+// escape returns each byte as \xHH: the kernel needs it for NUL, the delimiter and
+// the backslash, and it is readable for all.
+func escape(b []byte) string {
+	var escaped []byte
+	for i := range b {
+		escaped = hex.AppendEncode(append(escaped, `\x`...), b[i:i+1])
 	}
-	return line
+	return string(escaped)
 }
 
 // Status returns the text in which the kernel describes the entry. It does not
@@ -102,7 +85,7 @@ func (e *Entry) UnmarshalText(text []byte) error {
 		parsed, err = parseStatus(rest)
 		parsed.Name, parsed.Disabled = e.Name, first == "disabled"
 	default:
-		parsed, err = parseLine(text)
+		parsed, err = parseLine(string(text))
 	}
 	if err == nil {
 		*e = parsed
@@ -160,64 +143,52 @@ func parseStatus(text string) (Entry, error) {
 
 // parseLine reads a registration as the kernel does (create_entry in
 // fs/binfmt_misc.c). The limits are Validate's to check.
-func parseLine(line []byte) (Entry, error) {
-	fail := func(what string) (Entry, error) {
-		return Entry{}, fmt.Errorf("registration %q: %s", line, what)
+func parseLine(line string) (Entry, error) {
+	fail := func(what any) (Entry, error) {
+		return Entry{}, fmt.Errorf("registration %q: %v", line, what)
 	}
 	if len(line) < minLine {
 		return fail("too short")
 	}
-	delimiter := line[:1]
-	fields := bytes.Split(line[1:], delimiter)
+	fields := strings.Split(line[1:], line[:1])
 	if len(fields) != 7 {
 		return fail(fmt.Sprintf("%d fields instead of 7", len(fields)))
 	}
-	e := Entry{Name: string(fields[0]), Interpreter: string(fields[5])}
-	switch string(fields[1]) {
+	e := Entry{Name: fields[0], Interpreter: fields[5]}
+	var offsetErr, magicErr, maskErr, flagsErr error
+	switch fields[1] {
 	case "E":
-		e.Extension = string(fields[3])
+		e.Extension = fields[3]
 	case "M":
-		if len(fields[2]) != 0 {
-			offset, err := strconv.Atoi(string(fields[2]))
-			if err != nil {
-				return fail("offset is no number")
-			}
-			e.Pattern.Offset = offset
+		if fields[2] != "" {
+			e.Pattern.Offset, offsetErr = strconv.Atoi(fields[2])
 		}
-		var err error
-		if e.Pattern.Magic, err = unescape(fields[3]); err != nil {
-			return fail("magic: " + err.Error())
-		}
-		if e.Pattern.Mask, err = unescape(fields[4]); err != nil {
-			return fail("mask: " + err.Error())
-		}
+		e.Pattern.Magic, magicErr = unescape(fields[3])
+		e.Pattern.Mask, maskErr = unescape(fields[4])
 	default:
 		return fail("type is neither M nor E")
 	}
-	flags, err := ParseFlags(strings.TrimSuffix(string(fields[6]), "\n"))
-	if err != nil {
-		return fail(err.Error())
+	e.Flags, flagsErr = ParseFlags(strings.TrimSuffix(fields[6], "\n"))
+	if err := cmp.Or(offsetErr, magicErr, maskErr, flagsErr); err != nil {
+		return fail(err)
 	}
-	e.Flags = flags
 	return e, nil
 }
 
 // unescape decodes \xHH; all else stands for itself.
-func unescape(field []byte) ([]byte, error) {
+func unescape(field string) ([]byte, error) {
 	var out []byte
-	for len(field) > 0 {
-		if digits, ok := bytes.CutPrefix(field, []byte(`\x`)); ok {
-			if len(digits) < 2 {
-				return nil, errors.New(`\x without two digits`)
-			}
-			b, err := hex.DecodeString(string(digits[:2]))
-			if err != nil {
-				return nil, err
-			}
-			out, field = append(out, b[0]), digits[2:]
+	for field != "" {
+		digits, escaped := strings.CutPrefix(field, `\x`)
+		if !escaped {
+			out, field = append(out, field[0]), field[1:]
 			continue
 		}
-		out, field = append(out, field[0]), field[1:]
+		b, err := hex.DecodeString(digits[:min(2, len(digits))])
+		if err != nil || len(b) == 0 {
+			return nil, fmt.Errorf(`%q has \x without two digits`, field)
+		}
+		out, field = append(out, b...), digits[2:]
 	}
 	return out, nil
 }

@@ -99,14 +99,13 @@ func ParseHeader(head []byte) (Header, error) {
 		OSABI:      elf.OSABI(head[elf.EI_OSABI]),
 		ABIVersion: head[elf.EI_ABIVERSION],
 	}
-	if h.Class != elf.ELFCLASS32 && h.Class != elf.ELFCLASS64 {
+	switch version := head[elf.EI_VERSION]; {
+	case h.Class != elf.ELFCLASS32 && h.Class != elf.ELFCLASS64:
 		return Header{}, fmt.Errorf("%w: class %d", ErrMalformed, h.Class)
-	}
-	if h.Data != elf.ELFDATA2LSB && h.Data != elf.ELFDATA2MSB {
+	case h.Data != elf.ELFDATA2LSB && h.Data != elf.ELFDATA2MSB:
 		return Header{}, fmt.Errorf("%w: byte order %d", ErrMalformed, h.Data)
-	}
-	if v := head[elf.EI_VERSION]; v != byte(elf.EV_CURRENT) {
-		return Header{}, fmt.Errorf("%w: version %d", ErrMalformed, v)
+	case version != byte(elf.EV_CURRENT):
+		return Header{}, fmt.Errorf("%w: version %d", ErrMalformed, version)
 	}
 	at := &layouts[h.Class]
 	if len(head) < at.size {

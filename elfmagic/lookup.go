@@ -55,15 +55,12 @@ func byTriplet(key string) *Arch {
 	if len(parts) < 2 || len(parts) > 3 || parts[1] != "linux" {
 		return nil
 	}
-	if len(parts) == 3 {
-		if a := named(strings.Join(parts, "-")); a != nil {
-			return a
-		}
-		switch parts[2] {
-		case "gnu", "gnueabi", "gnueabihf", "gnuabi64", "musl", "musleabi", "musleabihf", "muslabi64":
-		default:
-			return nil
-		}
+	if a := named(strings.Join(parts, "-")); a != nil {
+		return a
+	}
+	usual := []string{"gnu", "gnueabi", "gnueabihf", "gnuabi64", "musl", "musleabi", "musleabihf", "muslabi64"}
+	if len(parts) == 3 && !slices.Contains(usual, parts[2]) {
+		return nil
 	}
 	return named(parts[0])
 }

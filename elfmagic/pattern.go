@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
 )
 
 // KernelWindow is the number of bytes at the start of a file that the kernel
@@ -24,47 +26,59 @@ type Pattern struct {
 // match the pattern. As in the kernel, a file shorter than the pattern is
 // compared as if zeros followed, and only the first KernelWindow bytes count
 // (search_binfmt_handler in fs/binfmt_misc.c, prepare_binprm in fs/exec.c). A
-// pattern that the kernel would not register (bm_register in
-// fs/binfmt_misc.c) matches nothing. Match does not allocate.
+// pattern that is not valid matches nothing. Match of one that is does not
+// allocate.
 func (p Pattern) Match(head []byte) bool {
-	if !p.registrable() {
+	if p.Validate() != nil {
 		return false
 	}
-	magic, mask := p.Magic, p.Mask
-	if len(mask) == 0 {
-		mask = allBits[:len(magic)]
-	}
-	order := binary.LittleEndian
 	head = head[min(p.Offset, len(head)):]
-	// Eight bytes at once: all the patterns of the table are tried on a file.
-	i := 0
-	for ; i+8 <= min(len(magic), len(head)); i += 8 {
-		if (order.Uint64(head[i:])^order.Uint64(magic[i:]))&order.Uint64(mask[i:]) != 0 {
-			return false
-		}
-	}
-	for ; i < len(magic); i++ {
-		var got byte
+	for i, differing := range p.Magic {
 		if i < len(head) {
-			got = head[i]
+			differing ^= head[i]
 		}
-		if (got^magic[i])&mask[i] != 0 {
+		if differing != 0 && differing&p.compared(i) != 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// allBits is the mask of patterns without one.
-var allBits = [KernelWindow]byte(bytes.Repeat([]byte{0xff}, KernelWindow))
+// compared returns the bits that are compared in a byte of the magic.
+func (p *Pattern) compared(i int) byte {
+	if len(p.Mask) == 0 {
+		return 0xff
+	}
+	return p.Mask[i]
+}
 
-// registrable reports whether the kernel would accept the pattern: it has a
-// magic that lies within the window, and a mask, if any, of the same length.
-// The receiver is a pointer because a copy costs more than the check.
-func (p *Pattern) registrable() bool {
-	return len(p.Magic) != 0 && len(p.Magic) <= KernelWindow &&
-		p.Offset >= 0 && p.Offset <= KernelWindow-len(p.Magic) &&
-		(len(p.Mask) == 0 || len(p.Mask) == len(p.Magic))
+// Validate says why the kernel would not register the pattern (bm_register in
+// fs/binfmt_misc.c): it takes a magic that lies within the window, and a mask, if
+// any, of the same length. The receiver is a pointer because a copy costs more
+// than the check.
+func (p *Pattern) Validate() error {
+	switch {
+	case len(p.Magic) == 0:
+		return errors.New("no magic")
+	case p.Offset < 0:
+		return fmt.Errorf("offset %d is negative", p.Offset)
+	case len(p.Mask) != 0 && len(p.Mask) != len(p.Magic):
+		return fmt.Errorf("magic of %d bytes, but mask of %d", len(p.Magic), len(p.Mask))
+	case len(p.Magic) > KernelWindow || p.Offset > KernelWindow-len(p.Magic):
+		return fmt.Errorf("offset %d and magic of %d bytes; the kernel looks at the first %d bytes of a file", p.Offset, len(p.Magic), KernelWindow)
+	}
+	return nil
+}
+
+// Overlaps reports whether there can be a file that both patterns match.
+func (p Pattern) Overlaps(q Pattern) bool {
+	for i := range p.Magic {
+		j := p.Offset + i - q.Offset
+		if j >= 0 && j < len(q.Magic) && (p.Magic[i]^q.Magic[j])&p.compared(i)&q.compared(j) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Equal reports whether two patterns are written alike. Patterns that are not

@@ -70,6 +70,41 @@ func TestMatchFollowsTheKernel(t *testing.T) {
 	}
 }
 
+func TestWhyAPatternIsNotValid(t *testing.T) {
+	for text, p := range map[string]elfmagic.Pattern{
+		"no magic":                      {Mask: []byte{0}},
+		"offset -1 is negative":         {Offset: -1, Magic: []byte("a")},
+		"magic of 1 bytes, but mask of": {Magic: []byte("a"), Mask: []byte{0, 0}},
+		"the first 256 bytes of a file": {Offset: math.MaxInt, Magic: []byte("ab")},
+	} {
+		assert.ErrorContains(t, p.Validate(), text)
+	}
+	for _, a := range elfmagic.Archs() {
+		p := a.Pattern()
+		assert.NoError(t, p.Validate(), a.Name)
+	}
+}
+
+func TestPatternsOverlapIfAFileCanMatchBoth(t *testing.T) {
+	p := elfmagic.Pattern{Offset: 1, Magic: []byte("ab"), Mask: []byte{0xff, 0xf0}}
+	for name, test := range map[string]struct {
+		q    elfmagic.Pattern
+		want bool
+	}{
+		"the same":                         {p, true},
+		"another byte":                     {elfmagic.Pattern{Offset: 1, Magic: []byte("b")}, false},
+		"the same byte in another place":   {elfmagic.Pattern{Magic: []byte("xa")}, true},
+		"another byte in another place":    {elfmagic.Pattern{Magic: []byte("ab")}, false},
+		"bits that p does not compare":     {elfmagic.Pattern{Offset: 2, Magic: []byte("c")}, true},
+		"bits that q does not compare":     {elfmagic.Pattern{Offset: 1, Magic: []byte("c"), Mask: []byte{0xf0}}, true},
+		"in front of it, and after it":     {elfmagic.Pattern{Magic: []byte("x")}, true},
+		"longer, with the other byte last": {elfmagic.Pattern{Magic: []byte("xaxy"), Mask: []byte{0, 0xff, 0xff, 0}}, false},
+	} {
+		assert.Equal(t, test.want, p.Overlaps(test.q), name)
+		assert.Equal(t, test.want, test.q.Overlaps(p), name)
+	}
+}
+
 func TestPatternsAreEqualIfWrittenAlike(t *testing.T) {
 	p := elfmagic.Pattern{Offset: 1, Magic: []byte("ab"), Mask: []byte{0xff, 0xff}}
 	assert.True(t, p.Equal(elfmagic.Pattern{Offset: 1, Magic: []byte("ab"), Mask: []byte{0xff, 0xff}}))

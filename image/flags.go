@@ -47,29 +47,40 @@ type call struct {
 
 func (c *call) step(do func(ctx context.Context) error) { c.steps = append(c.steps, do) }
 
+// stepEach is a step for each architecture.
+func (c *call) stepEach(do func(ctx context.Context, arch *elfmagic.Arch) error) {
+	c.step(func(ctx context.Context) error {
+		for _, arch := range c.archs {
+			if err := do(ctx, arch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // say tells what is done, a line each.
 func (c *call) say(format string, args ...any) { c.display.Say(format, args...) }
 
 // each makes something for each architecture, and prints the lines of its result.
 // Emulators for foreign ones are registered first, if that is asked for.
 func (c *call) each(do func(ctx context.Context, arch *elfmagic.Arch) ([]string, error)) {
-	c.step(func(ctx context.Context) error {
-		for i, arch := range c.archs {
-			if len(c.archs) > 1 {
-				c.say("%s, %d of %d architectures", arch.Platform(), i+1, len(c.archs))
-			}
-			if c.registers && foreign(arch) {
-				if err := c.registerHere(ctx, c.stderr, arch.Name); err != nil {
-					return err
-				}
-			}
-			lines, err := do(ctx, arch)
-			if err != nil {
+	n := 0
+	c.stepEach(func(ctx context.Context, arch *elfmagic.Arch) error {
+		if n++; len(c.archs) > 1 {
+			c.say("%s, %d of %d architectures", arch.Platform(), n, len(c.archs))
+		}
+		if c.registers && foreign(arch) {
+			if err := c.registerHere(ctx, c.stderr, arch.Name); err != nil {
 				return err
 			}
-			for _, line := range lines {
-				fmt.Fprintln(c.stdout, line)
-			}
+		}
+		lines, err := do(ctx, arch)
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			fmt.Fprintln(c.stdout, line)
 		}
 		return nil
 	})
@@ -146,19 +157,14 @@ func (c *call) forRepository() {
 	})
 }
 
-// claims has the directories in which files are removed: where --dir names one, they
+// claims has the directory in which files are removed: where --dir names one, they
 // may be somebody's own.
-func (c *call) claims(dirs func() []string) {
-	c.step(func(context.Context) error {
+func (c *call) claims(dirOf func(arch *elfmagic.Arch) string) {
+	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error {
 		if flag := c.Lookup("dir"); flag.Value.String() == flag.DefValue {
 			return nil
 		}
-		for _, dir := range dirs() {
-			if err := workdir.Claim(dir); err != nil {
-				return err
-			}
-		}
-		return nil
+		return workdir.Claim(dirOf(arch))
 	})
 }
 
@@ -175,15 +181,11 @@ func (c *call) forOne(flag string) {
 // withEmulators is --emulators; choice says the rest.
 func (c *call) withEmulators(choice artifacts.Choice) {
 	c.emulatorsFlag()
-	c.step(func(context.Context) (err error) {
-		c.dirs = make(map[*elfmagic.Arch]string)
-		for _, arch := range c.archs {
-			choice.Word, choice.Root, choice.Host = c.emulators, ".", arch
-			if c.dirs[arch], err = choice.Dir(); err != nil {
-				return wrong(err)
-			}
-		}
-		return nil
+	c.dirs = make(map[*elfmagic.Arch]string)
+	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) (err error) {
+		choice.Word, choice.Root, choice.Host = c.emulators, ".", arch
+		c.dirs[arch], err = choice.Dir()
+		return wrong(err)
 	})
 }
 
@@ -195,11 +197,11 @@ func (c *call) emulatorsFlag() {
 func (c *call) registering() {
 	c.BoolVar(&c.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
 	c.step(c.checkHere)
-	c.step(func(context.Context) error {
+	c.step(func(ctx context.Context) error {
 		if !c.registers || !slices.ContainsFunc(c.archs, foreign) {
 			return nil
 		}
-		return madeHere()
+		return madeHere(ctx)
 	})
 }
 
@@ -208,7 +210,7 @@ func foreign(arch *elfmagic.Arch) bool { return arch.GOARCH != runtime.GOARCH }
 // ownRegister is the command that registers.
 const ownRegister = "bin/register"
 
-func madeHere() error {
+func madeHere(context.Context) error {
 	_, err := os.Stat(ownRegister)
 	if err != nil {
 		err = cli.WithHint(err, "make build")
@@ -237,9 +239,6 @@ func (c *call) checkHere(context.Context) error {
 
 // registerHere registers emulators for the architectures, or for all.
 func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...string) error {
-	if err := madeHere(); err != nil {
-		return err
-	}
 	_, none := os.Stat(filepath.Join(artifacts.BuiltEmulators, runtime.GOARCH, qemu.ManifestFile))
 	if c.emulators == "debian" || c.emulators == "" && none != nil {
 		if err := debian.InstallEmulators(ctx, artifacts.Installed, c.say); err != nil {

@@ -111,21 +111,19 @@ func (s *command) usage(c *call) string {
 	return text + "\n" + c.FlagUsagesWrapped(80)
 }
 
-// guess says which subcommand may be meant: one that begins and ends as the word
-// does, in half of its letters.
+// guess says which subcommand may be meant: one that begins with the word, or is
+// like it.
 func guess(word string) string {
-	hint, most := "go run ./image --help lists them", len(word)/2
+	var names []string
 	for _, c := range commands {
-		same := 0
-		for same < min(len(word), len(c.name)) && word[same] == c.name[same] {
-			same++
-		}
-		for end := 1; end <= min(len(word), len(c.name))-same && word[len(word)-end] == c.name[len(c.name)-end]; {
-			same, end = same+1, end+1
-		}
-		if same > most {
-			hint, most = "did you mean "+c.name+"?", same
-		}
+		names = append(names, c.name)
 	}
-	return hint
+	begins := func(name string) bool { return strings.HasPrefix(name, word) }
+	if i := slices.IndexFunc(names, begins); i >= 0 {
+		return "did you mean " + names[i] + "?"
+	}
+	if near := cli.Nearest(word, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "go run ./image --help lists them"
 }

@@ -62,7 +62,7 @@ func TestEverySubcommandHasHelp(t *testing.T) {
 func TestMistypedSubcommandsAreGuessed(t *testing.T) {
 	for word, hint := range map[string]string{
 		"singel-files": "did you mean single-files?", "version": "did you mean versions?", "biuld": "did you mean build?",
-		"register-image": "did you mean register-images?", "gobuild-images": "go run ./image --help lists them",
+		"register-image": "did you mean register-images?", "debian": "did you mean debian-emulators?", "gobuild-images": "go run ./image --help lists them",
 	} {
 		status, stdout, stderr := called(t, word)
 		assert.Equal(t, exitUsage, status)

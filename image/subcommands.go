@@ -105,6 +105,7 @@ func emulators(c *call) {
 func register(c *call) {
 	c.emulatorsFlag()
 	c.step(c.checkHere)
+	c.step(madeHere)
 	c.step(func(ctx context.Context) error { return c.registerHere(ctx, c.stdout) })
 }
 
@@ -125,7 +126,7 @@ func singleFiles(c *call) {
 	})
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	c.withToolchain()
-	c.claims(func() []string { return []string{filepath.Join(b.Dir, singlefiles.Work)} })
+	c.claims(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Toolchain, b.Host, b.Emulators = c.toolchain, arch, c.dirs[arch]
@@ -159,12 +160,7 @@ func registerImages(c *call) {
 	})
 	c.withToolchain()
 	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
-	c.claims(func() (dirs []string) {
-		for _, arch := range c.archs {
-			dirs = append(dirs, dirOf(arch))
-		}
-		return dirs
-	})
+	c.claims(dirOf)
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
 			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: dirOf(arch),
@@ -209,24 +205,15 @@ func baseImage(c *call) {
 	install := c.Bool("install", false, "install what makes them, if it is missing (root)")
 	images := make(map[*elfmagic.Arch]base.Image)
 	c.forOne("tag")
-	c.step(func(context.Context) error {
-		for _, arch := range c.archs {
-			ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
-			if err != nil {
-				return wrong(err)
-			}
-			images[arch] = base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
-		}
-		return nil
+	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error {
+		ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+		images[arch] = base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
+		return wrong(err)
 	})
 	c.registering()
 	c.step(func(ctx context.Context) error { return docker.Ready(ctx, "") })
+	c.stepEach(func(ctx context.Context, arch *elfmagic.Arch) error { return images[arch].Check(ctx) })
 	c.step(func(ctx context.Context) error {
-		for _, arch := range c.archs {
-			if err := images[arch].Check(ctx); err != nil {
-				return err
-			}
-		}
 		if !*install {
 			return nil
 		}
@@ -234,14 +221,7 @@ func baseImage(c *call) {
 		cmd.Stdout, cmd.Stderr = c.stderr, c.stderr
 		return cmd.Run()
 	})
-	c.step(func(context.Context) error {
-		for _, arch := range c.archs {
-			if err := images[arch].Installed(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error { return images[arch].Installed() })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		i := images[arch]
 		return []string{i.Tag.String()}, i.Make(ctx, c.say)
@@ -257,7 +237,7 @@ func parts(c *call) {
 	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()
-	c.claims(func() []string { return []string{*dir} })
+	c.claims(func(*elfmagic.Arch) string { return *dir })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Versions, b.File, b.Arch, b.Emulators = c.versions, c.file, arch, c.dirs[arch]

@@ -32,8 +32,7 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 // architecture did not run. It looks for that in the given instance.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
 	e := &Error{Arch: arch, Err: err}
-	var failed *tinyelf.RunError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*tinyelf.RunError](err); ok {
 		e.Cause, e.Status, e.Stderr = Failed, failed.Status, failed.Stderr
 		return e
 	}
@@ -84,21 +83,16 @@ func examine(path string) (string, error) {
 		return path, nil // it may be executed, though not read
 	}
 	defer file.Close()
+	var start [2]byte
+	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
+		return path, nil
+	}
+	self, selfErr := own()
 	header, err := elfmagic.Identify(file)
-	switch self, selfErr := own(); {
-	case errors.Is(err, elfmagic.ErrNotELF):
-		if start := make([]byte, 2); readStart(file, start) && string(start) == "#!" {
-			return path, nil
-		}
-		return path, syscall.ENOEXEC
-	case err != nil, selfErr != nil, header.Arch != self && !slices.Contains(Relatives(self), header.Arch):
+	if err != nil || selfErr != nil || header.Arch != self && !slices.Contains(Relatives(self), header.Arch) {
 		return path, syscall.ENOEXEC
 	}
-	segments, err := header.Segments(file)
-	if err != nil {
-		return path, syscall.ENOEXEC
-	}
-	loader, err := elfmagic.Interp(file, segments)
+	loader, err := header.Interp(file)
 	if err != nil {
 		return path, syscall.ENOEXEC
 	}
@@ -106,9 +100,4 @@ func examine(path string) (string, error) {
 		return loader, syscall.ENOENT
 	}
 	return path, nil
-}
-
-func readStart(file *os.File, start []byte) bool {
-	_, err := file.ReadAt(start, 0)
-	return err == nil
 }

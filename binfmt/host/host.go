@@ -13,24 +13,17 @@ import (
 // it learns about the host is about an emulated one.
 var ErrEmulated = errors.New("this program is for another architecture than the host's and runs under emulation")
 
-// relatives lists, for each architecture that this program can be built for,
-// those that a kernel of that architecture may run besides its own. Whether it
-// does depends on its configuration (CONFIG_IA32_EMULATION, CONFIG_COMPAT,
-// MIPS32_O32 and N32) and on the CPU (64-bit-only Arm cores), so it is asked.
+// relatives lists, for architectures that this program can be built for, those
+// that a kernel of that architecture may run besides its own. Whether it does
+// depends on its configuration (CONFIG_IA32_EMULATION, CONFIG_COMPAT, MIPS32_O32
+// and N32) and on the CPU (64-bit-only Arm cores), so it is asked.
 var relatives = map[string][]string{
-	"aarch64":     {"arm"},
-	"arm":         {},
-	"i386":        {},
-	"loongarch64": {},
-	"mips":        {},
-	"mips64":      {"mips", "mipsn32"},
-	"mips64el":    {"mipsel", "mipsn32el"},
-	"mipsel":      {},
-	"ppc64":       {"ppc"},
-	"ppc64le":     {},
-	"riscv64":     {"riscv32"},
-	"s390x":       {},
-	"x86_64":      {"i386"},
+	"aarch64":  {"arm"},
+	"mips64":   {"mips", "mipsn32"},
+	"mips64el": {"mipsel", "mipsn32el"},
+	"ppc64":    {"ppc"},
+	"riscv64":  {"riscv32"},
+	"x86_64":   {"i386"},
 }
 
 // Relatives returns the architectures that a kernel of the given one may run
@@ -38,8 +31,7 @@ var relatives = map[string][]string{
 func Relatives(arch *elfmagic.Arch) []*elfmagic.Arch {
 	var archs []*elfmagic.Arch
 	for _, name := range relatives[arch.Name] {
-		relative, err := elfmagic.Lookup(name)
-		if err == nil {
+		if relative, err := elfmagic.Lookup(name); err == nil {
 			archs = append(archs, relative)
 		}
 	}

@@ -15,9 +15,7 @@ import (
 )
 
 // own returns the architecture that this program was built for.
-func own() (*elfmagic.Arch, error) {
-	return elfmagic.Lookup(runtime.GOARCH)
-}
+func own() (*elfmagic.Arch, error) { return elfmagic.Lookup(runtime.GOARCH) }
 
 // Native returns the architectures whose programs the kernel runs without an
 // interpreter, this program's own first. What is registered in binfmt_misc does
@@ -31,28 +29,16 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 		return nil, fmt.Errorf("%w: %s, a program for %s, runs it", ErrEmulated, path, by.Platform())
 	}
 	// A 32-bit program may find itself on a 64-bit kernel.
-	names := append([]string{self.Name}, relatives[self.Name]...)
-	for wide, list := range relatives {
-		if slices.Contains(list, self.Name) {
-			names = append(names, wide)
-		}
-	}
+	wide := slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return !slices.Contains(relatives[a.Name], self.Name) })
 	var archs []*elfmagic.Arch
-	for i, name := range names {
-		arch, err := elfmagic.Lookup(name)
-		if err != nil {
-			return nil, err
-		}
-		err = ask(ctx, arch)
-		switch {
+	for _, arch := range slices.Concat([]*elfmagic.Arch{self}, Relatives(self), wide) {
+		switch err := ask(ctx, arch); {
 		case err == nil:
 			archs = append(archs, arch)
-		case i == 0 && errors.Is(err, errNotNative):
-			return nil, fmt.Errorf("%w (%w)", ErrEmulated, err)
-		case i == 0:
-			return nil, fmt.Errorf("cannot find out what this host runs natively: %w", err)
 		case !errors.Is(err, errNotNative):
 			return nil, fmt.Errorf("cannot find out whether this host runs %s natively: %w", arch, err)
+		case arch == self:
+			return nil, fmt.Errorf("%w (%w)", ErrEmulated, err)
 		}
 	}
 	return archs, nil

@@ -10,17 +10,10 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// Native fails with errors.ErrUnsupported: this is not Linux.
-func Native(context.Context) ([]*elfmagic.Arch, error) { return nil, errors.ErrUnsupported }
+// All of these fail with errors.ErrUnsupported; Explain returns what it was given.
 
-// Platforms fails as Native does.
-func Platforms(context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
-
-// Check fails as Native does.
+func Native(context.Context) ([]*elfmagic.Arch, error)       { return nil, errors.ErrUnsupported }
+func Platforms(context.Context) ([]string, error)            { return nil, errors.ErrUnsupported }
+func LookAround(string) (Surroundings, error)                { return Surroundings{}, errors.ErrUnsupported }
 func Check(context.Context, binfmt.FS, *elfmagic.Arch) error { return errors.ErrUnsupported }
-
-// Explain returns the error as it is.
 func Explain(_ binfmt.FS, _ *elfmagic.Arch, err error) error { return err }
-
-// LookAround fails as Native does.
-func LookAround(string) (Surroundings, error) { return Surroundings{}, errors.ErrUnsupported }

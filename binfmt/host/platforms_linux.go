@@ -19,11 +19,8 @@ var inOrder = []string{"amd64", "arm64", "riscv64", "ppc64", "ppc64le", "s390x",
 // writes them, in BuildKit's order: linux/amd64, linux/amd64/v2, linux/arm64, …
 // Of variants it lists those that the CPU, or the emulator, has.
 func Platforms(ctx context.Context) ([]string, error) {
-	self := slices.Index(inOrder, runtime.GOARCH)
-	order := slices.Clone(inOrder)
-	if self > 0 {
-		order = append([]string{runtime.GOARCH}, slices.Delete(order, self, self+1)...)
-	}
+	others := slices.DeleteFunc(slices.Clone(inOrder), func(name string) bool { return name == runtime.GOARCH })
+	order := append([]string{runtime.GOARCH}, others...)
 	lists := make([][]string, len(order))
 	errs := make([]error, len(order))
 	var wait sync.WaitGroup

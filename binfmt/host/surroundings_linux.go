@@ -36,10 +36,8 @@ func LookAround(proc string) (Surroundings, error) {
 	s.parseStatus(string(status))
 	// Both kernel modules show what confines a process here, one at a time. An
 	// AppArmor profile ends with its mode; SELinux' contexts have colons.
-	context, err := readFile(filepath.Join(proc, "self/attr/current"))
-	if err == nil {
-		s.parseContext(string(context))
-	}
+	context, _ := readFile(filepath.Join(proc, "self/attr/current"))
+	s.parseContext(string(context))
 	s.InitialUser = isInitial(proc, "user", initialUser)
 	s.InitialPID = isInitial(proc, "pid", initialPID)
 	own, ownErr := os.Readlink(filepath.Join(proc, "self/ns/mnt"))

@@ -23,12 +23,8 @@ import (
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
-// NewInstance sets an instance up. Errors are *Error, or those of Entries.
-//
-// Unless there is a Root, a program has in it the users and groups that it has
-// outside: root has all of its namespace's, anybody else their own user and
-// group; other users' files seem to belong to nobody, and set-user-ID programs
-// do not change the user.
+// NewInstance sets an instance up. Unless there is a Root, a caller who is not root
+// has their own user and group in it. Errors are *Error, or those of Entries.
 func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	// Afterwards, when this process is the stub, it would be too late.
 	if err := mayEnter(); err != nil {
@@ -101,7 +97,7 @@ func start(
 	fs := binfmt.New("/proc/self/fd/" + strconv.Itoa(int(files[0].Fd())))
 	for _, e := range list {
 		err := fs.Register(e)
-		if of := (*binfmt.Error)(nil); errors.As(err, &of) {
+		if of, ok := errors.AsType[*binfmt.Error](err); ok {
 			err = of.Err // the rest is said by Error
 		}
 		if err != nil {

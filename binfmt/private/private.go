@@ -8,6 +8,10 @@
 // time, as a helper that sets the instance up and, for a [Cmd], becomes its command.
 // [Main] takes that one over: it must be the first call in main. Without it nothing
 // is started.
+//
+// A caller who is root has the same users and groups in an instance as outside. For
+// anybody else, other users' files seem to belong to nobody there, and set-user-ID
+// programs do not change the user.
 package private
 
 import (
@@ -49,11 +53,9 @@ type InstanceOptions struct {
 
 // A Cmd is a command that will run, or runs, in an instance of its own.
 //
-// Seen from inside, a caller who is root has the same users and groups as
-// outside. One who is not is root inside, because the file that registers
-// entries belongs to root; other users' files seem to belong to nobody, and
-// set-user-ID programs do not change the user. A path of /proc/self/exe is the
-// calling program.
+// Seen from inside, a caller who is not root is root, because the file that
+// registers entries belongs to root. A path of /proc/self/exe is the calling
+// program.
 type Cmd struct {
 	*exec.Cmd
 	Entries []binfmt.Entry // registered in this order: the last is tried first

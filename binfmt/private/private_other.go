@@ -7,22 +7,13 @@ import (
 	"syscall"
 )
 
+// There are no instances but on Linux: what would make or use one returns this,
+// which is errors.ErrUnsupported.
 var unsupported = failed(OpNamespace, "", syscall.ENOSYS)
 
-// Main does nothing: there are no instances but on Linux.
-func Main() {}
-
-// Check returns an error that is errors.ErrUnsupported.
-func Check() error { return unsupported }
-
-// NewInstance returns an error that is errors.ErrUnsupported.
+func Main()                                                           {}
+func Check() error                                                    { return unsupported }
 func NewInstance(context.Context, InstanceOptions) (*Instance, error) { return nil, unsupported }
-
-// Close does nothing.
-func (*Instance) Close() {}
-
-// Exec returns an error that is errors.ErrUnsupported.
-func (*Instance) Exec(_, _ string, _, _ []string) error { return unsupported }
-
-// Start returns an error that is errors.ErrUnsupported.
-func (*Cmd) Start() error { return unsupported }
+func (*Instance) Close()                                              {}
+func (*Instance) Exec(_, _ string, _, _ []string) error               { return unsupported }
+func (*Cmd) Start() error                                             { return unsupported }

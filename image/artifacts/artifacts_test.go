@@ -240,7 +240,7 @@ func TestArchivesDependOnFilesWhereverTheyAre(t *testing.T) {
 
 func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 	host := needToolchain(t).Host
-	if _, _, err := FindEmulators(host, "/usr/bin"); err != nil {
+	if _, _, err := findEmulators(host, "/usr/bin"); err != nil {
 		t.Skipf("no static emulators here: %v", err)
 	}
 	b, said := newBuilder(t, host.GOARCH)

@@ -68,7 +68,7 @@ func (c Choice) Dir() (string, error) {
 
 // has reports whether there are emulators for a host in a directory.
 func has(dir string, host *elfmagic.Arch) bool {
-	_, _, err := FindEmulators(host, dir)
+	_, _, err := findEmulators(host, dir)
 	return err == nil
 }
 
@@ -92,10 +92,10 @@ func (c Choice) built(dir string) error {
 	return nil
 }
 
-// FindEmulators returns the static emulators in a directory that run on a host,
+// findEmulators returns the static emulators in a directory that run on a host,
 // and the architectures that have none. The host's own is not looked for; i386's
 // is on amd64, where a kernel may lack it.
-func FindEmulators(host *elfmagic.Arch, dir string) (found []*emulator.Emulator, missing []*elfmagic.Arch, err error) {
+func findEmulators(host *elfmagic.Arch, dir string) (found []*emulator.Emulator, missing []*elfmagic.Arch, err error) {
 	search := emulator.Search{Dirs: []string{dir}, Static: true, Native: []*elfmagic.Arch{host}}
 	for _, arch := range elfmagic.Archs() {
 		if arch == host {
@@ -117,9 +117,45 @@ func FindEmulators(host *elfmagic.Arch, dir string) (found []*emulator.Emulator,
 	return found, missing, nil
 }
 
-// EmulatorFile returns an emulator as a file of an image.
-func EmulatorFile(e *emulator.Emulator) rootfs.File {
-	return rootfs.File{Name: "usr/bin/qemu-" + e.Arch.Name + "-static", Source: e.Path, Mode: 0o755}
+// Emulators are those in a directory that run on a host, and where they are from.
+type Emulators struct {
+	Found  []*emulator.Emulator
+	Origin Origin
+}
+
+// ReadEmulators reads the emulators in a directory: those of the targets, which must
+// all be there, or of all architectures, of which it says the missing ones.
+func ReadEmulators(ctx context.Context, host *elfmagic.Arch, dir string, targets []*elfmagic.Arch, say func(format string, args ...any)) (e Emulators, err error) {
+	found, missing, err := findEmulators(host, dir)
+	if err != nil {
+		return e, err
+	}
+	if len(targets) > 0 {
+		missing = nil
+		found = slices.DeleteFunc(found, func(e *emulator.Emulator) bool { return !slices.Contains(targets, e.Arch) })
+		if len(found) < len(targets) {
+			return e, fmt.Errorf("not all of the emulators that are wanted are in %s: only %d of %d", dir, len(found), len(targets))
+		}
+	}
+	for _, arch := range missing {
+		say("no emulator for %s", arch)
+	}
+	origin, err := readOrigin(ctx, found[0].Path, say)
+	return Emulators{found, origin}, err
+}
+
+// InImage returns the emulators, and what is distributed with them, as files of an
+// image, of which one is written into a directory, and what there is to say of them.
+func (e Emulators) InImage(dir string) (files []rootfs.File, programs []Program, err error) {
+	if files, err = e.Origin.Files(dir); err != nil {
+		return nil, nil, err
+	}
+	name := func(e *emulator.Emulator) string { return "usr/bin/qemu-" + e.Arch.Name + "-static" }
+	for _, e := range e.Found {
+		files = append(files, rootfs.File{Name: name(e), Source: e.Path, Mode: 0o755})
+	}
+	programs, err = e.Programs(name)
+	return files, programs, err
 }
 
 // FetchEmulators gets Debian's newest static emulators for a host, which Go has a port
@@ -157,11 +193,11 @@ func (b *Builder) fetched(ctx context.Context) (dir string, err error) {
 	return FetchEmulators(ctx, b.Arch, dir, b.Say)
 }
 
-// EmulatorPrograms returns what there is to say of emulators of one origin. Those
-// that were built must be those that the manifest beside them is of. They get names
-// of their own.
-func EmulatorPrograms(found []*emulator.Emulator, o Origin, name func(*emulator.Emulator) string) (programs []Program, err error) {
-	for _, e := range found {
+// Programs returns what there is to say of emulators. Those that were built must be
+// those that the manifest beside them is of. They get names of their own.
+func (e Emulators) Programs(name func(*emulator.Emulator) string) (programs []Program, err error) {
+	o := e.Origin
+	for _, e := range e.Found {
 		p := Program{Path: name(e), Version: e.Version}
 		o.describe(&p, e.Host.Debian[0].Name)
 		if p.SHA256, err = file.SHA256(e.Path); err != nil {
@@ -182,23 +218,9 @@ func (b *Builder) emulators(ctx context.Context) (c contents, err error) {
 	if err != nil {
 		return c, err
 	}
-	found, missing, err := FindEmulators(b.Arch, dir)
-	if err != nil {
-		return c, err
+	e, err := ReadEmulators(ctx, b.Arch, dir, nil, b.Say)
+	if err == nil {
+		c.files, c.programs, err = e.InImage(b.work("origin"))
 	}
-	for _, arch := range missing {
-		b.Say("no emulator for %s", arch)
-	}
-	origin, err := ReadOrigin(ctx, found[0].Path, b.Say)
-	if err != nil {
-		return c, err
-	}
-	if c.files, err = origin.Files(b.work("origin")); err != nil {
-		return c, err
-	}
-	for _, e := range found {
-		c.files = append(c.files, EmulatorFile(e))
-	}
-	c.programs, err = EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return EmulatorFile(e).Name })
 	return c, err
 }

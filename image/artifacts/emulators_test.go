@@ -119,11 +119,11 @@ func TestBuiltEmulatorsSayWhatTheyAreMadeOf(t *testing.T) {
 	path := filepath.Join(dir, "qemu-arm-static")
 	require.NoError(t, os.WriteFile(path, []byte("an emulator"), 0o755))
 	e := &emulator.Emulator{Arch: arm, Host: lookup(t, "amd64"), Path: path, Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 1 patch 01)"}
-	o, err := ReadOrigin(t.Context(), path, t.Logf)
+	o, err := readOrigin(t.Context(), path, t.Logf)
 	require.NoError(t, err)
 	assert.Equal(t, "qemu 1:10.2.2+ds-1 (source)", o.String())
 	programs := func() ([]Program, error) {
-		return EmulatorPrograms([]*emulator.Emulator{e}, o, func(*emulator.Emulator) string { return "it" })
+		return Emulators{[]*emulator.Emulator{e}, o}.Programs(func(*emulator.Emulator) string { return "it" })
 	}
 	_, err = programs()
 	assert.EqualError(t, err, path+" is not what manifest.json beside it says")
@@ -171,7 +171,7 @@ func given(t *testing.T, o Origin) map[string]string {
 func TestBuiltEmulatorsAreGivenWithTheirLicencesAndPatches(t *testing.T) {
 	dir := t.TempDir()
 	built(t, dir, lookup(t, "arm"))
-	o, err := ReadOrigin(t.Context(), filepath.Join(dir, "qemu-arm-static"), t.Logf)
+	o, err := readOrigin(t.Context(), filepath.Join(dir, "qemu-arm-static"), t.Logf)
 	require.NoError(t, err)
 	all := given(t, o)
 	assert.Equal(t, "the GPL", all["licenses/qemu/COPYING"])
@@ -186,7 +186,7 @@ func TestBuiltEmulatorsAreGivenWithTheirLicencesAndPatches(t *testing.T) {
 	}
 
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, qemu.LicenseDir)))
-	_, err = ReadOrigin(t.Context(), filepath.Join(dir, "qemu-arm-static"), t.Logf)
+	_, err = readOrigin(t.Context(), filepath.Join(dir, "qemu-arm-static"), t.Logf)
 	assert.EqualError(t, err, dir+" has no licences of what is linked into the emulators")
 	assert.Equal(t, "make emulators puts them there", cli.Hint(err))
 }
@@ -199,7 +199,7 @@ func TestDebiansEmulatorsAreGivenWithTheirLicences(t *testing.T) {
 	write(t, filepath.Join(root, "usr/share/doc/qemu-user/copyright"), "see /usr/share/common-licenses/LGPL-2.")
 	write(t, filepath.Join(root, "usr/bin", originFile), `{"Package": {"name": "qemu-user", "version": "1:11+b1"},
 		"Source": {"name": "qemu", "version": "1:11"}, "Using": [{"name": "zlib", "version": "1:1.3"}]}`)
-	o, err := ReadOrigin(t.Context(), filepath.Join(root, "usr/bin/qemu-arm"), t.Logf)
+	o, err := readOrigin(t.Context(), filepath.Join(root, "usr/bin/qemu-arm"), t.Logf)
 	require.NoError(t, err)
 	assert.Equal(t, "qemu-user 1:11+b1", o.String())
 	all := given(t, o)
@@ -224,11 +224,11 @@ func TestDebiansEmulatorsAreGivenWithTheirLicences(t *testing.T) {
 }
 
 func TestInstalledEmulatorsAreOfAPackage(t *testing.T) {
-	found, _, err := FindEmulators(lookup(t, runtime.GOARCH), Installed)
+	found, _, err := findEmulators(lookup(t, runtime.GOARCH), Installed)
 	if err != nil {
 		t.Skip("no static emulators in ", Installed)
 	}
-	o, err := ReadOrigin(t.Context(), found[0].Path, t.Logf)
+	o, err := readOrigin(t.Context(), found[0].Path, t.Logf)
 	require.NoError(t, err)
 	if o.Package.Name == "" {
 		t.Skip("they are of no package of Debian's")
@@ -241,7 +241,7 @@ func TestEmulatorsOfUnknownOriginAreSaidToBe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "qemu-arm-static")
 	write(t, path, "an emulator")
 	said := ""
-	o, err := ReadOrigin(t.Context(), path, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
+	o, err := readOrigin(t.Context(), path, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
 	if errors.Is(err, os.ErrNotExist) {
 		t.Skip("this is not Debian: ", err)
 	}

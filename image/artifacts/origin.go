@@ -36,8 +36,8 @@ type Origin struct {
 	texts    []rootfs.File  // licences and patches
 }
 
-// ReadOrigin finds out where an emulator, and those beside it, are from.
-func ReadOrigin(ctx context.Context, emulator string, say func(format string, args ...any)) (o Origin, err error) {
+// readOrigin finds out where an emulator, and those beside it, are from.
+func readOrigin(ctx context.Context, emulator string, say func(format string, args ...any)) (o Origin, err error) {
 	dir := filepath.Dir(emulator)
 	root := filepath.Join(dir, "../..") // of a package that was unpacked
 	err = jsonfile.Read(filepath.Join(dir, originFile), &o)

@@ -28,7 +28,6 @@ import (
 	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
-	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // A Builder makes the images for one architecture, in the root of the repository.
@@ -147,29 +146,16 @@ func (b *Builder) emulators(ctx context.Context) (files []rootfs.File, programs 
 			return nil, nil, nil, err
 		}
 	}
-	found, missing, err := artifacts.FindEmulators(b.Arch, dir)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	origin, err := artifacts.ReadOrigin(ctx, found[0].Path, b.Say)
+	e, err := artifacts.ReadEmulators(ctx, b.Arch, dir, nil, b.Say)
 	if err == nil {
-		files, err = origin.Files(filepath.Join(b.Dir, "papers"))
-	}
-	if err == nil {
-		programs, err = artifacts.EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return artifacts.EmulatorFile(e).Name })
+		files, programs, err = e.InImage(filepath.Join(b.Dir, "papers"))
 	}
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	for _, arch := range missing {
-		b.Say("no emulator for %s", arch)
-	}
-	for _, e := range found {
-		files = append(files, artifacts.EmulatorFile(e))
-	}
-	version := found[len(found)-1].Version
-	b.Say("%d emulators of QEMU %s", len(found), version)
-	return files, programs, map[string]string{"org.qemu.version": version, "org.debian.package": origin.String()}, nil
+	version := e.Found[len(e.Found)-1].Version
+	b.Say("%d emulators of QEMU %s", len(e.Found), version)
+	return files, programs, map[string]string{"org.qemu.version": version, "org.debian.package": e.Origin.String()}, nil
 }
 
 // layer writes a layer's archive, with what is distributed with the programs in it,

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -57,30 +56,16 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 			return nil, err
 		}
 	}
-	found, missing, err := artifacts.FindEmulators(b.Host, b.Emulators)
+	emulators, err := artifacts.ReadEmulators(ctx, b.Host, b.Emulators, b.Targets, b.Say)
 	if err != nil {
 		return nil, err
 	}
-	if len(b.Targets) > 0 {
-		missing = nil
-		found = slices.DeleteFunc(found, func(e *emulator.Emulator) bool { return !slices.Contains(b.Targets, e.Arch) })
-		if len(found) < len(b.Targets) {
-			return nil, fmt.Errorf("not all of the emulators that are wanted are in %s: only %d of %d", b.Emulators, len(found), len(b.Targets))
-		}
-	}
-	for _, arch := range missing {
-		b.Say("no emulator for %s", arch)
-	}
-	origin, err := artifacts.ReadOrigin(ctx, found[0].Path, b.Say)
-	if err != nil {
-		return nil, err
-	}
-	programs, err := artifacts.EmulatorPrograms(found, origin, func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
+	programs, err := emulators.Programs(func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
 	if err != nil {
 		return nil, err
 	}
 	archive := filepath.Join(work, "emulators")
-	if err := b.archive(ctx, found, archive); err != nil {
+	if err := b.archive(ctx, emulators.Found, archive); err != nil {
 		return nil, err
 	}
 	// The go command sees the archive in the source tree, which is not written to.
@@ -89,7 +74,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	for _, name := range b.Commands {
-		path, err := b.command(ctx, name, overlay, programs, origin)
+		path, err := b.command(ctx, name, overlay, programs, emulators.Origin)
 		if err != nil {
 			return nil, err
 		}
