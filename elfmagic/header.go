@@ -2,6 +2,7 @@ package elfmagic
 
 import (
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -168,15 +169,24 @@ func readAt(r io.ReaderAt, b []byte, offset uint64) error {
 	return err
 }
 
-// number reads a number of size bytes. The interface of encoding/binary.ByteOrder
-// would make callers allocate.
-func (h *Header) number(b []byte, size int) (n uint64) {
-	for i, c := range b[:size] {
-		if h.Data == elf.ELFDATA2LSB {
-			n |= uint64(c) << (8 * i)
-		} else {
-			n = n<<8 | uint64(c)
+// number reads a number of size bytes: 2, 4 or 8. The interface of
+// encoding/binary.ByteOrder would make callers allocate.
+func (h *Header) number(b []byte, size int) uint64 {
+	little, big := binary.LittleEndian, binary.BigEndian
+	if h.Data == elf.ELFDATA2LSB {
+		switch size {
+		case 2:
+			return uint64(little.Uint16(b))
+		case 4:
+			return uint64(little.Uint32(b))
 		}
+		return little.Uint64(b)
 	}
-	return n
+	switch size {
+	case 2:
+		return uint64(big.Uint16(b))
+	case 4:
+		return uint64(big.Uint32(b))
+	}
+	return big.Uint64(b)
 }

@@ -29,11 +29,21 @@ type Pattern struct {
 // pattern that is not valid matches nothing. Match of one that is does not
 // allocate.
 func (p Pattern) Match(head []byte) bool {
+	magic, mask, order := p.Magic, p.Mask, binary.LittleEndian
+	head = head[max(0, min(p.Offset, len(head))):]
+	i, last := 0, min(len(magic), len(mask), len(head))-8
+	// Eight bytes at once, as all the patterns of the table are tried on a file; most
+	// differ before it matters whether they are valid.
+	for ; i <= last; i += 8 {
+		if (order.Uint64(head[i:])^order.Uint64(magic[i:]))&order.Uint64(mask[i:]) != 0 {
+			return false
+		}
+	}
 	if p.Validate() != nil {
 		return false
 	}
-	head = head[min(p.Offset, len(head)):]
-	for i, differing := range p.Magic {
+	for ; i < len(magic); i++ {
+		differing := magic[i]
 		if i < len(head) {
 			differing ^= head[i]
 		}

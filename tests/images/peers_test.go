@@ -38,7 +38,7 @@ func TestCommandLinesOfMultiarchWork(t *testing.T) {
 		{multiarch, []string{"--reset", "--preserve-argv0", "yes", "-p", "yes"}, "POF"},
 		{multiarch, []string{"--reset", "--qemu-suffix", "-static", "--qemu-path", "/usr/bin"}, "POF"},
 		{multiarch, []string{"--reset", "-Q", "/usr/bin", "-F", "-static", "-p", "yes", "-i", "yes"}, "POF"},
-		{multiarch, []string{"--reset", "-p", "no"}, "P"},
+		{multiarch, []string{"--reset", "-p", "no"}, "PO"},
 		{noFiles, []string{"--reset"}, ""},
 		{noFiles, nil, ""},
 	} {
@@ -113,7 +113,7 @@ func TestCommandLinesOfTonistiigiWork(t *testing.T) {
 	install([]string{"--env", "QEMU_PRESERVE_ARGV0=1"}, "--install", "arm64", "--credential", "no")
 	assert.Equal(t, "POF", flags(t, fs, "qemu-aarch64"))
 	directory := t.TempDir()
-	content, err := os.ReadFile(filepath.Join(built, "amd64/emulators/usr/bin/qemu-s390x-static"))
+	content, err := os.ReadFile(packed(t, "s390x").Path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "mine-qemu-s390x"), content, 0o755))
 	_, r = install([]string{"--volume", directory + ":/emulators", "--env", "QEMU_BINARY_PATH=/emulators", "--env", "QEMU_BINARY_PREFIX=mine-"}, "--install", "s390x")
@@ -185,7 +185,7 @@ func wanted(t *testing.T, flags binfmt.Flags) string {
 	archs := elfmagic.Archs()
 	slices.SortFunc(archs, func(a, b *elfmagic.Arch) int { return strings.Compare(emulator.EntryName(a), emulator.EntryName(b)) })
 	for _, arch := range archs {
-		if !kerneltest.Native(t, arch) {
+		if !kerneltest.Native(t, arch) && packed(t, arch.Name).Useless() == nil {
 			e := binfmt.Entry{Name: emulator.EntryName(arch), Pattern: arch.Pattern(), Interpreter: "/usr/bin/qemu-" + arch.Name + "-static", Flags: flags}
 			all.WriteString(e.Name + "\n" + e.Status())
 		}
@@ -200,7 +200,7 @@ func TestSystemdTakesWhatIsExportedForIt(t *testing.T) {
 		t.Skip("systemd is not installed: ", err)
 	}
 	dir := exported(t, "--systemd", "ALL")
-	assert.Equal(t, wanted(t, binfmt.PreserveArgv0), inPrivate(t, tool+` "$@"`, confs(t, dir)...))
+	assert.Equal(t, wanted(t, binfmt.PreserveArgv0|binfmt.OpenBinary), inPrivate(t, tool+` "$@"`, confs(t, dir)...))
 	dir = exported(t, "--systemd", "aarch64")
 	assert.Equal(t, []string{filepath.Join(dir, "qemu-aarch64.conf")}, confs(t, dir))
 }

@@ -54,8 +54,7 @@ func TestWithoutFProgramsRunWhereTheEmulatorIs(t *testing.T) {
 	r = docker(t, nil, scratch, "/hello-arm64")
 	assert.NotEqual(t, 0, r.Status)
 	assert.Contains(t, r.Stderr, "no such file or directory")
-	emulator := filepath.Join(built, "amd64/emulators/usr/bin/qemu-aarch64-static")
-	r = docker(t, []string{"--volume", emulator + ":/usr/bin/qemu-aarch64-static"}, scratch, "/hello-arm64")
+	r = docker(t, []string{"--volume", packed(t, "aarch64").Path + ":/usr/bin/qemu-aarch64-static"}, scratch, "/hello-arm64")
 	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.Contains(t, r.Stdout, "hello from arm64")
 }
