@@ -113,14 +113,14 @@ func TestInterruptedSubcommandsEnd(t *testing.T) {
 }
 
 // What is shipped and what builds it are apart: internal/ has only what the
-// commands link, single files too (their tag is carry).
+// commands link, single files too (their tag is embedded).
 func TestInternalHasOnlyWhatIsShipped(t *testing.T) {
 	list := func(args ...string) []string {
 		out, err := exec.Command("go", append([]string{"list", "-e"}, args...)...).Output()
 		require.NoError(t, err)
 		return strings.Fields(string(out))
 	}
-	shipped := list("-deps", "-tags=carry", "./cmd/...")
+	shipped := list("-deps", "-tags=embedded", "./cmd/...")
 	for _, path := range list("./internal/...") {
 		assert.Contains(t, shipped, path)
 	}

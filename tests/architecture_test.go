@@ -24,7 +24,7 @@ func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	context := build.Default
 	context.GOOS = "linux"
-	context.BuildTags = []string{"carry"}
+	context.BuildTags = []string{"embedded"}
 	packages := make(map[string][]string)
 	for _, root := range []string{"elfmagic", "binfmt", "cmd", "internal"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join("..", root), func(path string, d fs.DirEntry, err error) error {
@@ -73,7 +73,7 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 		}
 	}
 	packages := imports(t)
-	require.Contains(t, packages["internal/carry"], "internal/carry/codec")
+	require.Contains(t, packages["internal/embedded"], "internal/embedded/codec")
 	for name, of := range packages {
 		assert.True(t, strings.Contains(text, "\n| `"+name+"/` |"), "%s is not in the table", name)
 		assert.Contains(t, lines, name, "the picture")

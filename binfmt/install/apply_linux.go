@@ -10,7 +10,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -192,19 +192,19 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 
 // unpack puts the embedded emulators of new entries into memory that will be
 // registered. They are to be open until then.
-func unpack(outcomes []Outcome) ([]*carry.Image, error) {
-	images := make([]*carry.Image, len(outcomes))
+func unpack(outcomes []Outcome) ([]*embedded.Image, error) {
+	images := make([]*embedded.Image, len(outcomes))
 	errs := make([]error, len(outcomes))
 	inParallel(len(outcomes), func(i int) {
 		o := &outcomes[i]
 		if o.Emulator == nil || o.Emulator.Embedded == "" || o.Action != binfmt.Add && o.Action != binfmt.Replace {
 			return
 		}
-		if images[i], errs[i] = o.Emulator.found.(*emulator.Emulator).Carried.Open(""); errs[i] == nil {
+		if images[i], errs[i] = o.Emulator.found.(*emulator.Emulator).Embedded.Open(""); errs[i] == nil {
 			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
 		}
 	})
-	return slices.DeleteFunc(images, func(image *carry.Image) bool { return image == nil }), errors.Join(errs...)
+	return slices.DeleteFunc(images, func(image *embedded.Image) bool { return image == nil }), errors.Join(errs...)
 }
 
 // Uninstall removes the entries of the request's architectures, or of all.

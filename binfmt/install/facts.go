@@ -118,7 +118,7 @@ func (e *Emulator) Err() error {
 // Name says which emulator it is: its path, or the beginning of its digest.
 func (e *Emulator) Name() string {
 	if digest, ok := strings.CutPrefix(e.Embedded, "sha256:"); ok {
-		return "carried (" + digest[:min(12, len(digest))] + ")"
+		return "embedded (" + digest[:min(12, len(digest))] + ")"
 	}
 	return e.Path
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -24,8 +24,8 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 		return &Emulator{Problem: OtherProblem, Message: err.Error(), err: err}
 	}
 	e := &Emulator{Path: found.Path, Host: found.Host.Name, Version: found.Version, Changed: found.Changed, PassesArgv0: found.PassesArgv0(), found: found}
-	if found.Carried != nil {
-		e.Embedded = found.Carried.Digest()
+	if found.Embedded != nil {
+		e.Embedded = found.Embedded.Digest()
 	} else {
 		e.FUSE = onFUSE(found.Path)
 	}
@@ -41,7 +41,7 @@ func (r *Request) search() emulator.Search {
 	if len(r.Dirs) == 0 {
 		search.Dirs, search.Unnamed = emulator.DefaultDirs(), true
 		if r.Suffix == nil && r.Prefix == "" && search.Static {
-			search.Carry = carry.Embedded() // no file is named in any way
+			search.Embedded = embedded.Emulators() // no file is named in any way
 		}
 	}
 	return search
@@ -132,7 +132,7 @@ func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
 // behind returns the emulator that an entry names.
 func behind(arch *elfmagic.Arch, e binfmt.Entry) *Emulator {
 	if IsDescriptor(e.Interpreter) {
-		search := emulator.Search{Carry: carry.Embedded()}
+		search := emulator.Search{Embedded: embedded.Emulators()}
 		return newEmulator(search.Find(arch))
 	}
 	found := newEmulator(emulator.Open(arch, e.Interpreter))
@@ -149,7 +149,7 @@ func ForHost(native []*elfmagic.Arch, r Request, isThis bool) *Facts {
 	f := &Facts{Emulators: map[string]*Emulator{}, FixBinary: true, PreserveArgv0: true}
 	f.setNative(native, r)
 	search := r.search()
-	search.Carry, search.Native = nil, native // a path is needed, that lasts
+	search.Embedded, search.Native = nil, native // a path is needed, that lasts
 	f.Searched = search.Dirs
 	for _, arch := range elfmagic.Archs() {
 		found, err := search.Find(arch)

@@ -61,7 +61,7 @@ func holding(p tinyelf.Process, arch *elfmagic.Arch, e *Emulator, interpreter st
 	// What cannot be compared is not known to be current.
 	switch {
 	case e != nil && e.Embedded != "" && e.found != nil:
-		h.Current = e.found.(*emulator.Emulator).Carried.Is(f) == nil
+		h.Current = e.found.(*emulator.Emulator).Embedded.Is(f) == nil
 	case e != nil && e.Path != "":
 		h.Current, _ = file.Same(f, e.Path)
 	case !IsDescriptor(interpreter):

@@ -13,8 +13,8 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -109,7 +109,7 @@ func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, 
 	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
+	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
 	found, err := search.Locate(arch)
 	if err != nil {
 		return nil, cannot(err)

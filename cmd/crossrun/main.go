@@ -19,8 +19,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/projectcalico/go-build/binfmt/private"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -43,7 +43,7 @@ func main() {
 			fmt.Print(err)
 			os.Exit(exitFailed)
 		}
-	case os.Args[0] == interpreter && carry.Embedded() != nil:
+	case os.Args[0] == interpreter && embedded.Emulators() != nil:
 		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
 		os.Exit(exitCannot)
 	default:
@@ -118,7 +118,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		fmt.Fprint(stdout, carry.Embedded().Summary())
+		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		return 0
 	case o.env != "" || o.link != "":
 		if len(o.args) > 0 {

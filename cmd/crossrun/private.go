@@ -14,8 +14,8 @@ import (
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -24,7 +24,7 @@ import (
 type emulators struct {
 	entries []binfmt.Entry
 	own     *emulator.Emulator // of the program's architecture, if it is among them,
-	image   *carry.Image       // its file, if it is embedded and was to be unpacked,
+	image   *embedded.Image    // its file, if it is embedded and was to be unpacked,
 	comment string             // and what it is then
 }
 
@@ -38,7 +38,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
 	found, named := make([]*emulator.Emulator, len(archs)), make([]error, len(archs))
-	search := emulator.Search{Carry: carry.Embedded(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
+	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	for i, a := range archs {
@@ -49,12 +49,12 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 				found[i], _ = search.Find(a)
 			}
 			f := found[i]
-			if f == nil || f.Carried == nil || a != arch {
+			if f == nil || f.Embedded == nil || a != arch {
 				return
 			}
-			e.comment = f.Carried.Describe()
+			e.comment = f.Embedded.Describe()
 			if unpack {
-				if e.image, imageErr = f.Carried.Open(carry.UserCache()); imageErr == nil {
+				if e.image, imageErr = f.Embedded.Open(embedded.UserCache()); imageErr == nil {
 					e.comment += ", in " + e.image.Where
 				}
 			}
@@ -69,7 +69,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 			continue
 		}
 		entry := binfmt.Entry{Name: emulator.EntryName(f.Arch), Pattern: f.Arch.Pattern(), Interpreter: f.Path, Flags: binfmt.FixBinary}
-		if f.Carried != nil {
+		if f.Embedded != nil {
 			entry.Interpreter = interpreter
 		}
 		if f.Arch == arch {
@@ -149,11 +149,11 @@ func interpret(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	e := carry.Embedded().Find(header.Arch)
+	e := embedded.Emulators().Find(header.Arch)
 	if e == nil {
 		return fmt.Errorf("no emulator is embedded for %s", header.Arch)
 	}
-	image, err := e.Open(carry.UserCache())
+	image, err := e.Open(embedded.UserCache())
 	if err != nil {
 		return err
 	}

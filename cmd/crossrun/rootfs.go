@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // rootPath is PATH in a root file system: what Debian's login gives root.
@@ -34,7 +34,7 @@ func rootEnvironment(caller, asked []string) []string {
 			env = append(env, v)
 		}
 	}
-	if carry.Embedded() != nil {
+	if embedded.Emulators() != nil {
 		env = append(env, "CROSSRUN_CACHE=off") // nothing is put into the system
 	}
 	for _, v := range asked {

@@ -10,8 +10,8 @@ import (
 	"syscall"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -83,11 +83,11 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 // exec replaces this process. It returns only if the kernel refuses.
 func (w *way) exec(tell func()) error {
 	env := append(os.Environ(), w.env...)
-	if w.emulator == nil || w.emulator.Carried == nil {
+	if w.emulator == nil || w.emulator.Embedded == nil {
 		tell()
 		return syscall.Exec(w.path, w.argv, env)
 	}
-	image, err := w.emulator.Carried.Open(carry.UserCache())
+	image, err := w.emulator.Embedded.Open(embedded.UserCache())
 	if err != nil {
 		return err
 	}

@@ -132,8 +132,8 @@ func directWay(w *way, p *program, o *options, f *facts) {
 	if o.by != "" {
 		w.why = o.by + " asks for it"
 	}
-	if found.Carried != nil {
-		w.path, w.comment = emulator.EntryName(found.Arch), found.Carried.Describe()
+	if found.Embedded != nil {
+		w.path, w.comment = emulator.EntryName(found.Arch), found.Embedded.Describe()
 	}
 	w.argv = []string{w.path}
 	isQEMU := strings.HasPrefix(filepath.Base(w.path), "qemu-")
@@ -196,7 +196,7 @@ func (w *way) printed(p *program, o *options) *way {
 		argv = append(argv, o.args[0])
 	case w.flag == byInstance:
 		argv = append(argv, p.path)
-	case w.emulator == nil || w.emulator.Carried == nil:
+	case w.emulator == nil || w.emulator.Embedded == nil:
 		return w
 	default:
 		for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {

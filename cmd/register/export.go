@@ -15,8 +15,8 @@ import (
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // Where systemd-binfmt and update-binfmts look for files.
@@ -59,7 +59,7 @@ func (o *options) files(ctx context.Context) ([]exportFile, error) {
 		return nil, err
 	}
 	decisions, err := install.Desired(install.ForHost(native, o.Request, os.Getenv("HOST_ARCH") == ""), o.Request)
-	if errors.Is(err, install.ErrNoEmulator) && carry.Embedded() != nil {
+	if errors.Is(err, install.ErrNoEmulator) && embedded.Emulators() != nil {
 		err = cli.WithHint(err, "the embedded emulators have no path from which they could be registered at boot: install others, or have register itself run then")
 	}
 	if err != nil {

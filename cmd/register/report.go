@@ -48,8 +48,8 @@ type row struct {
 	Entry    string        `json:"entry,omitempty"`    // name of the entry
 	Flags    string        `json:"flags,omitempty"`    // as the kernel prints them
 	Emulator string        `json:"emulator,omitempty"` // the entry's interpreter
-	Version  string        `json:"version,omitempty"`  // of the file at that path, or of what is carried
-	Carried  string        `json:"carried,omitempty"`  // digest of the emulator that register carries for it
+	Version  string        `json:"version,omitempty"`  // of the file at that path, or of what is embedded
+	Embedded string        `json:"embedded,omitempty"` // digest of the emulator that register has for it
 	Holds    *install.Held `json:"holds,omitempty"`    // the file that the kernel runs
 	Action   string        `json:"action,omitempty"`   // keep, add, replace, remove, skip
 	Reason   string        `json:"reason,omitempty"`   // for the action
@@ -135,8 +135,8 @@ func (r *row) fill(out install.Outcome, o *options) {
 		r.Flags, r.Emulator = e.Flags.Effective().String(), e.Interpreter
 	}
 	if emulator := out.Emulator; emulator != nil {
-		r.Version, r.Carried = emulator.Version, emulator.Embedded
-		if r.Carried != "" {
+		r.Version, r.Embedded = emulator.Version, emulator.Embedded
+		if r.Embedded != "" {
 			r.emulator = emulator.Name()
 			if o.DryRun && out.Action != binfmt.Keep {
 				r.Emulator = "" // there is no path yet
@@ -342,8 +342,8 @@ func (r *row) outcome(rep *report) string {
 func (r *row) held() string {
 	switch {
 	case r.Holds == nil, r.Holds.Current:
-	case r.Carried != "":
-		return "not by the emulator that is carried now"
+	case r.Embedded != "":
+		return "not by the emulator that is embedded now"
 	case install.IsDescriptor(r.Emulator):
 	case r.Holds.Path != r.Emulator && !r.Holds.Deleted && filepath.Base(r.Holds.Path) != filepath.Base(r.Emulator):
 		return "run by " + r.Holds.Path

@@ -19,8 +19,8 @@ import (
 	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
-	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/carry/codec"
+	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/embedded/codec"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -70,7 +70,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	}
 	// The go command sees the archive in the source tree, which is not written to.
 	overlay := filepath.Join(work, "overlay.json")
-	if err := jsonfile.Write(overlay, map[string]map[string]string{"Replace": {"internal/carry/emulators": archive}}); err != nil {
+	if err := jsonfile.Write(overlay, map[string]map[string]string{"Replace": {"internal/embedded/emulators": archive}}); err != nil {
 		return nil, err
 	}
 	for _, name := range b.Commands {
@@ -86,7 +86,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 // archive packs emulators.
 func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path string) error {
 	b.Say("packing %d emulators of %s …", len(found), b.Emulators)
-	packer := carry.NewPacker(b.Host, codec.Encode)
+	packer := embedded.NewPacker(b.Host, codec.Encode)
 	task := progress.Start(ctx, "packing emulators")
 	defer task.End()
 	size := 0
@@ -117,7 +117,7 @@ func (b *Builder) archive(ctx context.Context, found []*emulator.Emulator, path 
 func (b *Builder) command(ctx context.Context, name, overlay string, emulators []artifacts.Program, origin artifacts.Origin) (string, error) {
 	base := name + "-linux-" + b.Host.GOARCH
 	path := filepath.Join(b.Dir, base)
-	if err := b.Toolchain.Build(ctx, ".", b.Host, name, b.revision.Version, path, "-tags=carry", "-overlay="+overlay); err != nil {
+	if err := b.Toolchain.Build(ctx, ".", b.Host, name, b.revision.Version, path, "-tags=embedded", "-overlay="+overlay); err != nil {
 		return "", fmt.Errorf("cannot build %s: %w", name, err)
 	}
 	own, err := artifacts.Describe(b.Toolchain, b.Host, path, base, b.revision.Version)

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // An Emulator is an executable that runs one architecture's programs.
 type Emulator struct {
 	Arch *elfmagic.Arch // whose programs it runs
 	Host *elfmagic.Arch // on which it runs itself
-	Path string         // empty if it is carried
+	Path string         // empty if it is embedded
 
-	// Carried is the emulator if this command carries it.
-	Carried *carry.Emulator
+	// Embedded is the emulator if it is in this command.
+	Embedded *embedded.Emulator
 
 	// Interp is the loader that it needs, or empty if it is static.
 	Interp string
@@ -44,10 +44,10 @@ type Emulator struct {
 func (e *Emulator) Static() bool { return e.Interp == "" }
 
 // Name says which emulator it is: its path, or the beginning of the digest of
-// what is carried.
+// what is embedded.
 func (e *Emulator) Name() string {
-	if e.Carried != nil {
-		return "carried (" + e.Carried.SHA256[:12] + ")"
+	if e.Embedded != nil {
+		return "embedded (" + e.Embedded.SHA256[:12] + ")"
 	}
 	return e.Path
 }

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/carry"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // A Search says where emulators are looked for, and which serve.
 type Search struct {
-	// Carry is asked first: what a command carries is what it was made with.
-	Carry *carry.Archive
+	// Embedded is asked first: what is in a command is what it was made with.
+	Embedded *embedded.Archive
 
 	// Dirs are looked through in order.
 	Dirs []string
@@ -93,9 +93,9 @@ func (s *Search) Find(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, tr
 // Locate is Find without reading the version.
 func (s *Search) Locate(a *elfmagic.Arch) (*Emulator, error) { return s.find(a, false) }
 
-// carried returns an emulator that is carried.
-func carried(c *carry.Emulator) *Emulator {
-	e := &Emulator{Arch: c.Arch, Host: c.Host, Carried: c, Version: c.Version}
+// inside returns an emulator that is embedded.
+func inside(c *embedded.Emulator) *Emulator {
+	e := &Emulator{Arch: c.Arch, Host: c.Host, Embedded: c, Version: c.Version}
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/exe", &st) == nil {
 		e.Changed = time.Unix(st.Ctim.Unix()) // with the command
@@ -104,8 +104,8 @@ func carried(c *carry.Emulator) *Emulator {
 }
 
 func (s *Search) find(a *elfmagic.Arch, version bool) (*Emulator, error) {
-	if c := s.Carry.Find(a); c != nil {
-		return carried(c), nil
+	if c := s.Embedded.Find(a); c != nil {
+		return inside(c), nil
 	}
 	var first error
 	for _, dir := range s.Dirs {

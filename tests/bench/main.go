@@ -137,7 +137,7 @@ func bench(bin, dist string, rounds int) error {
 	return singleFiles(register, dist, hello, work, rounds)
 }
 
-// singleFiles shows what it costs to carry emulators: bytes, and time. The plain
+// singleFiles shows what it costs to embed emulators: bytes, and time. The plain
 // commands have them on disk.
 func singleFiles(register, dist, hello, work string, rounds int) error {
 	fmt.Println("\nsingle files (make dist) beside plain commands:")

@@ -73,7 +73,7 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 	return initrd.Name()
 }
 
-// dist makes the single files that carry the emulators of the guest's foreign
+// dist makes the single files that have the emulators of the guest's foreign
 // programs.
 func (g guest) dist(t *testing.T, ctx context.Context, dir string) (register, crossrun string) {
 	t.Helper()

@@ -194,11 +194,11 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 	for _, goarch := range g.foreign {
 		steps = append(steps, plan.Step{Name: "single file " + goarch, Argv: []string{singleCrossrun, hello(goarch), "x"}, Root: "/root"})
 	}
-	steps = append(steps, plan.Step{Name: "carried", Argv: append([]string{singleRegister}, g.foreign...)})
+	steps = append(steps, plan.Step{Name: "embedded", Argv: append([]string{singleRegister}, g.foreign...)})
 	for _, goarch := range g.foreign {
-		steps = append(steps, plan.Step{Name: "carried " + goarch, Argv: []string{hello(goarch), "x"}, Root: "/root"})
+		steps = append(steps, plan.Step{Name: "embedded " + goarch, Argv: []string{hello(goarch), "x"}, Root: "/root"})
 	}
-	return append(steps, plan.Step{Name: "carried again", Argv: append([]string{singleRegister}, g.foreign...)})
+	return append(steps, plan.Step{Name: "embedded again", Argv: append([]string{singleRegister}, g.foreign...)})
 }
 
 // private reports whether the guest's kernel lets user namespaces have a
@@ -303,10 +303,10 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 		for _, goarch := range g.foreign {
 			said := fmt.Sprintf("hello from %s 1.414\n%q\n\"x\"\n", goarch, hello(goarch))
 			assert.Equal(t, said, succeeded("single file "+goarch).Stdout)
-			assert.Equal(t, said, succeeded("carried "+goarch).Stdout)
+			assert.Equal(t, said, succeeded("embedded "+goarch).Stdout)
 		}
-		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried").Stdout, "added, runs"), said("carried").Stdout)
-		assert.Equal(t, len(g.foreign), strings.Count(succeeded("carried again").Stdout, "kept, runs"), said("carried again").Stdout)
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("embedded").Stdout, "added, runs"), said("embedded").Stdout)
+		assert.Equal(t, len(g.foreign), strings.Count(succeeded("embedded again").Stdout, "kept, runs"), said("embedded again").Stdout)
 	}
 	for _, a := range reported("again").Architectures {
 		assert.Equal(t, "keep", a.Action, a.Platform)

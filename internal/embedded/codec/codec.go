@@ -1,4 +1,4 @@
-// Package codec compresses emulators that a command carries, and unpacks them.
+// Package codec compresses emulators that are embedded in a command, and unpacks them.
 //
 // It is LZ4: a start waits for an emulator's first unpacking, and where there is
 // no cache for each. LZ4 does 4 GB/s where zstd does 1, for files that are a

@@ -1,12 +1,12 @@
-//go:build carry
+//go:build embedded
 
-package carry
+package embedded
 
 import (
 	_ "embed"
 	"sync"
 
-	"github.com/projectcalico/go-build/internal/carry/codec"
+	"github.com/projectcalico/go-build/internal/embedded/codec"
 )
 
 // archive is put beside this file by the go command's -overlay: image/singlefiles
@@ -15,12 +15,12 @@ import (
 //go:embed emulators
 var archive []byte
 
-// Embedded returns the archive that this command carries, or nil. It was seen to
+// Emulators returns the archive that is in this command, or nil. It was seen to
 // be one when it was made.
-var Embedded = sync.OnceValue(func() *Archive {
+var Emulators = sync.OnceValue(func() *Archive {
 	a, err := Open(archive, codec.Decode)
 	if err != nil {
-		panic("carried emulators: " + err.Error())
+		panic("embedded emulators: " + err.Error())
 	}
 	return a
 })

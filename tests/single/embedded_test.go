@@ -19,7 +19,7 @@ import (
 	"github.com/projectcalico/go-build/tests/spdx"
 )
 
-// dist makes single files that carry two emulators, and returns their directory.
+// dist makes single files with two emulators embedded, and returns their directory.
 func dist(t testing.TB) string {
 	t.Helper()
 	for _, goarch := range []string{"arm64", "s390x"} {
@@ -47,8 +47,8 @@ func single(t testing.TB, name string) string {
 	return filepath.Join(dist(t), name+"-linux-"+runtime.GOARCH)
 }
 
-// carrying runs a single file with a directory for its cache.
-func carrying(t testing.TB, name, cache string, args ...string) commands.Result {
+// embedding runs a single file with a directory for its cache.
+func embedding(t testing.TB, name, cache string, args ...string) commands.Result {
 	t.Helper()
 	cmd := exec.Command(single(t, name), args...)
 	cmd.Env = append(os.Environ(), "CROSSRUN_CACHE="+cache)
@@ -96,7 +96,7 @@ func TestACarriedEmulatorRunsInAnEmptyRoot(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, kept, 2)
 	r := in(self(exec.Command("/crossrun", "-v", "./hello")), "HOME=/home", "QEMU_CPU=max")
-	assert.Contains(t, r.Stderr, ": qemu-aarch64 -0 ./hello ./hello # carried, QEMU ")
+	assert.Contains(t, r.Stderr, ": qemu-aarch64 -0 ./hello ./hello # embedded, QEMU ")
 	assert.Contains(t, r.Stderr, ", in /home/.cache/crossrun/emulators/qemu-aarch64-")
 
 	if os.Getuid() == 0 && !commands.SingleUser(t) {
@@ -115,7 +115,7 @@ func TestACarriedEmulatorIsChecked(t *testing.T) {
 		cache := filepath.Join(t.TempDir(), "cache")
 		use := func(where string) {
 			t.Helper()
-			r := carrying(t, "crossrun", cache, "-v", way, hello, "x")
+			r := embedding(t, "crossrun", cache, "-v", way, hello, "x")
 			assert.Equal(t, 0, r.Status, r.Stderr)
 			assert.Equal(t, commands.GoSaying("arm64", hello, "x"), r.Stdout)
 			assert.Contains(t, r.Stderr, where)
@@ -145,13 +145,13 @@ func TestACarriedEmulatorIsChecked(t *testing.T) {
 	if os.Getuid() == 0 && !commands.SingleUser(t) {
 		cache := t.TempDir()
 		require.NoError(t, os.Chown(cache, 65534, 65534))
-		r := carrying(t, "crossrun", cache, "-v", "--direct", hello)
+		r := embedding(t, "crossrun", cache, "-v", "--direct", hello)
 		assert.Contains(t, r.Stderr, ", in memory: "+cache+": belongs to user 65534, not to 0")
 		assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout)
 	} else {
 		home := t.TempDir()
 		require.NoError(t, os.Chmod(home, 0o500))
-		r := carrying(t, "crossrun", filepath.Join(home, "cache"), "-v", "--direct", hello)
+		r := embedding(t, "crossrun", filepath.Join(home, "cache"), "-v", "--direct", hello)
 		if os.Geteuid() != 0 {
 			assert.Contains(t, r.Stderr, ", in memory: ")
 		}
@@ -173,7 +173,7 @@ func TestACacheThatWillNotDoIsPassedOver(t *testing.T) {
 		}
 		defer unix.Unmount(cache, unix.MNT_DETACH)
 		for _, way := range []string{"--direct", "--private"} {
-			r := carrying(t, "crossrun", cache, "-v", way, hello)
+			r := embedding(t, "crossrun", cache, "-v", way, hello)
 			assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout)
 			assert.Contains(t, r.Stderr, ", in memory: ")
 			assert.Contains(t, r.Stderr, test.why)
@@ -199,21 +199,21 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 		}
 		return names
 	}
-	r := carrying(t, "crossrun", cache, arm64, "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-s390x /proc/sys/fs/binfmt_misc/qemu-aarch64")
+	r := embedding(t, "crossrun", cache, arm64, "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-s390x /proc/sys/fs/binfmt_misc/qemu-aarch64")
 	assert.Equal(t, 0, r.Status, r.Stderr)
 	assert.Contains(t, r.Stdout, "interpreter /proc/self/exe\nflags: PF\n")
 	assert.Regexp(t, `interpreter /proc/self/fd/\d+\nflags: POF\n`, r.Stdout)
 	assert.Equal(t, []string{"qemu-aarch64"}, list())
 
 	for range 2 {
-		r = carrying(t, "crossrun", cache, arm64, s390x, "/bin/sh", "-c", hello+` "an argument" | cat; `+s390x+` `+arm64+` sh -c "exit 37"`)
+		r = embedding(t, "crossrun", cache, arm64, s390x, "/bin/sh", "-c", hello+` "an argument" | cat; `+s390x+` `+arm64+` sh -c "exit 37"`)
 		assert.Equal(t, commands.Result{
 			Stdout: "started by arm64\nstarted by s390x\n" + commands.GoSaying("arm64", hello, "an argument") + "started by s390x\nstarted by arm64\n",
 			Status: 37,
 		}, r)
 		assert.Equal(t, []string{"qemu-aarch64", "qemu-s390x"}, list())
 	}
-	r = carrying(t, "crossrun", "off", "--private", "/bin/sh", "-c", s390x+" "+hello+" x")
+	r = embedding(t, "crossrun", "off", "--private", "/bin/sh", "-c", s390x+" "+hello+" x")
 	assert.Equal(t, commands.Result{Stdout: "started by s390x\n" + commands.GoSaying("arm64", hello, "x")}, r, "nothing is in hand, nor kept")
 
 	// In a root file system, of which nothing becomes part.
@@ -225,9 +225,9 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 	require.NoError(t, os.Symlink("/usr/bin", filepath.Join(root, "bin")))
 	commands.CopyFile(t, arm64, filepath.Join(root, "usr/bin/starter"))
 	commands.CopyFile(t, commands.GoHello(t, "s390x"), filepath.Join(root, "usr/bin/hello"))
-	r = carrying(t, "crossrun", cache, "-v", "--rootfs", root, "starter", "/bin/hello", "x")
+	r = embedding(t, "crossrun", cache, "-v", "--rootfs", root, "starter", "/bin/hello", "x")
 	assert.Equal(t, "started by arm64\n"+commands.GoSaying("s390x", "/bin/hello", "x"), r.Stdout, r.Stderr)
-	assert.Contains(t, r.Stderr, "# carried, QEMU ")
+	assert.Contains(t, r.Stderr, "# embedded, QEMU ")
 	entries, err := os.ReadDir(filepath.Join(root, "root"))
 	require.NoError(t, err)
 	assert.Empty(t, entries)
@@ -247,10 +247,10 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 		assert.Equal(t, 0, r.Status, r.Stderr)
 		return r.Stdout
 	}
-	carried := "# carried, QEMU " + strings.Split(commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Version, " ")[0] + ", sha256:"
-	assert.Contains(t, show(nil, "--print", "--direct", hello, "x y"), single(t, "crossrun")+" --direct "+hello+" 'x y' "+carried)
-	assert.Contains(t, show(nil, "--print", "--cpu", "max", hello), " --direct --cpu max "+hello+" "+carried)
-	assert.Contains(t, show(nil, "--print", hello), " --private "+hello+" "+carried)
+	described := "# embedded, QEMU " + strings.Split(commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Version, " ")[0] + ", sha256:"
+	assert.Contains(t, show(nil, "--print", "--direct", hello, "x y"), single(t, "crossrun")+" --direct "+hello+" 'x y' "+described)
+	assert.Contains(t, show(nil, "--print", "--cpu", "max", hello), " --direct --cpu max "+hello+" "+described)
+	assert.Contains(t, show(nil, "--print", hello), " --private "+hello+" "+described)
 	t.Setenv("QEMU_CPU", "max") // which nobody else chooses then
 	named := installed + " -0 " + hello + " " + hello + "\n"
 	assert.Equal(t, named, show([]string{"CROSSRUN_EMULATOR_ARM64=" + installed}, "--print", "--direct", hello))
@@ -261,15 +261,15 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 	line := show(nil, "--print", "--direct", hello, "x y")
 	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello, "x y")}, commands.Run(t, exec.Command("/bin/sh", "-c", line)))
 
-	// What is not carried is looked for.
+	// What is not embedded is looked for.
 	if riscv64 := commands.GoHello(t, "riscv64"); !kerneltest.Native(t, kerneltest.Lookup(t, "riscv64")) {
 		assert.Contains(t, show(nil, "--print", "--direct", riscv64), commands.FindEmulator(t, kerneltest.Lookup(t, "riscv64")).Path+" -0 ")
 	}
 	for _, name := range []string{"crossrun", "register"} {
 		r := commands.Run(t, exec.Command(single(t, name), "--version"))
-		assert.Contains(t, r.Stdout, "\n2 emulators carried, QEMU ")
+		assert.Contains(t, r.Stdout, "\n2 emulators embedded, QEMU ")
 		assert.Contains(t, r.Stdout, ": aarch64 s390x\n")
-		assert.NotContains(t, commands.Run(t, commands.Command(name, "--version")).Stdout, "carried")
+		assert.NotContains(t, commands.Run(t, commands.Command(name, "--version")).Stdout, "embedded")
 	}
 }
 
@@ -285,27 +285,27 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 	}
 
 	r := register("--dry-run", "arm64", "s390x")
-	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*would add`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +embedded \([0-9a-f]{12}\) .*would add`, r.Stdout)
 	require.Empty(t, commands.List(t, fs))
 	r = register("arm64", "s390x")
 	require.Equal(t, 0, r.Status, r.Stderr)
-	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*added, runs`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +embedded \([0-9a-f]{12}\) .*added, runs`, r.Stdout)
 	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello, "x")}, commands.Run(t, exec.Command(hello, "x")))
 	entry, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	r = register("arm64", "s390x")
-	assert.Regexp(t, `qemu-s390x +POF +carried \([0-9a-f]{12}\) .*kept, runs`, r.Stdout)
+	assert.Regexp(t, `qemu-s390x +POF +embedded \([0-9a-f]{12}\) .*kept, runs`, r.Stdout)
 	again, err := fs.Get("qemu-aarch64")
 	require.NoError(t, err)
 	assert.Equal(t, entry.Registered, again.Registered)
 
 	r = register("--status")
-	assert.Regexp(t, `qemu-aarch64 +POF +carried \([0-9a-f]{12}\) .*runs`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +embedded \([0-9a-f]{12}\) .*runs`, r.Stdout)
 	r = register("--status", "--output", "json")
 	var report struct {
 		Architectures []struct {
-			Carried string
-			Holds   struct {
+			Embedded string
+			Holds    struct {
 				Current bool
 				Digest  string
 			}
@@ -315,10 +315,10 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 	require.Len(t, report.Architectures, 2)
 	for _, a := range report.Architectures {
 		assert.True(t, a.Holds.Current)
-		assert.Equal(t, a.Carried, a.Holds.Digest)
+		assert.Equal(t, a.Embedded, a.Holds.Digest)
 	}
 	r = commands.Run(t, commands.Command("register", "--status"))
-	assert.Regexp(t, `qemu-aarch64 +POF +in memory .* runs`, r.Stdout, "to a register that carries nothing")
+	assert.Regexp(t, `qemu-aarch64 +POF +in memory .* runs`, r.Stdout, "to a register with nothing embedded")
 
 	// Another emulator in memory is replaced, and so is one on disk; a directory
 	// that is named comes first.
@@ -326,11 +326,11 @@ func TestRegisterHandsCarriedEmulatorsToTheKernel(t *testing.T) {
 	r = register("--qemu-path", dirs[0], "arm64")
 	assert.Contains(t, r.Stdout, "replaced (interpreter "+dirs[0])
 	r = register("arm64")
-	assert.Regexp(t, `qemu-aarch64 +POF +carried .*replaced \(.*\), runs`, r.Stdout)
+	assert.Regexp(t, `qemu-aarch64 +POF +embedded .*replaced \(.*\), runs`, r.Stdout)
 	r = register("-p", "no", "arm64")
 	assert.Regexp(t, `qemu-aarch64 +PO +`+installed.Path, r.Stdout, "without F only a path will do")
 	r = register("arm64")
-	assert.Regexp(t, `carried .*replaced \(.*\), runs`, r.Stdout)
+	assert.Regexp(t, `embedded .*replaced \(.*\), runs`, r.Stdout)
 	assert.Zero(t, register("--uninstall").Status)
 	assert.Empty(t, commands.List(t, fs))
 }

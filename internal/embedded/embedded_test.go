@@ -1,4 +1,4 @@
-package carry_test
+package embedded_test
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/projectcalico/go-build/internal/carry"
-	"github.com/projectcalico/go-build/internal/carry/codec"
+	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/embedded/codec"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -58,7 +58,7 @@ func random(seed uint64, size int) []byte {
 
 func pack(t testing.TB) []byte {
 	t.Helper()
-	p := carry.NewPacker(lookup(t, "amd64"), codec.Encode)
+	p := embedded.NewPacker(lookup(t, "amd64"), codec.Encode)
 	for _, name := range []string{"aarch64", "arm", "riscv64", "s390x"} {
 		require.NoError(t, p.Add(lookup(t, name), "7.2.22 (Debian 1:7.2)", programs[name]))
 	}
@@ -70,12 +70,12 @@ func pack(t testing.TB) []byte {
 
 var packed []byte // once: that takes the most time
 
-func find(t testing.TB, name string) *carry.Emulator {
+func find(t testing.TB, name string) *embedded.Emulator {
 	t.Helper()
 	if packed == nil {
 		packed = pack(t)
 	}
-	a, err := carry.Open(packed, codec.Decode)
+	a, err := embedded.Open(packed, codec.Decode)
 	require.NoError(t, err)
 	e := a.Find(lookup(t, name))
 	require.NotNil(t, e)
@@ -83,7 +83,7 @@ func find(t testing.TB, name string) *carry.Emulator {
 }
 
 // content opens the emulator, and returns what the file holds.
-func content(t testing.TB, e *carry.Emulator, cache carry.Cache) (content []byte, where string) {
+func content(t testing.TB, e *embedded.Emulator, cache embedded.Cache) (content []byte, where string) {
 	t.Helper()
 	i, err := e.Open(cache)
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func content(t testing.TB, e *carry.Emulator, cache carry.Cache) (content []byte
 }
 
 func TestWhatIsPackedIsUnpacked(t *testing.T) {
-	a, err := carry.Open(pack(t), codec.Decode)
+	a, err := embedded.Open(pack(t), codec.Decode)
 	require.NoError(t, err)
 	assert.Equal(t, "x86_64", a.Host.Name)
 	require.Len(t, a.Emulators, len(programs))
@@ -104,20 +104,20 @@ func TestWhatIsPackedIsUnpacked(t *testing.T) {
 		assert.True(t, bytes.Equal(programs[e.Arch.Name], got), e.Arch)
 		assert.Contains(t, where, "memory: ")
 		assert.Equal(t, "7.2.22 (Debian 1:7.2)", e.Version)
-		assert.Equal(t, "carried, QEMU 7.2.22, "+e.Digest(), e.Describe())
+		assert.Equal(t, "embedded, QEMU 7.2.22, "+e.Digest(), e.Describe())
 	}
 	assert.Nil(t, a.Find(lookup(t, "sparc")))
 	emulators, license, _ := strings.Cut(a.Summary(), "\n")
-	assert.Equal(t, "4 emulators carried, QEMU 7.2.22: aarch64 arm riscv64 s390x", emulators)
+	assert.Equal(t, "4 emulators embedded, QEMU 7.2.22: aarch64 arm riscv64 s390x", emulators)
 	assert.Regexp(t, `^QEMU is .* GPL, version 2\. .*source: https://github.com/projectcalico/go-build/\S+/docs/licences.md\n$`, license)
 	assert.FileExists(t, "../../docs/licences.md")
 	assert.Equal(t, pack(t), pack(t), "the same is packed into the same bytes")
 }
 
 func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
-	none := carry.Embedded()
+	none := embedded.Emulators()
 	if none != nil {
-		t.Skip("built with the tag carry")
+		t.Skip("built with the tag embedded")
 	}
 	assert.Nil(t, none.Find(lookup(t, "arm64")))
 	assert.Empty(t, none.Summary())
@@ -126,8 +126,8 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 	if err != nil {
 		t.Skip("asks the go command: ", err)
 	}
-	assert.Contains(t, string(out), "go-build/internal/carry\n")
-	for _, name := range []string{"carry/codec", "lz4", "klauspost"} {
+	assert.Contains(t, string(out), "go-build/internal/embedded\n")
+	for _, name := range []string{"embedded/codec", "lz4", "klauspost"} {
 		assert.NotContains(t, string(out), name, "costs nothing")
 	}
 }
@@ -135,13 +135,13 @@ func TestNothingIsCarriedWithoutTheTag(t *testing.T) {
 func TestDamagedArchivesAreErrors(t *testing.T) {
 	whole := pack(t)
 	for _, test := range [][]byte{nil, []byte("text"), []byte("emulators-2 amd64\n"), []byte("emulators-2 pdp11\n\n"), []byte("emulators-1 amd64\n\n")} {
-		_, err := carry.Open(test, codec.Decode)
+		_, err := embedded.Open(test, codec.Decode)
 		assert.Error(t, err, "%q", test)
 	}
-	_, err := carry.Open(whole[:len(whole)-1], codec.Decode)
+	_, err := embedded.Open(whole[:len(whole)-1], codec.Decode)
 	assert.ErrorContains(t, err, "cut off")
 	open := func(line string) error {
-		_, err := carry.Open([]byte("emulators-2 amd64\n"+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
+		_, err := embedded.Open([]byte("emulators-2 amd64\n"+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
 		return err
 	}
 	for _, line := range []string{"arm", "arm 1", "arm 1 2 3", "arm x a 0 v", "arm 1 a x v", "arm 1 a -1 v", "arm -1 a 0 v", "arm 1 a 0 v", "arm 1 a 3 v", "arm 1 a 99 v", "arm 262145 a 2 v", "arm 9999999 a 0 v", "pdp11 1 a 2 v"} {
@@ -152,7 +152,7 @@ func TestDamagedArchivesAreErrors(t *testing.T) {
 	for i := len(damaged) - 1000; i < len(damaged); i++ {
 		damaged[i] = 0xff
 	}
-	a, err := carry.Open(damaged, codec.Decode)
+	a, err := embedded.Open(damaged, codec.Decode)
 	require.NoError(t, err)
 	_, err = a.Find(lookup(t, "s390x")).Open("")
 	assert.ErrorContains(t, err, "this command is damaged")
@@ -174,7 +174,7 @@ func TestTheCacheIsWrittenOnceAndChecked(t *testing.T) {
 	want := programs["aarch64"]
 	use := func() {
 		t.Helper()
-		got, where := content(t, find(t, "aarch64"), carry.Cache(dir))
+		got, where := content(t, find(t, "aarch64"), embedded.Cache(dir))
 		assert.True(t, bytes.Equal(want, got))
 		assert.Equal(t, []string{where}, files(t, dir), "nothing else is left")
 	}
@@ -209,7 +209,7 @@ func TestWhatOthersMayWriteIsNotUsed(t *testing.T) {
 	want := programs["aarch64"]
 	use := func(cache, reason string) {
 		t.Helper()
-		got, where := content(t, find(t, "aarch64"), carry.Cache(cache))
+		got, where := content(t, find(t, "aarch64"), embedded.Cache(cache))
 		assert.True(t, bytes.Equal(want, got))
 		if reason == "" {
 			assert.True(t, strings.HasPrefix(where, cache), where)
@@ -265,7 +265,7 @@ func TestManyMayUnpackAtOnce(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 16 {
 		wait.Go(func() {
-			got, _ := content(t, find(t, "aarch64"), carry.Cache(dir))
+			got, _ := content(t, find(t, "aarch64"), embedded.Cache(dir))
 			assert.True(t, bytes.Equal(programs["aarch64"], got))
 		})
 	}
@@ -282,7 +282,7 @@ func TestWhatCannotBeWrittenLeavesNothing(t *testing.T) {
 	defer signal.Reset(unix.SIGXFSZ)
 	e := find(t, "aarch64")
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: limit.Max}))
-	_, err := e.Open(carry.Cache(dir))
+	_, err := e.Open(embedded.Cache(dir))
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &limit))
 	assert.ErrorContains(t, err, "file too large", "in memory neither")
 	assert.Empty(t, files(t, dir))
@@ -302,7 +302,7 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chtimes(path, age, age))
 	}
-	_, where := content(t, find(t, "aarch64"), carry.Cache(dir))
+	_, where := content(t, find(t, "aarch64"), embedded.Cache(dir))
 	var want []string
 	for _, name := range []string{
 		"notes", ".notes", filepath.Base(where), "qemu-aarch64-" + recent, "qemu-s390x-" + old, ".qemu-aarch64-2",
@@ -316,22 +316,22 @@ func TestTheCacheDoesNotGrowForEver(t *testing.T) {
 func TestWhereTheCacheIs(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
 	t.Setenv("XDG_CACHE_HOME", "")
-	assert.Equal(t, carry.Cache("/home/me/.cache/crossrun/emulators"), carry.UserCache())
+	assert.Equal(t, embedded.Cache("/home/me/.cache/crossrun/emulators"), embedded.UserCache())
 	t.Setenv("XDG_CACHE_HOME", "/var/cache/me")
-	assert.Equal(t, carry.Cache("/var/cache/me/crossrun/emulators"), carry.UserCache())
+	assert.Equal(t, embedded.Cache("/var/cache/me/crossrun/emulators"), embedded.UserCache())
 	t.Setenv("CROSSRUN_CACHE", "/srv/emulators")
-	assert.Equal(t, carry.Cache("/srv/emulators"), carry.UserCache())
+	assert.Equal(t, embedded.Cache("/srv/emulators"), embedded.UserCache())
 	t.Setenv("CROSSRUN_CACHE", "off")
-	assert.Empty(t, carry.UserCache())
+	assert.Empty(t, embedded.UserCache())
 	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "CROSSRUN_CACHE"} {
 		os.Unsetenv(name)
 	}
-	assert.Empty(t, carry.UserCache())
+	assert.Empty(t, embedded.UserCache())
 }
 
 func BenchmarkOpen(b *testing.B) {
 	e := find(b, "aarch64")
-	for name, cache := range map[string]carry.Cache{"cached": carry.Cache(b.TempDir()), "memory": ""} {
+	for name, cache := range map[string]embedded.Cache{"cached": embedded.Cache(b.TempDir()), "memory": ""} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(e.Size)
 			for range b.N {

@@ -1,4 +1,4 @@
-package carry
+package embedded
 
 import (
 	"bytes"
@@ -68,7 +68,7 @@ func (e *Emulator) Digest() string { return "sha256:" + e.SHA256 }
 
 // Describe says what the emulator is, in a few words.
 func (e *Emulator) Describe() string {
-	return "carried, QEMU " + e.version() + ", " + e.Digest()
+	return "embedded, QEMU " + e.version() + ", " + e.Digest()
 }
 
 // Open reads an archive's text and tables.
@@ -198,7 +198,7 @@ func (a *Archive) Summary() string {
 		}
 		names = append(names, e.Arch.Name)
 	}
-	return fmt.Sprintf("%d emulators carried, QEMU %s: %s\n%s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "), licence)
+	return fmt.Sprintf("%d emulators embedded, QEMU %s: %s\n%s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "), licence)
 }
 
 // licence says what goes with QEMU wherever it goes.

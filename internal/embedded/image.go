@@ -1,4 +1,4 @@
-package carry
+package embedded
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func (e *Emulator) Open(cache Cache) (*Image, error) {
 	}
 	f, err := file.Memory("qemu-"+e.Arch.Name, nil)
 	if err != nil {
-		return nil, fmt.Errorf("no place for the emulator that is carried for %s: %w; %w", e.Arch, reason, err)
+		return nil, fmt.Errorf("no place for the emulator that is embedded for %s: %w; %w", e.Arch, reason, err)
 	}
 	if err = e.unpack(f); err == nil {
 		err = file.Seal(f)
