@@ -144,7 +144,7 @@ func TestImagesOfOthersAreNotRemoved(t *testing.T) {
 // packed returns an emulator that is in the images.
 func packed(t *testing.T, arch string) *emulator.Emulator {
 	t.Helper()
-	search := emulator.Search{Dirs: []string{filepath.Join(built, "amd64/emulators/usr/bin")}}
+	search := emulator.Search{Dirs: []string{filepath.Join(built, "amd64/fetched/usr/bin")}}
 	found, err := search.Find(kerneltest.Lookup(t, arch))
 	require.NoError(t, err)
 	return found
