@@ -103,7 +103,7 @@ func TestAnInterruptedRegisterLeavesWhatWasThere(t *testing.T) {
 	// An emulator that never ends holds the probe up until the signal comes.
 	dir := t.TempDir()
 	commands.CopyFile(t, commands.GoProgram(t, "sleeper", runtime.GOARCH), filepath.Join(dir, filepath.Base(found.Path)))
-	cmd := commands.Command("register", "--qemu-path", dir, "--qemu-suffix", "-static", "arm64")
+	cmd := commands.Command("register", "--qemu-path", dir, "arm64")
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
