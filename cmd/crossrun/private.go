@@ -68,25 +68,10 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f == nil || slices.Contains(native, f.Arch) || !slices.Contains(native, f.Host) {
 			continue
 		}
-		entry := binfmt.Entry{Name: emulator.EntryName(f.Arch), Pattern: f.Arch.Pattern(), Interpreter: f.Path, Flags: binfmt.FixBinary}
-		if f.Embedded != nil {
-			entry.Interpreter = interpreter
-		}
 		if f.Arch == arch {
 			e.own = f
-			if e.image != nil {
-				entry.Interpreter = fmt.Sprintf("/proc/self/fd/%d", e.image.File.Fd())
-			}
 		}
-		if f.PassesArgv0() || entry.Interpreter == interpreter {
-			entry.Flags |= binfmt.PreserveArgv0
-		}
-		// QEMU takes the program from the kernel; this command would have to pass the
-		// descriptor on through execve, which gives the emulator one of its own.
-		if f.Version != "" && entry.Interpreter != interpreter {
-			entry.Flags |= binfmt.OpenBinary
-		}
-		e.entries = append(e.entries, entry)
+		e.entries = append(e.entries, e.entry(f))
 	}
 	switch {
 	case len(e.entries) == 0:
@@ -98,6 +83,29 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		return err
 	}
 	return fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
+}
+
+// entry returns an emulator's entry. Those that are embedded are run by this command,
+// but the program's own, if it has been unpacked.
+func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
+	entry := binfmt.Entry{Name: emulator.EntryName(f.Arch), Pattern: f.Arch.Pattern(), Interpreter: f.Path, Flags: binfmt.FixBinary}
+	switch {
+	case f == e.own && e.image != nil:
+		entry.Interpreter = fmt.Sprintf("/proc/self/fd/%d", e.image.File.Fd())
+	case f.Embedded != nil:
+		// It would have to pass the descriptor on through execve, which gives the
+		// emulator one of its own: no flag O.
+		entry.Interpreter = interpreter
+		entry.Flags |= binfmt.PreserveArgv0
+		return entry
+	}
+	if f.PassesArgv0() {
+		entry.Flags |= binfmt.PreserveArgv0
+	}
+	if f.Version != "" { // QEMU takes the program from the kernel
+		entry.Flags |= binfmt.OpenBinary
+	}
+	return entry
 }
 
 // enter runs the program in a private instance. It returns only if that is
