@@ -127,13 +127,17 @@ func checkSettings() error {
 			if !ok || value == "" {
 				continue
 			}
-			i := slices.IndexFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool {
+			archs := elfmagic.Archs()
+			i := slices.IndexFunc(archs, func(a *elfmagic.Arch) bool {
 				return slices.ContainsFunc(a.Names(), func(n string) bool { return variableOf(n) == of })
 			})
 			if i < 0 {
 				return cli.WithHint(fmt.Errorf("%s: no architecture has this name", name), "the end is any name of one in capitals: CROSSRUN_%s_ARM64", what)
 			}
-			if _, err := namedEmulator("", elfmagic.Archs()[i]); what == "EMULATOR" && err != nil {
+			if what != "EMULATOR" {
+				continue
+			}
+			if _, err := namedEmulator("", archs[i]); err != nil {
 				return err
 			}
 		}
@@ -141,10 +145,10 @@ func checkSettings() error {
 	return nil
 }
 
+var variable = strings.NewReplacer("-", "_", ".", "_")
+
 // variableOf returns an architecture's name as variables have it.
-func variableOf(name string) string {
-	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(name))
-}
+func variableOf(name string) string { return variable.Replace(strings.ToUpper(name)) }
 
 // setting returns what the environment has for one architecture, and in which
 // variable: CROSSRUN_EMULATOR_ARM64 for one. ARCH is any of its names, in

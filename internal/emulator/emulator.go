@@ -110,7 +110,8 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 		return fail(err, "make the file readable: its header and version are read before it is used")
 	}
 	defer f.close()
-	e, err := inspect(arch, f)
+	var info unix.Stat_t
+	e, err := inspect(arch, f, &info)
 	if err != nil {
 		return fail(err, "install it again: the file is not a whole ELF program")
 	}
@@ -118,7 +119,7 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	switch {
 	case unix.Access(path, unix.X_OK) != nil:
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
-	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, f):
+	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, &info):
 		return fail(ErrUnsafe, "root would run what they put there: have root own it and the directories above, with mode 755, or name it with {option}")
 	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
 		return fail(fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host), "this host runs "+join(s.Native)+": use an image or package for it")
@@ -132,11 +133,10 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	return e, nil
 }
 
-// inspect reads what an open file says of itself, except its version. Errors
-// wrap ErrCorrupt or are those of reading.
-func inspect(arch *elfmagic.Arch, f descriptor) (*Emulator, error) {
-	var info unix.Stat_t
-	if err := unix.Fstat(int(f), &info); err != nil {
+// inspect reads what an open file says of itself, except its version, and what
+// fstat(2) says of it into info. Errors wrap ErrCorrupt or are those of reading.
+func inspect(arch *elfmagic.Arch, f descriptor, info *unix.Stat_t) (*Emulator, error) {
+	if err := unix.Fstat(int(f), info); err != nil {
 		return nil, err
 	}
 	if info.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -176,7 +176,7 @@ func corrupt(err error) error {
 // empty string.
 func ReadVersion(arch *elfmagic.Arch, f *os.File) string {
 	d := descriptor(f.Fd())
-	e, err := inspect(arch, d)
+	e, err := inspect(arch, d, new(unix.Stat_t))
 	if err != nil {
 		return ""
 	}

@@ -22,9 +22,12 @@ var faults = []fault{
 // 13.0, and the backports of 12) reads those of microblazeel in the other byte order
 // unless QEMU_CPU has little-endian=on; 10.0.13 and 10.2.2 do not.
 func (e *Emulator) Useless() error {
+	if e.Arch.Name != "microblazeel" {
+		return nil
+	}
 	var major, minor, fixes int
 	n, _ := fmt.Sscanf(e.Version, "%d.%d.%d", &major, &minor, &fixes)
-	if e.Arch.Name != "microblazeel" || n < 3 || major != 10 || minor != 0 || fixes >= 13 {
+	if n < 3 || major != 10 || minor != 0 || fixes >= 13 {
 		return nil
 	}
 	return &Error{Arch: e.Arch, Path: e.Path, Err: fmt.Errorf("%w: QEMU %d.%d.%d", ErrUseless, major, minor, fixes), hint: "install a newer one (10.0.13), or name it with {option}"}

@@ -74,16 +74,14 @@ func (t trust) guards(st *unix.Stat_t) bool {
 var guardedDirs sync.Map
 
 // othersMayChange reports whether somebody who is not trusted could have put the
-// open file there.
-func othersMayChange(path string, f descriptor) bool {
+// file there, which fstat(2) says this of.
+func othersMayChange(path string, st *unix.Stat_t) bool {
 	t, dir := trusted(), filepath.Dir(path)
 	guarded, known := guardedDirs.Load(dir)
 	if !known {
 		real, err := filepath.EvalSymlinks(dir)
-		guarded = err == nil && eachOnTheWay(dir, func(st *unix.Stat_t) bool { return t.guards(st) }) &&
-			eachOnTheWay(real, func(st *unix.Stat_t) bool { return t.guards(st) })
+		guarded = err == nil && eachOnTheWay(dir, t.guards) && eachOnTheWay(real, t.guards)
 		guardedDirs.Store(dir, guarded)
 	}
-	var st unix.Stat_t
-	return !guarded.(bool) || unix.Fstat(int(f), &st) != nil || !t.guards(&st)
+	return !guarded.(bool) || !t.guards(st)
 }
