@@ -52,14 +52,8 @@ func gather(p *program, o *options) (*facts, error) {
 		f.cpu = namedCPU(arch)
 		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
 		f.emulator = func() (*emulator.Emulator, error) {
-			found, err := findEmulator(o, arch, native)
-			if err == nil && !f.chosen && found.Version == "" && arch.Name == "aarch64" {
-				// The version is looked for where the CPU depends on it.
-				if opened, err := emulator.Open(arch, found.Path); err == nil {
-					found = opened
-				}
-			}
-			return found, err
+			// The version is looked for where the CPU depends on it.
+			return findEmulator(o, arch, native, !f.chosen && arch.Name == "aarch64")
 		}
 		if arch != native {
 			f.foreign = arch
@@ -104,13 +98,23 @@ func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
 }
 
 // findEmulator returns the emulator that the options or the environment name, or
-// that is installed for the architecture.
-func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
+// that is installed for the architecture, with its version if that is wanted. One that
+// is named may be none of QEMU's.
+func findEmulator(o *options, arch, native *elfmagic.Arch, version bool) (*emulator.Emulator, error) {
 	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
+		if version {
+			if opened, openErr := emulator.Open(arch, named); openErr == nil {
+				return opened, err
+			}
+		}
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
 	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
-	found, err := search.Locate(arch)
+	find := search.Locate
+	if version {
+		find = search.Find
+	}
+	found, err := find(arch)
 	if err != nil {
 		return nil, cannot(err)
 	}
