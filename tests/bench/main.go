@@ -57,6 +57,9 @@ type contestant struct {
 	stdin []byte // what it reads
 	env   []string
 	gone  string // what is removed before it starts
+
+	before func() error // what is done before it starts
+	own    bool         // it says by itself how long it took
 }
 
 func bench(bin, dist string, rounds int) error {
@@ -132,6 +135,9 @@ func bench(bin, dist string, rounds int) error {
 		{name: "hello, registered", argv: []string{hello}},
 	}, rounds)
 	if err != nil {
+		return err
+	}
+	if err := spawning(register, crossrun, work, rounds); err != nil {
 		return err
 	}
 	return singleFiles(register, dist, hello, work, rounds)
@@ -265,17 +271,17 @@ func race(contestants []contestant, rounds int) error {
 					return err
 				}
 			}
-			cmd := exec.Command(c.argv[0], c.argv[1:]...)
-			cmd.Env = append(os.Environ(), c.env...)
-			cmd.Stdin = bytes.NewReader(c.stdin)
-			var said bytes.Buffer
-			cmd.Stderr = &said
-			start := time.Now()
-			if err := cmd.Run(); err != nil {
-				return fmt.Errorf("%s: %w: %s", c.name, err, said.Bytes())
+			if c.before != nil {
+				if err := c.before(); err != nil {
+					return err
+				}
+			}
+			duration, err := c.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
 			}
 			if round >= 2 { // the first ones warm the caches
-				took[i] = append(took[i], time.Since(start))
+				took[i] = append(took[i], duration)
 			}
 		}
 	}
@@ -292,6 +298,26 @@ func race(contestants []contestant, rounds int) error {
 			milliseconds(median(took[i])), milliseconds(slices.Min(took[i])), median(ratios), milliseconds(median(differences)), c.name)
 	}
 	return w.Flush()
+}
+
+// run runs it once.
+func (c *contestant) run() (time.Duration, error) {
+	cmd := exec.Command(c.argv[0], c.argv[1:]...)
+	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Stdin = bytes.NewReader(c.stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if c.own {
+		cmd.Stdout = &stdout
+	}
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, stderr.Bytes())
+	}
+	if c.own {
+		return itsOwn(stdout.String())
+	}
+	return time.Since(start), nil
 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }

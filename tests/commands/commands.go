@@ -38,12 +38,9 @@ func Main(m *testing.M) int {
 	if os.Getenv(artifacts) != "" {
 		return kerneltest.Main(m)
 	}
-	dir, err := os.MkdirTemp("", "go-build-tests-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), build(dir), linkJudged(dir), linkNewer(dir))
-	}
-	if err != nil {
+	dir, err := Build()
+	defer os.RemoveAll(dir)
+	if err = errors.Join(err, linkJudged(dir), linkNewer(dir)); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot build what is tested:", err)
 		return 1
 	}
@@ -54,6 +51,15 @@ func Main(m *testing.M) int {
 		return max(status, 1)
 	}
 	return status
+}
+
+// Build builds both commands as Main does, for tests that are not run in an instance of
+// their own, and returns the directory, which is Dir then.
+func Build() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "go-build-tests-"); err != nil {
+		return dir, err
+	}
+	return dir, errors.Join(os.Chmod(dir, 0o755), os.Setenv(artifacts, dir), build(dir))
 }
 
 func build(dir string) error {

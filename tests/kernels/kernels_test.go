@@ -28,6 +28,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kernels/plan"
+	"github.com/projectcalico/go-build/tests/machine"
 )
 
 // A guest is a virtual machine.
@@ -236,7 +237,7 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	kernel, module := g.unpack(t, ctx, filepath.Join(dir, "kernel"))
+	kernel, module := machine.Kernel(t, ctx, g.arch, g.suite, g.kernel, filepath.Join(dir, "kernel"))
 	steps := g.steps(t, "/"+filepath.Base(module))
 	initrd := g.initrd(t, ctx, dir, module, steps)
 	start := time.Now()
@@ -335,9 +336,7 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 // all that was on its console.
 func (g guest) boot(t *testing.T, ctx context.Context, kernel, initrd string, steps int) (map[string]plan.Outcome, string) {
 	t.Helper()
-	args := append(slices.Clone(g.machine[1:]), "-accel", "tcg", "-m", "2048", "-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
-		"-kernel", kernel, "-initrd", initrd, "-append", "console="+g.console+" earlycon panic=-1 quiet "+g.options)
-	cmd := exec.CommandContext(ctx, g.machine[0], args...)
+	cmd := machine.Command(ctx, g.machine, kernel, initrd, "console="+g.console+" "+g.options)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	var stderr bytes.Buffer
@@ -367,71 +366,11 @@ func (g guest) boot(t *testing.T, ctx context.Context, kernel, initrd string, st
 	return outcomes, strings.Join(tail, "\n")
 }
 
-// apt returns apt's state for the guest's architecture in a suite.
-func (g guest) apt(t *testing.T, ctx context.Context, suite string) *debian.Apt {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	arch, err := elfmagic.Lookup(g.arch)
-	require.NoError(t, err)
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		t.Skip("kernels come from Debian, through apt: ", err)
-	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), arch.Debian[0].Name, suite)
-	require.NoError(t, err)
-	updates.Lock()
-	defer updates.Unlock()
-	if key := g.arch + suite; !updated[key] {
-		require.NoError(t, apt.Update(ctx))
-		updated[key] = true
-	}
-	return apt
-}
-
-var (
-	updates sync.Mutex
-	updated = make(map[string]bool)
-)
-
-// unpack gets the newest kernel of the suite, and the file of its module.
-func (g guest) unpack(t *testing.T, ctx context.Context, dir string) (kernel, module string) {
-	t.Helper()
-	apt := g.apt(t, ctx, g.suite)
-	files, err := apt.Closure(ctx, g.kernel)
-	require.NoError(t, err)
-	// A package of a name that stays depends on that of a version, and in newer
-	// releases that on others which have the files.
-	packages := slices.DeleteFunc(files, func(f debian.File) bool {
-		return !slices.ContainsFunc([]string{"linux-image-", "linux-binary-", "linux-modules-"}, func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) })
-	})
-	debs, err := apt.Get(ctx, packages)
-	require.NoError(t, err)
-	for _, deb := range debs {
-		require.NoError(t, debian.Unpack(ctx, deb, dir))
-	}
-	kernels := append(glob(t, dir, "boot/vmlinu?-*"), glob(t, dir, "usr/lib/modules/*/vmlinu?")...)
-	require.Len(t, kernels, 1, "%v", packages)
-	for _, pattern := range []string{"lib/modules/*/kernel/fs/binfmt_misc.ko*", "usr/lib/modules/*/kernel/fs/binfmt_misc.ko*"} {
-		if found := glob(t, dir, pattern); len(found) == 1 {
-			return kernels[0], found[0]
-		}
-	}
-	require.Fail(t, "no module binfmt_misc", "%v", packages)
-	return "", ""
-}
-
-func glob(t *testing.T, dir, pattern string) []string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, pattern))
-	require.NoError(t, err)
-	return found
-}
-
 // emulatorFiles returns the files of the emulators that the guest gets: those
 // of its foreign programs, and of others that it must find to be native.
 func (g guest) emulatorFiles(t *testing.T, ctx context.Context, dir string) map[string]string {
 	t.Helper()
-	apt := g.apt(t, ctx, g.emulators)
+	apt := machine.Apt(t, ctx, g.arch, g.emulators)
 	p, err := apt.StaticEmulators(ctx)
 	require.NoError(t, err)
 	deb, err := apt.Download(ctx, p.Name, p.Version)

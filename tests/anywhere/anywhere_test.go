@@ -1,0 +1,217 @@
+package anywhere
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+func TestMain(m *testing.M) {
+	private.Main()
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	if os.Getenv("TEST_ANYWHERE") == "" {
+		return m.Run() // the test says why it is skipped
+	}
+	dir, err := commands.Build()
+	defer os.RemoveAll(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// A check is a row of a table.
+type check struct {
+	name, title string
+	root        bool // it changes the root directory
+	long        bool // it takes minutes, and on a virtual machine hours
+}
+
+func checks() []check {
+	list := []check{
+		{name: "tree", title: "arm64 → s390x → " + runtime.GOARCH + " → `#!` script of arm64's Python"},
+		{name: "native-first", title: "a native shell: arm64 and s390x in a pipe, then that script"},
+		{name: "make", title: "`make check` of zlib, cross-built"},
+	}
+	for _, goarch := range goarchs {
+		list = append(list, check{name: "gotest:" + goarch, title: "Go's tests of " + strings.Join(packages, ", ") + ": " + goarch, long: true})
+	}
+	return append(list,
+		check{name: "cgo", title: "`go test` with cgo, for arm64", long: true},
+		check{name: "debootstrap", title: "debootstrap's second stage, arm64", root: true, long: true},
+		check{name: "apt", title: "`apt-get install` of 50 packages in it", root: true, long: true})
+}
+
+// ways are the columns: which of them need the program itself to be foreign.
+var ways = []struct {
+	flag         string
+	foreignFirst bool
+}{{"--private", false}, {"--handed-on", true}, {"--watched", false}, {"--direct", true}}
+
+func TestAnywhere(t *testing.T) {
+	if os.Getenv("TEST_ANYWHERE") == "" {
+		t.Skip("runs trees of foreign programs on several kinds of hosts, which takes an hour: make test-anywhere")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("becomes an ordinary user, and makes systems of Debian's: root does")
+	}
+	b := makeBundle(t)
+	makeImage(t)
+	sets := []string{"stock"}
+	stock := b.place(t, "stock", func(goarch string) string {
+		return commands.FindEmulator(t, kerneltest.Lookup(t, goarch)).Path
+	})
+	only := os.Getenv("TEST_ANYWHERE_ONLY") // "docker/--watched/tree": parts of names, to look at some
+	if slices.ContainsFunc(checks(), func(c check) bool {
+		return strings.HasPrefix(c.name, "gotest") && strings.Contains(c.name, filepath.Base(only))
+	}) {
+		b.passes(t, stock)
+	}
+	if dir := os.Getenv("TEST_EMULATORS"); dir != "" {
+		sets = append([]string{"built"}, sets...)
+		b.place(t, "built", func(goarch string) string {
+			found, err := filepath.Glob(filepath.Join(dir, "qemu-"+kerneltest.Lookup(t, goarch).Name+"*"))
+			require.NoError(t, err)
+			require.Len(t, found, 1, goarch)
+			return found[0]
+		})
+	}
+	t.Log("the bundle is made")
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	require.NoError(t, err)
+	var text strings.Builder
+	text.WriteString(introduction)
+	for _, set := range sets {
+		fmt.Fprintf(&text, "\n## With emulators %s\n", map[string]string{"stock": "of Debian's, QEMU " + version(t, b), "built": "that `make emulators` builds"}[set])
+		for _, h := range hosts() {
+			results := map[string]map[string]string{} // by way, by check
+			for _, w := range ways {
+				if w.flag == "--handed-on" && set == "stock" {
+					continue // they do not hand anything on
+				}
+				wanted := slices.DeleteFunc(checks(), func(c check) bool {
+					return c.root && !h.root || c.long && h.small || w.flag == "--direct" && c.long || !matches(only, h.name, w.flag, c.name)
+				})
+				if len(wanted) == 0 {
+					continue
+				}
+				t.Run(set+"/"+h.name+"/"+w.flag, func(t *testing.T) {
+					env := []string{"W=" + b.dir, "CROSSRUN=" + b.path(set, "crossrun") + " " + w.flag, "NATIVE=" + runtime.GOARCH, "GOROOT=" + strings.TrimSpace(string(goroot))}
+					if w.foreignFirst {
+						env = append(env, "FOREIGN_FIRST=yes")
+					}
+					argv := []string{b.path("run")}
+					for _, c := range wanted {
+						argv = append(argv, c.name)
+					}
+					out := h.run(t, b, env, argv...)
+					results[w.flag] = parse(t, out, w.flag)
+					assert.Len(t, results[w.flag], len(wanted), "%s", out)
+				})
+			}
+			table(&text, h, results)
+		}
+	}
+	if only == "" {
+		kerneltest.Golden(t, "../../docs/anywhere.md", text.String())
+	}
+}
+
+// matches reports whether all words between the slashes are in the names.
+func matches(only string, names ...string) bool {
+	for word := range strings.SplitSeq(only, "/") {
+		if !strings.Contains(strings.Join(names, " "), word) {
+			return false
+		}
+	}
+	return true
+}
+
+// version returns that of Debian's emulators.
+func version(t *testing.T, b bundle) string {
+	t.Helper()
+	out := command(t, ".", nil, b.path("stock", "qemu-aarch64-static"), "--version")
+	return strings.Fields(strings.TrimPrefix(out, "qemu-aarch64 version "))[0]
+}
+
+// parse reads what run said, and returns what goes into the cells. A check that fails
+// fails the test, but in the way that runs the first program only.
+func parse(t *testing.T, out, flag string) map[string]string {
+	t.Helper()
+	cells := map[string]string{}
+	for line := range strings.Lines(out) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		_, name, ok := strings.Cut(fields[0], "@@ ") // a console has more on its line
+		if !ok || len(fields) < 4 {
+			continue
+		}
+		status, last := fields[1], fields[3]
+		t.Logf("%s: exit status %s after %s s: %s", name, status, fields[2], last)
+		switch {
+		case status == "0":
+			cells[name] = "passes"
+		case status == "77" || strings.Contains(last, "crossrun: hint:") || strings.Contains(out, flag+" is unavailable"):
+			cells[name] = "– " + last
+		default:
+			cells[name] = "fails"
+			assert.Equal(t, "--direct", flag, "%s", out)
+		}
+	}
+	return cells
+}
+
+// table writes one: a row for each check, a column for each way.
+func table(text *strings.Builder, h host, results map[string]map[string]string) {
+	if len(results) == 0 {
+		return
+	}
+	fmt.Fprintf(text, "\n### %s\n\n%s.\n\n| |", h.name, h.note)
+	var flags []string
+	for _, w := range ways {
+		if results[w.flag] != nil {
+			flags = append(flags, w.flag)
+		}
+	}
+	for _, flag := range flags {
+		fmt.Fprintf(text, " `%s` |", flag)
+	}
+	text.WriteString("\n| --- |" + strings.Repeat(" --- |", len(flags)) + "\n")
+	for _, c := range checks() {
+		row := ""
+		for _, flag := range flags {
+			cell := results[flag][c.name]
+			if cell == "" {
+				cell = "–"
+			}
+			row += " " + cell + " |"
+		}
+		fmt.Fprintf(text, "| %s |%s\n", c.title, row)
+	}
+}
+
+const introduction = `# Whole trees, anywhere
+
+Which trees of foreign programs crossrun runs on which kinds of hosts, by which of its ways. ` + "`make test-anywhere`" + ` runs
+them, and compares with this page; ` + "`go test ./tests/anywhere -update`" + ` writes it. What is run is in
+[tests/anywhere/testdata/checks](../tests/anywhere/testdata/checks). A dash: it does not apply, for the reason that is given, if it is
+not one of these: chroot(2) takes root; a virtual machine without hardware support would take hours; ` + "`--direct`" + ` runs
+the first program only, and is there to show what fails without the other ways.
+
+Go's tests: those that pass with the same emulators in a binfmt_misc and, on the same host, natively.
+`
