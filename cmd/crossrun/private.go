@@ -148,7 +148,7 @@ func interpret(args []string) error {
 	if len(args) < 2 {
 		return errors.New("this name is for the kernel's use")
 	}
-	f, err := file.Open(args[0])
+	f, err := file.OpenRegular(args[0])
 	if err != nil {
 		return err
 	}
@@ -179,6 +179,7 @@ var instanceHints = []struct {
 	{private.OpNamespace, []syscall.Errno{syscall.ENOSPC}, "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces"},
 	{private.OpNamespace, []syscall.Errno{syscall.EPERM, syscall.EACCES}, "user namespaces are denied here: in a chroot, by a container's seccomp profile, by AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns, Ubuntu 24.04 and later) or by sysctl kernel.unprivileged_userns_clone (Debian)"},
 	{private.OpNamespace, []syscall.Errno{syscall.EINVAL}, "this kernel has no user namespaces (CONFIG_USER_NS)"},
+	{private.OpSetUp, []syscall.Errno{syscall.ENOENT}, "it needs /proc and /dev/null: mount -t proc proc /proc, mount --bind /dev/null there"},
 	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile"},
 	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
 	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},

@@ -102,18 +102,24 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	fail := func(err error, hint string) (*Emulator, error) {
 		return nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
+	const again = "install it again: the file is not a whole ELF program"
 	f, err := openFile(path)
-	if err == unix.ENOENT {
+	switch {
+	case err == unix.ENOENT:
 		return fail(ErrMissing, "")
-	}
-	if err != nil {
+	case errors.Is(err, ErrCorrupt):
+		return fail(err, again)
+	case err != nil:
 		return fail(err, "make the file readable: its header and version are read before it is used")
 	}
 	defer f.close()
 	var info unix.Stat_t
 	e, err := inspect(arch, f, &info)
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return fail(err, "the file could not be read: see what is wrong with its file system (dmesg), or name another with {option}")
+	}
 	if err != nil {
-		return fail(err, "install it again: the file is not a whole ELF program")
+		return fail(err, again)
 	}
 	e.Path = path
 	switch {
