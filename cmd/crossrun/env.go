@@ -1,14 +1,32 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/crossenv"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
+
+// changed returns an environment with changes: NAME=VALUE sets a variable, NAME alone
+// removes it.
+func changed(env, changes []string) []string {
+	for _, change := range changes {
+		key, _, set := strings.Cut(change, "=")
+		env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, key+"=") })
+		if set {
+			env = append(env, change)
+		}
+	}
+	return env
+}
 
 // forBuilds makes the links by which the go command finds this one, and prints
 // what a shell evaluates to build for an architecture and test with this command,
@@ -19,7 +37,14 @@ func forBuilds(o *options, stdout io.Writer) error {
 		return err
 	}
 	if o.link != "" {
-		names, err := crossenv.Link(o.link, self)
+		kinds, err := crossenv.ParseKinds(o.names)
+		if err == nil && slices.Contains(kinds, crossenv.ForBuildKit) && embedded.Emulators() == nil {
+			err = cli.WithHint(errors.New("--names buildkit: this crossrun has no emulators in it, and BuildKit's containers have nothing else"), "make dist builds one that has")
+		}
+		if err != nil {
+			return err
+		}
+		names, err := crossenv.Link(o.link, self, kinds...)
 		for _, name := range names {
 			fmt.Fprintln(stdout, filepath.Join(o.link, name))
 		}

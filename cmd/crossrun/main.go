@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -47,17 +46,8 @@ func main() {
 		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
 		os.Exit(exitCannot)
 	default:
-		os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
+		os.Exit(runAs(os.Args, os.Stdout, os.Stderr))
 	}
-}
-
-// arguments returns what follows the command's name. Under the name that go run
-// and go test look for, go_linux_arm64_exec for one, all of it is the program's.
-func arguments(args []string) []string {
-	if hook, _ := path.Match("go_linux_*_exec", filepath.Base(args[0])); hook {
-		return append([]string{"--"}, args[1:]...)
-	}
-	return args[1:]
 }
 
 // options is what the command line asks for.
@@ -65,8 +55,9 @@ type options struct {
 	kernel, private, direct, strace bool
 	print, verbose, version, help   bool
 	emulator, cpu, sysroot, rootfs  string
-	env, link, gdb                  string
+	env, link, names, gdb           string
 	setenv                          []string
+	changes                         []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                         time.Duration
 
 	args  []string // the program and its arguments
@@ -97,7 +88,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
-	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that the go command looks for in PATH")
+	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
+	f.StringVar(&o.names, "names", "go", "with --link, a `list` of whose names: go (go run, go test), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
 	return f
 }
 
@@ -148,6 +140,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0 // --print; execve does not return
 	}
+	return exitStatus(err, stderr)
+}
+
+// exitStatus says what failed, and returns the exit status for it.
+func exitStatus(err error, stderr io.Writer) int {
 	cli.Error(stderr, name, explained(err))
 	if status := (*statusError)(nil); errors.As(err, &status) {
 		return status.status
@@ -227,6 +224,10 @@ pkg-config and Cargo:
   eval "$(crossrun --env arm64)"
 Under the name go_linux_GOARCH_exec, in PATH, it is what the go command runs
 programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
+Under QEMU's names, such as qemu-aarch64 or qemu-s390x-static, it takes QEMU's
+flags (-L, -E, -cpu, -0, -g, …; -h lists them), runs programs of that
+architecture only, as CMake, Meson, Cargo and Zig want it, and runs what these
+start. Under BuildKit's names, in the PATH of buildkitd, it runs RUN steps.
 
 Flags that are used most:
 ` + common + `

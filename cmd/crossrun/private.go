@@ -124,7 +124,7 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 		return err
 	}
 	defer i.Close()
-	environment := os.Environ()
+	environment := changed(os.Environ(), w.changes)
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)

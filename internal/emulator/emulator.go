@@ -60,6 +60,7 @@ var (
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
 	ErrUseless       = errors.New("emulator runs none of the architecture's programs")
+	ErrCommand       = errors.New("passed over: it is crossrun, and no emulator")
 	ErrUnsafe        = errors.New("passed over: others than root may change it")
 )
 
@@ -123,6 +124,8 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	}
 	e.Path = path
 	switch {
+	case e.isCommand(f, &info):
+		return fail(ErrCommand, "{install}, or name others with {option}")
 	case unix.Access(path, unix.X_OK) != nil:
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
 	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, &info):
