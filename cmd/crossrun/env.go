@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/crossenv"
 	"github.com/projectcalico/go-build/internal/embedded"
 )
@@ -38,13 +36,10 @@ func forBuilds(o *options, stdout io.Writer) error {
 	}
 	if o.link != "" {
 		kinds, err := crossenv.ParseKinds(o.names)
-		if err == nil && slices.Contains(kinds, crossenv.ForBuildKit) && embedded.Emulators() == nil {
-			err = cli.WithHint(errors.New("--names buildkit: this crossrun has no emulators in it, and BuildKit's containers have nothing else"), "make dist builds one that has")
-		}
 		if err != nil {
 			return err
 		}
-		names, err := crossenv.Link(o.link, self, kinds...)
+		names, err := crossenv.Link(o.link, self, embedded.Emulators(), kinds...)
 		for _, name := range names {
 			fmt.Fprintln(stdout, filepath.Join(o.link, name))
 		}

@@ -36,6 +36,9 @@ const name = "crossrun"
 func main() {
 	private.Main()
 	emulator.Option = "--emulator FILE"
+	if inBuild() {
+		embedded.KeepNothing()
+	}
 	switch {
 	case os.Args[0] == watcher:
 		if err := watch(os.Args); err != nil {

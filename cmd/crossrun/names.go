@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // insideBuildKit is what BuildKit calls an emulator in the containers of RUN steps,
@@ -26,8 +25,6 @@ func runAs(args []string, stdout, stderr io.Writer) int {
 		return exitStatus(fmt.Errorf("called as %s: %w", filepath.Base(args[0]), err), stderr)
 	case arch != nil:
 		return runAsQEMU(args, arch, stdout, stderr)
-	case calledByBuildKit(args[0]):
-		nothingKept()
 	}
 	return run(arguments(args), stdout, stderr)
 }
@@ -47,12 +44,11 @@ func calledByBuildKit(name string) bool {
 	return name == insideBuildKit || strings.HasPrefix(filepath.Base(name), "buildkit-qemu-")
 }
 
-// nothingKept keeps embedded emulators in memory only: what is written in a build's
-// container comes to be in the image.
-func nothingKept() {
-	if os.Getenv(embedded.CacheVariable) == "" {
-		os.Setenv(embedded.CacheVariable, "off")
-	}
+// inBuild reports whether this is a container of BuildKit's, by whatever name the
+// command is executed there: what is written comes to be in the image.
+func inBuild() bool {
+	self, err := os.Executable()
+	return err == nil && self == insideBuildKit
 }
 
 // emulatorName returns the architecture whose emulator of QEMU's the command was

@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 func TestTheNameSaysWhoCalls(t *testing.T) {
@@ -40,13 +38,7 @@ func TestBuildKitsArgumentsAreTheProgramsOwn(t *testing.T) {
 		assert.True(t, calledByBuildKit(name))
 	}
 	assert.False(t, calledByBuildKit("qemu-aarch64"))
-
-	t.Setenv(embedded.CacheVariable, "")
-	nothingKept()
-	assert.Empty(t, embedded.UserCache(), "an image would have it")
-	t.Setenv(embedded.CacheVariable, "/srv/cache")
-	nothingKept()
-	assert.Equal(t, embedded.Cache("/srv/cache"), embedded.UserCache(), "it was asked for")
+	assert.False(t, inBuild())
 }
 
 // parsed returns the call that arguments make.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -57,13 +58,13 @@ type link struct {
 
 // links returns the links of a kind, but those for the host's own programs, which
 // nobody looks for. Emulators may be asked for by QEMU's names even so.
-func links(kind Kind, arch *elfmagic.Arch) []link {
+func links(kind Kind, arch *elfmagic.Arch, inside *embedded.Archive) []link {
 	switch {
 	case kind == ForGo && linked(arch):
 		return []link{{linkName(arch), false}}
 	case kind == ForQEMU:
 		return []link{{"qemu-" + arch.Name, false}, {"qemu-" + arch.Name + "-static", false}}
-	case kind == ForBuildKit && arch.GOARCH != runtime.GOARCH:
+	case kind == ForBuildKit && arch.GOARCH != runtime.GOARCH && inside.Find(arch) != nil:
 		return []link{{"buildkit-qemu-" + arch.Name, true}}
 	}
 	return nil
@@ -72,8 +73,12 @@ func links(kind Kind, arch *elfmagic.Arch) []link {
 // Link makes links to runner, an absolute path, of the kinds that are given, for
 // each architecture: they are found if dir is in PATH. It returns their names,
 // whether made or there already. If something else has one of the names, or if a
-// link cannot be made, nothing is changed. Errors have hints.
-func Link(dir, runner string, kinds ...Kind) ([]string, error) {
+// link cannot be made, nothing is changed. BuildKit has those for which an emulator is
+// inside the runner: its containers have no other. Errors have hints.
+func Link(dir, runner string, inside *embedded.Archive, kinds ...Kind) ([]string, error) {
+	if inside == nil && slices.Contains(kinds, ForBuildKit) {
+		return nil, cli.WithHint(errors.New("this crossrun has no emulators in it, and BuildKit's containers have nothing else"), "make dist builds one that has")
+	}
 	if _, err := os.Stat(runner); err != nil {
 		return nil, cli.WithHint(fmt.Errorf("runner: %w", err), "name crossrun's own file")
 	}
@@ -85,7 +90,7 @@ func Link(dir, runner string, kinds ...Kind) ([]string, error) {
 	var others []error
 	for _, arch := range elfmagic.Archs() {
 		for _, kind := range kinds {
-			for _, l := range links(kind, arch) {
+			for _, l := range links(kind, arch, inside) {
 				names = append(names, l.name)
 				there, err := l.isThere(dir, runner)
 				switch {

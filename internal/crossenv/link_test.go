@@ -14,6 +14,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // aRunner returns the path of a program that is not to be run.
@@ -27,7 +28,7 @@ func aRunner(t *testing.T) string {
 func TestLinksAreMadeForAllOfGosPorts(t *testing.T) {
 	runner := aRunner(t)
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	got, err := Link(dir, runner, ForGo)
+	got, err := Link(dir, runner, nil, ForGo)
 	require.NoError(t, err)
 	assert.Contains(t, got, "go_linux_"+foreignGOARCH()+"_exec")
 	assert.NotContains(t, got, "go_linux_"+runtime.GOARCH+"_exec")
@@ -53,7 +54,7 @@ func TestLinksAreMadeForAllOfGosPorts(t *testing.T) {
 func TestLinksThatAreThereAreKept(t *testing.T) {
 	runner := aRunner(t)
 	dir := t.TempDir()
-	first, err := Link(dir, runner, ForGo)
+	first, err := Link(dir, runner, nil, ForGo)
 	require.NoError(t, err)
 
 	// One is gone, and one is relative.
@@ -66,7 +67,7 @@ func TestLinksThatAreThereAreKept(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), nil, 0o644))
 
-	second, err := Link(dir, runner, ForGo)
+	second, err := Link(dir, runner, nil, ForGo)
 	require.NoError(t, err)
 	assert.Equal(t, first, second)
 	assert.Equal(t, append(slices.Clone(first), "other"), names(t, dir))
@@ -95,7 +96,7 @@ func TestWhatSomebodyElseHasIsLeftAlone(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, name)
 			require.NoError(t, test.make(path))
-			got, err := Link(dir, runner, ForGo)
+			got, err := Link(dir, runner, nil, ForGo)
 			assert.EqualError(t, err, path+": "+test.want)
 			assert.Contains(t, cli.Hint(err), "nothing was changed")
 			assert.Empty(t, got)
@@ -109,7 +110,7 @@ func TestEachForeignFileIsNamed(t *testing.T) {
 	for _, goarch := range []string{"mips", "riscv64"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "go_linux_"+goarch+"_exec"), nil, 0o644))
 	}
-	_, err := Link(dir, aRunner(t), ForGo)
+	_, err := Link(dir, aRunner(t), nil, ForGo)
 	assert.ErrorContains(t, err, "go_linux_mips_exec")
 	assert.ErrorContains(t, err, "go_linux_riscv64_exec")
 }
@@ -125,7 +126,7 @@ func TestLinksThatCannotBeMade(t *testing.T) {
 		{text, runner, text + ": is not a directory", "name a directory"},
 		{text + "/x", runner, "not a directory", ""},
 	} {
-		got, err := Link(test.dir, test.runner, ForGo)
+		got, err := Link(test.dir, test.runner, nil, ForGo)
 		assert.ErrorContains(t, err, test.want)
 		assert.Contains(t, cli.Hint(err), test.hint)
 		assert.Empty(t, got)
@@ -152,7 +153,7 @@ func TestAllLinksOrNone(t *testing.T) {
 func TestLinksForThoseWhoCallQEMU(t *testing.T) {
 	runner := aRunner(t)
 	dir := t.TempDir()
-	got, err := Link(dir, runner, ForGo, ForQEMU)
+	got, err := Link(dir, runner, nil, ForGo, ForQEMU)
 	require.NoError(t, err)
 	for _, name := range []string{"qemu-s390x", "qemu-aarch64", "qemu-aarch64-static", "qemu-x86_64", "go_linux_" + foreignGOARCH() + "_exec"} {
 		assert.Contains(t, got, name)
@@ -163,6 +164,16 @@ func TestLinksForThoseWhoCallQEMU(t *testing.T) {
 	assert.Equal(t, got, names(t, dir))
 }
 
+// inside is what a runner has in it.
+var inside = &embedded.Archive{Emulators: func() (all []*embedded.Emulator) {
+	for _, arch := range elfmagic.Archs() {
+		if arch.GOARCH != "" {
+			all = append(all, &embedded.Emulator{Arch: arch})
+		}
+	}
+	return all
+}()}
+
 // BuildKit copies the file: a symbolic link would lead nowhere.
 func TestLinksForBuildKitAreTheFileItself(t *testing.T) {
 	runner := aRunner(t)
@@ -172,9 +183,10 @@ func TestLinksForBuildKitAreTheFileItself(t *testing.T) {
 	require.NoError(t, os.Symlink(runner, link))
 	dir := t.TempDir()
 	for range 2 {
-		got, err := Link(dir, link, ForBuildKit)
+		got, err := Link(dir, link, inside, ForBuildKit)
 		require.NoError(t, err)
 		assert.Contains(t, got, "buildkit-qemu-s390x")
+		assert.NotContains(t, got, "buildkit-qemu-alpha", "no emulator is inside")
 		for _, name := range got {
 			is, err := os.Lstat(filepath.Join(dir, name))
 			require.NoError(t, err)
@@ -188,8 +200,11 @@ func TestLinksForBuildKitAreTheFileItself(t *testing.T) {
 	other := filepath.Join(dir, "buildkit-qemu-s390x")
 	require.NoError(t, os.Remove(other))
 	require.NoError(t, os.WriteFile(other, []byte("another"), 0o755))
-	_, err = Link(dir, runner, ForBuildKit)
+	_, err = Link(dir, runner, inside, ForBuildKit)
 	assert.EqualError(t, err, other+": is there, and is not this crossrun")
+	_, err = Link(dir, runner, nil, ForBuildKit)
+	assert.ErrorContains(t, err, "has no emulators in it")
+	assert.Contains(t, cli.Hint(err), "make dist")
 }
 
 // /dev/shm is another file system than that of temporary files.
@@ -200,7 +215,7 @@ func TestOnAnotherFileSystemThereIsOneCopy(t *testing.T) {
 		t.Skip(err)
 	}
 	defer os.RemoveAll(dir)
-	got, err := Link(dir, runner, ForBuildKit)
+	got, err := Link(dir, runner, inside, ForBuildKit)
 	require.NoError(t, err)
 	first, err := os.Stat(filepath.Join(dir, got[0]))
 	require.NoError(t, err)
@@ -210,7 +225,7 @@ func TestOnAnotherFileSystemThereIsOneCopy(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, os.SameFile(first, is), name)
 	}
-	again, err := Link(dir, runner, ForBuildKit)
+	again, err := Link(dir, runner, inside, ForBuildKit)
 	assert.NoError(t, err)
 	assert.Equal(t, got, again)
 }

@@ -331,6 +331,11 @@ func TestWhereTheCacheIs(t *testing.T) {
 		os.Unsetenv(name)
 	}
 	assert.Empty(t, embedded.UserCache())
+	defer embedded.KeepNothing()() // in the other tests it is as it was
+	t.Setenv("HOME", "/home/me")
+	assert.Empty(t, embedded.UserCache())
+	t.Setenv("CROSSRUN_CACHE", "/srv/emulators")
+	assert.Equal(t, embedded.Cache("/srv/emulators"), embedded.UserCache(), "it was asked for")
 }
 
 func BenchmarkOpen(b *testing.B) {

@@ -92,13 +92,23 @@ func (e *Emulator) cached(cache Cache) (*os.File, error) {
 // change it between the two: and could as well execute something else.
 type Cache string
 
-// CacheVariable names the cache, or is "off".
-const CacheVariable = "CROSSRUN_CACHE"
+// cacheVariable names the cache, or is "off".
+const cacheVariable = "CROSSRUN_CACHE"
+
+// nothing is kept by this process.
+var nothing bool
+
+// KeepNothing makes UserCache empty, unless the user names a directory. What it
+// returns undoes that.
+func KeepNothing() (undo func()) {
+	nothing = true
+	return func() { nothing = false }
+}
 
 // UserCache returns the user's cache.
 func UserCache() Cache {
-	switch dir := os.Getenv(CacheVariable); {
-	case dir == "off":
+	switch dir := os.Getenv(cacheVariable); {
+	case dir == "off", dir == "" && nothing:
 		return ""
 	case filepath.IsAbs(dir):
 		return Cache(dir)
