@@ -59,6 +59,8 @@ type options struct {
 	print, verbose, version, help   bool
 	emulator, cpu, sysroot, rootfs  string
 	env, link, names, gdb           string
+	platform                        string
+	archive                         string // that rootfs was unpacked from
 	setenv                          []string
 	changes                         []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                         time.Duration
@@ -75,7 +77,8 @@ func (o *options) flags() *pflag.FlagSet {
 	// The first argument that is no flag is the program; what follows is its.
 	f.SetInterspersed(false)
 	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
-	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
+	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user; or in a copy, of which nothing is kept, of an archive of one")
+	f.StringVar(&o.platform, "platform", "", "with --rootfs and an archive of an image that has several: which `one` of them (default: the host's, or the only one)")
 	f.StringArrayVarP(&o.setenv, "setenv", "E", nil, "with --rootfs, whose environment is a login's: a `variable` of the command, NAME=VALUE, or NAME with the caller's value")
 	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
@@ -130,8 +133,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
-	} else {
-		err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
+	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
+		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
 	case err != nil:
@@ -192,7 +195,7 @@ func notFound(err error) error { return &statusError{err, exitNotFound} }
 func usage() string {
 	common, others := cli.FlagUsages(new(options).flags(), "version")
 	return `Usage: crossrun [flags] BINARY [ARG…]
-       crossrun --rootfs DIR COMMAND [ARG…]
+       crossrun --rootfs DIR|ARCHIVE COMMAND [ARG…]
        crossrun --env ARCH
 
 Runs BINARY, whichever architecture it is for, and what it starts. It needs no
@@ -218,6 +221,7 @@ Examples:
   crossrun ./run-tests.sh                a script of a foreign interpreter
   crossrun --private make check          a native one that starts foreign ones
   crossrun --rootfs ./debian-arm64 sh    any architecture's system, as root
+  crossrun --rootfs image.tar sh         an image: docker save, OCI layout, tar
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?

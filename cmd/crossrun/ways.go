@@ -190,7 +190,10 @@ func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
 	switch {
 	case w.flag == inRoot:
-		argv = append(argv, o.rootfs)
+		argv = append(argv, cmp.Or(o.archive, o.rootfs))
+		if o.platform != "" {
+			argv = append(argv, "--platform", o.platform)
+		}
 		for _, v := range o.setenv {
 			argv = append(argv, "--setenv", v)
 		}
