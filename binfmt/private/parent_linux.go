@@ -245,10 +245,10 @@ func (p *parent) stopped(s syscall.Signal) {
 // orphaned process groups).
 func (p *parent) stop(s syscall.Signal) {
 	if s != unix.SIGSTOP {
-		signal.Ignore(s)
+		signal.Ignore(s) // once: the run time, whose handler this removes, must know
 		_ = syscall.Kill(-p.group, s)
+		byDefault(s)
 	}
-	signal.Reset(s)
 	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), s)
 	switch s {
 	case unix.SIGTSTP:

@@ -72,13 +72,34 @@ func collect() (m mounts, err error) {
 			m.devices[name] = fd
 		}
 	}
-	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
-		if fd, err := cloneMount("/proc/self/fd/0", 0); err == nil {
-			m.devices["console"] = fd
-		}
+	if fd := terminal(0); fd >= 0 {
+		m.devices["console"] = fd
 	}
 	m.resolv, err = copyOf("/etc/resolv.conf")
 	return m, err
+}
+
+// terminal returns a mount of the terminal that a descriptor is, which is nowhere yet,
+// or -1: it is none, or has no name here. What is open is in another mount
+// namespace, and cannot be mounted itself.
+func terminal(fd int) int {
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		return -1
+	}
+	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return -1
+	}
+	mount, err := cloneMount(name, 0)
+	if err != nil {
+		return -1
+	}
+	var is, named unix.Stat_t
+	if unix.Fstat(fd, &is) != nil || unix.Fstat(mount, &named) != nil || is.Rdev != named.Rdev || is.Mode != named.Mode {
+		unix.Close(mount)
+		return -1
+	}
+	return mount
 }
 
 // ttyGroup is the group of terminals, in all distributions.
