@@ -128,7 +128,7 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)
-		w.why += ", and " + o.rootfs + " is its root file system"
+		w.why += ", and " + o.rootfs + " is its root file system, " + inhabitants(i)
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()
