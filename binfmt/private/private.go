@@ -58,6 +58,10 @@ type InstanceOptions struct {
 	// /etc/subuid and /etc/subgid give them, where newuidmap and newgidmap are
 	// installed, else nobody but root. See Instance.Users.
 	Root string
+
+	// Template says that Root is not changed: what is changed in it is kept in memory,
+	// and gone when the instance ends (overlayfs, Linux 5.11 for users; on tmpfs, 6.6).
+	Template bool
 }
 
 // A Cmd is a command that will run, or runs, in an instance of its own.

@@ -37,17 +37,17 @@ const (
 )
 
 // helpRoot is the helper's main: its arguments are the number of its socket, the
-// directory, and whether that is sent over the socket as a mount. It sends what it
-// has opened, and becomes process 1.
+// directory, whether that is sent over the socket as a mount, and whether it is a
+// template. It sends what it has opened, and becomes process 1.
 func helpRoot(args []string) {
 	socket := -1
-	if len(args) == 3 {
+	if len(args) == 4 {
 		socket, _ = strconv.Atoi(args[0])
 	}
 	if err := trusted(socket, "mnt", "pid", "ipc", "uts"); err != nil {
 		refuse(rootMarker, err)
 	}
-	fds, err := setUpRoot(socket, args[1], args[2] == "sent")
+	fds, err := setUpRoot(socket, args[1], args[2] == "sent", args[3] == "template")
 	if tell(socket, fds, err) {
 		for _, fd := range fds {
 			unix.Close(fd)
@@ -91,7 +91,7 @@ func becomeInit(socket int) error {
 // setUpRoot makes a directory, or the mount that is sent over the socket, the root
 // file system, and opens what there is of the instance: where binfmt_misc is
 // mounted, and the Instance's files.
-func setUpRoot(socket int, root string, sent bool) (fds []int, err error) {
+func setUpRoot(socket int, root string, sent, template bool) (fds []int, err error) {
 	syscall.Umask(0)
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, failed(OpMount, "", fmt.Errorf("cannot make mounts private: %w", err))
@@ -109,6 +109,9 @@ func setUpRoot(socket int, root string, sent bool) (fds []int, err error) {
 		tree, err = receive(socket)
 	} else {
 		tree, err = cloneMount(root, unix.AT_RECURSIVE)
+	}
+	if err == nil && template {
+		tree, err = overTemplate(tree)
 	}
 	if err == nil {
 		err = enterRoot(tree)
@@ -178,7 +181,7 @@ func enterRoot(tree int) error {
 }
 
 // newMount mounts a file system that is new, and is nowhere yet. Parameters are
-// names and values.
+// names and values; what has no value is a flag.
 func newMount(kind string, attributes int, parameters ...string) (int, error) {
 	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -187,7 +190,11 @@ func newMount(kind string, attributes int, parameters ...string) (int, error) {
 	defer unix.Close(fs)
 	parameters = append([]string{"source", kind}, parameters...) // which is what mount(8) shows
 	for i := 0; i < len(parameters); i += 2 {
-		if err := unix.FsconfigSetString(fs, parameters[i], parameters[i+1]); err != nil {
+		set := unix.FsconfigSetString
+		if parameters[i+1] == "" {
+			set = func(fs int, name, _ string) error { return unix.FsconfigSetFlag(fs, name) }
+		}
+		if err := set(fs, parameters[i], parameters[i+1]); err != nil {
 			return 0, &os.PathError{Op: "fsconfig " + parameters[i] + " of", Path: kind, Err: err}
 		}
 	}

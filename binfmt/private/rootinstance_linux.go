@@ -124,7 +124,11 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 			return nil, failed(OpSetUp, "", err)
 		}
 	}
-	socket, err := launch(cmd, hold, rootMarker, o.Root, where)
+	kind := "kept"
+	if o.Template {
+		kind = "template"
+	}
+	socket, err := launch(cmd, hold, rootMarker, o.Root, where, kind)
 	if err != nil {
 		if m == shifted {
 			err = &mappingError{err}

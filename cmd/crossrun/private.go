@@ -113,7 +113,7 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
-	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Entries: func() ([]binfmt.Entry, error) {
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		return found.entries, err
 	}})
@@ -128,7 +128,11 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)
-		w.why += ", and " + o.rootfs + " is its root file system, " + inhabitants(i)
+		w.why += ", and " + o.rootfs + " is its root file system, "
+		if o.archive != "" {
+			w.why += "of which no change is kept, "
+		}
+		w.why += inhabitants(i)
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()
