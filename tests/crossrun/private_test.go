@@ -421,7 +421,7 @@ func TestRootfs(t *testing.T) {
 		{[]string{"--rootfs", "/no/such/directory", "sh"}, 125, "--rootfs: stat /no/such/directory: no such file or directory"},
 		{[]string{"--setenv", "A=1", "true"}, 125, "--setenv is for --rootfs"},
 		{[]string{"--rootfs", root, "-E", "=1", "sh"}, 125, "the name of a variable is missing"},
-		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "/etc/passwd is not a directory"},
+		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "--rootfs: /etc/passwd: no whole tar archive"},
 		{[]string{"--rootfs", root, "no-such-command"}, 127, "no-such-command: not found in " + root},
 		{[]string{"--rootfs", root, "/no/such/command"}, 127, "/no/such/command: not found in " + root},
 	} {
