@@ -58,7 +58,7 @@ func keep(t *testing.T, names ...string) {
 }
 
 func TestQEMUsFlags(t *testing.T) {
-	keep(t, "QEMU_STACK_SIZE", "QEMU_LOG", "QEMU_LOG_FILENAME", "QEMU_ONE_INSN_PER_TB", "QEMU_CPU", "CROSSRUN_CPU_S390X")
+	keep(t, "QEMU_TRACE", "QEMU_STACK_SIZE", "QEMU_LOG", "QEMU_LOG_FILENAME", "QEMU_ONE_INSN_PER_TB", "QEMU_CPU", "CROSSRUN_CPU_S390X")
 	t.Setenv("QEMU_CPU", "another")
 	t.Setenv("QEMU_LOG", "another")
 	c, err := parsed(t, "-L", "/srv/root", "--cpu", "max", "-E", "A=1,B=x=y", "-U", "HOME,TERM", "-E", "C=", "-0", "zero", "-g", "1234", "-strace",

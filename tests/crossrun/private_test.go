@@ -387,6 +387,7 @@ func TestTimeoutEndsTheProgram(t *testing.T) {
 // In a root file system the caller is root, and it is all that there is.
 func TestRootfs(t *testing.T) {
 	kerneltest.Instance(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	arm64, _ := commands.Foreigners(t)
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o755))
