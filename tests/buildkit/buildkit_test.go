@@ -81,6 +81,17 @@ func TestRunStepsOfOtherPlatforms(t *testing.T) {
 		check(t, result)
 		assert.Equal(t, len(machines), strings.Count(said, " child\n"), said)
 	})
+	t.Run("crossrun runs the image", func(t *testing.T) {
+		t.Setenv("XDG_CACHE_HOME", t.TempDir())
+		archive, _ := d.export(t, dir, base+"RUN uname -m > /machine\nRUN echo two > /lines\n", platforms, "oci")
+		for _, m := range machines {
+			r := commands.Run(t, exec.Command(crossrun(t), "--rootfs", archive, "--platform", m.platform, "sh", "-c", "while read a; do echo $a; done < /machine; cat /lines; uname -m; echo > /machine"))
+			assert.Equal(t, commands.Result{Stdout: m.uname + "\ntwo\n" + m.uname + "\n"}, r)
+		}
+		r := commands.Run(t, exec.Command(crossrun(t), "--rootfs", archive, "sh"))
+		assert.Equal(t, 125, r.Status)
+		assert.Contains(t, r.Stderr, "but for linux/arm/v7, linux/arm64, linux/ppc64le, linux/s390x")
+	})
 	t.Run("a failure is the step's", func(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(base+"RUN exit 37\n"), 0o644))
 		cmd := d.command(t.Context(), "buildctl", "--addr", d.address(), "build", "--progress=plain", "--frontend=dockerfile.v0",

@@ -140,10 +140,16 @@ func (d *daemon) command(ctx context.Context, name string, args ...string) *exec
 // directory, which has one for each platform, and what was said.
 func (d *daemon) build(t *testing.T, dir, dockerfile string, platforms []string) (result, said string) {
 	t.Helper()
+	return d.export(t, dir, dockerfile, platforms, "local")
+}
+
+// export is build for a kind of result: a directory ("local"), an archive ("oci").
+func (d *daemon) export(t *testing.T, dir, dockerfile string, platforms []string, kind string) (result, said string) {
+	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644))
 	result = filepath.Join(d.home, "result-"+strconv.FormatInt(time.Now().UnixNano(), 36))
 	cmd := d.command(t.Context(), "buildctl", "--addr", d.address(), "build", "--progress=plain", "--frontend=dockerfile.v0", "--allow=security.insecure",
-		"--local=context="+dir, "--local=dockerfile="+dir, "--opt=platform="+strings.Join(platforms, ","), "--output=type=local,dest="+result)
+		"--local=context="+dir, "--local=dockerfile="+dir, "--opt=platform="+strings.Join(platforms, ","), "--output=type="+kind+",dest="+result)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return result, string(out)
