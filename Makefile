@@ -73,6 +73,8 @@ test-rootfs: debian-emulators base-tools ## try crossrun with Debian systems of 
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
+test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
+	TEST_BUILDKIT=1 $(GO) test -count=1 -v -timeout 60m ./tests/buildkit
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images
 test-image: image image-test-tools ## build the go-build image for ARCH and try all that is in it, in containers (Docker; the first time half an hour)

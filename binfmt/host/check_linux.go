@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"syscall"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
@@ -78,21 +78,24 @@ func examine(path string) (string, error) {
 	if err := unix.Access(path, unix.X_OK); err != nil {
 		return path, err
 	}
-	file, err := os.Open(path)
-	if err != nil {
+	f, err := file.OpenRegular(path)
+	switch {
+	case errors.Is(err, file.ErrNotRegular):
+		return path, syscall.EACCES // as execve(2) has it
+	case err != nil:
 		return path, nil // it may be executed, though not read
 	}
-	defer file.Close()
+	defer f.Close()
 	var start [2]byte
-	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
+	if _, err := f.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
 		return path, nil
 	}
 	self, selfErr := own()
-	header, err := elfmagic.Identify(file)
+	header, err := elfmagic.Identify(f)
 	if err != nil || selfErr != nil || header.Arch != self && !slices.Contains(Relatives(self), header.Arch) {
 		return path, syscall.ENOEXEC
 	}
-	loader, err := header.Interp(file)
+	loader, err := header.Interp(f)
 	if err != nil {
 		return path, syscall.ENOEXEC
 	}

@@ -122,6 +122,14 @@ func TestTheKernelShowsEachCause(t *testing.T) {
 			func(t *testing.T) string { return file(t, works, 0o644) }, nil,
 			host.BadInterpreter, syscall.EACCES, func(interpreter string) string { return interpreter },
 		},
+		"the interpreter is a pipe": {
+			func(t *testing.T) string {
+				pipe := filepath.Join(t.TempDir(), "pipe")
+				require.NoError(t, syscall.Mkfifo(pipe, 0o755))
+				return pipe
+			}, nil,
+			host.BadInterpreter, syscall.EACCES, func(interpreter string) string { return interpreter },
+		},
 		"the interpreter is no program": {
 			func(t *testing.T) string { return file(t, "just text\n", 0o755) }, nil,
 			host.BadInterpreter, syscall.ENOEXEC, func(interpreter string) string { return interpreter },

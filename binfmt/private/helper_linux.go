@@ -2,12 +2,10 @@ package private
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -31,27 +29,39 @@ var mainCalled bool
 // descriptors of a program, of a set-user-ID one, too. See trusted.
 func Main() {
 	mainCalled = true
-	if len(os.Args) == 0 || os.Args[0] != marker {
+	if len(os.Args) == 0 {
 		return
 	}
-	socket, args := -1, os.Args[1:] // see start
-	if len(args) > 3 {
+	switch os.Args[0] {
+	case marker:
+		helpCommand(os.Args[1:])
+	case rootMarker:
+		helpRoot(os.Args[1:])
+	case parentMarker:
+		beParent(os.Args[1:])
+	}
+}
+
+// refuse ends a process that is called by one of the names of this package, and is
+// none of its own.
+func refuse(name string, err error) {
+	fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use: %v\n", name, err)
+	os.Exit(125)
+}
+
+// helpCommand is the helper's main without a root file system.
+func helpCommand(args []string) {
+	socket := -1 // see start
+	if len(args) >= 3 {
 		socket, _ = strconv.Atoi(args[0])
 	}
-	if err := trusted(socket); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: error: this name is for the program's own use: %v\n", marker, err)
-		os.Exit(125)
+	if err := trusted(socket, "mnt"); err != nil {
+		refuse(marker, err)
 	}
-	fds, err := help(args[1], args[2], args[3])
-	var failure *Error
-	if err != nil && !errors.As(err, &failure) {
-		failure = failed(OpSetUp, "", err)
-	}
-	answer, _ := json.Marshal(failure)
-	err = unix.Sendmsg(socket, answer, unix.UnixRights(fds...), nil, 0)
-	if command := args[4:]; len(command) > 0 && failure == nil && err == nil {
-		if n, _ := unix.Read(socket, answer); n > 0 { // the entries are registered
-			errno, _ := syscall.Exec(command[0], command[1:], os.Environ()).(syscall.Errno)
+	fds, err := help(args[1], args[2])
+	if tell(socket, fds, err) && len(args) > 3 {
+		if n, _ := unix.Read(socket, make([]byte, 1)); n > 0 { // the entries are registered
+			errno, _ := syscall.Exec(args[3], args[4:], os.Environ()).(syscall.Errno)
 			_, _ = unix.Write(socket, []byte(strconv.Itoa(int(errno))))
 		}
 	}
@@ -65,8 +75,30 @@ func Main() {
 //     has, or one with capabilities.
 //   - The socket was made by its parent, and by a process of the same user.
 //   - It is in a new user namespace, in which it has no power over anything but
-//     what was made with it.
-func trusted(socket int) error {
+//     what was made with it: namespaces of these kinds.
+func trusted(socket int, kinds ...string) error {
+	if err := unprivileged(); err != nil {
+		return err
+	}
+	unix.CloseOnExec(socket)
+	peer, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	switch {
+	case err != nil:
+		return fmt.Errorf("descriptor %d is no socket: %w", socket, err)
+	case int(peer.Pid) != os.Getppid() || int(peer.Uid) != os.Geteuid() && !(peer.Uid == unmapped && len(kinds) > 1):
+		return errors.New("the socket is not the parent's")
+	}
+	return inNewNamespaces(kinds)
+}
+
+// unmapped is the number of users whom a user namespace has not: of the parent, if
+// root of a namespace is not the machine's (the default of sysctl
+// kernel.overflowuid).
+const unmapped = 65534
+
+// unprivileged returns an error if this process has a privilege that its caller may
+// not have.
+func unprivileged() error {
 	const secure = 23 // AT_SECURE, include/uapi/linux/auxvec.h
 	auxv, err := unix.Auxv()
 	if err != nil {
@@ -75,23 +107,18 @@ func trusted(socket int) error {
 	if slices.ContainsFunc(auxv, func(v [2]uintptr) bool { return v[0] == secure && v[1] != 0 }) {
 		return errors.New("the program is privileged (set-user-ID, or with capabilities)")
 	}
-	unix.CloseOnExec(socket)
-	peer, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	switch {
-	case err != nil:
-		return fmt.Errorf("descriptor %d is no socket: %w", socket, err)
-	case int(peer.Pid) != os.Getppid() || int(peer.Uid) != os.Geteuid():
-		return errors.New("the socket is not the parent's")
-	}
-	return inNewNamespaces()
+	return nil
 }
 
-// inNewNamespaces returns an error unless this process's mount namespace belongs
-// to its user namespace, and no namespace of the other kinds does: those were
-// there before. NS_GET_USERNS (Linux 4.9) opens the owner if it is the caller's
-// user namespace or below, else it fails with EPERM.
-func inNewNamespaces() error {
-	for _, kind := range []string{"mnt", "ipc", "net", "uts"} {
+// inNewNamespaces returns an error unless this process's namespaces of these kinds
+// belong to its user namespace, and none of the other kinds does: those were there
+// before. NS_GET_USERNS (Linux 4.9) opens the owner if it is the caller's user
+// namespace or below, else it fails with EPERM.
+func inNewNamespaces(kinds []string) error {
+	for _, kind := range []string{"mnt", "pid", "ipc", "net", "uts"} {
+		if kind == "pid" && !slices.Contains(kinds, kind) {
+			continue // a Cmd may have one
+		}
 		f, err := os.Open("/proc/self/ns/" + kind)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // the kernel has no such namespaces
@@ -104,18 +131,18 @@ func inNewNamespaces() error {
 		if err == nil {
 			unix.Close(owner)
 		}
-		if (err == nil) != (kind == "mnt") {
+		if (err == nil) != slices.Contains(kinds, kind) {
 			return errors.New("it is in no user namespace of its own")
 		}
 	}
 	return nil
 }
 
-// help sets an instance up. Its arguments are the root file system, and the user
-// and group that the caller is to be. It returns, open: where binfmt_misc is
-// mounted, the user and mount namespaces, the working directory and, unless the
-// user is to be root, the user namespace in which they have their own number.
-func help(root, uid, gid string) (fds []int, err error) {
+// help sets an instance up. Its arguments are the user and group that the caller
+// is to be. It returns, open: where binfmt_misc is mounted, the user and mount
+// namespaces, the working directory and, unless the user is to be root, the user
+// namespace in which they have their own number.
+func help(uid, gid string) (fds []int, err error) {
 	if err := mount(); err != nil {
 		return nil, err
 	}
@@ -126,11 +153,6 @@ func help(root, uid, gid string) (fds []int, err error) {
 	add(open(binfmt.DefaultMount, unix.O_PATH))
 	add(open("/proc/self/ns/user", unix.O_RDONLY))
 	add(open("/proc/self/ns/mnt", unix.O_RDONLY))
-	if root != "" && err == nil {
-		if err := enterRoot(root); err != nil {
-			return nil, failed(OpRoot, root, err)
-		}
-	}
 	add(open(".", unix.O_PATH))
 	if uid != "0" && err == nil {
 		add(identity(uid, gid))
@@ -189,31 +211,4 @@ func mount() error {
 		return nil
 	}
 	return cmp.Or[error](tooOld(err), failed(OpMount, "", err))
-}
-
-// enterRoot makes a directory the root file system of this mount namespace.
-func enterRoot(root string) error {
-	if err := unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return err
-	}
-	for _, path := range []string{"/proc", "/sys", "/dev", "/etc/resolv.conf"} {
-		to := filepath.Join(root, path)
-		if info, err := os.Lstat(to); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
-			continue // the system does without, or has a link, which leads elsewhere
-		}
-		if err := unix.Mount(path, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil && err != unix.ENOENT {
-			return &os.PathError{Op: "mount", Path: to, Err: err}
-		}
-	}
-	if err := os.Chdir(root); err != nil {
-		return err
-	}
-	// The old root is put where the new one is, and goes (pivot_root(2)).
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return os.NewSyscallError("pivot_root", err)
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return os.NewSyscallError("umount2", err)
-	}
-	return os.Chdir("/")
 }

@@ -30,19 +30,18 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if err := mayEnter(); err != nil {
 		return nil, err
 	}
-	uid, gid := os.Geteuid(), os.Getegid()
 	if o.Root != "" {
-		uid, gid = 0, 0
+		return newRootInstance(o)
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Stderr = os.Stderr // only a panic would be seen there
-	socket, files, err := start(cmd, o.Entries, o.Root, strconv.Itoa(uid), strconv.Itoa(gid))
+	socket, files, err := start(cmd, o.Entries, strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid()))
 	if err != nil {
 		return nil, err
 	}
 	socket.Close()
 	_ = cmd.Wait()
-	return &Instance{files}, nil
+	return &Instance{files: files}, nil
 }
 
 // start starts a command as the helper, with these arguments after the number of
@@ -51,47 +50,65 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 func start(
 	cmd *exec.Cmd, entries func() ([]binfmt.Entry, error), args ...string,
 ) (socket *os.File, files []*os.File, err error) {
+	if cmd.SysProcAttr, err = attributes(cmd.SysProcAttr); err != nil {
+		return nil, nil, failed(OpSetUp, "", err)
+	}
+	socket, err = launch(cmd, nil, marker, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err = complete(socket, entries)
+	if err != nil {
+		socket.Close()
+		_ = cmd.Wait()
+	}
+	return socket, files, err
+}
+
+// launch starts a command as a helper of this name, with these arguments after the
+// number of its socket, which waits first if there is something that holds it. It
+// returns the other end of the socket.
+func launch(cmd *exec.Cmd, hold *holding, marker string, args ...string) (socket *os.File, err error) {
 	if !mainCalled {
-		return nil, nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
+		return nil, failed(OpSetUp, "", errors.New("private.Main is not the first call in main"))
 	}
 	// The kernel keeps who made the socket, which the helper asks for.
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
+		return nil, failed(OpSetUp, "", os.NewSyscallError("socketpair", err))
 	}
 	parent, child := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
-	defer func() {
-		child.Close()
-		if err != nil {
-			closeAll(append(files, parent))
-			if cmd.Process != nil {
-				_ = cmd.Wait()
-			}
-		}
-	}()
-	if cmd.SysProcAttr, err = attributes(cmd.SysProcAttr); err != nil {
-		return nil, nil, failed(OpSetUp, "", err)
-	}
+	defer child.Close()
 	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), child)
-	cmd.Path = "/proc/self/exe"
-	cmd.Args = append([]string{marker, strconv.Itoa(2 + len(cmd.ExtraFiles))}, args...)
+	own := []string{marker, strconv.Itoa(2 + len(cmd.ExtraFiles))}
+	cmd.Path, cmd.Args = "/proc/self/exe", append(own, args...)
+	if hold != nil {
+		if err := hold.use(cmd); err != nil {
+			parent.Close()
+			return nil, failed(OpSetUp, "", err)
+		}
+	}
 	if err := cmd.Start(); err != nil {
+		parent.Close()
 		e := failed(OpNamespace, "", err)
 		if !e.Denied() {
 			e.Op = OpSetUp
 		}
-		return nil, nil, e
+		return nil, e
 	}
-	child.Close()
+	return parent, nil
+}
 
+// complete waits for what the helper has opened, and registers the entries.
+func complete(socket *os.File, entries func() ([]binfmt.Entry, error)) (files []*os.File, err error) {
 	var list []binfmt.Entry
 	if entries != nil {
 		if list, err = entries(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	if files, err = answer(fds[0]); err != nil {
-		return nil, nil, err
+	if files, err = answer(int(socket.Fd())); err != nil {
+		return nil, err
 	}
 	// The kernel registers for the file system that is written to, whoever writes.
 	fs := binfmt.New("/proc/self/fd/" + strconv.Itoa(int(files[0].Fd())))
@@ -101,16 +118,17 @@ func start(
 			err = of.Err // the rest is said by Error
 		}
 		if err != nil {
-			return nil, files, failed(OpRegister, e.Name, err)
+			closeAll(files)
+			return nil, failed(OpRegister, e.Name, err)
 		}
 	}
 	files[0].Close()
-	return parent, files[1:], nil
+	return files[1:], nil
 }
 
 // answer receives what the helper has opened, or why it has not.
 func answer(socket int) (files []*os.File, err error) {
-	text, rights := make([]byte, 16<<10), make([]byte, unix.CmsgSpace(5*4))
+	text, rights := make([]byte, 16<<10), make([]byte, unix.CmsgSpace((1+rootFiles)*4))
 	n, m, flags, _, err := unix.Recvmsg(socket, text, rights, unix.MSG_CMSG_CLOEXEC)
 	var failure *Error
 	if err == nil {
@@ -135,7 +153,10 @@ func answer(socket int) (files []*os.File, err error) {
 }
 
 // Close gives the instance up.
-func (i *Instance) Close() { closeAll(i.files) }
+func (i *Instance) Close() {
+	closeAll(i.files)
+	i.root.Close()
+}
 
 func closeAll(files []*os.File) {
 	for _, f := range files {
@@ -159,32 +180,51 @@ func executable(name string, program func(*elfmagic.Arch) ([]byte, error)) (*os.
 // Exec enters the instance, and executes the program at path in this process's
 // place. It returns only if that fails before the instance is entered;
 // afterwards there is a message on standard error, and exit status 126.
+//
+// With a Root this process becomes the program's parent, and ends as that does; see
+// InstanceOptions.
 func (i *Instance) Exec(name, path string, argv, env []string) error {
-	var calls, last []tinyelf.Call
+	if i.root != nil {
+		return i.root.exec(name, path, argv, env, i.files)
+	}
+	var calls []tinyelf.Call
 	for n, f := range i.files {
-		number := uint32(f.Fd())
-		call := tinyelf.Call{Name: "setns", Args: []uint32{number, unix.CLONE_NEWUSER}} // 0, and 3 if there is one
+		call := setns(f, unix.CLONE_NEWUSER) // 0, and 3 if there is one
 		switch n {
-		case 1:
-			call.Args[1] = unix.CLONE_NEWNS // and its root
-		case 2:
-			call = tinyelf.Call{Name: "fchdir", Args: []uint32{number}}
+		case fileMount:
+			call = setns(f, unix.CLONE_NEWNS) // and its root
+		case fileDirectory:
+			call = tinyelf.Call{Name: "fchdir", Args: call.Args[:1]}
 		}
-		calls, last = append(calls, call), append(last, tinyelf.Call{Name: "close", Args: []uint32{number}})
-		// The stub needs it open, and closes it itself.
+		calls = append(calls, call)
+	}
+	for _, f := range i.files {
+		calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{uint32(f.Fd())}})
+	}
+	return execStub(name, path, calls, i.files, append([]string{name, path}, argv...), env)
+}
+
+func setns(f *os.File, kind uint32) tinyelf.Call {
+	return tinyelf.Call{Name: "setns", Args: []uint32{uint32(f.Fd()), kind}}
+}
+
+// execStub executes a stub that makes calls, for which it needs these files, and
+// executes a program that messages name.
+func execStub(name, program string, calls []tinyelf.Call, files []*os.File, argv, env []string) error {
+	for _, f := range files {
 		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
-		defer unix.CloseOnExec(int(number))
+		defer unix.CloseOnExec(int(f.Fd()))
 	}
 	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
-		return tinyelf.Stub(arch, append(calls, last...), 2,
+		return tinyelf.Stub(arch, calls, 2,
 			name+": error: cannot enter the private instance of binfmt_misc: errno",
-			name+": error: "+path+": cannot be executed in the private instance of binfmt_misc: errno")
+			name+": error: "+program+": cannot be executed in the private instance of binfmt_misc: errno")
 	})
 	if err != nil {
 		return failed(OpEnter, "", err)
 	}
 	defer stub.Close()
-	err = file.Exec(stub, append([]string{name, path}, argv...), env)
+	err = file.Exec(stub, argv, env)
 	return failed(OpEnter, "", fmt.Errorf("cannot execute the stub: %w", err))
 }
 
@@ -200,7 +240,7 @@ func (c *Cmd) Start() error {
 		c.Path, c.Args, c.ExtraFiles, c.SysProcAttr = own.Path, own.Args, own.ExtraFiles, own.SysProcAttr
 	}()
 	entries := func() ([]binfmt.Entry, error) { return c.Entries, nil }
-	socket, files, err := start(c.Cmd, entries, append([]string{"", "0", "0", own.Path}, own.Args...)...)
+	socket, files, err := start(c.Cmd, entries, append([]string{"0", "0", own.Path}, own.Args...)...)
 	if err != nil {
 		return err
 	}

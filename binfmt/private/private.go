@@ -33,7 +33,8 @@ import (
 // uses yet. The calling process, or a child, can enter it and become a program
 // there.
 type Instance struct {
-	files []*os.File // what is open of it: see help
+	files []*os.File    // what is open of it: see help and setUpRoot
+	root  *rootInstance // nil: it has no Root
 }
 
 // InstanceOptions say what an instance has.
@@ -45,10 +46,22 @@ type InstanceOptions struct {
 	// the F flag the kernel keeps.
 	Entries func() ([]binfmt.Entry, error)
 
-	// Root, if it is set, is the directory that becomes the root file system,
-	// with this one's /proc, /sys and /dev, and resolv.conf in the place of its
-	// own. The caller is root in it; everybody else is nobody.
+	// Root, if it is set, is the directory that becomes the root file system. It
+	// has PIDs, IPC, a host name, /proc and /dev of its own, a /sys that is read-only,
+	// and a copy of this one's resolv.conf; the network is this one's. What runs
+	// in it is a child of the process that calls Exec, which hands signals and stops
+	// on, and all that runs in it ends when that child does.
+	//
+	// The caller is root in it. If they are root, it is one without any rights
+	// outside, where the directory's file system can be mounted so (Linux 5.12), else
+	// they are as outside, but for CAP_SYS_ADMIN. Anybody else has the users that
+	// /etc/subuid and /etc/subgid give them, where newuidmap and newgidmap are
+	// installed, else nobody but root. See Instance.Users.
 	Root string
+
+	// Template says that Root is not changed: what is changed in it is kept in memory,
+	// and gone when the instance ends (overlayfs, Linux 5.11 for users; on tmpfs, 6.6).
+	Template bool
 }
 
 // A Cmd is a command that will run, or runs, in an instance of its own.

@@ -5,10 +5,26 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/crossenv"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
+
+// changed returns an environment with changes: NAME=VALUE sets a variable, NAME alone
+// removes it.
+func changed(env, changes []string) []string {
+	for _, change := range changes {
+		key, _, set := strings.Cut(change, "=")
+		env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, key+"=") })
+		if set {
+			env = append(env, change)
+		}
+	}
+	return env
+}
 
 // forBuilds makes the links by which the go command finds this one, and prints
 // what a shell evaluates to build for an architecture and test with this command,
@@ -19,7 +35,11 @@ func forBuilds(o *options, stdout io.Writer) error {
 		return err
 	}
 	if o.link != "" {
-		names, err := crossenv.Link(o.link, self)
+		kinds, err := crossenv.ParseKinds(o.names)
+		if err != nil {
+			return err
+		}
+		names, err := crossenv.Link(o.link, self, embedded.Emulators(), kinds...)
 		for _, name := range names {
 			fmt.Fprintln(stdout, filepath.Join(o.link, name))
 		}

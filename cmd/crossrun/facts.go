@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -167,6 +168,14 @@ func setting(arch *elfmagic.Arch, what string) (name, value string) {
 	return "", ""
 }
 
+// setSetting sets what setting returns.
+func setSetting(arch *elfmagic.Arch, what, value string) error {
+	for _, n := range arch.Names() {
+		os.Unsetenv("CROSSRUN_" + what + "_" + variableOf(n))
+	}
+	return os.Setenv("CROSSRUN_"+what+"_"+variableOf(arch.Name), value)
+}
+
 // namedEmulator returns the emulator that the flag or the environment names, if
 // one is named.
 func namedEmulator(flag string, arch *elfmagic.Arch) (string, error) {
@@ -178,11 +187,32 @@ func namedEmulator(flag string, arch *elfmagic.Arch) (string, error) {
 	if named == "" {
 		return "", nil
 	}
-	path, err := exec.LookPath(named)
+	path, err := lookEmulator(named)
 	if err != nil {
-		return "", cli.WithHint(fmt.Errorf("%s%s: %w", what, named, errors.Unwrap(err)), "name a file, or a command in PATH")
+		return "", cli.WithHint(fmt.Errorf("%s%s: %w", what, named, err), "name a file, or a command in PATH")
 	}
 	return path, nil
+}
+
+// lookEmulator is exec.LookPath that passes over this command, which PATH may have
+// under an emulator's name.
+func lookEmulator(named string) (string, error) {
+	path, err := exec.LookPath(named)
+	if err != nil {
+		return "", errors.Unwrap(err)
+	}
+	if !emulator.IsCommand(path) {
+		return path, nil
+	}
+	if !strings.Contains(named, "/") {
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			path, err := exec.LookPath(filepath.Join(dir, named))
+			if err == nil && filepath.IsAbs(path) && !emulator.IsCommand(path) {
+				return path, nil
+			}
+		}
+	}
+	return "", emulator.ErrCommand
 }
 
 // namedSysroot returns the sysroot that the flag or the environment names, if one

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -37,6 +36,9 @@ const name = "crossrun"
 func main() {
 	private.Main()
 	emulator.Option = "--emulator FILE"
+	if inBuild() {
+		embedded.KeepNothing()
+	}
 	switch {
 	case os.Args[0] == watcher:
 		if err := watch(os.Args); err != nil {
@@ -47,17 +49,8 @@ func main() {
 		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
 		os.Exit(exitCannot)
 	default:
-		os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
+		os.Exit(runAs(os.Args, os.Stdout, os.Stderr))
 	}
-}
-
-// arguments returns what follows the command's name. Under the name that go run
-// and go test look for, go_linux_arm64_exec for one, all of it is the program's.
-func arguments(args []string) []string {
-	if hook, _ := path.Match("go_linux_*_exec", filepath.Base(args[0])); hook {
-		return append([]string{"--"}, args[1:]...)
-	}
-	return args[1:]
 }
 
 // options is what the command line asks for.
@@ -65,8 +58,11 @@ type options struct {
 	kernel, private, direct, strace bool
 	print, verbose, version, help   bool
 	emulator, cpu, sysroot, rootfs  string
-	env, link, gdb                  string
+	env, link, names, gdb           string
+	platform                        string
+	archive                         string // that rootfs was unpacked from
 	setenv                          []string
+	changes                         []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                         time.Duration
 
 	args  []string // the program and its arguments
@@ -81,7 +77,8 @@ func (o *options) flags() *pflag.FlagSet {
 	// The first argument that is no flag is the program; what follows is its.
 	f.SetInterspersed(false)
 	f.BoolVar(&o.private, "private", false, "run it, and what it starts, in a binfmt_misc of its own, or fail; native programs, too, for what they start")
-	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user")
+	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user; or in a copy, of which nothing is kept, of an archive of one")
+	f.StringVar(&o.platform, "platform", "", "with --rootfs and an archive of an image that has several: which `one` of them (default: the host's, or the only one)")
 	f.StringArrayVarP(&o.setenv, "setenv", "E", nil, "with --rootfs, whose environment is a login's: a `variable` of the command, NAME=VALUE, or NAME with the caller's value")
 	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
@@ -97,7 +94,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
-	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that the go command looks for in PATH")
+	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
+	f.StringVar(&o.names, "names", "go", "with --link, a `list` of whose names: go (go run, go test), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
 	return f
 }
 
@@ -135,8 +133,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
-	} else {
-		err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot), existingDirectory("--rootfs", o.rootfs))
+	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
+		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
 	case err != nil:
@@ -148,6 +146,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0 // --print; execve does not return
 	}
+	return exitStatus(err, stderr)
+}
+
+// exitStatus says what failed, and returns the exit status for it.
+func exitStatus(err error, stderr io.Writer) int {
 	cli.Error(stderr, name, explained(err))
 	if status := (*statusError)(nil); errors.As(err, &status) {
 		return status.status
@@ -192,7 +195,7 @@ func notFound(err error) error { return &statusError{err, exitNotFound} }
 func usage() string {
 	common, others := cli.FlagUsages(new(options).flags(), "version")
 	return `Usage: crossrun [flags] BINARY [ARG…]
-       crossrun --rootfs DIR COMMAND [ARG…]
+       crossrun --rootfs DIR|ARCHIVE COMMAND [ARG…]
        crossrun --env ARCH
 
 Runs BINARY, whichever architecture it is for, and what it starts. It needs no
@@ -218,6 +221,7 @@ Examples:
   crossrun ./run-tests.sh                a script of a foreign interpreter
   crossrun --private make check          a native one that starts foreign ones
   crossrun --rootfs ./debian-arm64 sh    any architecture's system, as root
+  crossrun --rootfs image.tar sh         an image: docker save, OCI layout, tar
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
   crossrun --print ./hello               what would be run?
@@ -227,6 +231,10 @@ pkg-config and Cargo:
   eval "$(crossrun --env arm64)"
 Under the name go_linux_GOARCH_exec, in PATH, it is what the go command runs
 programs of that GOARCH with: GOARCH=arm64 go test ./... then needs no more.
+Under QEMU's names, such as qemu-aarch64 or qemu-s390x-static, it takes QEMU's
+flags (-L, -E, -cpu, -0, -g, …; -h lists them), runs programs of that
+architecture only, as CMake, Meson, Cargo and Zig want it, and runs what these
+start. Under BuildKit's names, in the PATH of buildkitd, it runs RUN steps.
 
 Flags that are used most:
 ` + common + `

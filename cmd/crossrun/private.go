@@ -113,7 +113,7 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
-	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Entries: func() ([]binfmt.Entry, error) {
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		return found.entries, err
 	}})
@@ -124,11 +124,15 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 		return err
 	}
 	defer i.Close()
-	environment := os.Environ()
+	environment := changed(os.Environ(), w.changes)
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)
-		w.why += ", and " + o.rootfs + " is its root file system"
+		w.why += ", and " + o.rootfs + " is its root file system, "
+		if o.archive != "" {
+			w.why += "of which no change is kept, "
+		}
+		w.why += inhabitants(i)
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()
@@ -148,7 +152,7 @@ func interpret(args []string) error {
 	if len(args) < 2 {
 		return errors.New("this name is for the kernel's use")
 	}
-	f, err := file.Open(args[0])
+	f, err := file.OpenRegular(args[0])
 	if err != nil {
 		return err
 	}
@@ -179,6 +183,7 @@ var instanceHints = []struct {
 	{private.OpNamespace, []syscall.Errno{syscall.ENOSPC}, "the limit of user namespaces is reached or 0: sysctl user.max_user_namespaces"},
 	{private.OpNamespace, []syscall.Errno{syscall.EPERM, syscall.EACCES}, "user namespaces are denied here: in a chroot, by a container's seccomp profile, by AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns, Ubuntu 24.04 and later) or by sysctl kernel.unprivileged_userns_clone (Debian)"},
 	{private.OpNamespace, []syscall.Errno{syscall.EINVAL}, "this kernel has no user namespaces (CONFIG_USER_NS)"},
+	{private.OpSetUp, []syscall.Errno{syscall.ENOENT}, "it needs /proc and /dev/null: mount -t proc proc /proc, mount --bind /dev/null there"},
 	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile"},
 	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
 	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},

@@ -28,6 +28,7 @@ func TestErrorsOfPrivateInstancesHaveHints(t *testing.T) {
 		{private.Error{Op: private.OpRegister, Errno: syscall.ENOENT}, "noexec"},
 		{private.Error{Op: private.OpRoot, Name: "/etc", Errno: syscall.ENOTDIR}, "a whole system"},
 		{private.Error{Op: private.OpSetUp, Text: "x"}, ""},
+		{private.Error{Op: private.OpSetUp, Text: "open /dev/null", Errno: syscall.ENOENT}, "/dev/null"},
 	} {
 		err := explained(fmt.Errorf("wrapped: %w", &test.err))
 		assert.ErrorIs(t, err, &test.err)

@@ -80,7 +80,7 @@ func inspect(root, path string, argv []string, depth int) (*program, error) {
 		return nil, cannot(cli.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
 	}
 	p := &program{path: path, argv: argv}
-	f, err := file.Open(onHost)
+	f, err := file.OpenRegular(onHost)
 	if err != nil {
 		// A program may be executable and not readable: the kernel knows.
 		p.elfErr = err
@@ -149,7 +149,7 @@ func (p *program) readScript(root string, depth int) error {
 	argv := parseScript(p.head)
 	switch {
 	case argv == nil:
-		return cannot(fmt.Errorf("%s: script whose #! line names no interpreter", p.path))
+		return cannot(noInterpreter(p))
 	case strings.HasSuffix(argv[0], "\r"):
 		return cannot(cli.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", p.path))
 	}
@@ -163,6 +163,16 @@ func (p *program) readScript(root string, depth int) error {
 	}
 	p.script = script
 	return nil
+}
+
+// noInterpreter says what is wrong with a #! line of which parseScript makes nothing.
+func noInterpreter(p *program) error {
+	line := strings.TrimLeft(string(p.head[len("#!"):]), " \t")
+	if len(p.head) < elfmagic.KernelWindow || line == "" || strings.ContainsAny(line, "\n\x00") {
+		return fmt.Errorf("%s: script whose #! line names no interpreter", p.path)
+	}
+	err := fmt.Errorf("%s: script whose #! line names an interpreter by too long a path", p.path)
+	return cli.WithHint(err, "the kernel reads %d bytes of a script: name a shorter path, such as that of a link", elfmagic.KernelWindow)
 }
 
 // binary returns the program that is not a script in the end: itself, or the

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 )
@@ -49,6 +50,15 @@ func rootEnvironment(caller, asked []string) []string {
 		}
 	}
 	return env
+}
+
+// inhabitants says which users a root file system has, and why not more.
+func inhabitants(i *private.Instance) string {
+	users, why := i.Users()
+	if why != nil {
+		users += fmt.Sprintf(" (%v)", why)
+	}
+	return "with " + users
 }
 
 // findIn looks a command up in a root file system.

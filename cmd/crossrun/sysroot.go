@@ -70,11 +70,7 @@ func systemRoots(usr string, arch *elfmagic.Arch) []string {
 // hasLoader reports whether a program's loader is below root, and is of the
 // program's architecture: several have one of the same name.
 func hasLoader(root string, p *program) bool {
-	path := filepath.Join(root, p.interp)
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // opening a pipe would wait
-		return false
-	}
-	f, err := file.Open(path)
+	f, err := file.OpenRegular(filepath.Join(root, p.interp))
 	if err != nil {
 		return false
 	}

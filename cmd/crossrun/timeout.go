@@ -30,10 +30,14 @@ func limit(timeout time.Duration) error {
 	defer process.Close()
 	cmd := watching(process, timeout.String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if out, err := cmd.Output(); err != nil {
-		return fmt.Errorf("--timeout: cannot start what watches: %w: %s", err, out)
+	out, err := cmd.Output()
+	switch {
+	case err == nil:
+		return nil
+	case len(out) > 0:
+		err = errors.New(string(out))
 	}
-	return nil
+	return fmt.Errorf("--timeout: cannot start what watches: %w", err)
 }
 
 // watching returns a command that watches a process.

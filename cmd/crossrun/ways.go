@@ -34,6 +34,7 @@ type way struct {
 	path     string
 	argv     []string
 	env      []string           // additions to the caller's environment
+	changes  []string           // of it that the program's user asks for, as options.changes
 	why      string             // it is done so
 	emulator *emulator.Emulator // if it is known which one runs the program
 	comment  string             // which emulator it is, if it is embedded
@@ -69,7 +70,7 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 			if o.asked != k.flag && (o.asked != firstWay || k.flag == inRoot) {
 				continue
 			}
-			w := way{flag: k.flag}
+			w := way{flag: k.flag, changes: o.changes}
 			k.set(&w, p, o, f)
 			if o.strace {
 				w.env = append(w.env, "QEMU_STRACE=1")
@@ -189,7 +190,10 @@ func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
 	switch {
 	case w.flag == inRoot:
-		argv = append(argv, o.rootfs)
+		argv = append(argv, cmp.Or(o.archive, o.rootfs))
+		if o.platform != "" {
+			argv = append(argv, "--platform", o.platform)
+		}
 		for _, v := range o.setenv {
 			argv = append(argv, "--setenv", v)
 		}

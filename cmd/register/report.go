@@ -160,8 +160,20 @@ func (r *row) fill(out install.Outcome, o *options) {
 
 // fail notes what went wrong.
 func (r *row) fail(err error) {
-	r.Error, r.err = err.Error(), fmt.Errorf("%s: %w", r.Platform, err)
+	// Errors about an emulator begin with the architecture, as the row does.
+	r.Error = strings.TrimPrefix(err.Error(), r.Arch+": ")
+	r.err = &rowError{r.Platform + ": " + r.Error, err}
 }
+
+// A rowError is what went wrong, with the row's name before it.
+type rowError struct {
+	text string
+	error
+}
+
+func (e *rowError) Error() string { return e.text }
+
+func (e *rowError) Unwrap() error { return e.error }
 
 // others notes the entries of others for the rows' programs, and those that nobody
 // understands.

@@ -204,3 +204,13 @@ func TestEveryFieldOfTheReportIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+func TestARowsErrorHasItsNameOnce(t *testing.T) {
+	arch := kerneltest.Lookup(t, "s390x")
+	failed := &emulator.Error{Arch: arch, Path: "/usr/bin/qemu-s390x", Err: emulator.ErrCorrupt}
+	r := new(report).row(arch)
+	r.fail(failed)
+	assert.Equal(t, "/usr/bin/qemu-s390x: emulator is corrupt", r.Error)
+	assert.EqualError(t, r.err, "linux/s390x: /usr/bin/qemu-s390x: emulator is corrupt")
+	assert.ErrorIs(t, r.err, emulator.ErrCorrupt)
+}

@@ -69,8 +69,8 @@ func (t *target) writeFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+	if err := file.MakeDir(dir); err != nil {
+		return cli.WithHint(err, "set XDG_CACHE_HOME to a directory of your own")
 	}
 	if err := replaceFile(filepath.Join(dir, cmakeFile), t.cmakeToolchain()); err != nil {
 		return err

@@ -118,6 +118,9 @@ func parse(line string, data []byte) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(fields[2]) != 2*sha256.Size || strings.Trim(fields[2], "0123456789abcdef") != "" {
+		return nil, errors.New("its digest is no SHA-256")
+	}
 	size, err := strconv.ParseUint(fields[1], 10, 32)
 	if err != nil {
 		return nil, err

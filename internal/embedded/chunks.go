@@ -37,8 +37,10 @@ func (e *Emulator) Is(f *os.File) error {
 		return errDiffers
 	}
 	return e.each(func(c chunk, content []byte, offset int64) error {
-		if _, err := f.ReadAt(content, offset); err != nil {
-			return errors.Join(errDiffers, err)
+		if _, err := f.ReadAt(content, offset); err == io.EOF {
+			return errDiffers
+		} else if err != nil {
+			return err
 		}
 		if crc32.Checksum(content, castagnoli()) != c.sum {
 			return errDiffers

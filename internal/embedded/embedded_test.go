@@ -144,10 +144,14 @@ func TestDamagedArchivesAreErrors(t *testing.T) {
 		_, err := embedded.Open([]byte("emulators-2 amd64\n"+line+"\n\nxx\x01\x00\x00\x00sum!x"), codec.Decode)
 		return err
 	}
-	for _, line := range []string{"arm", "arm 1", "arm 1 2 3", "arm x a 0 v", "arm 1 a x v", "arm 1 a -1 v", "arm -1 a 0 v", "arm 1 a 0 v", "arm 1 a 3 v", "arm 1 a 99 v", "arm 262145 a 2 v", "arm 9999999 a 0 v", "pdp11 1 a 2 v"} {
-		assert.Error(t, open(line), line)
+	digest := strings.Repeat("5a", 32)
+	for _, line := range []string{
+		"arm", "arm 1", "arm 1 2 3", "arm x D 0 v", "arm 1 D x v", "arm 1 D -1 v", "arm -1 D 0 v", "arm 1 D 0 v", "arm 1 D 3 v", "arm 1 D 99 v",
+		"arm 262145 D 2 v", "arm 9999999 D 0 v", "pdp11 1 D 2 v", "arm 1 a 2 v", "arm 1 Da 2 v", "arm 1  2 v", "arm 1 " + strings.Repeat("z", 64) + " 2 v",
+	} {
+		assert.Error(t, open(strings.ReplaceAll(line, "D", digest)), line)
 	}
-	assert.NoError(t, open("arm 1 a 2 v"), "it is all there")
+	assert.NoError(t, open("arm 1 "+digest+" 2 v"), "it is all there")
 	damaged := bytes.Clone(whole)
 	for i := len(damaged) - 1000; i < len(damaged); i++ {
 		damaged[i] = 0xff
@@ -250,7 +254,7 @@ func TestWhatOthersMayWriteIsNotUsed(t *testing.T) {
 		require.NoError(t, os.Chown(files(t, dir)[0], 1, 1))
 		use(dir, "belongs to user 1, not to 0")
 		require.NoError(t, os.Chown(dir, 1, 1))
-		use(dir, "belongs to user 1, not to 0")
+		use(dir, "belongs to user 1: root puts nothing there")
 	} else {
 		require.NoError(t, os.Chmod(base, 0o500))
 		use(filepath.Join(base, "new"), "permission denied")
@@ -327,6 +331,11 @@ func TestWhereTheCacheIs(t *testing.T) {
 		os.Unsetenv(name)
 	}
 	assert.Empty(t, embedded.UserCache())
+	defer embedded.KeepNothing()() // in the other tests it is as it was
+	t.Setenv("HOME", "/home/me")
+	assert.Empty(t, embedded.UserCache())
+	t.Setenv("CROSSRUN_CACHE", "/srv/emulators")
+	assert.Equal(t, embedded.Cache("/srv/emulators"), embedded.UserCache(), "it was asked for")
 }
 
 func BenchmarkOpen(b *testing.B) {

@@ -61,10 +61,13 @@ func (e *Emulator) cached(cache Cache) (*os.File, error) {
 	path := filepath.Join(string(cache), e.fileName())
 	f, err := openIn(dir, e.fileName())
 	if err == nil {
-		if e.Is(f) == nil {
+		if err = e.Is(f); err == nil {
 			return f, nil
 		}
 		f.Close()
+		if !errors.Is(err, errDiffers) {
+			return nil, err // it cannot be read: that is no reason to remove it
+		}
 		// Another run may have put a good one there meanwhile: that one is made
 		// again, too.
 		err = os.Remove(path)
@@ -92,10 +95,20 @@ type Cache string
 // cacheVariable names the cache, or is "off".
 const cacheVariable = "CROSSRUN_CACHE"
 
+// nothing is kept by this process.
+var nothing bool
+
+// KeepNothing makes UserCache empty, unless the user names a directory. What it
+// returns undoes that.
+func KeepNothing() (undo func()) {
+	nothing = true
+	return func() { nothing = false }
+}
+
 // UserCache returns the user's cache.
 func UserCache() Cache {
 	switch dir := os.Getenv(cacheVariable); {
-	case dir == "off":
+	case dir == "off", dir == "" && nothing:
 		return ""
 	case filepath.IsAbs(dir):
 		return Cache(dir)
@@ -112,7 +125,7 @@ func (c Cache) open() (*os.File, error) {
 	if c == "" {
 		return nil, errors.New("there is no directory for a cache (XDG_CACHE_HOME, HOME), or CROSSRUN_CACHE=off")
 	}
-	if err := os.MkdirAll(string(c), 0o700); err != nil {
+	if err := file.MakeDir(string(c)); err != nil {
 		return nil, err
 	}
 	return private(unix.AT_FDCWD, string(c), unix.O_DIRECTORY, func(dir *os.File, _ os.FileInfo) error {

@@ -60,6 +60,7 @@ var (
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
 	ErrUseless       = errors.New("emulator runs none of the architecture's programs")
+	ErrCommand       = errors.New("passed over: it is crossrun, and no emulator")
 	ErrUnsafe        = errors.New("passed over: others than root may change it")
 )
 
@@ -102,21 +103,29 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	fail := func(err error, hint string) (*Emulator, error) {
 		return nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
+	const again = "install it again: the file is not a whole ELF program"
 	f, err := openFile(path)
-	if err == unix.ENOENT {
+	switch {
+	case err == unix.ENOENT:
 		return fail(ErrMissing, "")
-	}
-	if err != nil {
+	case errors.Is(err, ErrCorrupt):
+		return fail(err, again)
+	case err != nil:
 		return fail(err, "make the file readable: its header and version are read before it is used")
 	}
 	defer f.close()
 	var info unix.Stat_t
 	e, err := inspect(arch, f, &info)
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return fail(err, "the file could not be read: see what is wrong with its file system (dmesg), or name another with {option}")
+	}
 	if err != nil {
-		return fail(err, "install it again: the file is not a whole ELF program")
+		return fail(err, again)
 	}
 	e.Path = path
 	switch {
+	case e.isCommand(f, &info):
+		return fail(ErrCommand, "{install}, or name others with {option}")
 	case unix.Access(path, unix.X_OK) != nil:
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
 	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, &info):

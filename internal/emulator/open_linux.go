@@ -1,20 +1,35 @@
 package emulator
 
 import (
+	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A descriptor is an open regular file, for the few reads of one of dozens of
 // emulators. An os.File takes five more system calls and a finalizer.
 type descriptor int
 
-// openFile opens a file to be read. It does not wait for the other end of a pipe.
+// openFile opens a regular file to be read, as file.OpenRegular does. Most of those
+// that are looked for are not there: that is one system call.
 func openFile(path string) (descriptor, error) {
+	var st unix.Stat_t
+	err := unix.EINTR
+	for err == unix.EINTR { // a file system such as FUSE was interrupted
+		err, _ = unix.Stat(path, &st).(unix.Errno)
+	}
+	if err != 0 {
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, fmt.Errorf("%w: %w", ErrCorrupt, file.ErrNotRegular)
+	}
 	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-		if err != unix.EINTR { // a file system such as FUSE was interrupted
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		if err != unix.EINTR {
 			return descriptor(fd), err
 		}
 	}

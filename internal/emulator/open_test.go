@@ -67,6 +67,9 @@ func TestUnfitFilesAreErrorsThatSayWhy(t *testing.T) {
 	plain := filepath.Join(dir, "plain")
 	require.NoError(t, os.WriteFile(plain, whole, 0o644))
 
+	pipe := filepath.Join(dir, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o755))
+
 	for name, test := range map[string]struct {
 		path string
 		is   error
@@ -77,8 +80,9 @@ func TestUnfitFilesAreErrorsThatSayWhy(t *testing.T) {
 		"a dangling link":   {dangling, emulator.ErrMissing, "no emulator found", ""},
 		"links in a circle": {loop, syscall.ELOOP, "too many levels of symbolic links", "make the file readable"},
 		"a directory":       {dir, emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
+		"a pipe":            {pipe, emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
 		"a device":          {"/dev/null", emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
-		"unreadable":        {"/proc/self/mem", syscall.EIO, "input/output error", "install it again"},
+		"unreadable":        {"/proc/self/mem", syscall.EIO, "input/output error", "what is wrong with its file system"},
 		"empty":             {write(t, filepath.Join(dir, "empty"), nil), emulator.ErrCorrupt, "emulator is corrupt: not an ELF file", "install it again"},
 		"text":              {write(t, filepath.Join(dir, "text"), []byte("#!/bin/sh\n")), elfmagic.ErrNotELF, "emulator is corrupt: not an ELF file", "install it again"},
 		"its header is cut": {write(t, filepath.Join(dir, "header"), whole[:40]), elfmagic.ErrTruncated, "emulator is corrupt: truncated ELF file", "install it again"},

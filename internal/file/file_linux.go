@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"strconv"
@@ -25,6 +26,42 @@ func OpenFile(path string, flags int) (*os.File, error) {
 		case unix.EINTR: // a file system such as FUSE was interrupted
 		default:
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+// ErrNotRegular is returned for what is no regular file.
+var ErrNotRegular = errors.New("not a regular file")
+
+// OpenRegular opens a regular file whose name comes from data: an ELF header, a #!
+// line, an entry. A pipe would wait for its other end, and opening a device does
+// things, so that nothing else is opened. Should one have come into the file's place
+// meanwhile, it does not wait either.
+func OpenRegular(path string) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, &os.PathError{Op: "open", Path: path, Err: err} }
+	var st unix.Stat_t
+	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
+		return fail(err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fail(ErrNotRegular)
+	}
+	f, err := OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Close()
+		return fail(cmp.Or(err, ErrNotRegular))
+	}
+	return f, nil
+}
+
+// ignoringEINTR repeats what a signal interrupted, as on a file system such as FUSE.
+func ignoringEINTR(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
 		}
 	}
 }

@@ -57,6 +57,32 @@ func TestAPipeStaysBlocking(t *testing.T) {
 	assert.False(t, nonblocking(file.Open))
 }
 
+// A name from data may be that of anything.
+func TestOnlyRegularFilesAreOpenedByNamesFromData(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink(path, link))
+	pipe := filepath.Join(dir, "pipe")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	for _, path := range []string{path, link} {
+		f, err := file.OpenRegular(path)
+		require.NoError(t, err)
+		data, err := io.ReadAll(f)
+		assert.NoError(t, err)
+		assert.Equal(t, "content", string(data))
+		f.Close()
+	}
+	for _, path := range []string{pipe, dir, "/dev/null", "/dev/tty"} {
+		_, err := file.OpenRegular(path)
+		assert.ErrorIs(t, err, file.ErrNotRegular)
+		assert.EqualError(t, err, "open "+path+": not a regular file")
+	}
+	_, err := file.OpenRegular(filepath.Join(dir, "missing"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
 func TestErrorsAreThoseOfOS(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing")
 	_, err := file.Open(path)

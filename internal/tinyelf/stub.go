@@ -117,6 +117,10 @@ var numbers = map[string]number{
 	"execve":     {59, 221, 11, 11},
 	"exit_group": {231, 94, 234, 248},
 	"fchdir":     {81, 50, 133, 133},
+	"flock":      {73, 32, 143, 143},
+	"setgroups":  {116, 159, 81, 206},
 	"setns":      {308, 268, 350, 339},
+	"setresgid":  {119, 149, 169, 210},
+	"setresuid":  {117, 147, 164, 208},
 	"write":      {1, 64, 4, 4},
 }

@@ -387,6 +387,7 @@ func TestTimeoutEndsTheProgram(t *testing.T) {
 // In a root file system the caller is root, and it is all that there is.
 func TestRootfs(t *testing.T) {
 	kerneltest.Instance(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	arm64, _ := commands.Foreigners(t)
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o755))
@@ -421,7 +422,7 @@ func TestRootfs(t *testing.T) {
 		{[]string{"--rootfs", "/no/such/directory", "sh"}, 125, "--rootfs: stat /no/such/directory: no such file or directory"},
 		{[]string{"--setenv", "A=1", "true"}, 125, "--setenv is for --rootfs"},
 		{[]string{"--rootfs", root, "-E", "=1", "sh"}, 125, "the name of a variable is missing"},
-		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "/etc/passwd is not a directory"},
+		{[]string{"--rootfs", "/etc/passwd", "sh"}, 125, "--rootfs: /etc/passwd: no whole tar archive"},
 		{[]string{"--rootfs", root, "no-such-command"}, 127, "no-such-command: not found in " + root},
 		{[]string{"--rootfs", root, "/no/such/command"}, 127, "/no/such/command: not found in " + root},
 	} {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/rootarchive"
+)
+
+// unpackRoot unpacks the archive that --rootfs names, if it names one, unless that
+// has been done before: the directory is a template, which no run changes.
+func (o *options) unpackRoot(stderr io.Writer) error {
+	if !rootarchive.Is(o.rootfs) {
+		if o.platform != "" {
+			return cli.WithHint(errors.New("--platform is for an image that --rootfs names"), "leave it out: a directory has one system")
+		}
+		return nil
+	}
+	cache, err := rootarchive.UserCache()
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) {
+		fmt.Fprintf(stderr, "%s: %s\n", name, cli.Visible(fmt.Sprintf(format, args...)))
+	}
+	dir, err := rootarchive.Directory(context.Background(), cache, o.rootfs, o.platform, func() {
+		say("%s: another process unpacks it: waiting", o.rootfs)
+	})
+	if err != nil {
+		return fmt.Errorf("--rootfs: %w", err)
+	}
+	if o.verbose {
+		say("%s: unpacked in %s", o.rootfs, dir)
+	}
+	o.archive, o.rootfs = o.rootfs, dir
+	return nil
+}

@@ -1,0 +1,252 @@
+package rootarchive
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
+)
+
+// The cache has a directory for each tree, whose name is the digest of what was
+// unpacked, and in known/ a symbolic link for each archive, whose name says which file
+// it is: then nothing of it has to be read.
+const (
+	known    = "known"
+	partial  = ".partial-"
+	treeName = "sha256-"
+)
+
+// Is reports whether a path is that of an archive or OCI layout. Another directory is
+// a root file system itself.
+func Is(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return err == nil && info.Mode().IsRegular()
+	}
+	for _, name := range []string{"oci-layout", "index.json"} {
+		if info, err := os.Stat(filepath.Join(path, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
+
+// UserCache returns where trees are kept, or an error if there is no place.
+func UserCache() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", cli.WithHint(fmt.Errorf("no directory to unpack it into: %w", err), "set HOME or XDG_CACHE_HOME, or unpack it yourself and name the directory")
+	}
+	return filepath.Join(cache, "crossrun", "rootfs"), nil
+}
+
+// Directory returns the directory with the root file system of an archive, for a
+// platform if it has several; an empty one is the host's, or the only one. It is
+// unpacked into the cache unless it is there. If another process is at that, waiting
+// is called, and it is waited for.
+func Directory(ctx context.Context, cache, path, platform string, waiting func()) (dir string, err error) {
+	id, err := identity(path, platform)
+	if err != nil {
+		return "", err
+	}
+	link := filepath.Join(cache, known, id)
+	if dir := follow(cache, link); dir != "" {
+		return dir, nil
+	}
+	if err := file.MakeDir(filepath.Join(cache, known)); err != nil {
+		return "", cli.WithHint(err, "set XDG_CACHE_HOME to a directory of your own, or unpack the archive yourself and name the directory")
+	}
+	unlock, err := file.Lock(ctx, link+".lock", waiting)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		os.Remove(link + ".lock")
+		unlock()
+	}()
+	if dir := follow(cache, link); dir != "" {
+		return dir, nil
+	}
+	sweep(cache)
+	name, err := unpack(ctx, cache, path, platform)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	os.Remove(link)
+	if err := os.Symlink(filepath.Join("..", name), link); err != nil {
+		return "", err
+	}
+	return filepath.Join(cache, name), nil
+}
+
+// identity says which file an archive is, and whether it was changed.
+func identity(path, platform string) (string, error) {
+	real, err := filepath.Abs(path)
+	if err == nil {
+		real, err = filepath.EvalSymlinks(real)
+	}
+	if err != nil {
+		return "", err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(real, &st); err != nil {
+		return "", &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if err := unix.Stat(filepath.Join(real, "index.json"), &st); err != nil {
+			return "", &os.PathError{Op: "stat", Path: path + "/index.json", Err: err}
+		}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %d %d %d", real, platform, st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim))
+	return fmt.Sprintf("%x", sum[:16]), nil
+}
+
+// follow returns the tree that a link leads to, if both are there.
+func follow(cache, link string) string {
+	to, err := os.Readlink(link)
+	if err != nil || !strings.HasPrefix(filepath.Base(to), treeName) {
+		return ""
+	}
+	dir := filepath.Join(cache, filepath.Base(to))
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return ""
+	}
+	return dir
+}
+
+// unpack unpacks an archive into the cache, and returns the name of its tree there.
+func unpack(ctx context.Context, cache, path, platform string) (name string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() {
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return "", err
+		}
+		defer root.Close()
+		return unpackImage(ctx, cache, directory{root}, platform)
+	}
+	f, err := file.OpenRegular(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	archive, err := plain(ctx, f, cache)
+	if err != nil {
+		return "", err
+	}
+	defer archive.Close()
+	members, err := list(archive)
+	if err != nil {
+		return "", err
+	}
+	name, err = unpackImage(ctx, cache, members, platform)
+	if name != "" || err != nil {
+		return name, err
+	}
+	return inPlace(cache, func(t *tree) (string, error) { return t.unpack(ctx, io.NewSectionReader(archive, 0, 1<<62), false) })
+}
+
+// unpackImage unpacks the image for a platform. There is no name if the files are no
+// image's.
+func unpackImage(ctx context.Context, cache string, from files, platform string) (name string, err error) {
+	all, err := candidates(from)
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	chosen, err := choose(all, platform)
+	if err != nil {
+		return "", err
+	}
+	image, err := chosen.load()
+	if err != nil {
+		return "", err
+	}
+	name = nameOf(image.name)
+	if _, err := os.Lstat(filepath.Join(cache, name)); err == nil {
+		return name, nil
+	}
+	return inPlace(cache, func(t *tree) (string, error) { return image.name, image.unpack(ctx, from, t) })
+}
+
+func nameOf(digest string) string { return strings.Replace(digest, ":", "-", 1) }
+
+// inPlace makes a tree beside its place, and renames it. do fills it, and returns its
+// digest.
+func inPlace(cache string, do func(*tree) (digest string, err error)) (name string, err error) {
+	dir, err := os.MkdirTemp(cache, partial)
+	if err != nil {
+		return "", err
+	}
+	defer removeTree(dir)
+	held, err := os.Open(dir)
+	if err != nil {
+		return "", err
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // see sweep
+		return "", err
+	}
+	t, err := newTree(dir)
+	if err != nil {
+		return "", err
+	}
+	defer t.close()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	digest, err := do(t)
+	if err == nil {
+		err = t.finish()
+	}
+	if err != nil {
+		return "", err
+	}
+	name = nameOf(digest)
+	err = os.Rename(dir, filepath.Join(cache, name))
+	if errors.Is(err, fs.ErrExist) { // another archive has the same
+		err = nil
+	}
+	return name, err
+}
+
+// removeTree removes a tree, whose directories need not be writable.
+func removeTree(dir string) {
+	if os.RemoveAll(dir) == nil {
+		return
+	}
+	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, _ error) error {
+		if entry != nil && entry.IsDir() {
+			os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	os.RemoveAll(dir)
+}
+
+// sweep removes the trees of processes that were killed: nobody has their locks.
+func sweep(cache string) {
+	left, _ := filepath.Glob(filepath.Join(cache, partial+"*"))
+	for _, dir := range left {
+		f, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			removeTree(dir)
+		}
+		f.Close()
+	}
+}

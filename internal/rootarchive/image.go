@@ -1,0 +1,313 @@
+package rootarchive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// An image is one of an archive or layout.
+type image struct {
+	name   string // its digest
+	layers []layer
+}
+
+// A layer is a file of an image, and the digest of what is in it, not compressed.
+type layer struct{ file, digest string }
+
+// A platform is what the OCI image specification has of one.
+type platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+}
+
+func (p platform) String() string {
+	return strings.TrimSuffix(path.Join(p.OS, p.Architecture, p.Variant), "/")
+}
+
+// arch returns the architecture, or nil if it is none that is known.
+func (p platform) arch() *elfmagic.Arch {
+	arch, err := elfmagic.Lookup(p.String())
+	if p.OS != "linux" || err != nil {
+		return nil
+	}
+	return arch
+}
+
+// A candidate is an image that may be the one that is wanted.
+type candidate struct {
+	platform platform
+	load     func() (*image, error)
+}
+
+// maxJSON is more than any manifest has (4 MiB, in registries).
+const maxJSON = 8 << 20
+
+// read reads a JSON file, and compares it with its digest if that is known.
+func read(from files, name, digest string, into any) error {
+	f, err := from.open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxJSON {
+		return fmt.Errorf("%s: longer than %d MiB", name, maxJSON>>20)
+	}
+	if sum := sha256.Sum256(text); digest != "" && digest != "sha256:"+hex.EncodeToString(sum[:]) {
+		return fmt.Errorf("%s: its content is not that of its digest: it is damaged", name)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// blob returns the file that has a digest.
+func blob(digest string) (string, error) {
+	sum, ok := strings.CutPrefix(digest, "sha256:")
+	if !ok || len(sum) != 2*sha256.Size || strings.Trim(sum, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("digest %q is no SHA-256", digest)
+	}
+	return "blobs/sha256/" + sum, nil
+}
+
+// candidates returns the images that are in an archive, or none if it is no image's.
+func candidates(from files) ([]candidate, error) {
+	var layout struct{ ImageLayoutVersion string }
+	err := read(from, "oci-layout", "", &layout)
+	if err == nil {
+		return ofIndex(from, "index.json", "", 0)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var saved []savedImage
+	if read(from, "manifest.json", "", &saved) != nil || len(saved) == 0 || saved[0].Config == "" {
+		return nil, nil // a file of the root file system's
+	}
+	var all []candidate
+	for _, s := range saved {
+		var c config
+		if err := read(from, path.Clean(s.Config), "", &c); err != nil {
+			return nil, err
+		}
+		all = append(all, candidate{c.platform, func() (*image, error) { return s.image(from) }})
+	}
+	return all, nil
+}
+
+// A savedImage is what docker save writes of one into manifest.json.
+type savedImage struct {
+	Config string
+	Layers []string
+}
+
+func (s savedImage) image(from files) (*image, error) {
+	// The file's name is its digest: abc….json, blobs/sha256/abc….
+	digest := "sha256:" + strings.TrimSuffix(path.Base(s.Config), ".json")
+	if _, err := blob(digest); err != nil {
+		return nil, err
+	}
+	var c config
+	if err := read(from, path.Clean(s.Config), digest, &c); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(s.Layers))
+	for i, name := range s.Layers {
+		names[i] = path.Clean(name)
+	}
+	return c.image(digest, names)
+}
+
+// A descriptor is the specification's.
+type descriptor struct {
+	Digest      string            `json:"digest"`
+	Platform    *platform         `json:"platform"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// A document is an index or a manifest.
+type document struct {
+	Manifests []descriptor `json:"manifests"`
+	Config    descriptor   `json:"config"`
+	Layers    []descriptor `json:"layers"`
+}
+
+// A config is an image's configuration, as far as it matters.
+type config struct {
+	platform
+	RootFS struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// image returns the image that has the configuration, and layers in the files.
+func (c config) image(digest string, files []string) (*image, error) {
+	if len(files) != len(c.RootFS.DiffIDs) {
+		return nil, fmt.Errorf("it has %d layers, and its configuration %d", len(files), len(c.RootFS.DiffIDs))
+	}
+	i := &image{name: digest}
+	for n, file := range files {
+		if _, err := blob(c.RootFS.DiffIDs[n]); err != nil {
+			return nil, err
+		}
+		i.layers = append(i.layers, layer{file, c.RootFS.DiffIDs[n]})
+	}
+	return i, nil
+}
+
+// maxNested is how deep indexes may be in one another: buildx has two.
+const maxNested = 4
+
+// ofIndex returns the images of an index, and of those that are in it.
+func ofIndex(from files, name, digest string, depth int) ([]candidate, error) {
+	if depth > maxNested {
+		return nil, errors.New("indexes are too deep in one another")
+	}
+	var index document
+	if err := read(from, name, digest, &index); err != nil {
+		return nil, err
+	}
+	var all []candidate
+	for _, d := range index.Manifests {
+		if d.Annotations["vnd.docker.reference.type"] != "" {
+			continue // what BuildKit attests of an image
+		}
+		found, err := ofDescriptor(from, d, depth)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func ofDescriptor(from files, d descriptor, depth int) ([]candidate, error) {
+	name, err := blob(d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	load := func() (*image, error) { return ofManifest(from, name, d.Digest) }
+	if d.Platform != nil && d.Platform.Architecture != "" {
+		return []candidate{{*d.Platform, load}}, nil // its files need not be there
+	}
+	var doc document
+	if err := read(from, name, d.Digest, &doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Manifests) > 0 {
+		return ofIndex(from, name, d.Digest, depth+1)
+	}
+	configFile, err := blob(doc.Config.Digest)
+	if err != nil {
+		return nil, err
+	}
+	var c config
+	if err := read(from, configFile, doc.Config.Digest, &c); err != nil {
+		return nil, err
+	}
+	return []candidate{{c.platform, load}}, nil
+}
+
+func ofManifest(from files, name, digest string) (*image, error) {
+	var manifest document
+	if err := read(from, name, digest, &manifest); err != nil {
+		return nil, err
+	}
+	configFile, err := blob(manifest.Config.Digest)
+	if err != nil {
+		return nil, err
+	}
+	var c config
+	if err := read(from, configFile, manifest.Config.Digest, &c); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range manifest.Layers {
+		name, err := blob(l.Digest)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return c.image(digest, names)
+}
+
+// choose returns the image for a platform; if none is asked for, that for the host, or
+// the only one.
+func choose(all []candidate, asked string) (*candidate, error) {
+	wanted := asked
+	if wanted == "" {
+		wanted = runtime.GOARCH
+	}
+	arch, err := elfmagic.Lookup(wanted)
+	if err != nil {
+		return nil, err
+	}
+	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.platform.arch() != arch })
+	exact := slices.DeleteFunc(slices.Clone(fit), func(c candidate) bool { return !strings.EqualFold(c.platform.String(), asked) })
+	if len(exact) > 0 {
+		fit = exact
+	}
+	// Of several variants, as arm has, the newest.
+	slices.SortStableFunc(fit, func(a, b candidate) int { return strings.Compare(b.platform.Variant, a.platform.Variant) })
+	switch {
+	case len(fit) == 1, len(fit) > 1 && fit[0].platform != fit[1].platform:
+		return &fit[0], nil
+	case len(fit) > 1:
+		return nil, cli.WithHint(fmt.Errorf("it has several images for %s", fit[0].platform), "save one of them alone")
+	case asked == "" && len(all) == 1:
+		return &all[0], nil
+	}
+	var has []string
+	for _, c := range all {
+		has = append(has, c.platform.String())
+	}
+	slices.Sort(has)
+	return nil, cli.WithHint(fmt.Errorf("it has no image for %s, but for %s", arch.Platform(), strings.Join(slices.Compact(has), ", ")), "--platform chooses one of these")
+}
+
+// unpack unpacks the layers of an image into a tree.
+func (i *image) unpack(ctx context.Context, from files, to *tree) error {
+	for n, l := range i.layers {
+		if err := l.unpack(ctx, from, to); err != nil {
+			return fmt.Errorf("layer %d of %d: %w", n+1, len(i.layers), err)
+		}
+	}
+	return nil
+}
+
+func (l layer) unpack(ctx context.Context, from files, to *tree) error {
+	f, err := from.open(l.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stream, _, err := decompress(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	digest, err := to.unpack(ctx, stream, true)
+	if err == nil && digest != l.digest {
+		err = errors.New("its content is not that of its digest: it is damaged")
+	}
+	return err
+}

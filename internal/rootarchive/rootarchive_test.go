@@ -1,0 +1,398 @@
+package rootarchive
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// archiveOf makes a tar archive. Each entry is a name and what it is: a file's
+// content, "->target" of a symbolic link, "=target" of a hard link; names that end in
+// a slash are directories, and "name:mode" has another mode than 0644 and 0755.
+func archiveOf(t *testing.T, entries ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := 0; i < len(entries); i += 2 {
+		name, mode, hasMode := strings.Cut(entries[i], ":")
+		h := &tar.Header{Name: name, Mode: 0o644, ModTime: time.Unix(1e9, 0), Uid: os.Getuid(), Gid: os.Getgid()}
+		content := entries[i+1]
+		switch {
+		case strings.HasSuffix(name, "/"):
+			h.Typeflag, h.Mode = tar.TypeDir, 0o755
+		case strings.HasPrefix(content, "->"):
+			h.Typeflag, h.Linkname, content = tar.TypeSymlink, content[2:], ""
+		case strings.HasPrefix(content, "="):
+			h.Typeflag, h.Linkname, content = tar.TypeLink, content[1:], ""
+		case content == "DEVICE":
+			h.Typeflag, content = tar.TypeBlock, ""
+		case content == "PIPE":
+			h.Typeflag, content = tar.TypeFifo, ""
+		default:
+			h.Typeflag = tar.TypeReg
+		}
+		if hasMode {
+			_, err := fmt.Sscanf(mode, "%o", &h.Mode)
+			require.NoError(t, err)
+		}
+		h.Size = int64(len(content))
+		require.NoError(t, w.WriteHeader(h))
+		_, err := w.Write([]byte(content))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+func zipped(t *testing.T, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := w.Write(b)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return out.Bytes()
+}
+
+func digestOf(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+
+// A layout is an OCI layout that is being made, as the entries of an archive.
+type layout struct {
+	t       *testing.T
+	entries map[string]string
+	index   document
+}
+
+func newLayout(t *testing.T) *layout {
+	return &layout{t: t, entries: map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}}
+}
+
+func (l *layout) blob(b []byte) descriptor {
+	digest := digestOf(b)
+	l.entries["blobs/sha256/"+strings.TrimPrefix(digest, "sha256:")] = string(b)
+	return descriptor{Digest: digest}
+}
+
+func (l *layout) json(v any) descriptor {
+	b, err := json.Marshal(v)
+	require.NoError(l.t, err)
+	return l.blob(b)
+}
+
+// add adds an image of layers, which are archives.
+func (l *layout) add(p platform, layers ...[]byte) (manifest descriptor) {
+	c := config{platform: p}
+	var doc document
+	for i, layer := range layers {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, digestOf(layer))
+		if i%2 == 0 {
+			layer = zipped(l.t, layer)
+		}
+		doc.Layers = append(doc.Layers, l.blob(layer))
+	}
+	doc.Config = l.json(c)
+	manifest = l.json(doc)
+	manifest.Platform = &p
+	l.index.Manifests = append(l.index.Manifests, manifest)
+	return manifest
+}
+
+// files returns the layout's files, as archiveOf wants them.
+func (l *layout) files() (entries []string) {
+	index, err := json.Marshal(l.index)
+	require.NoError(l.t, err)
+	l.entries["index.json"] = string(index)
+	for name, content := range l.entries {
+		entries = append(entries, name, content)
+	}
+	return entries
+}
+
+func save(t *testing.T, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "archive")
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	return path
+}
+
+// unpacked unpacks an archive into a new cache, and lists what is there.
+func unpacked(t *testing.T, path, platform string) (tree map[string]string, err error) {
+	t.Helper()
+	cache := filepath.Join(t.TempDir(), "cache")
+	dir, err := Directory(t.Context(), cache, path, platform, func() {})
+	left, _ := os.ReadDir(cache)
+	for _, entry := range left {
+		if entry.Name() != known && filepath.Join(cache, entry.Name()) != dir {
+			assert.Fail(t, "left in the cache", entry.Name())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return listed(t, dir), nil
+}
+
+func listed(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	tree := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		name := strings.TrimPrefix(path, dir+"/")
+		switch {
+		case path == dir:
+		case entry.IsDir():
+			tree[name+"/"] = ""
+		case entry.Type() == fs.ModeSymlink:
+			to, _ := os.Readlink(path)
+			tree[name] = "->" + to
+		case entry.Type() == fs.ModeNamedPipe:
+			tree[name] = "PIPE"
+		default:
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			tree[name] = string(text)
+		}
+		return nil
+	}))
+	return tree
+}
+
+func TestPlainArchives(t *testing.T) {
+	archive := archiveOf(t, "./", "", "./bin/:0500", "", "bin/su:4755", "set-user-ID", "bin/same", "=./bin/su", "usr/lib/libm", "m", "lib", "->usr/lib", "lib/libc", "by a link", "dev/sda", "DEVICE", "fifo", "PIPE", "/absolute", "a", "manifest.json", "{}")
+	want := map[string]string{"bin/": "", "bin/su": "set-user-ID", "bin/same": "set-user-ID", "lib": "->usr/lib", "usr/": "", "usr/lib/": "", "usr/lib/libm": "m", "usr/lib/libc": "by a link", "fifo": "PIPE", "absolute": "a", "manifest.json": "{}"}
+	contents := map[string][]byte{"tar": archive, "tar.gz": zipped(t, archive)}
+	for _, command := range []string{"zstd", "xz", "bzip2"} {
+		cmd := exec.Command(command, "-c")
+		cmd.Stdin = bytes.NewReader(archive)
+		if out, err := cmd.Output(); err == nil {
+			contents[command] = out
+		}
+	}
+	for name, content := range contents {
+		tree, err := unpacked(t, save(t, content), "")
+		require.NoError(t, err, name)
+		assert.Equal(t, want, tree, name)
+	}
+	cache := t.TempDir()
+	dir, err := Directory(t.Context(), cache, save(t, archive), "", func() {})
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(cache, "sha256-"+strings.TrimPrefix(digestOf(archive), "sha256:")), dir)
+	su, err := os.Stat(dir + "/bin/su")
+	require.NoError(t, err)
+	assert.Equal(t, 0o755|fs.ModeSetuid, su.Mode())
+	assert.Equal(t, time.Unix(1e9, 0), su.ModTime())
+	bin, err := os.Stat(dir + "/bin")
+	require.NoError(t, err)
+	assert.Equal(t, 0o500|fs.ModeDir, bin.Mode(), "what was written to has its own mode in the end")
+	assert.Equal(t, time.Unix(1e9, 0), bin.ModTime())
+}
+
+func TestLayersRemoveWhatLowerOnesHave(t *testing.T) {
+	l := newLayout(t)
+	l.add(platform{"linux", "arm64", ""},
+		archiveOf(t, "a", "1", "b", "1", "dir/", "", "dir/x", "1", "dir/sub/y", "1", "opaque/x", "1", "opaque/sub/y", "1", "gone/x", "1", "file", "1", "link", "->dir"),
+		archiveOf(t, ".wh.a", "", "b", "2", "dir/.wh.x", "", "dir/z", "2", "opaque/new", "2", "opaque/sub/new", "2", "opaque/.wh..wh..opq", "", ".wh.gone", "", "gone/new", "2", ".wh..wh.plnk", "", ".wh.missing", "", "no/.wh.missing", "", "link/", "", "link/in", "2"),
+		archiveOf(t, ".wh.file", "", "file/", "", "file/in", "3", "dir", "now a file"),
+	)
+	want := map[string]string{"b": "2", "dir": "now a file", "opaque/": "", "opaque/new": "2", "opaque/sub/": "", "opaque/sub/new": "2", "gone/": "", "gone/new": "2", "file/": "", "file/in": "3", "link/": "", "link/in": "2"}
+	tree, err := unpacked(t, save(t, archiveOf(t, l.files()...)), "")
+	require.NoError(t, err)
+	assert.Equal(t, want, tree)
+
+	// As a directory, and zipped as a whole.
+	dir := filepath.Join(t.TempDir(), "layout")
+	files := l.files()
+	for i := 0; i < len(files); i += 2 {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, files[i])), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, files[i]), []byte(files[i+1]), 0o644))
+	}
+	assert.True(t, Is(dir))
+	tree, err = unpacked(t, dir, "")
+	require.NoError(t, err)
+	assert.Equal(t, want, tree)
+	tree, err = unpacked(t, save(t, zipped(t, archiveOf(t, l.files()...))), "")
+	require.NoError(t, err)
+	assert.Equal(t, want, tree)
+}
+
+func TestArchivesOfDockerSave(t *testing.T) {
+	layers := [][]byte{archiveOf(t, "a", "1"), archiveOf(t, ".wh.a", "", "b", "2")}
+	c := config{platform: platform{"linux", "s390x", ""}}
+	entries := []string{}
+	for i, layer := range layers {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, digestOf(layer))
+		entries = append(entries, fmt.Sprintf("%d/layer.tar", i), string(layer))
+	}
+	text, err := json.Marshal(c)
+	require.NoError(t, err)
+	name := strings.TrimPrefix(digestOf(text), "sha256:") + ".json"
+	manifest := fmt.Sprintf(`[{"Config":%q,"RepoTags":["x:latest"],"Layers":["0/layer.tar","1/layer.tar"]}]`, name)
+	entries = append(entries, name, string(text), "manifest.json", manifest)
+	tree, err := unpacked(t, save(t, archiveOf(t, entries...)), "")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"b": "2"}, tree)
+
+	entries[1] = string(archiveOf(t, "a", "2"))
+	_, err = unpacked(t, save(t, archiveOf(t, entries...)), "")
+	assert.ErrorContains(t, err, "layer 1 of 2: its content is not that of its digest")
+}
+
+func TestOneImageOfSeveralIsChosen(t *testing.T) {
+	l := newLayout(t)
+	of := func(p platform) { l.add(p, archiveOf(t, "is", p.String())) }
+	of(platform{"linux", "arm64", ""})
+	of(platform{"linux", "arm", "v6"})
+	of(platform{"linux", "arm", "v7"})
+	of(platform{"linux", runtime.GOARCH, ""})
+	attested := l.add(platform{"unknown", "unknown", ""}, archiveOf(t, "is", "nothing"))
+	l.index.Manifests[len(l.index.Manifests)-1].Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
+	delete(l.entries, "blobs/sha256/"+strings.TrimPrefix(attested.Digest, "sha256:"))
+	all := l.index
+	l.index = document{Manifests: []descriptor{l.json(all)}} // as buildx writes it
+	path := save(t, archiveOf(t, l.files()...))
+	for asked, want := range map[string]string{
+		"": "linux/" + runtime.GOARCH, "arm64": "linux/arm64", "linux/arm64/v8": "linux/arm64", "aarch64": "linux/arm64", "linux/arm/v6": "linux/arm/v6", "arm": "linux/arm/v7",
+	} {
+		tree, err := unpacked(t, path, asked)
+		require.NoError(t, err, asked)
+		assert.Equal(t, map[string]string{"is": want}, tree, asked)
+	}
+	_, err := unpacked(t, path, "s390x")
+	assert.ErrorContains(t, err, "it has no image for linux/s390x, but for ")
+	assert.ErrorContains(t, err, "linux/arm/v6, linux/arm/v7, linux/arm64")
+	assert.Equal(t, "--platform chooses one of these", cli.Hint(err))
+	_, err = unpacked(t, path, "vax")
+	assert.ErrorContains(t, err, "vax")
+}
+
+// Nothing is half done, and no file outside is touched.
+func TestBadArchivesLeaveNothing(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	require.NoError(t, os.WriteFile(outside, []byte("untouched"), 0o644))
+	dir := filepath.Dir(outside)
+	ok := archiveOf(t, "a", strings.Repeat("x", 5000))
+	bad := newLayout(t)
+	bad.add(platform{"linux", "arm64", ""}, ok)
+	for name := range bad.entries {
+		if strings.HasPrefix(name, "blobs/") && bytes.HasPrefix([]byte(bad.entries[name]), []byte("\x1f\x8b")) {
+			bad.entries[name] = string(zipped(t, archiveOf(t, "a", "y")))
+		}
+	}
+	missing := newLayout(t)
+	missing.index.Manifests = []descriptor{{Digest: digestOf(nil)}}
+	strange := newLayout(t)
+	strange.index.Manifests = []descriptor{{Digest: "sha256:../../../etc/passwd"}}
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"empty":                             {nil, "no whole tar archive"},
+		"text":                              {[]byte(strings.Repeat("text", 1000)), "no whole tar archive"},
+		"cut off":                           {ok[:3000], "no whole tar archive"},
+		"zipped, cut off":                   {zipped(t, ok)[:60], "cannot be decompressed: unexpected EOF"},
+		"upwards":                           {archiveOf(t, "../../outside", "x"), "the name leads out of the archive"},
+		"upwards by a link":                 {archiveOf(t, "x", "=../../outside"), "the name leads out of the archive"},
+		"through a link that leads nowhere": {archiveOf(t, "lib", "->usr/lib", "lib/libc", "x"), "lib is a symbolic link that leads nowhere"},
+		"a link to nothing":                 {archiveOf(t, "x", "=etc/passwd"), "link to etc/passwd: no such file or directory"},
+		"another content":                   {archiveOf(t, bad.files()...), "layer 1 of 1: its content is not that of its digest"},
+		"a missing blob":                    {archiveOf(t, missing.files()...), "no such file or directory"},
+		"a strange digest":                  {archiveOf(t, strange.files()...), "is no SHA-256"},
+	} {
+		_, err := unpacked(t, save(t, test.content), "")
+		if name == "a missing blob" {
+			assert.ErrorIs(t, err, os.ErrNotExist)
+		} else {
+			assert.ErrorContains(t, err, test.want, name)
+		}
+	}
+	for _, entries := range [][]string{
+		{"x", "->" + dir, "x/outside", "written"},
+		{"x", "->" + outside, "x", "written"},
+		{"x", "->../../../../../../../../" + dir, "x/outside", "written"},
+		{"a/", "", "a/b", "->" + dir, "a/b/.wh.outside", ""},
+		{"y", "=x", "x", "->" + outside},
+		{"x", "->/proc/self/root", "x" + outside, "written"},
+	} {
+		unpacked(t, save(t, archiveOf(t, entries...)), "")
+		l := newLayout(t)
+		l.add(platform{"linux", "arm64", ""}, archiveOf(t, entries...))
+		unpacked(t, save(t, archiveOf(t, l.files()...)), "")
+		text, err := os.ReadFile(outside)
+		require.NoError(t, err)
+		assert.Equal(t, "untouched", string(text), "%q", entries)
+	}
+}
+
+func TestTheCacheIsFilledOnce(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache")
+	path := save(t, zipped(t, archiveOf(t, "a", "1")))
+	var wait sync.WaitGroup
+	dirs := make([]string, 8)
+	for i := range dirs {
+		wait.Go(func() {
+			var err error
+			dirs[i], err = Directory(t.Context(), cache, path, "", func() {})
+			assert.NoError(t, err)
+		})
+	}
+	wait.Wait()
+	assert.Len(t, slices.Compact(dirs), 1)
+	mark := filepath.Join(dirs[0], "mark")
+	require.NoError(t, os.WriteFile(mark, nil, 0o600))
+	same := save(t, archiveOf(t, "a", "1")) // another file, the same archive
+	for _, path := range []string{path, same} {
+		dir, err := Directory(t.Context(), cache, path, "", func() {})
+		require.NoError(t, err)
+		assert.Equal(t, dirs[0], dir)
+		assert.FileExists(t, mark, "it is not made again")
+	}
+	require.NoError(t, os.WriteFile(path, archiveOf(t, "a", "2"), 0o600))
+	dir, err := Directory(t.Context(), cache, path, "", func() {})
+	require.NoError(t, err)
+	assert.NotEqual(t, dirs[0], dir, "the file was changed")
+
+	// What a killed process left goes; what one is at stays.
+	left, busy := filepath.Join(cache, partial+"left"), filepath.Join(cache, partial+"busy")
+	require.NoError(t, os.MkdirAll(left+"/x", 0o700))
+	require.NoError(t, os.Chmod(left, 0o500))
+	require.NoError(t, os.Mkdir(busy, 0o700))
+	held, err := os.Open(busy)
+	require.NoError(t, err)
+	defer held.Close()
+	require.NoError(t, syscall.Flock(int(held.Fd()), syscall.LOCK_EX))
+	require.NoError(t, os.WriteFile(path, archiveOf(t, "a", "3"), 0o600))
+	_, err = Directory(t.Context(), cache, path, "", func() {})
+	require.NoError(t, err)
+	assert.NoDirExists(t, left)
+	assert.DirExists(t, busy)
+}
+
+func TestWhatIsAnArchive(t *testing.T) {
+	dir := t.TempDir()
+	assert.False(t, Is(dir))
+	assert.False(t, Is(dir+"/missing"))
+	assert.False(t, Is("/dev/null"))
+	require.NoError(t, syscall.Mkfifo(dir+"/oci-layout", 0o600))
+	require.NoError(t, os.WriteFile(dir+"/index.json", nil, 0o600))
+	assert.False(t, Is(dir))
+	assert.True(t, Is(dir+"/index.json"))
+}
