@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type facts struct {
 	sysroot string         // for the emulator; see sysroot
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 	pin     string         // the variable that names the emulator, if one does
+
+	starts bool // it is a native program, and what it may start has no entries
 
 	emulator func() (*emulator.Emulator, error)
 	chosen   bool // the user has chosen a CPU
@@ -69,8 +72,9 @@ func gather(p *program, o *options) (*facts, error) {
 			}
 		}
 	}
+	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()
 	if o.print || o.verbose {
-		f.entry = func() string { return kernelRuns(binary, native) }
+		f.entry = func() string { return cmp.Or(kernelRuns(binary, native), supervised(f.foreign)) }
 		f.instance = func() (string, error) {
 			var e emulators
 			err := private.Check()
