@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -133,28 +134,36 @@ func ptrace(request, pid int, address uintptr, data unsafe.Pointer) error {
 }
 
 // stopped waits until the task has stopped and reads its registers, or returns false if
-// it has ended. There is no wait(2) for the stop: of a child of this process another
-// thread may see it first.
+// it has ended.
 func (s *supervisor) stopped(pid int, r *registers) bool {
-	for turn := 0; ; turn++ {
-		if getRegisters(pid, r) == nil {
-			return true
-		}
+	options := unix.WALL | unix.WNOTHREAD
+	if isChild(pid) {
+		// The first thread, which waits for its children, may see the stop first.
+		options |= unix.WNOHANG
+	}
+	for {
 		var status syscall.WaitStatus
-		got, err := syscall.Wait4(pid, &status, unix.WNOHANG|unix.WALL|unix.WNOTHREAD, nil)
+		got, err := syscall.Wait4(pid, &status, options, nil)
 		switch {
 		case got == pid && !status.Stopped():
 			s.reaped(pid, status, false)
 			return false
+		case got == pid, err == nil && getRegisters(pid, r) == nil:
+			return got == 0 || getRegisters(pid, r) == nil
 		case err == syscall.ECHILD:
 			return false
-		case turn < 50:
-			runtime.Gosched()
-			_, _, _ = syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-		default:
-			time.Sleep(50 * time.Microsecond)
+		case options&unix.WNOHANG != 0:
+			time.Sleep(20 * time.Microsecond)
 		}
 	}
+}
+
+// isChild reports whether a task belongs to a child of this process.
+func isChild(pid int) bool {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	return len(fields) < 2 || fields[1] == strconv.Itoa(os.Getpid())
 }
 
 // detach lets a task go on that has stopped.

@@ -45,8 +45,8 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 	case g.dirfd != unix.AT_FDCWD && !strings.HasPrefix(given, "/"):
 		name := g.name(n.pid)
 		file, p.handed = string(name[:len(name)-1]), true
-	case strings.HasPrefix(file, "/proc/"):
-		p.handed = true // it may be closed when the emulator looks for it
+	default:
+		p.handed = itsOwn(given)
 	}
 	if g.another {
 		p.Root = in.root()
@@ -80,10 +80,16 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 		p.script = append(words[1:len(words):len(words)], append([]string{p.Path}, p.script...)...)
 		p.Path, flags = words[0], 0
 		file = in.path(p.Path)
-		p.handed = strings.HasPrefix(file, "/proc/")
+		p.handed = itsOwn(p.Path)
 	}
 	p.File.Close()
 	return nil
+}
+
+// itsOwn reports whether a path leads to what the process has open or executes itself,
+// which the emulator may not find: it is closed, or another file, by then.
+func itsOwn(given string) bool {
+	return strings.HasPrefix(given, "/proc/") || strings.HasPrefix(given, "/dev/fd/")
 }
 
 // remember has a file known from now on.
