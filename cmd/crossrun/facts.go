@@ -37,6 +37,7 @@ type facts struct {
 	// themselves, and know better.
 	entry    func() (why string)                // the kernel runs the program; empty: it does not
 	instance func() (comment string, err error) // which embedded emulator it has, or why there is none
+	watched  func() error                       // why nothing can be
 }
 
 // gather returns the facts for a program. Errors are those of settings, and that
@@ -75,6 +76,7 @@ func gather(p *program, o *options) (*facts, error) {
 	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()
 	if o.print || o.verbose {
 		f.entry = func() string { return cmp.Or(kernelRuns(binary, native), supervised(f.foreign)) }
+		f.watched = watchable
 		f.instance = func() (string, error) {
 			var e emulators
 			err := private.Check()

@@ -215,12 +215,11 @@ one of another architecture is run in the first of these ways that works:
 
 The program takes crossrun's place: process ID, exit status, signals, terminal,
 working directory, standard streams and environment are its own. One that is
-watched has a process ID of its own, and crossrun waits for it: what is sent to
-crossrun it gets, and crossrun ends as it does. Unless root runs it, set-user-ID
-programs do not change the user there. In a
-binfmt_misc of its own it is in a user namespace, too: files of other users seem
-to belong to nobody, set-user-ID programs such as sudo do not change the user,
-and root has no power over the machine.
+watched has a process ID of its own: crossrun waits for it, passes signals on,
+and ends as it does; unless root runs it, set-user-ID programs such as sudo do
+not change the user. In a binfmt_misc of its own it is in a user namespace, too:
+files of other users seem to belong to nobody, set-user-ID programs do not
+change the user, and root has no power over the machine.
 
 Examples:
   crossrun ./hello                       a program of any architecture

@@ -72,7 +72,7 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
 		case w.flag == byWatch:
 			unavailable = w.startWatched(p, o, tell)
-			err = cannot(fmt.Errorf("%s: cannot be watched: %w", p.path, unavailable))
+			err = notWatched(p, unavailable)
 		default:
 			unavailable = w.enter(f.foreign, f.sysroot, o, tell)
 			err = noInstance(p, o, unavailable)

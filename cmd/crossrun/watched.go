@@ -30,7 +30,6 @@ import (
 // the emulators.
 func watchedWay(w *way, p *program, o *options, f *facts) {
 	w.path, w.argv = p.path, p.argv
-	w.why = "a supervisor has the kernel execute emulators for it, and for what it starts"
 	if binary := p.binary(); binary.elfErr != nil {
 		w.err = unusable(binary)
 		return
@@ -41,15 +40,31 @@ func watchedWay(w *way, p *program, o *options, f *facts) {
 			return
 		}
 	}
-	if watch.Watched() {
-		w.err = cannot(fmt.Errorf("%s: a supervisor of crossrun's watches this process already: what is executed here runs", p.path))
-	} else if err := watch.Check(); err != nil {
-		w.err = cannot(fmt.Errorf("%s: cannot be watched: %w", p.path, err))
+	if f.watched != nil {
+		if err := f.watched(); err != nil {
+			w.err, w.tried = notWatched(p, err), true
+		}
 	}
+}
+
+// notWatched says why a program is not watched.
+func notWatched(p *program, err error) error {
+	return cannot(fmt.Errorf("%s: cannot be watched: %w", p.path, err))
+}
+
+// watchable returns an error if it can be seen that nothing can be watched here.
+func watchable() error {
+	if watch.Watched() {
+		return errors.New("a supervisor of crossrun's watches this process already, and has what it executes emulated")
+	}
+	return watch.Check()
 }
 
 // startWatched runs the program so. It returns only if that cannot be.
 func (w *way) startWatched(p *program, o *options, tell func()) error {
+	if err := watchable(); err != nil {
+		return err
+	}
 	state := ""
 	if o.sysroot != "" {
 		dir, err := filepath.Abs(o.sysroot)
@@ -58,6 +73,7 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 		}
 		state = p.binary().header.Arch.Name + "=" + dir
 	}
+	w.why = "a supervisor has emulators executed for it, and for what it starts"
 	return watch.Run(state, w.path, w.argv, append(os.Environ(), w.env...), tell)
 }
 
