@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type facts struct {
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 	pin     string         // the variable that names the emulator, if one does
 
+	starts bool // it is a native program, and what it may start has no entries
+
 	emulator func() (*emulator.Emulator, error)
 	chosen   bool // the user has chosen a CPU
 
@@ -35,6 +38,7 @@ type facts struct {
 	// themselves, and know better.
 	entry    func() (why string)                // the kernel runs the program; empty: it does not
 	instance func() (comment string, err error) // which embedded emulator it has, or why there is none
+	watched  func() error                       // why nothing can be
 }
 
 // gather returns the facts for a program. Errors are those of settings, and that
@@ -70,8 +74,10 @@ func gather(p *program, o *options) (*facts, error) {
 			}
 		}
 	}
+	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()
 	if o.print || o.verbose {
-		f.entry = func() string { return kernelRuns(binary, native) }
+		f.entry = func() string { return cmp.Or(kernelRuns(binary, native), supervised(f.foreign)) }
+		f.watched = watchable
 		f.instance = func() (string, error) {
 			var e emulators
 			err := private.Check()

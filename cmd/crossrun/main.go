@@ -21,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/watch"
 )
 
 // Exit statuses of crossrun itself, as env and docker run have them; any other
@@ -35,13 +36,14 @@ const name = "crossrun"
 
 func main() {
 	private.Main()
+	watch.Main(configureWatched)
 	emulator.Option = "--emulator FILE"
 	if inBuild() {
 		embedded.KeepNothing()
 	}
 	switch {
 	case os.Args[0] == watcher:
-		if err := watch(os.Args); err != nil {
+		if err := keepTime(os.Args); err != nil {
 			fmt.Print(err)
 			os.Exit(exitFailed)
 		}
@@ -55,15 +57,15 @@ func main() {
 
 // options is what the command line asks for.
 type options struct {
-	kernel, private, direct, strace bool
-	print, verbose, version, help   bool
-	emulator, cpu, sysroot, rootfs  string
-	env, link, names, gdb           string
-	platform                        string
-	archive                         string // that rootfs was unpacked from
-	setenv                          []string
-	changes                         []string // of the caller's environment: NAME=VALUE, or NAME to be unset
-	timeout                         time.Duration
+	kernel, private, watched, direct, strace bool
+	print, verbose, version, help            bool
+	emulator, cpu, sysroot, rootfs           string
+	env, link, names, gdb                    string
+	platform                                 string
+	archive                                  string // that rootfs was unpacked from
+	setenv                                   []string
+	changes                                  []string // of the caller's environment: NAME=VALUE, or NAME to be unset
+	timeout                                  time.Duration
 
 	args  []string // the program and its arguments
 	asked string   // the flag of the way that is asked for,
@@ -88,6 +90,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.version, "version", false, "print the version")
 
 	f.BoolVar(&o.kernel, "kernel", false, "run the program by what is registered with the kernel, or fail")
+	f.BoolVar(&o.watched, "watched", false, "run it, and what it starts, under a supervisor that looks at what they execute, or fail; needs no namespaces")
 	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
 	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
@@ -166,7 +169,7 @@ func (o *options) mode() error {
 		way  string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
-		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
+		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--watched", o.watched, byWatch}, {"--direct", o.direct, byEmulator},
 		// Whoever names an emulator, or a CPU to emulate, wants emulation.
 		{"--emulator", o.emulator != "", byEmulator}, {"--cpu", o.cpu != "", byEmulator}, {"--gdb", o.gdb != "", byEmulator},
 	} {
@@ -200,26 +203,31 @@ func usage() string {
 
 Runs BINARY, whichever architecture it is for, and what it starts. It needs no
 privilege, and registers nothing on the machine. A program of the host's own is
-just executed; one of another architecture in the first of these ways that
-works:
+watched for what it starts, unless the kernel has entries for all architectures;
+one of another architecture is run in the first of these ways that works:
 
   --kernel   by an enabled entry in the kernel (see register)
   --private  in a binfmt_misc of its own, in which every emulator is registered:
              programs, scripts and tests that start others work (Linux 6.7,
              where users may make user namespaces)
+  --watched  under a supervisor that is asked about what they execute, and has
+             emulators executed: the same, without namespaces (Linux 5.9, where
+             users may trace their own processes)
   --direct   by QEMU's emulator, which runs the program itself; what that
              executes is left to the kernel
 
 The program takes crossrun's place: process ID, exit status, signals, terminal,
-working directory, standard streams and environment are its own. In a
-binfmt_misc of its own it is in a user namespace, too: files of other users seem
-to belong to nobody, set-user-ID programs such as sudo do not change the user,
-and root has no power over the machine.
+working directory, standard streams and environment are its own. One that is
+watched has a process ID of its own: crossrun waits for it, passes signals on,
+and ends as it does; unless root runs it, set-user-ID programs such as sudo do
+not change the user. In a binfmt_misc of its own it is in a user namespace, too:
+files of other users seem to belong to nobody, set-user-ID programs do not
+change the user, and root has no power over the machine.
 
 Examples:
   crossrun ./hello                       a program of any architecture
   crossrun ./run-tests.sh                a script of a foreign interpreter
-  crossrun --private make check          a native one that starts foreign ones
+  crossrun make check                    a native one that starts foreign ones
   crossrun --rootfs ./debian-arm64 sh    any architecture's system, as root
   crossrun --rootfs image.tar sh         an image: docker save, OCI layout, tar
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system

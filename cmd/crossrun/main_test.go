@@ -18,6 +18,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/watch"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -27,6 +28,7 @@ const echo = "CROSSRUN_TEST_ECHO"
 
 func TestMain(m *testing.M) {
 	private.Main()
+	watch.Main(configureWatched)
 	if os.Getenv(withoutSetns) != "" {
 		if err := denySetns(); err != nil {
 			panic(err)

@@ -70,6 +70,9 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 				w.why += "; only the program itself is emulated, not what it starts: " + withHint(unavailable)
 			}
 			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
+		case w.flag == byWatch:
+			unavailable = w.startWatched(p, o, tell)
+			err = notWatched(p, unavailable)
 		default:
 			unavailable = w.enter(f.foreign, f.sysroot, o, tell)
 			err = noInstance(p, o, unavailable)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -235,14 +237,27 @@ func TestAPathThatLooksLikeAFlagIsNone(t *testing.T) {
 	assert.Equal(t, qemu+" -0 -dash/program ./-dash/program\n", stdout)
 }
 
-func TestANativeProgramIsPrintedAsItIs(t *testing.T) {
-	kerneltest.Instance(t)
-	status, stdout, stderr := called("--print", "sh", "-c", "exit 1")
+// A native program may start foreign ones: it is watched, unless all have entries.
+func TestANativeProgramIsPrintedAsItIsRun(t *testing.T) {
+	fs := kerneltest.Instance(t)
 	path, err := exec.LookPath("sh")
 	require.NoError(t, err)
-	assert.Equal(t, 0, status, stderr)
-	assert.Equal(t, path+" -c 'exit 1'\n", stdout)
-	assert.Empty(t, stderr)
+	printed := func() string {
+		status, stdout, stderr := called("--print", "sh", "-c", "exit 1")
+		assert.Equal(t, 0, status, stderr)
+		assert.Empty(t, stderr)
+		return stdout
+	}
+	assert.True(t, strings.HasSuffix(printed(), " --watched "+path+" -c 'exit 1'\n"))
+	native := append(host.Relatives(lookup(t, runtime.GOARCH)), lookup(t, runtime.GOARCH))
+	for _, arch := range elfmagic.Archs() {
+		if arch.GOARCH != "" && !slices.Contains(native, arch) {
+			require.NoError(t, fs.Register(binfmt.Entry{Name: arch.Name, Pattern: arch.Pattern(), Interpreter: "/usr/bin/odd"}))
+		}
+	}
+	assert.Equal(t, path+" -c 'exit 1'\n", printed())
+	require.NoError(t, fs.Disable("s390x"))
+	assert.Contains(t, printed(), " --watched ")
 }
 
 func TestKernelRunsSaysWhy(t *testing.T) {
@@ -294,7 +309,7 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 }
 
 func TestWaysExcludeOneAnother(t *testing.T) {
-	for _, args := range []string{"--kernel --private", "--private --direct", "--direct --kernel", "--private --cpu max", "--kernel --emulator qemu-arm", "--private -g 1234", "--rootfs / --direct", "--rootfs / --cpu max", "--rootfs / --sysroot /"} {
+	for _, args := range []string{"--kernel --private", "--private --direct", "--direct --kernel", "--private --cpu max", "--kernel --emulator qemu-arm", "--private -g 1234", "--rootfs / --direct", "--watched --private", "--watched --cpu max", "--rootfs / --cpu max", "--rootfs / --sysroot /"} {
 		status, stdout, stderr := called(append(strings.Fields(args), "/bin/true")...)
 		assert.Equal(t, exitFailed, status, args)
 		assert.Empty(t, stdout)
@@ -305,7 +320,7 @@ func TestWaysExcludeOneAnother(t *testing.T) {
 		args string
 		mode string
 	}{
-		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--direct", byEmulator},
+		{"", firstWay}, {"--kernel", byKernel}, {"--private", byInstance}, {"--watched", byWatch}, {"--direct", byEmulator},
 		{"--cpu max", byEmulator}, {"--direct --emulator x --cpu max -g 1", byEmulator},
 	} {
 		var o options

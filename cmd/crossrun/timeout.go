@@ -49,9 +49,9 @@ func watching(process *os.File, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// watch is the watcher's main. Asked with a time it starts itself once more, and
+// keepTime is the watcher's main. Asked with a time it starts itself once more, and
 // ends: its child is then nobody's.
-func watch(args []string) error {
+func keepTime(args []string) error {
 	const process = 3
 	if len(args) < 2 {
 		return errors.New("this name is for the program's own use")

@@ -14,18 +14,26 @@ import (
 
 // How a program is run: each has the flag that asks for it.
 const (
-	firstWay   = ""          // the first of the next three that works
+	firstWay   = ""          // the first of the next four that works
 	byKernel   = "--kernel"  // by an entry in the kernel
 	byInstance = "--private" // in a private instance, with all that it starts
+	byWatch    = "--watched" // under a supervisor, with all that it starts
 	byEmulator = "--direct"  // by the emulator, the first process only
 	inRoot     = "--rootfs"  // in a private instance with another root file system
 )
 
-// kinds are in the order in which they are tried.
-var kinds = []struct {
+// A kind of way.
+type kind struct {
 	flag string
 	set  func(*way, *program, *options, *facts)
-}{{byKernel, kernelWay}, {byInstance, privateWay}, {byEmulator, directWay}, {inRoot, privateWay}}
+}
+
+// kinds are in the order in which they are tried.
+var kinds = []kind{{byKernel, kernelWay}, {byInstance, privateWay}, {byWatch, watchedWay}, {byEmulator, directWay}, {inRoot, privateWay}}
+
+// forStarters are the kinds for a native program that may start foreign ones: first the
+// one that changes least of what the program sees, last the kernel's.
+var forStarters = []kind{{byWatch, watchedWay}, {byInstance, privateWay}, {byKernel, kernelWay}}
 
 // A way is one way of running a program: what execve is called with and why, or
 // why it is unavailable.
@@ -66,7 +74,11 @@ func (w *way) String() string {
 // that costs time is looked at when the way that depends on it is reached.
 func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 	return func(yield func(*way) bool) {
-		for _, k := range kinds {
+		list := kinds
+		if o.asked == firstWay && f.starts {
+			list = forStarters
+		}
+		for _, k := range list {
 			if o.asked != k.flag && (o.asked != firstWay || k.flag == inRoot) {
 				continue
 			}
@@ -198,7 +210,9 @@ func (w *way) printed(p *program, o *options) *way {
 			argv = append(argv, "--setenv", v)
 		}
 		argv = append(argv, o.args[0])
-	case w.flag == byInstance:
+	case w.flag == byWatch && o.sysroot != "":
+		argv = append(argv, "--sysroot", o.sysroot, p.path)
+	case w.flag == byInstance, w.flag == byWatch:
 		argv = append(argv, p.path)
 	case w.emulator == nil || w.emulator.Embedded == nil:
 		return w

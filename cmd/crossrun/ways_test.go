@@ -36,6 +36,7 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	missing := errors.New("no emulator")
 	noEmulator := func() (*emulator.Emulator, error) { return nil, missing }
 	entry := func(why string) func() string { return func() string { return why } }
+	denied := func() error { return errors.New("denied") }
 	instance := func(err error) func() (string, error) { return func() (string, error) { return "", err } }
 
 	for _, test := range []struct {
@@ -45,24 +46,29 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	}{
 		// A run asks neither for entries nor for namespaces.
 		{"native", "", facts{emulator: noEmulator}, []string{
-			"--kernel ./n x # the kernel runs it", "--private ./n x", "--direct: no emulator"}},
+			"--kernel ./n x # the kernel runs it", "--private ./n x", "--watched ./n x", "--direct: no emulator"}},
+		{"native", "", facts{starts: true}, []string{"--watched ./n x", "--private ./n x", "--kernel ./n x # the kernel runs it"}},
+		{"native", "", facts{starts: true, watched: denied}, []string{
+			"--watched: ./n: cannot be watched: denied (tried)", "--private ./n x", "--kernel ./n x # the kernel runs it"}},
+		{"native", "--watched --strace", facts{}, []string{"--watched QEMU_STRACE=1 ./n x"}},
 		{"static", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b'",
+			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b'", "--watched ./s 'a b'",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		{"script", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./script # the kernel runs it", "--private ./script",
+			"--kernel ./script # the kernel runs it", "--private ./script", "--watched ./script",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// What is shown is looked up, and tried all the same.
 		{"static", "", facts{emulator: noEmulator, entry: entry("entry e"), instance: instance(nil)}, []string{
-			"--kernel ./s 'a b' # entry e", "--private ./s 'a b'", "--direct: no emulator"}},
-		{"static", "", facts{emulator: emulatorAt(qemu), entry: entry(""), instance: instance(errors.New("denied"))}, []string{
-			"--kernel: ./s: the kernel has no enabled entry for it (tried)", "--private: ./s: denied (tried)", "--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
+			"--kernel ./s 'a b' # entry e", "--private ./s 'a b'", "--watched: no emulator", "--direct: no emulator"}},
+		{"static", "", facts{emulator: emulatorAt(qemu), entry: entry(""), instance: instance(errors.New("denied")), watched: denied}, []string{
+			"--kernel: ./s: the kernel has no enabled entry for it (tried)", "--private: ./s: denied (tried)", "--watched: ./s: cannot be watched: denied (tried)",
+			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// Libraries.
 		{"dynamic", "", facts{emulator: emulatorAt(qemu), sysroot: "/r"}, []string{
-			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d",
+			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d", "--watched -d",
 			"--direct " + qemu + " -0 d -L /r ./-d # no entry in the kernel is for it"}},
 		// What nobody knows, an entry may be for.
-		{"text", "", facts{}, []string{"--kernel ./t # the kernel runs it", "--private: ./t: not an ELF file", "--direct: ./t: not an ELF file"}},
+		{"text", "", facts{}, []string{"--kernel ./t # the kernel runs it", "--private: ./t: not an ELF file", "--watched: ./t: not an ELF file", "--direct: ./t: not an ELF file"}},
 		{"text", "--private", facts{}, []string{"--private ./t"}},
 		{"text", "--direct", facts{}, []string{"--direct: ./t: not an ELF file"}},
 		// Requests.

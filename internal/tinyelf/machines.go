@@ -26,6 +26,10 @@ type machine struct {
 	// exec puts argv[1], argv[2:] and the environment into the registers of
 	// arguments. They are on the stack, where the kernel puts argc, argv and envp.
 	exec []byte
+
+	// stack puts the stack pointer into the register of the first argument, and
+	// below loads those of five from the words that are Below it.
+	stack, below []byte
 }
 
 // machineOf returns the machine of an architecture that both commands are built
@@ -75,6 +79,14 @@ func onX8664() *machine {
 			0x48, 0x8b, 0x04, 0x24, // mov (%rsp), %rax
 			0x48, 0x8d, 0x54, 0xc4, 0x10, // lea 16(%rsp, %rax, 8), %rdx
 		},
+		stack: []byte{0x48, 0x89, 0xe7}, // mov %rsp, %rdi
+		below: []byte{
+			0x48, 0x8b, 0xbc, 0x24, 0x00, 0xfe, 0xff, 0xff, // mov -512(%rsp), %rdi
+			0x48, 0x8b, 0xb4, 0x24, 0x08, 0xfe, 0xff, 0xff, // mov -504(%rsp), %rsi
+			0x48, 0x8b, 0x94, 0x24, 0x10, 0xfe, 0xff, 0xff, // mov -496(%rsp), %rdx
+			0x4c, 0x8b, 0x94, 0x24, 0x18, 0xfe, 0xff, 0xff, // mov -488(%rsp), %r10
+			0x4c, 0x8b, 0x84, 0x24, 0x20, 0xfe, 0xff, 0xff, // mov -480(%rsp), %r8
+		},
 	}
 }
 
@@ -99,6 +111,13 @@ func onAArch64() *machine {
 			0xf94003e9, // ldr x9, [sp]
 			0x8b296fe2, // add x2, sp, x9, uxtx #3
 			0x91004042, // add x2, x2, #16
+		),
+		stack: little(0x910003e0), // mov x0, sp
+		below: little(
+			0xd10803e9, // sub x9, sp, #512
+			0xa9400520, // ldp x0, x1, [x9]
+			0xa9410d22, // ldp x2, x3, [x9, #16]
+			0xf9401124, // ldr x4, [x9, #32]
 		),
 	}
 }
@@ -129,6 +148,14 @@ func onRISCV64() *machine {
 			0x00510633, // add a2, sp, t0
 			0x01060613, // addi a2, a2, 16
 		),
+		stack: little(0x00010513), // mv a0, sp
+		below: little(
+			0xe0013503, // ld a0, -512(sp)
+			0xe0813583, // ld a1, -504(sp)
+			0xe1013603, // ld a2, -496(sp)
+			0xe1813683, // ld a3, -488(sp)
+			0xe2013703, // ld a4, -480(sp)
+		),
 	}
 }
 
@@ -154,6 +181,14 @@ func onPPC64LE() *machine {
 			0x78a51f24, // sldi r5, r5, 3
 			0x7ca50a14, // add r5, r5, r1
 			0x38a50010, // addi r5, r5, 16
+		),
+		stack: little(0x7c230b78), // mr r3, r1
+		below: little(
+			0xe861fe00, // ld r3, -512(r1)
+			0xe881fe08, // ld r4, -504(r1)
+			0xe8a1fe10, // ld r5, -496(r1)
+			0xe8c1fe18, // ld r6, -488(r1)
+			0xe8e1fe20, // ld r7, -480(r1)
 		),
 	}
 }
@@ -182,6 +217,14 @@ func onS390x() *machine {
 			0xe3, 0x40, 0xf0, 0x00, 0x00, 0x04, // lg %r4, 0(%r15)
 			0xeb, 0x44, 0x00, 0x03, 0x00, 0x0d, // sllg %r4, %r4, 3
 			0x41, 0x44, 0xf0, 0x10, // la %r4, 16(%r4, %r15)
+		},
+		stack: []byte{0xb9, 0x04, 0x00, 0x2f}, // lgr %r2, %r15
+		below: []byte{
+			0xe3, 0x20, 0xfe, 0x00, 0xff, 0x04, // lg %r2, -512(%r15)
+			0xe3, 0x30, 0xfe, 0x08, 0xff, 0x04, // lg %r3, -504(%r15)
+			0xe3, 0x40, 0xfe, 0x10, 0xff, 0x04, // lg %r4, -496(%r15)
+			0xe3, 0x50, 0xfe, 0x18, 0xff, 0x04, // lg %r5, -488(%r15)
+			0xe3, 0x60, 0xfe, 0x20, 0xff, 0x04, // lg %r6, -480(%r15)
 		},
 	}
 }

@@ -3,6 +3,7 @@ package tinyelf
 import (
 	"debug/elf"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -80,6 +81,31 @@ func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, exec
 	return executable{arch: arch, version: ForeignVersion, flags: recipeOf(arch).flags, code: code}.file(), nil
 }
 
+// Below is how far below the stack pointer an Asker finds what it is told to execute:
+// the five arguments of execveat(2), as words. The kernel has the stack reach 128 KiB
+// further down than what it puts there (setup_arg_pages in fs/exec.c, Linux 2.6.23).
+const Below = 512
+
+// Asker returns a program for the architecture that asks which other one it shall
+// become. It calls execve with its stack pointer and two numbers below 1<<31 as
+// arguments, which mean nothing to the kernel. If that returns 0, somebody has put the
+// answer Below its stack, and it is executed. Else, and if that fails, the exit
+// status is ExitFailed. No entry of binfmt_misc is for the program itself.
+func Asker(arch *elfmagic.Arch, first, second uint32) ([]byte, error) {
+	m := machineOf(arch)
+	if m == nil {
+		return nil, fmt.Errorf("no stub is known for %s", arch)
+	}
+	load := func(argument int, value uint32) []byte { return m.set(m.registers[argument], value) }
+	call := func(name string) []byte { return append(load(3, numbers[name].on(arch)), m.call...) }
+	execute := append(append([]byte{}, m.below...), call("execveat")...)
+	code := slices.Concat(m.stack, load(1, first), load(2, second), call("execve"))
+	code = append(code, m.branch(len(m.branch(0))+len(execute))...)
+	code = append(code, execute...)
+	code = append(append(code, load(0, ExitFailed)...), call("exit_group")...)
+	return executable{arch: arch, version: ForeignVersion, flags: recipeOf(arch).flags, code: code}.file(), nil
+}
+
 // errnoSize is how long each of errnos is: machine.add multiplies by it.
 const errnoSize = 4
 
@@ -115,6 +141,7 @@ func (n number) on(arch *elfmagic.Arch) uint32 {
 var numbers = map[string]number{
 	"close":      {3, 57, 6, 6},
 	"execve":     {59, 221, 11, 11},
+	"execveat":   {322, 281, 362, 354},
 	"exit_group": {231, 94, 234, 248},
 	"fchdir":     {81, 50, 133, 133},
 	"flock":      {73, 32, 143, 143},

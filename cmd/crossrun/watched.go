@@ -1,0 +1,298 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/internal/watch"
+)
+
+// watchedWay runs a program with all that it starts under a supervisor, which executes
+// the emulators.
+func watchedWay(w *way, p *program, o *options, f *facts) {
+	w.path, w.argv = p.path, p.argv
+	if binary := p.binary(); binary.elfErr != nil {
+		w.err = unusable(binary)
+		return
+	}
+	if f.foreign != nil {
+		if _, err := f.emulator(); err != nil {
+			w.err = err
+			return
+		}
+	}
+	if f.watched != nil {
+		if err := f.watched(); err != nil {
+			w.err, w.tried = notWatched(p, err), true
+		}
+	}
+}
+
+// notWatched says why a program is not watched.
+func notWatched(p *program, err error) error {
+	return cannot(fmt.Errorf("%s: cannot be watched: %w", p.path, err))
+}
+
+// watchable returns an error if it can be seen that nothing can be watched here.
+func watchable() error {
+	if watch.Watched() {
+		return errors.New("a supervisor of crossrun's watches this process already, and has what it executes emulated")
+	}
+	return watch.Check()
+}
+
+// startWatched runs the program so. It returns only if that cannot be.
+func (w *way) startWatched(p *program, o *options, tell func()) error {
+	if err := watchable(); err != nil {
+		return err
+	}
+	state := ""
+	if o.sysroot != "" {
+		dir, err := filepath.Abs(o.sysroot)
+		if err != nil {
+			return err
+		}
+		state = p.binary().header.Arch.Name + "=" + dir
+	}
+	w.why = "a supervisor has emulators executed for it, and for what it starts"
+	return watch.Run(state, w.path, w.argv, append(os.Environ(), w.env...), tell)
+}
+
+// mayStart reports whether a native program is to be watched for what it starts: not
+// every architecture that people build for (that Go does) has an entry in the kernel
+// that can be seen here, and nobody watches this process already.
+func mayStart() bool {
+	own := append(host.Relatives(native()), native())
+	entries, _ := binfmt.New("").List()
+	served := func(arch *elfmagic.Arch) bool {
+		return slices.ContainsFunc(entries, func(e binfmt.Entry) bool { return !e.Disabled && e.Matches(arch.Heads()[0], "") })
+	}
+	return slices.ContainsFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
+		return arch.GOARCH != "" && !slices.Contains(own, arch) && !served(arch)
+	}) && !watch.Watched()
+}
+
+// supervised says that this process is watched already, if it is, for a program that
+// is foreign.
+func supervised(foreign *elfmagic.Arch) string {
+	if foreign != nil && watch.Watched() {
+		return "the supervisor that watches this process has it emulated"
+	}
+	return ""
+}
+
+func native() *elfmagic.Arch {
+	arch, _ := elfmagic.Lookup(runtime.GOARCH) // this program was built for it
+	return arch
+}
+
+// emulations are what a supervisor knows: the settings of the environment, and what
+// costs time to find out, once.
+type emulations struct {
+	native   []*elfmagic.Arch
+	sysroot  map[*elfmagic.Arch]string // that the command line names
+	mutex    sync.Mutex
+	archs    map[*elfmagic.Arch]*emulated
+	sysroots map[string]string // found, by architecture and loader
+}
+
+// emulated is how an architecture's programs run.
+type emulated struct {
+	sync.Once
+	kernel   bool // by an entry
+	emulator *emulator.Emulator
+	file     *os.File
+	cpu      []string // flags
+	err      error
+}
+
+// configureWatched returns what a supervisor does; its state is ARCH=DIR for a sysroot.
+func configureWatched(state string) (*watch.Options, error) {
+	w := &emulations{native: append([]*elfmagic.Arch{native()}, host.Relatives(native())...),
+		sysroot: make(map[*elfmagic.Arch]string), archs: make(map[*elfmagic.Arch]*emulated), sysroots: make(map[string]string)}
+	if name, dir, found := strings.Cut(state, "="); found {
+		arch, err := elfmagic.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		w.sysroot[arch] = dir
+	}
+	return &watch.Options{
+		Native: w.runsItself, Script: parseScript, Emulate: w.emulate,
+		Refused: func(path string, err error) int {
+			cli.Error(os.Stderr, name, fmt.Errorf("%s: %w", path, err))
+			if errors.Is(err, fs.ErrNotExist) {
+				return exitNotFound
+			}
+			return exitCannot
+		},
+		Say: func(err error) { cli.Error(os.Stderr, name, err) },
+	}, nil
+}
+
+// runsItself reports whether the kernel is to do with a file as it likes: it is for
+// the host, or no program at all.
+func (w *emulations) runsItself(head []byte) bool {
+	header, err := elfmagic.ParseHeader(head)
+	return err != nil || slices.Contains(w.native, header.Arch)
+}
+
+// emulate finds what a program runs with.
+func (w *emulations) emulate(p *watch.Program) (*watch.Emulation, error) {
+	header, err := elfmagic.ParseHeader(p.Head)
+	if err != nil {
+		return nil, nil
+	}
+	arch := header.Arch
+	by := w.of(arch)
+	if by.err != nil {
+		return nil, by.err
+	}
+	binary := &program{path: p.Path, header: header}
+	segments, err := header.Segments(p.File)
+	if err == nil {
+		binary.interp, err = elfmagic.Interp(p.File, segments)
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, err := w.sysrootOf(binary, p.Root)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, syscall.ENOENT)
+	}
+	if by.kernel && root == "" {
+		return nil, nil
+	}
+	if by.emulator == nil {
+		return nil, fmt.Errorf("the kernel's entry runs it, and cannot be told of the libraries in %s", root)
+	}
+	e := &watch.Emulation{Path: by.emulator.Path, Name: cmp.Or(by.emulator.Path, emulator.EntryName(arch))}
+	if by.file != nil && (p.Root != "" || by.emulator.Embedded != nil || int(p.UID) != os.Geteuid()) {
+		e.Path, e.File = "", by.file
+	}
+	if strings.HasPrefix(filepath.Base(e.Name), "qemu-") {
+		e.Argv0Flag = "-0"
+		e.Flags = by.cpu
+		if root != "" {
+			e.Defaults = []watch.Default{{Variable: "QEMU_LD_PREFIX", Flags: []string{"-L", root}}}
+		}
+	}
+	return e, nil
+}
+
+// of finds out how an architecture's programs run, once.
+func (w *emulations) of(arch *elfmagic.Arch) *emulated {
+	w.mutex.Lock()
+	by := w.archs[arch]
+	if by == nil {
+		by = new(emulated)
+		w.archs[arch] = by
+	}
+	w.mutex.Unlock()
+	by.Do(func() { by.err = by.find(arch) })
+	return by
+}
+
+func (by *emulated) find(arch *elfmagic.Arch) error {
+	pin, _ := setting(arch, "EMULATOR")
+	if pin == "" {
+		if program, err := tinyelf.Program(arch); err == nil {
+			by.kernel = tinyelf.Run(context.Background(), program, nil) == nil
+		}
+	}
+	chosen := namedCPU(arch) != nil || os.Getenv("QEMU_CPU") != ""
+	found, err := findEmulator(new(options), arch, native(), !chosen && arch.Name == "aarch64")
+	if err != nil {
+		if by.kernel {
+			return nil
+		}
+		return err
+	}
+	if by.emulator = found; found.Embedded != nil {
+		image, err := found.Embedded.Open(embedded.UserCache())
+		if err != nil {
+			return err
+		}
+		by.file = image.File
+	} else {
+		if by.emulator.Path, err = filepath.Abs(found.Path); err != nil {
+			return err
+		}
+		if by.file, err = os.Open(by.emulator.Path); err != nil {
+			by.file = nil // it may be executable and not readable
+		}
+	}
+	if cpu := namedCPU(arch); cpu != nil {
+		by.cpu = []string{"-cpu", strings.TrimPrefix(cpu[0], "QEMU_CPU=")}
+	} else if faster := found.FasterCPU(); !chosen && faster != "" {
+		by.cpu = []string{"-cpu", faster}
+	}
+	return nil
+}
+
+// sysrootOf returns the sysroot of a program; one in another root directory has its
+// loader there.
+func (w *emulations) sysrootOf(p *program, root string) (string, error) {
+	arch := p.header.Arch
+	if p.interp == "" {
+		return "", nil
+	}
+	if root != "" {
+		if !hasLoaderIn(root, p) {
+			return "", missingLoader(p, "/")
+		}
+		return "", nil
+	}
+	key := arch.Name + " " + p.interp
+	w.mutex.Lock()
+	found, ok := w.sysroots[key]
+	w.mutex.Unlock()
+	if ok {
+		return found, nil
+	}
+	named, err := namedSysroot(w.sysroot[arch], arch)
+	if err == nil {
+		found, err = sysroot(p, named)
+	}
+	if err == nil {
+		w.mutex.Lock()
+		w.sysroots[key] = found
+		w.mutex.Unlock()
+	}
+	return found, err
+}
+
+// hasLoaderIn is hasLoader for a directory that is a root: links stay below it.
+func hasLoaderIn(root string, p *program) bool {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, p.interp, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	at := &program{interp: fmt.Sprintf("/proc/self/fd/%d", fd), header: p.header}
+	return hasLoader("/", at)
+}

@@ -1,0 +1,96 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Check returns an error if it can be seen, without a filter, that this process cannot
+// have a program watched. It asks
+//
+//   - for the kernel's version: 5.9;
+//   - what a seccomp filter answers to seccomp(2), ptrace(2) and process_vm_readv(2)
+//     that the kernel itself refuses, as they make no sense;
+//   - for the sysctls kernel.yama.ptrace_scope and vm.memfd_noexec;
+//   - whether /proc has this process, by its number here.
+//
+// What it does not see is that another supervisor watches (EBUSY), and security
+// modules that forbid ptrace.
+func Check() error {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err == nil && olderThan(unix.ByteSliceToString(name.Release[:]), 5, 9) {
+		return &Error{"Linux 5.9 is needed (SECCOMP_IOCTL_NOTIF_ADDFD), and this is " + unix.ByteSliceToString(name.Release[:]), ""}
+	}
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return &Error{"/proc does not have this process: it is not mounted, or of another PID namespace", ""}
+	}
+	return errors.Join(checkCalls(), checkSysctls("/proc/sys"))
+}
+
+// checkCalls asks for calls whose arguments the kernel refuses.
+func checkCalls() error {
+	action := uint32(unix.SECCOMP_RET_USER_NOTIF)
+	for _, call := range []struct {
+		name  string
+		errno unix.Errno // the kernel's own
+		args  [7]uintptr
+	}{
+		{"seccomp", 0, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))}},
+		{"seccomp", unix.EFAULT, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}},
+		{"ptrace", unix.ESRCH, [7]uintptr{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
+		{"process_vm_readv", unix.ESRCH, [7]uintptr{unix.SYS_PROCESS_VM_READV, 1 << 30}},
+		{"process_vm_writev", unix.ESRCH, [7]uintptr{unix.SYS_PROCESS_VM_WRITEV, 1 << 30}},
+	} {
+		a := call.args
+		_, _, errno := unix.Syscall6(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
+		if call.name == "process_vm_readv" || call.name == "process_vm_writev" {
+			// Without anything to copy it succeeds before it looks for the process.
+			if errno == 0 {
+				continue
+			}
+		}
+		if errno != call.errno {
+			return &Error{fmt.Sprintf("%s is denied here: %v", call.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER, CONFIG_CROSS_MEMORY_ATTACH)"}
+		}
+	}
+	return nil
+}
+
+// checkSysctls looks at what restricts this user.
+func checkSysctls(dir string) error {
+	value := func(name string) int {
+		text, _ := os.ReadFile(dir + "/" + strings.ReplaceAll(name, ".", "/"))
+		number, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return number
+	}
+	const yama, memfd = "kernel.yama.ptrace_scope", "vm.memfd_noexec"
+	switch scope := value(yama); {
+	case scope == 3, scope == 2 && !mayTraceAll():
+		return &Error{fmt.Sprintf("ptrace is denied here: %s is %d", yama, scope), "sysctl " + yama + "=1 lets processes trace their descendants"}
+	case value(memfd) == 2:
+		return &Error{"programs in memory are denied here: " + memfd + " is 2", "sysctl " + memfd + "=1"}
+	}
+	return nil
+}
+
+// mayTraceAll reports whether this process has CAP_SYS_PTRACE.
+func mayTraceAll() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) == nil && data[0].Effective>>unix.CAP_SYS_PTRACE&1 == 1
+}
+
+// olderThan compares a kernel's release, such as 6.1.0-18-amd64, with a version.
+func olderThan(release string, major, minor int) bool {
+	var has [2]int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &has[0], &has[1]); n < 2 {
+		return false
+	}
+	return has[0] < major || has[0] == major && has[1] < minor
+}

@@ -1,0 +1,304 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names under which the running program is started again.
+const (
+	supervisorName = "crossrun-supervisor" // by the caller
+	programName    = "crossrun-program"    // by the supervisor; it becomes the program
+	callerName     = "crossrun-waits"      // by the caller, in its own place
+)
+
+// self is this program, whatever has become of its name.
+const self = "/proc/self/exe"
+
+func init() {
+	// The supervisor's children, and who becomes one, are its first thread's.
+	if len(os.Args) > 0 && os.Args[0] == supervisorName {
+		runtime.LockOSThread()
+	}
+}
+
+// Main returns at once unless this process is one of those that Run starts: then it
+// does its work and exits. It must be called early in main. configure is called in the
+// supervisor, with the state that Run was given.
+func Main(configure func(state string) (*Options, error)) {
+	if len(os.Args) < 3 {
+		return
+	}
+	var status int
+	switch fd, _ := strconv.Atoi(os.Args[1]); os.Args[0] {
+	case supervisorName:
+		status = supervise(&messages{fd}, os.Args[2], os.Args[3:], configure)
+	case programName:
+		options, err := configure(os.Args[2])
+		if err == nil {
+			status = become(&messages{fd}, options, os.Args[3], os.Args[4:])
+		}
+	case callerName:
+		options, err := configure("")
+		if err == nil {
+			status = wait(&messages{fd}, options, os.Args[2])
+		}
+	default:
+		return
+	}
+	os.Exit(status)
+}
+
+// Run has the program at path, with the arguments and the environment, run watched. It
+// returns an error if that cannot be, and else not at all: this process waits for the
+// program, takes part in its stops, passes signals on to it, and ends as it does.
+// state is for the function that Main was given; begin is called when it is certain
+// that there is a program.
+func Run(state, path string, argv, env []string, begin func()) error {
+	ours, theirs, err := newMessages()
+	if err != nil {
+		return err
+	}
+	defer ours.close()
+	args := append([]string{supervisorName, strconv.Itoa(theirs.fd), state, path}, argv...)
+	pid, err := start(args, env, theirs)
+	theirs.close()
+	if err != nil {
+		return err
+	}
+	first, _, err := ours.receive()
+	switch {
+	case err == nil && first.Kind == ready:
+	case err == nil:
+		err = &Error{first.Text, first.Hint}
+	case errors.Is(err, io.EOF):
+		err = errors.New("its supervisor ended")
+	}
+	if err != nil {
+		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(pid, nil, 0, nil); return err })
+		return err
+	}
+	begin()
+	return becomeCaller(ours, fmt.Sprintf("%d,%d", pid, first.PID), path)
+}
+
+// start starts this program once more, with all that this process has open and the
+// socket.
+func start(args, env []string, socket *messages) (int, error) {
+	if _, err := unix.FcntlInt(uintptr(socket.fd), unix.F_SETFD, 0); err != nil {
+		return 0, err
+	}
+	pid, err := syscall.ForkExec(self, args, &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return 0, &os.PathError{Op: "execve", Path: self, Err: err}
+	}
+	return pid, nil
+}
+
+func ignoringEINTR(f func() error) error {
+	for {
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// become executes the program, with a filter.
+func become(to *messages, options *Options, path string, argv []string) int {
+	unix.CloseOnExec(to.fd)
+	listener, err := listen()
+	if err != nil {
+		_ = to.send(message{Kind: failed, Text: err.Error()})
+		return 1
+	}
+	if err := to.send(message{Kind: ready}, listener); err != nil {
+		return 1
+	}
+	unix.Close(listener)
+	return options.Refused(path, syscall.Exec(path, argv, os.Environ()))
+}
+
+// supervise is the supervisor's main.
+func supervise(caller *messages, state string, command []string, configure func(string) (*Options, error)) int {
+	unix.CloseOnExec(caller.fd)
+	inherited := descriptors()
+	keepSignalsAway()
+	s := &supervisor{caller: caller, expected: make(map[token]*handover), said: make(map[string]bool)}
+	if err := s.begin(state, command, configure); err != nil {
+		_ = caller.send(message{Kind: failed, Text: err.Error(), Hint: hintOf(err)})
+		return 1
+	}
+	for _, fd := range inherited {
+		unix.Close(fd)
+	}
+	_ = caller.send(message{Kind: ready, PID: s.program})
+	s.wakeHere()
+	go s.work()
+	go s.awaitCaller()
+	return s.reap()
+}
+
+// begin starts the program.
+func (s *supervisor) begin(state string, command []string, configure func(string) (*Options, error)) (err error) {
+	if s.Options, err = configure(state); err != nil {
+		return err
+	}
+	if s.self, err = native(); err != nil {
+		return err
+	}
+	if errno := statx([]byte("/proc/self/root\x00"), 0, rootMask, &s.root); errno != 0 {
+		return os.NewSyscallError("statx /proc/self/root", errno)
+	}
+	// Whoever loses its parent stays a descendant, which may be traced.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	ours, theirs, err := newMessages()
+	if err != nil {
+		return err
+	}
+	defer ours.close()
+	args := append([]string{programName, strconv.Itoa(theirs.fd), state}, command...)
+	s.program, err = start(args, os.Environ(), theirs)
+	theirs.close()
+	if err != nil {
+		return err
+	}
+	// The terminal's signals are for the program's process group. The session stays the
+	// same, so that a shell that is the program can be stopped.
+	_ = unix.Setpgid(0, 0)
+	one, listener, err := ours.receive()
+	if err == nil && one.Kind == failed {
+		err = errors.New(one.Text)
+	}
+	if err == nil && listener < 0 {
+		err = errors.New("no descriptor came for the filter")
+	}
+	s.listener = listener
+	return err
+}
+
+// descriptors returns those that this process was given: those of Go's run time, and
+// this package's, are closed by execve. The standard ones lead nowhere when they are
+// closed.
+func descriptors() (list []int) {
+	files, _ := filepath.Glob("/proc/self/fd/*")
+	for _, file := range files {
+		fd, err := strconv.Atoi(filepath.Base(file))
+		if err != nil || fd <= 2 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			list = append(list, fd)
+		}
+	}
+	return list
+}
+
+// leave closes the standard streams and leaves the working directory: neither pipes
+// nor file systems are kept.
+func leave() {
+	if null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
+		for fd := range 3 {
+			_ = unix.Dup3(null, fd, 0)
+		}
+		unix.Close(null)
+	}
+	_ = os.Chdir("/")
+}
+
+// keepSignalsAway has signals end nothing here, and leaves alone those that are
+// ignored: they are to be ignored in the program, too. execve gives others their
+// default, as Go catches them.
+func keepSignalsAway() {
+	var ignored uint64
+	status, _ := os.ReadFile("/proc/self/status")
+	if _, rest, found := strings.Cut(string(status), "\nSigIgn:\t"); found {
+		ignored, _ = strconv.ParseUint(rest[:min(16, len(rest))], 16, 64)
+	}
+	sink := make(chan os.Signal, 1)
+	own := []syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGURG, syscall.SIGPROF, syscall.SIGCHLD, syscall.SIGPIPE}
+	for number := syscall.Signal(1); number < 32; number++ {
+		if ignored>>(number-1)&1 == 0 && !slices.Contains(own, number) {
+			signal.Notify(sink, number)
+		}
+	}
+}
+
+// awaitCaller kills the program when the caller is gone before it has ended: the
+// caller was killed.
+func (s *supervisor) awaitCaller() {
+	for {
+		if _, _, err := s.caller.receive(); err != nil {
+			break
+		}
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.program != 0 {
+		_ = syscall.Kill(s.program, syscall.SIGKILL)
+	}
+}
+
+// reap waits for the program and for who became a child of this process, until there
+// is none: then nobody is watched. Tracees of other threads are not waited for.
+func (s *supervisor) reap() int {
+	leave()
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WUNTRACED|unix.WALL|unix.WNOTHREAD, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return 0 // ECHILD
+		case !status.Stopped():
+			s.reaped(pid, status, pid == s.program && childless())
+		case status>>16 == 0 && pid == s.program && staysStopped(pid):
+			_ = s.caller.send(message{Kind: stopped, Status: int(status.StopSignal())})
+		}
+	}
+}
+
+// childless reaps who has ended and reports whether no child is left.
+func childless() bool {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG|unix.WALL|unix.WNOTHREAD, nil)
+		if err == syscall.ECHILD {
+			return true
+		}
+		if err == nil && pid == 0 {
+			return false
+		}
+	}
+}
+
+// staysStopped tells a stop of job control from one in which a worker has the process
+// for a moment: it can look the same to its parent.
+func staysStopped(pid int) bool {
+	for range 3 {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		_, state, found := strings.Cut(string(text), ") ")
+		switch {
+		case err != nil || !found:
+			return false
+		case state[0] == 'T':
+			return true
+		case state[0] != 't':
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
+}
