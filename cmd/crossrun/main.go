@@ -46,6 +46,8 @@ func main() {
 	case os.Args[0] == interpreter && embedded.Emulators() != nil:
 		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
 		os.Exit(exitCannot)
+	case os.Args[0] == helperName:
+		os.Exit(handOn(os.Args[1:], os.Stderr))
 	default:
 		os.Exit(run(arguments(os.Args), os.Stdout, os.Stderr))
 	}
@@ -62,12 +64,13 @@ func arguments(args []string) []string {
 
 // options is what the command line asks for.
 type options struct {
-	kernel, private, direct, strace bool
-	print, verbose, version, help   bool
-	emulator, cpu, sysroot, rootfs  string
-	env, link, gdb                  string
-	setenv                          []string
-	timeout                         time.Duration
+	kernel, private, handedOn      bool
+	direct, strace                 bool
+	print, verbose, version, help  bool
+	emulator, cpu, sysroot, rootfs string
+	env, link, gdb                 string
+	setenv                         []string
+	timeout                        time.Duration
 
 	args  []string // the program and its arguments
 	asked string   // the flag of the way that is asked for,
@@ -91,6 +94,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.version, "version", false, "print the version")
 
 	f.BoolVar(&o.kernel, "kernel", false, "run the program by what is registered with the kernel, or fail")
+	f.BoolVar(&o.handedOn, "handed-on", false, "run the program by an emulator that hands on what it cannot execute, or fail; it must be one of ours")
 	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
 	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
@@ -163,7 +167,7 @@ func (o *options) mode() error {
 		way  string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
-		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--direct", o.direct, byEmulator},
+		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--handed-on", o.handedOn, byHelper}, {"--direct", o.direct, byEmulator},
 		// Whoever names an emulator, or a CPU to emulate, wants emulation.
 		{"--emulator", o.emulator != "", byEmulator}, {"--cpu", o.cpu != "", byEmulator}, {"--gdb", o.gdb != "", byEmulator},
 	} {
@@ -200,12 +204,15 @@ privilege, and registers nothing on the machine. A program of the host's own is
 just executed; one of another architecture in the first of these ways that
 works:
 
-  --kernel   by an enabled entry in the kernel (see register)
-  --private  in a binfmt_misc of its own, in which every emulator is registered:
-             programs, scripts and tests that start others work (Linux 6.7,
-             where users may make user namespaces)
-  --direct   by QEMU's emulator, which runs the program itself; what that
-             executes is left to the kernel
+  --kernel     by an enabled entry in the kernel (see register)
+  --private    in a binfmt_misc of its own, in which every emulator is
+               registered: programs, scripts and tests that start others work
+               (Linux 6.7, where users may make user namespaces)
+  --handed-on  by one of our emulators, which hands on what the program
+               executes: foreign programs start others, on any kernel and in
+               any container; what a native one starts is left to the kernel
+  --direct     by QEMU's emulator, which runs the program itself; what that
+               executes is left to the kernel
 
 The program takes crossrun's place: process ID, exit status, signals, terminal,
 working directory, standard streams and environment are its own. In a

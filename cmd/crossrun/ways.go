@@ -14,18 +14,19 @@ import (
 
 // How a program is run: each has the flag that asks for it.
 const (
-	firstWay   = ""          // the first of the next three that works
-	byKernel   = "--kernel"  // by an entry in the kernel
-	byInstance = "--private" // in a private instance, with all that it starts
-	byEmulator = "--direct"  // by the emulator, the first process only
-	inRoot     = "--rootfs"  // in a private instance with another root file system
+	firstWay   = ""            // the first of the next four that works
+	byKernel   = "--kernel"    // by an entry in the kernel
+	byInstance = "--private"   // in a private instance, with all that it starts
+	byHelper   = "--handed-on" // by the emulator, which hands on what it starts
+	byEmulator = "--direct"    // by the emulator, the first process only
+	inRoot     = "--rootfs"    // in a private instance with another root file system
 )
 
 // kinds are in the order in which they are tried.
 var kinds = []struct {
 	flag string
 	set  func(*way, *program, *options, *facts)
-}{{byKernel, kernelWay}, {byInstance, privateWay}, {byEmulator, directWay}, {inRoot, privateWay}}
+}{{byKernel, kernelWay}, {byInstance, privateWay}, {byHelper, handedOnWay}, {byEmulator, directWay}, {inRoot, privateWay}}
 
 // A way is one way of running a program: what execve is called with and why, or
 // why it is unavailable.
@@ -37,6 +38,7 @@ type way struct {
 	why      string             // it is done so
 	emulator *emulator.Emulator // if it is known which one runs the program
 	comment  string             // which emulator it is, if it is embedded
+	handing  *handing           // what it is given to hand on what it starts, if it does
 
 	err   error
 	tried bool // err was looked up, and may be wrong: who is to run the program, and not to show it, tries
@@ -71,7 +73,7 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 			}
 			w := way{flag: k.flag}
 			k.set(&w, p, o, f)
-			if o.strace {
+			if o.strace && w.handing == nil {
 				w.env = append(w.env, "QEMU_STRACE=1")
 			}
 			if !yield(&w) {
@@ -196,6 +198,11 @@ func (w *way) printed(p *program, o *options) *way {
 		argv = append(argv, o.args[0])
 	case w.flag == byInstance:
 		argv = append(argv, p.path)
+	case w.handing != nil:
+		if o.strace {
+			argv = append(argv, "--strace")
+		}
+		argv = append(argv, notAFlag(p.path))
 	case w.emulator == nil || w.emulator.Embedded == nil:
 		return w
 	default:
