@@ -17,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -61,16 +62,16 @@ func handedOnWay(w *way, p *program, o *options, f *facts) {
 // execHandedOn replaces this process by the emulator. It returns only if that
 // cannot be.
 func (w *way) execHandedOn(tell func()) error {
-	emulator, err := w.openEmulator()
+	program, err := w.openEmulator()
 	if err != nil {
 		return err
 	}
-	defer emulator.Close()
+	defer program.Close()
 	h := w.handing
 	restoreLimit()
 	var opened descriptors
 	defer opened.close()
-	self, err := opened.add(int(emulator.Fd()))
+	self, err := opened.add(int(program.Fd()))
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (w *way) execHandedOn(tell func()) error {
 	ignore(h.ignored)
 	argv := slices.Insert(slices.Clone(w.argv), 1, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))
-	return file.Exec(emulator, argv, h.environ)
+	return file.Exec(program, argv, h.environ)
 }
 
 // openEmulator opens the emulator's file.
@@ -164,7 +165,14 @@ func keep(arch *elfmagic.Arch, o *options) settings {
 	if o.strace {
 		kept = append(kept, straced)
 	}
-	return kept
+	return append(kept, rootSetting())
+}
+
+// rootSetting says which directory is /: in a chroot it is another.
+func rootSetting() string {
+	var root unix.Stat_t
+	_ = unix.Stat("/", &root)
+	return fmt.Sprintf("--root %d %d", root.Dev, root.Ino)
 }
 
 // String returns the settings as one word.
@@ -239,7 +247,15 @@ func handOnTo(args []string) error {
 	if err := h.kept.apply(); err != nil {
 		return err
 	}
-	path, argv := args[2], args[3:]
+	err = h.find(args[2], args[3:])
+	if errors.Is(err, emulator.ErrMissing) && !slices.Contains(h.kept, rootSetting()) {
+		err = cli.WithHint(err, "in a chroot there are the emulators that are in it, and those that are embedded in a crossrun of make dist")
+	}
+	return err
+}
+
+// find finds out what a program is, and runs it.
+func (h *handing) find(path string, argv []string) error {
 	if len(argv) == 0 {
 		argv = []string{""} // as Linux does since 5.18 (dcd46d897adb)
 	}
@@ -281,12 +297,12 @@ func (h *handing) execDirectly(w *way) error {
 	if w.emulator == nil || w.emulator.Embedded == nil {
 		return cannot(fmt.Errorf("%s: %w", w.path, syscall.Exec(w.path, w.argv, environ)))
 	}
-	emulator, err := w.openEmulator()
+	program, err := w.openEmulator()
 	if err != nil {
 		return err
 	}
-	defer emulator.Close()
-	return cannot(file.Exec(emulator, w.argv, environ))
+	defer program.Close()
+	return cannot(file.Exec(program, w.argv, environ))
 }
 
 // ignore has the kernel ignore signals, bit 0 is the first, behind the back of Go's
