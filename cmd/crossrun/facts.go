@@ -57,14 +57,13 @@ func gather(p *program, o *options) (*facts, error) {
 		f.cpu = namedCPU(arch)
 		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
 		f.emulator = func() (*emulator.Emulator, error) {
-			// The version is looked for where the CPU depends on it.
-			return findEmulator(o, arch, native, !f.chosen && arch.Name == "aarch64")
+			return findEmulator(o, arch, native)
 		}
 		if arch != native {
 			f.foreign = arch
 			f.pin, _ = setting(arch, "EMULATOR")
 		}
-		if o.asked != inRoot && (arch != native || o.asked == byEmulator) {
+		if o.asked != inRoot && (arch != native || o.asked == byEmulator || o.asked == byHelper) {
 			named, err := namedSysroot(o.sysroot, arch)
 			if err != nil {
 				return nil, err
@@ -105,23 +104,17 @@ func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
 }
 
 // findEmulator returns the emulator that the options or the environment name, or
-// that is installed for the architecture, with its version if that is wanted. One that
-// is named may be none of QEMU's.
-func findEmulator(o *options, arch, native *elfmagic.Arch, version bool) (*emulator.Emulator, error) {
+// that is installed for the architecture, with its version: what it is given depends
+// on that. One that is named may be none of QEMU's.
+func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
 	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
-		if version {
-			if opened, openErr := emulator.Open(arch, named); openErr == nil {
-				return opened, err
-			}
+		if opened, openErr := emulator.Open(arch, named); openErr == nil {
+			return opened, err
 		}
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
 	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
-	find := search.Locate
-	if version {
-		find = search.Find
-	}
-	found, err := find(arch)
+	found, err := search.Find(arch)
 	if err != nil {
 		return nil, cannot(err)
 	}

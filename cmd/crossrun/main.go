@@ -50,6 +50,8 @@ func main() {
 	case os.Args[0] == interpreter && embedded.Emulators() != nil:
 		cli.Error(os.Stderr, name, interpret(os.Args[1:]))
 		os.Exit(exitCannot)
+	case os.Args[0] == helperName:
+		os.Exit(handOn(os.Args[1:], os.Stderr))
 	default:
 		os.Exit(runAs(os.Args, os.Stdout, os.Stderr))
 	}
@@ -57,15 +59,15 @@ func main() {
 
 // options is what the command line asks for.
 type options struct {
-	kernel, private, watched, direct, strace bool
-	print, verbose, version, help            bool
-	emulator, cpu, sysroot, rootfs           string
-	env, link, names, gdb                    string
-	platform                                 string
-	archive                                  string // that rootfs was unpacked from
-	setenv                                   []string
-	changes                                  []string // of the caller's environment: NAME=VALUE, or NAME to be unset
-	timeout                                  time.Duration
+	kernel, private, handedOn, watched, direct bool
+	print, verbose, version, help, strace      bool
+	emulator, cpu, sysroot, rootfs             string
+	env, link, names, gdb                      string
+	platform                                   string
+	archive                                    string // that rootfs was unpacked from
+	setenv                                     []string
+	changes                                    []string // of the caller's environment: NAME=VALUE, or NAME to be unset
+	timeout                                    time.Duration
 
 	args  []string // the program and its arguments
 	asked string   // the flag of the way that is asked for,
@@ -90,6 +92,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.version, "version", false, "print the version")
 
 	f.BoolVar(&o.kernel, "kernel", false, "run the program by what is registered with the kernel, or fail")
+	f.BoolVar(&o.handedOn, "handed-on", false, "run the program by an emulator that hands on what it cannot execute, or fail; it must be one of ours")
 	f.BoolVar(&o.watched, "watched", false, "run it, and what it starts, under a supervisor that looks at what they execute, or fail; needs no namespaces")
 	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
 	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
@@ -169,7 +172,7 @@ func (o *options) mode() error {
 		way  string
 	}{
 		{"--rootfs", o.rootfs != "", inRoot}, {"--sysroot", o.sysroot != "" && o.rootfs != "", firstWay},
-		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--watched", o.watched, byWatch}, {"--direct", o.direct, byEmulator},
+		{"--kernel", o.kernel, byKernel}, {"--private", o.private && o.rootfs == "", byInstance}, {"--handed-on", o.handedOn, byHelper}, {"--watched", o.watched, byWatch}, {"--direct", o.direct, byEmulator},
 		// Whoever names an emulator, or a CPU to emulate, wants emulation.
 		{"--emulator", o.emulator != "", byEmulator}, {"--cpu", o.cpu != "", byEmulator}, {"--gdb", o.gdb != "", byEmulator},
 	} {
@@ -206,15 +209,18 @@ privilege, and registers nothing on the machine. A program of the host's own is
 watched for what it starts, unless the kernel has entries for all architectures;
 one of another architecture is run in the first of these ways that works:
 
-  --kernel   by an enabled entry in the kernel (see register)
-  --private  in a binfmt_misc of its own, in which every emulator is registered:
-             programs, scripts and tests that start others work (Linux 6.7,
-             where users may make user namespaces)
-  --watched  under a supervisor that is asked about what they execute, and has
-             emulators executed: the same, without namespaces (Linux 5.9, where
-             users may trace their own processes)
-  --direct   by QEMU's emulator, which runs the program itself; what that
-             executes is left to the kernel
+  --kernel     by an enabled entry in the kernel (see register)
+  --private    in a binfmt_misc of its own, in which every emulator is
+               registered: programs, scripts and tests that start others work
+               (Linux 6.7, where users may make user namespaces)
+  --handed-on  by one of our emulators, which hands on what the program
+               executes: foreign programs start others, on any kernel and in
+               any container; what a native one starts is left to the kernel
+  --watched    under a supervisor that is asked about what they execute, and
+               has emulators executed: all that they start works, without
+               namespaces (Linux 5.9, where users may trace their own processes)
+  --direct     by QEMU's emulator, which runs the program itself; what that
+               executes is left to the kernel
 
 The program takes crossrun's place: process ID, exit status, signals, terminal,
 working directory, standard streams and environment are its own. One that is

@@ -251,7 +251,7 @@ func (c *qemuCall) askEmulator() error {
 	if err != nil {
 		return err
 	}
-	e, err := findEmulator(&c.options, c.arch, native, false)
+	e, err := findEmulator(&c.options, c.arch, native)
 	if err != nil {
 		return err
 	}

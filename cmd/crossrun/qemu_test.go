@@ -48,8 +48,8 @@ func parsed(t *testing.T, args ...string) (*qemuCall, error) {
 	return c, c.parse(args)
 }
 
-// keep puts a variable back when the test ends.
-func keep(t *testing.T, names ...string) {
+// restored puts variables back when the test ends.
+func restored(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		t.Setenv(name, "")
@@ -58,7 +58,7 @@ func keep(t *testing.T, names ...string) {
 }
 
 func TestQEMUsFlags(t *testing.T) {
-	keep(t, "QEMU_TRACE", "QEMU_STACK_SIZE", "QEMU_LOG", "QEMU_LOG_FILENAME", "QEMU_ONE_INSN_PER_TB", "QEMU_CPU", "CROSSRUN_CPU_S390X")
+	restored(t, "QEMU_TRACE", "QEMU_STACK_SIZE", "QEMU_LOG", "QEMU_LOG_FILENAME", "QEMU_ONE_INSN_PER_TB", "QEMU_CPU", "CROSSRUN_CPU_S390X")
 	t.Setenv("QEMU_CPU", "another")
 	t.Setenv("QEMU_LOG", "another")
 	c, err := parsed(t, "-L", "/srv/root", "--cpu", "max", "-E", "A=1,B=x=y", "-U", "HOME,TERM", "-E", "C=", "-0", "zero", "-g", "1234", "-strace",

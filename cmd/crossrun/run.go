@@ -65,6 +65,9 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 				return refused(p, err)
 			}
 			err = noEntry(p)
+		case w.flag == byHelper:
+			unavailable = w.execHandedOn(tell)
+			err = cannot(fmt.Errorf("%s: %w", w.path, unavailable))
 		case w.flag == byEmulator:
 			if unavailable != nil {
 				w.why += "; only the program itself is emulated, not what it starts: " + withHint(unavailable)
@@ -88,7 +91,7 @@ func (w *way) exec(tell func()) error {
 	env := append(changed(os.Environ(), w.changes), w.env...)
 	if w.emulator == nil || w.emulator.Embedded == nil {
 		tell()
-		return syscall.Exec(w.path, w.argv, env)
+		return syscall.Exec(w.path, w.withReports(), env)
 	}
 	image, err := w.emulator.Embedded.Open(embedded.UserCache())
 	if err != nil {
@@ -96,7 +99,7 @@ func (w *way) exec(tell func()) error {
 	}
 	w.comment += ", in " + image.Where
 	tell()
-	return file.Exec(image.File, w.argv, env)
+	return file.Exec(image.File, w.withReports(), env)
 }
 
 // fallsBack reports whether the next way is to be tried after execve failed.

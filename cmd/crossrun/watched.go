@@ -74,7 +74,7 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 		state = p.binary().header.Arch.Name + "=" + dir
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
-	return watch.Run(state, w.path, w.argv, append(os.Environ(), w.env...), tell)
+	return watch.Run(state, w.path, w.argv, append(changed(os.Environ(), w.changes), w.env...), tell)
 }
 
 // mayStart reports whether a native program is to be watched for what it starts: not
@@ -220,7 +220,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 		}
 	}
 	chosen := namedCPU(arch) != nil || os.Getenv("QEMU_CPU") != ""
-	found, err := findEmulator(new(options), arch, native(), !chosen && arch.Name == "aarch64")
+	found, err := findEmulator(new(options), arch, native())
 	if err != nil {
 		if by.kernel {
 			return nil

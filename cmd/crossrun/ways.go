@@ -14,12 +14,13 @@ import (
 
 // How a program is run: each has the flag that asks for it.
 const (
-	firstWay   = ""          // the first of the next four that works
-	byKernel   = "--kernel"  // by an entry in the kernel
-	byInstance = "--private" // in a private instance, with all that it starts
-	byWatch    = "--watched" // under a supervisor, with all that it starts
-	byEmulator = "--direct"  // by the emulator, the first process only
-	inRoot     = "--rootfs"  // in a private instance with another root file system
+	firstWay   = ""            // the first of the next five that works
+	byKernel   = "--kernel"    // by an entry in the kernel
+	byInstance = "--private"   // in a private instance, with all that it starts
+	byHelper   = "--handed-on" // by the emulator, which hands on what it starts
+	byWatch    = "--watched"   // under a supervisor, with all that it starts
+	byEmulator = "--direct"    // by the emulator, the first process only
+	inRoot     = "--rootfs"    // in a private instance with another root file system
 )
 
 // A kind of way.
@@ -29,7 +30,7 @@ type kind struct {
 }
 
 // kinds are in the order in which they are tried.
-var kinds = []kind{{byKernel, kernelWay}, {byInstance, privateWay}, {byWatch, watchedWay}, {byEmulator, directWay}, {inRoot, privateWay}}
+var kinds = []kind{{byKernel, kernelWay}, {byInstance, privateWay}, {byHelper, handedOnWay}, {byWatch, watchedWay}, {byEmulator, directWay}, {inRoot, privateWay}}
 
 // forStarters are the kinds for a native program that may start foreign ones: first the
 // one that changes least of what the program sees, last the kernel's.
@@ -46,6 +47,7 @@ type way struct {
 	why      string             // it is done so
 	emulator *emulator.Emulator // if it is known which one runs the program
 	comment  string             // which emulator it is, if it is embedded
+	handing  *handing           // what it is given to hand on what it starts, if it does
 
 	err   error
 	tried bool // err was looked up, and may be wrong: who is to run the program, and not to show it, tries
@@ -84,7 +86,7 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 			}
 			w := way{flag: k.flag, changes: o.changes}
 			k.set(&w, p, o, f)
-			if o.strace {
+			if o.strace && w.handing == nil {
 				w.env = append(w.env, "QEMU_STRACE=1")
 			}
 			if !yield(&w) {
@@ -214,6 +216,11 @@ func (w *way) printed(p *program, o *options) *way {
 		argv = append(argv, "--sysroot", o.sysroot, p.path)
 	case w.flag == byInstance, w.flag == byWatch:
 		argv = append(argv, p.path)
+	case w.handing != nil:
+		if o.strace {
+			argv = append(argv, "--strace")
+		}
+		argv = append(argv, notAFlag(p.path))
 	case w.emulator == nil || w.emulator.Embedded == nil:
 		return w
 	default:

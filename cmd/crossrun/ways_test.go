@@ -25,6 +25,8 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	programs["script"] = &program{path: "./script", argv: []string{"script"}, script: programs["static"]}
 
 	const qemu = "/usr/bin/qemu-aarch64-static"
+	const ours = "10.2.2 (Debian, go-build 10 patches)" + emulator.ExecHelper
+	const stock = "--handed-on: " + qemu + ": this emulator does not hand on what it starts"
 	emulatorAt := func(path string) func() (*emulator.Emulator, error) {
 		return func() (*emulator.Emulator, error) { return &emulator.Emulator{Arch: arm64, Path: path}, nil }
 	}
@@ -46,29 +48,29 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 	}{
 		// A run asks neither for entries nor for namespaces.
 		{"native", "", facts{emulator: noEmulator}, []string{
-			"--kernel ./n x # the kernel runs it", "--private ./n x", "--watched ./n x", "--direct: no emulator"}},
+			"--kernel ./n x # the kernel runs it", "--private ./n x", "--handed-on: no emulator", "--watched ./n x", "--direct: no emulator"}},
 		{"native", "", facts{starts: true}, []string{"--watched ./n x", "--private ./n x", "--kernel ./n x # the kernel runs it"}},
 		{"native", "", facts{starts: true, watched: denied}, []string{
 			"--watched: ./n: cannot be watched: denied (tried)", "--private ./n x", "--kernel ./n x # the kernel runs it"}},
 		{"native", "--watched --strace", facts{}, []string{"--watched QEMU_STRACE=1 ./n x"}},
 		{"static", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b'", "--watched ./s 'a b'",
+			"--kernel ./s 'a b' # the kernel runs it", "--private ./s 'a b'", stock, "--watched ./s 'a b'",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		{"script", "", facts{emulator: emulatorAt(qemu)}, []string{
-			"--kernel ./script # the kernel runs it", "--private ./script", "--watched ./script",
+			"--kernel ./script # the kernel runs it", "--private ./script", stock, "--watched ./script",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// What is shown is looked up, and tried all the same.
 		{"static", "", facts{emulator: noEmulator, entry: entry("entry e"), instance: instance(nil)}, []string{
-			"--kernel ./s 'a b' # entry e", "--private ./s 'a b'", "--watched: no emulator", "--direct: no emulator"}},
+			"--kernel ./s 'a b' # entry e", "--private ./s 'a b'", "--handed-on: no emulator", "--watched: no emulator", "--direct: no emulator"}},
 		{"static", "", facts{emulator: emulatorAt(qemu), entry: entry(""), instance: instance(errors.New("denied")), watched: denied}, []string{
-			"--kernel: ./s: the kernel has no enabled entry for it (tried)", "--private: ./s: denied (tried)", "--watched: ./s: cannot be watched: denied (tried)",
+			"--kernel: ./s: the kernel has no enabled entry for it (tried)", "--private: ./s: denied (tried)", stock, "--watched: ./s: cannot be watched: denied (tried)",
 			"--direct " + qemu + " -0 s ./s 'a b' # no entry in the kernel is for it"}},
 		// Libraries.
 		{"dynamic", "", facts{emulator: emulatorAt(qemu), sysroot: "/r"}, []string{
-			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d", "--watched -d",
+			"--kernel QEMU_LD_PREFIX=/r -d # the kernel runs it", "--private QEMU_LD_PREFIX=/r -d", stock, "--watched -d",
 			"--direct " + qemu + " -0 d -L /r ./-d # no entry in the kernel is for it"}},
 		// What nobody knows, an entry may be for.
-		{"text", "", facts{}, []string{"--kernel ./t # the kernel runs it", "--private: ./t: not an ELF file", "--watched: ./t: not an ELF file", "--direct: ./t: not an ELF file"}},
+		{"text", "", facts{}, []string{"--kernel ./t # the kernel runs it", "--private: ./t: not an ELF file", "--handed-on: ./t: not an ELF file", "--watched: ./t: not an ELF file", "--direct: ./t: not an ELF file"}},
 		{"text", "--private", facts{}, []string{"--private ./t"}},
 		{"text", "--direct", facts{}, []string{"--direct: ./t: not an ELF file"}},
 		// Requests.
@@ -78,6 +80,11 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 		{"static", "--direct", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}}, []string{"--direct QEMU_CPU=max " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
 		{"static", "--cpu a57 -g 1234", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
 			"--direct " + qemu + " -0 s -L /r -cpu a57 -g 1234 ./s 'a b' # --gdb asks for it"}},
+		// An emulator of ours gets as flags what the environment has, which a program may clear.
+		{"static", "--handed-on", facts{emulator: ofVersion(arm64, ours), chosen: true, cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
+			"--handed-on " + qemu + " -cpu max -0 s -L /r ./s 'a b' # --handed-on asks for it, and it hands on what it starts"}},
+		{"static", "--handed-on --strace", facts{emulator: ofVersion(arm64, ours)}, []string{
+			"--handed-on " + qemu + " -strace -0 s ./s 'a b' # --handed-on asks for it, and it hands on what it starts"}},
 		// QEMU before 10 is slow at pointer authentication.
 		{"static", "--direct", facts{emulator: ofVersion(arm64, "7.2.22 (Debian)")}, []string{
 			"--direct " + qemu + " -0 s -cpu 'max,pauth-impdef=on' ./s 'a b' # --direct asks for it; with max,pauth-impdef=on, as this QEMU is slow at pointer authentication"}},

@@ -15,6 +15,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -175,7 +176,11 @@ func (b *Builder) missing(groups []group) (missing []group) {
 
 // version is what the emulators say of themselves.
 func (b *Builder) version() string {
-	return b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
+	version := b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
+	if b.Plain {
+		return version
+	}
+	return version + emulator.ExecHelper
 }
 
 // install puts the finished emulators into Out, with what there is of others

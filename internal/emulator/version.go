@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,3 +120,10 @@ func (e *Emulator) PassesArgv0() bool {
 	major, _, ok := e.Release()
 	return ok && major >= 6
 }
+
+// ExecHelper ends the version of an emulator that has 90-exec of image/qemu/patches.
+const ExecHelper = ", exec-helper 1"
+
+// HandsOn reports whether the emulator understands -exec-helper: what the kernel
+// refuses to execute for its guest it hands on.
+func (e *Emulator) HandsOn() bool { return strings.HasSuffix(e.Version, ExecHelper) }

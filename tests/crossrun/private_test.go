@@ -160,6 +160,9 @@ func awaitName(t *testing.T, pid int, text string) {
 func TestWithoutPrivateInstancesTheProgramItselfRuns(t *testing.T) {
 	kerneltest.Instance(t)
 	commands.Foreigners(t)
+	if e := commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")); e.HandsOn() {
+		t.Skip(e.Path, " hands on what programs start")
+	}
 	if out, err := exec.Command("unshare", "-Ur", "true").CombinedOutput(); err != nil {
 		t.Skipf("another user namespace is needed to limit those in it: %v: %s", err, out)
 	}
