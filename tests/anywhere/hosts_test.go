@@ -72,8 +72,10 @@ func hosts() []host {
 		},
 		virtual("Linux 5.10", "Debian 11's kernel, as an ordinary user", "bullseye", ""),
 		virtual("Linux 6.1", "Debian 12's kernel, as an ordinary user", "bookworm", ""),
-		virtual("AppArmor", "Debian 13's Linux 6.12 with Ubuntu 24.04's `kernel.apparmor_restrict_unprivileged_userns=1`", "trixie",
-			"echo 1 >/proc/sys/kernel/apparmor_restrict_unprivileged_userns || exit\n"),
+		virtual("AppArmor", "Debian 13's Linux 6.12, as an ordinary user whom AppArmor denies the capabilities of user namespaces, as Ubuntu does since 23.10 "+
+			"(there by kernel.apparmor_restrict_unprivileged_userns, which only its kernels have; here by a profile)", "trixie",
+			"printf '%s\\n' 'abi <abi/4.0>,' 'profile unprivileged_userns { allow all, audit deny capability, }' >/run/profile\n"+
+				"apparmor_parser --replace /run/profile || exit\naa=aa-exec\n"),
 	}
 }
 
@@ -95,7 +97,7 @@ func virtual(name, note, suite, prepare string) host {
 		init := "#!/bin/sh\nexport " + path + "\n" +
 			"mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev; mount -t securityfs securityfs /sys/kernel/security\n" +
 			"trap 'echo o >/proc/sysrq-trigger; sleep 60' EXIT\necho 1 >/proc/sys/kernel/printk\nchmod 1777 /tmp\n" + prepare +
-			"setpriv --reuid 65534 --regid 65534 --clear-groups env"
+			"setpriv --reuid 65534 --regid 65534 --clear-groups ${aa:+aa-exec -p unprivileged_userns} env"
 		for _, word := range append(env, argv...) {
 			init += " '" + word + "'"
 		}
@@ -111,7 +113,7 @@ func virtual(name, note, suite, prepare string) host {
 func writeInitrd(t *testing.T, path string, b bundle, init string) {
 	t.Helper()
 	debianArchive := commands.Archive(t, "anywhere-small-"+runtime.GOARCH, func(path, mirror string) *exec.Cmd {
-		return exec.Command("mmdebstrap", "--variant=minbase", "--include=make", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--format=tar", "bookworm", path, mirror)
+		return exec.Command("mmdebstrap", "--variant=minbase", "--include=make,apparmor", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--format=tar", "trixie", path, mirror)
 	})
 	file, err := os.Create(path)
 	require.NoError(t, err)
