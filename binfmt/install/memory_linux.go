@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.
@@ -82,7 +84,7 @@ func memoryLimit(cgroups string) (limit int64, ok bool) {
 func copies(paths []string) error {
 	sources := make([]*os.File, len(paths))
 	for i, path := range paths {
-		f, err := os.Open(path)
+		f, err := file.OpenRegular(path)
 		if err != nil {
 			return err
 		}

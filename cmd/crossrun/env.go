@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func forBuilds(o *options, stdout io.Writer) error {
 		return err
 	}
 	if o.link != "" {
-		kinds, err := crossenv.ParseKinds(o.names)
+		kinds, err := crossenv.ParseKinds(cmp.Or(o.names, string(crossenv.ForGo)))
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
 	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
-	f.StringVar(&o.names, "names", "go", "with --link, a `list` of whose names: go (go run, go test), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
+	f.StringVar(&o.names, "names", "", "with --link, a `list` of whose names: go (go run, go test; the default), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
 	return f
 }
 
@@ -124,6 +124,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		return 0
+	case o.names != "" && o.link == "":
+		err = errors.New("--names is for --link: which links are made")
 	case o.env != "" || o.link != "":
 		if len(o.args) > 0 {
 			err = fmt.Errorf("--env and --link run no program: %q is too much", o.args[0])

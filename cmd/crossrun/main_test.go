@@ -123,6 +123,7 @@ func TestWrongCommandLinesAreCrossrunsOwnFailure(t *testing.T) {
 		{nil, "no program given"},
 		{[]string{"--"}, "no program given"},
 		{[]string{"-v"}, "no program given"},
+		{[]string{"--names", "qemu", "/bin/true"}, "--names is for --link: which links are made"},
 		{[]string{"--bogus", "/bin/true"}, "unknown flag: --bogus"},
 		{[]string{"-x", "/bin/true"}, "unknown shorthand flag: 'x' in -x"},
 		{[]string{"--sysroot"}, "flag needs an argument: --sysroot"},

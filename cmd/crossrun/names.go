@@ -47,8 +47,8 @@ func calledByBuildKit(name string) bool {
 // inBuild reports whether this is a container of BuildKit's, by whatever name the
 // command is executed there: what is written comes to be in the image.
 func inBuild() bool {
-	self, err := os.Executable()
-	return err == nil && self == insideBuildKit
+	self, _ := os.Executable()
+	return self == insideBuildKit || os.Args[0] == insideBuildKit
 }
 
 // emulatorName returns the architecture whose emulator of QEMU's the command was

@@ -4,6 +4,9 @@ package embedded
 
 import (
 	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/projectcalico/go-build/internal/embedded/codec"
@@ -16,11 +19,13 @@ import (
 var archive []byte
 
 // Emulators returns the archive that is in this command, or nil. It was seen to
-// be one when it was made.
+// be one when it was made: if it is none now, the command is of no use.
 var Emulators = sync.OnceValue(func() *Archive {
 	a, err := Open(archive, codec.Decode)
 	if err != nil {
-		panic("embedded emulators: " + err.Error())
+		name := filepath.Base(os.Args[0])
+		fmt.Fprintf(os.Stderr, "%s: error: this command is damaged: the emulators in it: %v\n%s: hint: copy or download it again\n", name, err, name)
+		os.Exit(125)
 	}
 	return a
 })

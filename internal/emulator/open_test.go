@@ -178,9 +178,16 @@ func TestWhatIsNoVersionIsNotTakenForOne(t *testing.T) {
 func TestAFileWithoutAVersionIsAskedForIt(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
+	program, err := os.ReadFile(self)
+	require.NoError(t, err)
 	dir := t.TempDir()
+	link := filepath.Join(dir, "qemu-sparc")
+	require.NoError(t, os.Symlink(self, link))
+	_, err = emulator.Open(lookup(t, "sparc"), link)
+	assert.ErrorIs(t, err, emulator.ErrCommand, "the running program itself is none")
+	assert.True(t, emulator.IsCommand(link))
 	for _, name := range []string{"qemu-sparc-static", "qemu-sparc64"} {
-		require.NoError(t, os.Symlink(self, filepath.Join(dir, name)))
+		write(t, filepath.Join(dir, name), program)
 		arch := lookup(t, strings.TrimSuffix(strings.TrimPrefix(name, "qemu-"), "-static"))
 		e, err := emulator.Open(arch, filepath.Join(dir, name))
 		require.NoError(t, err)

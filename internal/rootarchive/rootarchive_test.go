@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +29,7 @@ import (
 // archiveOf makes a tar archive. Each entry is a name and what it is: a file's
 // content, "->target" of a symbolic link, "=target" of a hard link; names that end in
 // a slash are directories, and "name:mode" has another mode than 0644 and 0755.
-func archiveOf(t *testing.T, entries ...string) []byte {
+func archiveOf(t testing.TB, entries ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -63,7 +64,7 @@ func archiveOf(t *testing.T, entries ...string) []byte {
 	return b.Bytes()
 }
 
-func zipped(t *testing.T, b []byte) []byte {
+func zipped(t testing.TB, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -77,12 +78,12 @@ func digestOf(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b
 
 // A layout is an OCI layout that is being made, as the entries of an archive.
 type layout struct {
-	t       *testing.T
+	t       testing.TB
 	entries map[string]string
 	index   document
 }
 
-func newLayout(t *testing.T) *layout {
+func newLayout(t testing.TB) *layout {
 	return &layout{t: t, entries: map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}}
 }
 
@@ -395,4 +396,48 @@ func TestWhatIsAnArchive(t *testing.T) {
 	require.NoError(t, os.WriteFile(dir+"/index.json", nil, 0o600))
 	assert.False(t, Is(dir))
 	assert.True(t, Is(dir+"/index.json"))
+}
+
+// Whatever an archive is, it is unpacked or refused, and only below the cache.
+func TestArchivesWithWrongBytes(t *testing.T) {
+	l := newLayout(t)
+	l.add(platform{"linux", "arm64", ""}, archiveOf(t, "a", "1", "b/c", "2"), archiveOf(t, ".wh.a", "", "b/.wh..wh..opq", ""))
+	whole := [][]byte{
+		archiveOf(t, "./", "", "bin/su:4755", "x", "bin/same", "=bin/su", "usr/lib/", "", "lib", "->usr/lib", "lib/libc", "x", "fifo", "PIPE", "dev/sda", "DEVICE"),
+		archiveOf(t, l.files()...),
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range 200 {
+		content := bytes.Clone(whole[n%2])
+		for range 1 + random.IntN(4) {
+			block := random.IntN(len(content)/512) * 512
+			content[block+random.IntN(300)] = "0123456S 7/.\x00\xff"[random.IntN(14)]
+			checksum(content[block : block+512]) // or nearly all would be refused for it
+		}
+		dir := t.TempDir()
+		path := filepath.Join(dir, "archive")
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		tree, err := Directory(t.Context(), filepath.Join(dir, "cache"), path, "", func() {})
+		names, readErr := os.ReadDir(dir)
+		require.NoError(t, readErr)
+		assert.Len(t, names, 2)
+		if err == nil {
+			assert.Equal(t, filepath.Join(dir, "cache"), filepath.Dir(tree))
+			removeTree(tree)
+		}
+		left, _ := filepath.Glob(filepath.Join(dir, "cache", ".*"))
+		assert.Empty(t, left)
+	}
+}
+
+// checksum writes that of a tar header, which a block may be.
+func checksum(block []byte) {
+	sum := 0
+	for i, b := range block {
+		if i >= 148 && i < 156 {
+			b = ' '
+		}
+		sum += int(b)
+	}
+	copy(block[148:], fmt.Sprintf("%06o\x00 ", sum))
 }
