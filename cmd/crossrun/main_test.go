@@ -28,7 +28,7 @@ const echo = "CROSSRUN_TEST_ECHO"
 func TestMain(m *testing.M) {
 	private.Main()
 	if os.Getenv(withoutSetns) != "" {
-		if err := denySetns(); err != nil {
+		if err := denySetns(os.Getenv(withoutSetns)); err != nil {
 			panic(err)
 		}
 		main()
