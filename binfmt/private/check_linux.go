@@ -1,13 +1,20 @@
 package private
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // Check returns an error if it can be seen, without making namespaces, that
@@ -59,10 +66,47 @@ func Check() error {
 // mayEnter asks a seccomp filter, if there is one, whether setns(2) is denied:
 // no namespace has the descriptor -1.
 func mayEnter() error {
-	if err := unix.Setns(-1, unix.CLONE_NEWUSER); err != unix.EBADF {
-		return failed(OpEnter, "", os.NewSyscallError("setns", err))
+	for _, kind := range []int{unix.CLONE_NEWUSER, unix.CLONE_NEWNS} {
+		if err := unix.Setns(-1, kind); err != unix.EBADF {
+			return failed(OpEnter, "", os.NewSyscallError("setns", err))
+		}
 	}
 	return nil
+}
+
+// filtered reports whether this process has a seccomp filter.
+func filtered() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err == nil && mode != 0
+}
+
+// tryToEnter has a child enter the instance: a filter may deny what mayEnter did not
+// ask for, and this process could not come back.
+func (i *Instance) tryToEnter(ctx context.Context) error {
+	const first = 3
+	calls := i.calls()
+	for n := range calls {
+		calls[n].Args = slices.Clone(calls[n].Args)
+		calls[n].Args[0] = uint32(first + n%len(i.files))
+	}
+	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
+		return tinyelf.Stub(arch, calls, 1, "errno", "executed: errno")
+	})
+	if err != nil {
+		return failed(OpEnter, "", err)
+	}
+	defer stub.Close()
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/self/fd/%d", first+len(i.files)))
+	cmd.Args = []string{"stub", "/"} // which nobody can execute
+	cmd.ExtraFiles = append(slices.Clip(i.files), stub)
+	out, err := cmd.Output()
+	if strings.HasPrefix(string(out), "executed") {
+		return nil
+	}
+	if number, scanErr := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(string(out), "errno"))); scanErr == nil {
+		err = os.NewSyscallError("setns", syscall.Errno(number))
+	}
+	return failed(OpEnter, "", err)
 }
 
 // tooOld returns an error if the kernel has but one instance; err is what a

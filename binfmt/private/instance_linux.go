@@ -41,7 +41,14 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	}
 	socket.Close()
 	_ = cmd.Wait()
-	return &Instance{files: files}, nil
+	i := &Instance{files: files}
+	if filtered() {
+		if err := i.tryToEnter(ctx); err != nil {
+			i.Close()
+			return nil, err
+		}
+	}
+	return i, nil
 }
 
 // start starts a command as the helper, with these arguments after the number of
@@ -187,7 +194,11 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 	if i.root != nil {
 		return i.root.exec(name, path, argv, env, i.files)
 	}
-	var calls []tinyelf.Call
+	return execStub(name, path, i.calls(), i.files, append([]string{name, path}, argv...), env)
+}
+
+// calls are those that enter an instance without a Root.
+func (i *Instance) calls() (calls []tinyelf.Call) {
 	for n, f := range i.files {
 		call := setns(f, unix.CLONE_NEWUSER) // 0, and 3 if there is one
 		switch n {
@@ -201,7 +212,7 @@ func (i *Instance) Exec(name, path string, argv, env []string) error {
 	for _, f := range i.files {
 		calls = append(calls, tinyelf.Call{Name: "close", Args: []uint32{uint32(f.Fd())}})
 	}
-	return execStub(name, path, calls, i.files, append([]string{name, path}, argv...), env)
+	return calls
 }
 
 func setns(f *os.File, kind uint32) tinyelf.Call {
@@ -217,7 +228,7 @@ func execStub(name, program string, calls []tinyelf.Call, files []*os.File, argv
 	}
 	stub, err := executable("stub", func(arch *elfmagic.Arch) ([]byte, error) {
 		return tinyelf.Stub(arch, calls, 2,
-			name+": error: cannot enter the private instance of binfmt_misc: errno",
+			name+": error: cannot enter the private instance of binfmt_misc (a seccomp filter or a security module may deny setns(2)): errno",
 			name+": error: "+program+": cannot be executed in the private instance of binfmt_misc: errno")
 	})
 	if err != nil {

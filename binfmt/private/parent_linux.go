@@ -66,7 +66,7 @@ func beParent(args []string) {
 	p.notify()
 	// It is the thread's, and never another's.
 	runtime.LockOSThread()
-	if err = enter(files[:rootFiles]); err == nil {
+	if err = enter(files[:rootFiles], isRoot("/proc/self/uid_map")); err == nil {
 		p.child, err = syscall.ForkExec(path, args[fixed+1:], &syscall.ProcAttr{
 			Env: os.Environ(), Files: []uintptr{0, 1, 2},
 			Sys: &syscall.SysProcAttr{Setpgid: true, Pgid: 1},
@@ -83,8 +83,11 @@ func beParent(args []string) {
 	finish(status)
 }
 
-// enter has this thread's children, and what it executes, be in the namespaces.
-func enter(files []int) error {
+// enter has this thread's children be in the namespaces. Where root is the machine's,
+// by the rights to its files, nothing may undo that /proc and /sys are read-only.
+// (User namespaces below have copies that cannot be undone: locked mounts,
+// mount_namespaces(7).)
+func enter(files []int, root bool) error {
 	// The root and the working directory are shared with other threads otherwise.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return os.NewSyscallError("unshare", err)
@@ -101,10 +104,7 @@ func enter(files []int) error {
 	}
 	// The caller's keys are left behind. A kernel may have none, and a filter may deny it.
 	_, _ = unix.KeyctlJoinSessionKeyring("")
-	// Where root is the machine's, by the rights to its files, nothing may undo that
-	// /proc and /sys are read-only. Others' user namespaces have copies that cannot
-	// be undone (locked mounts, mount_namespaces(7)).
-	if isRoot("/proc/self/uid_map") {
+	if root {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0); err != nil {
 			return os.NewSyscallError("prctl", err)
 		}

@@ -75,6 +75,7 @@ func (r *rootInstance) exec(name, path string, argv, env []string, files []*os.F
 		calls = append(calls, tinyelf.Call{Name: "setgroups", Args: []uint32{0, 0}}) // the host's mean nothing here
 	}
 	if r.mapping == shifted {
+		giveStreams(shift("/etc/subuid")[0].HostID, shift("/etc/subgid")[0].HostID)
 		calls = append(calls, tinyelf.Call{Name: "setresgid", Args: []uint32{0, 0, 0}}, tinyelf.Call{Name: "setresuid", Args: []uint32{0, 0, 0}})
 	}
 	words := []string{name, fmt.Sprintf("/proc/self/fd/%d", self), parentMarker, name, strconv.Itoa(r.init.Process.Pid)}
@@ -84,6 +85,18 @@ func (r *rootInstance) exec(name, path string, argv, env []string, files []*os.F
 	}
 	words = append(append(words, path), argv...)
 	return execStub(name, path, calls, all, words, env)
+}
+
+// giveStreams gives the pipes of the standard streams to another user, who opens them
+// as /dev/stdout for one. Whoever has them open goes on. Files and terminals, which
+// have names, remain whose they are.
+func giveStreams(user, group int) {
+	for fd := range 3 {
+		var fs unix.Statfs_t
+		if unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.PIPEFS_MAGIC {
+			_ = unix.Fchown(fd, user, group)
+		}
+	}
 }
 
 // A mappingError says that the users cannot be mapped so: another mapping may do.

@@ -175,7 +175,7 @@ func (m *mounts) attach(binfmtMisc int) error {
 	if err := attachDir(m.sys, "/sys"); err != nil {
 		return err
 	}
-	// Only where a user of this name space is the machine's root: a /proc that is
+	// Only where a user of this namespace is the machine's root: a /proc that is
 	// partly covered does not let itself be mounted again by a process in it.
 	if isRoot("/proc/self/uid_map") {
 		for _, path := range covered {
@@ -278,11 +278,17 @@ func (m *mounts) attachResolv(path string) error {
 	return attach(m.resolv, path)
 }
 
-// isRoot reports whether root of this user namespace is the machine's, as far as
-// its map of IDs says.
+// isRoot reports whether a user of this user namespace is the machine's root, as far
+// as a map of IDs says.
+//
+// Reads /proc/self/uid_map, see user_namespaces(7).
 func isRoot(path string) bool {
 	text, _ := os.ReadFile(path)
-	var inside, outside int
-	n, _ := fmt.Sscan(string(text), &inside, &outside)
-	return n == 2 && outside == 0
+	for line := range strings.Lines(string(text)) {
+		var inside, outside int
+		if n, _ := fmt.Sscan(line, &inside, &outside); n == 2 && outside == 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 // Crossrun runs a program of any architecture: by itself if the host can, by
 // what is registered with the kernel if that can, else by QEMU's user-mode
-// emulator. Nothing stays between the caller and the program.
+// emulator. Nothing stays between the caller and the program, but for one in
+// another root file system.
 package main
 
 import (
@@ -230,7 +231,16 @@ watched has a process ID of its own: crossrun waits for it, passes signals on,
 and ends as it does; unless root runs it, set-user-ID programs such as sudo do
 not change the user. In a binfmt_misc of its own it is in a user namespace, too:
 files of other users seem to belong to nobody, set-user-ID programs do not
-change the user, and root has no power over the machine.
+change the user, and root has root's files and processes, but no capability over
+the machine.
+
+With --rootfs it has a /dev, process IDs, users and a resolv.conf of its own,
+and /sys and /proc/sys are read-only. crossrun waits for it, and hands signals
+and stops on; all that it has left behind ends with it. Root is not the
+machine's where the directory's file system can be mounted so; an ordinary user
+has the users that /etc/subuid and /etc/subgid give, with newuidmap(1), else
+one. --rootfs / does this to the machine's own files: so an ordinary user
+unpacks, makes and removes systems of many users.
 
 Examples:
   crossrun ./hello                       a program of any architecture

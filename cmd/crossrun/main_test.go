@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	private.Main()
 	watch.Main(configureWatched)
 	if os.Getenv(withoutSetns) != "" {
-		if err := denySetns(); err != nil {
+		if err := denySetns(os.Getenv(withoutSetns)); err != nil {
 			panic(err)
 		}
 		main()

@@ -187,7 +187,8 @@ var instanceHints = []struct {
 	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile"},
 	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
 	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},
-	{private.OpRoot, nil, "it must be a directory that has a whole system in it, with /proc, /sys and /dev as directories"},
+	{private.OpRoot, []syscall.Errno{syscall.EPERM}, "where parts of /proc are covered, as in a container, nobody may mount another; --private needs none"},
+	{private.OpRoot, nil, "it must be a directory that has a whole system in it; /proc, /sys and /dev are directories, or links to ones in it"},
 }
 
 // explained adds to an error of a private instance what can be done about it.

@@ -27,6 +27,7 @@ func TestErrorsOfPrivateInstancesHaveHints(t *testing.T) {
 		{private.Error{Op: private.OpMount, Errno: syscall.EPERM, Feature: &binfmt.FeatureInstances}, ""},
 		{private.Error{Op: private.OpRegister, Errno: syscall.ENOENT}, "noexec"},
 		{private.Error{Op: private.OpRoot, Name: "/etc", Errno: syscall.ENOTDIR}, "a whole system"},
+		{private.Error{Op: private.OpRoot, Name: "/srv", Errno: syscall.EPERM}, "parts of /proc are covered"},
 		{private.Error{Op: private.OpSetUp, Text: "x"}, ""},
 		{private.Error{Op: private.OpSetUp, Text: "open /dev/null", Errno: syscall.ENOENT}, "/dev/null"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,18 +125,22 @@ func TestTerminals(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	commands.Foreigners(t)
 	program := commands.GoProgram(t, "terminal", "arm64")
-	for _, way := range []string{"--private", "--direct", "--kernel"} {
+	for _, way := range []string{"--private", "--direct", "--kernel", "--rootfs"} {
 		t.Run(way, func(t *testing.T) {
 			if way == "--kernel" {
 				require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
 				defer func() { require.NoError(t, fs.Remove("qemu-aarch64")) }()
+			}
+			words := []string{way, program}
+			if way == "--rootfs" {
+				words = []string{way, smallRoot(t, program), filepath.Base(program)}
 			}
 			term := interactive(t)
 			resize := func(columns, rows uint16) {
 				require.NoError(t, unix.IoctlSetWinsize(int(term.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
 			}
 			resize(80, 24)
-			term.send(fmt.Sprintf("%s %s %s\n", commands.Command("crossrun").Path, way, program))
+			term.send(fmt.Sprintf("%s %s\n", commands.Command("crossrun").Path, strings.Join(words, " ")))
 			term.expect("password: ")
 			term.send("secret word\n")
 			term.expect("arm64 got 11 bytes, <nil>")

@@ -31,15 +31,22 @@ func run(t *testing.T, name string, args ...string) commands.Result {
 	return commands.Run(t, cmd)
 }
 
-// system returns a directory with a Debian of another architecture that belongs
-// to nobody. Its archive is made once, and kept.
-func system(t *testing.T, crossrun, port string) string {
+// archiveOf returns the archive of a Debian of another architecture, which is made
+// once, and kept.
+func archiveOf(t *testing.T, crossrun, port string) string {
 	t.Helper()
-	archive := commands.Archive(t, port, func(path, mirror string) *exec.Cmd {
+	return commands.Archive(t, port, func(path, mirror string) *exec.Cmd {
 		// Its package scripts are foreign programs that start others.
 		return exec.Command(crossrun, "--private", "mmdebstrap", "--variant=minbase", "--include=python3-minimal,make,perl",
 			"--architectures="+port, "--format=tar", "stable", path, mirror)
 	})
+}
+
+// system returns a directory with a Debian of another architecture that belongs
+// to nobody.
+func system(t *testing.T, crossrun, port string) string {
+	t.Helper()
+	archive := archiveOf(t, crossrun, port)
 	dir, err := os.MkdirTemp("", "rootfs-")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -56,13 +63,9 @@ func system(t *testing.T, crossrun, port string) string {
 	return dir
 }
 
-func TestDebianOfAnotherArchitecture(t *testing.T) {
-	if os.Getenv("TEST_ROOTFS") == "" {
-		t.Skip("makes systems of other architectures, which takes minutes: make test-rootfs")
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("becomes an ordinary user, which takes root")
-	}
+// built returns crossrun, where everybody can execute it.
+func built(t *testing.T) string {
+	t.Helper()
 	bin, err := os.MkdirTemp("", "bin-")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(bin) })
@@ -72,7 +75,17 @@ func TestDebianOfAnotherArchitecture(t *testing.T) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return crossrun
+}
 
+func TestDebianOfAnotherArchitecture(t *testing.T) {
+	if os.Getenv("TEST_ROOTFS") == "" {
+		t.Skip("makes systems of other architectures, which takes minutes: make test-rootfs")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("becomes an ordinary user, which takes root")
+	}
+	crossrun := built(t)
 	for _, port := range []string{"arm64", "s390x"} {
 		t.Run(port, func(t *testing.T) {
 			arch, err := elfmagic.Lookup(port)
