@@ -197,10 +197,11 @@ func TestDockersUserStays(t *testing.T) {
 	assert.Equal(t, "5678 8765", prints(t, []string{"--user", "5678:8765", "--env", "LOCAL_USER_ID=1"}, "sh", "-c", "echo $(id -u) $(id -g)"))
 }
 
-// The command takes the entrypoint's place.
+// The command, or crossrun which watches it, takes the entrypoint's place.
 func TestCommandIsTheContainersFirstProcess(t *testing.T) {
 	for _, variable := range []string{"LOCAL_USER_ID=1234", "RUN_AS_ROOT=true"} {
-		assert.Equal(t, "1", prints(t, environment(variable), "sh", "-c", "echo $$"), variable)
+		assert.Equal(t, "1", prints(t, environment(variable, "RUN_UNWATCHED=true"), "sh", "-c", "echo $$"), variable)
+		assert.Equal(t, "crossrun", prints(t, environment(variable), "cat", "/proc/1/comm"), variable)
 		assert.Equal(t, 37, container(t, environment(variable), "sh", "-c", "exit 37").Status, variable)
 		assert.Equal(t, 137, container(t, environment(variable), "bash", "-c", "(kill -9 $BASHPID); exit $?").Status, variable)
 	}

@@ -46,6 +46,19 @@ func TestGoRunsAndTestsOtherArchitectures(t *testing.T) {
 	}
 }
 
+// So are programs that a shell starts by their own names, whoever the user is.
+func TestForeignProgramsRunByTheirOwnNames(t *testing.T) {
+	native(t)
+	for _, flags := range [][]string{nil, environment("RUN_AS_ROOT=true"), {"--user", "1234", "--env", "GOCACHE=/tmp/cache", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}} {
+		for _, arch := range []string{"arm64", "s390x"} {
+			flags := slices.Concat(flags, environment("GOARCH="+arch), source(t, "module"))
+			assert.Equal(t, "hello from "+arch, prints(t, flags, "sh", "-c", "go build -o /tmp/hello . && /tmp/hello"), flags)
+			r := container(t, append(flags, "--env", "RUN_UNWATCHED=true"), "sh", "-c", "go build -o /tmp/hello . && /tmp/hello")
+			assert.NotZero(t, r.Status, "nothing is registered here: %s%s", r.Stdout, r.Stderr)
+		}
+	}
+}
+
 // What is built in the image for its own architecture runs there.
 func TestGoBuildsForItsOwnArchitecture(t *testing.T) {
 	assert.Equal(t, "hello from "+goarch(t), prints(t, source(t, "module"), "sh", "-c", "go build -o hello . && ./hello"))
