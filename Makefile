@@ -68,7 +68,7 @@ test: test-tools ## install what the tests need, and run them all, with Linux's 
 test-kernels: base-tools ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
-test-rootfs: debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
+test-rootfs: test-tools debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
