@@ -27,6 +27,9 @@ const echo = "CROSSRUN_TEST_ECHO"
 
 func TestMain(m *testing.M) {
 	private.Main()
+	if os.Args[0] == helperName {
+		main()
+	}
 	if os.Getenv(withoutSetns) != "" {
 		if err := denySetns(); err != nil {
 			panic(err)
