@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -77,7 +79,7 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	helper := h.helper
 	if helper < 0 {
-		command, err := file.Open("/proc/self/exe")
+		command, err := openSelf()
 		if err != nil {
 			return err
 		}
@@ -91,6 +93,20 @@ func (w *way) execHandedOn(tell func()) error {
 	argv := slices.Insert(slices.Clone(w.argv), 1, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))
 	return file.Exec(program, argv, h.environ)
+}
+
+// openSelf opens this command's file. Where there is no /proc it is the one that the
+// caller named.
+func openSelf() (*os.File, error) {
+	f, err := file.Open("/proc/self/exe")
+	if !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	path, lookErr := exec.LookPath(os.Args[0])
+	if lookErr != nil {
+		return nil, err
+	}
+	return file.Open(path)
 }
 
 // openEmulator opens the emulator's file.
@@ -156,6 +172,9 @@ func keep(arch *elfmagic.Arch, o *options) settings {
 		if strings.HasPrefix(v, "CROSSRUN_") || strings.HasPrefix(v, "PATH=") {
 			kept = append(kept, v)
 		}
+	}
+	if embedded.Emulators() != nil && os.Getenv(embedded.CacheVariable) == "" {
+		kept = append(kept, embedded.CacheVariable+"="+cmp.Or(string(embedded.UserCache()), "off"))
 	}
 	if o.sysroot != "" {
 		if dir, err := filepath.Abs(o.sysroot); err == nil {
@@ -247,8 +266,14 @@ func handOnTo(args []string) error {
 	if err := h.kept.apply(); err != nil {
 		return err
 	}
+	chroot := !slices.Contains(h.kept, rootSetting())
+	if chroot { // nothing is put into another root file system
+		if err := os.Setenv(embedded.CacheVariable, "off"); err != nil {
+			return err
+		}
+	}
 	err = h.find(args[2], args[3:])
-	if errors.Is(err, emulator.ErrMissing) && !slices.Contains(h.kept, rootSetting()) {
+	if chroot && errors.Is(err, emulator.ErrMissing) {
 		err = cli.WithHint(err, "in a chroot there are the emulators that are in it, and those that are embedded in a crossrun of make dist")
 	}
 	return err

@@ -89,12 +89,12 @@ func (e *Emulator) cached(cache Cache) (*os.File, error) {
 // change it between the two: and could as well execute something else.
 type Cache string
 
-// cacheVariable names the cache, or is "off".
-const cacheVariable = "CROSSRUN_CACHE"
+// CacheVariable names the cache, or is "off".
+const CacheVariable = "CROSSRUN_CACHE"
 
 // UserCache returns the user's cache.
 func UserCache() Cache {
-	switch dir := os.Getenv(cacheVariable); {
+	switch dir := os.Getenv(CacheVariable); {
 	case dir == "off":
 		return ""
 	case filepath.IsAbs(dir):
