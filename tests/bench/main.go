@@ -134,6 +134,9 @@ func bench(bin, dist string, rounds int) error {
 	if err != nil {
 		return err
 	}
+	if err := children(crossrun, work, &search, rounds/4); err != nil {
+		return err
+	}
 	return singleFiles(register, dist, hello, work, rounds)
 }
 
