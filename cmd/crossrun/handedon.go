@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,7 +72,10 @@ func (w *way) execHandedOn(tell func()) error {
 	defer program.Close()
 	h := w.handing
 	restoreLimit()
-	var opened descriptors
+	opened := descriptors{least: highestInFirst}
+	if ownDescriptors() {
+		opened.least = highest
+	}
 	defer opened.close()
 	self, err := opened.add(int(program.Fd()))
 	if err != nil {
@@ -127,11 +131,26 @@ func (w *way) openEmulator() (*os.File, error) {
 func restoreLimit() { _ = syscall.Exec("", nil, nil) }
 
 // descriptors are those that an emulator inherits and its guest does not see.
-type descriptors []int
+type descriptors struct {
+	least int // the lowest number that they have
+	fds   []int
+}
 
-// highest is where they are, if the limit of open files allows it: out of the way of
-// programs that use some number, and below what select(2) takes.
-const highest = 1000
+// Where they are, if the limit of open files allows it: out of the way of programs
+// that use some number, and below what select(2) takes. As long as the kernel's table
+// is shared by threads, to make it longer waits for all CPUs, for 10 ms at times
+// (expand_fdtable in fs/file.c): then the numbers are those of the first table.
+const (
+	highest        = 1000
+	highestInFirst = 60
+)
+
+// ownDescriptors gives this thread, which is about to execute something, a table of
+// descriptors of its own. Container runtimes' seccomp profiles may deny that.
+func ownDescriptors() bool {
+	runtime.LockOSThread()
+	return unix.Unshare(unix.CLONE_FILES) == nil
+}
 
 // add duplicates a descriptor to a high number that stays open on exec.
 func (d *descriptors) add(fd int) (int, error) {
@@ -139,20 +158,20 @@ func (d *descriptors) add(fd int) (int, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return -1, err
 	}
-	least := highest
-	if limit.Cur < highest+24 {
+	least := d.least
+	if limit.Cur < uint64(least)+4 {
 		least = int(limit.Cur) / 4 * 3
 	}
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, least)
 	if err != nil {
 		return -1, fmt.Errorf("a descriptor for the emulator's use: %w", err)
 	}
-	*d = append(*d, high)
+	d.fds = append(d.fds, high)
 	return high, nil
 }
 
-func (d descriptors) close() {
-	for _, fd := range d {
+func (d *descriptors) close() {
+	for _, fd := range d.fds {
 		_ = unix.Close(fd)
 	}
 }
