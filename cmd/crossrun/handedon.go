@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +72,10 @@ func (w *way) execHandedOn(tell func()) error {
 	defer program.Close()
 	h := w.handing
 	restoreLimit()
-	var opened descriptors
+	opened := descriptors{least: highestInFirst}
+	if ownDescriptors() {
+		opened.least = highest
+	}
 	defer opened.close()
 	self, err := opened.add(int(program.Fd()))
 	if err != nil {
@@ -77,7 +83,7 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	helper := h.helper
 	if helper < 0 {
-		command, err := file.Open("/proc/self/exe")
+		command, err := openSelf()
 		if err != nil {
 			return err
 		}
@@ -91,6 +97,20 @@ func (w *way) execHandedOn(tell func()) error {
 	argv := slices.Insert(slices.Clone(w.argv), 1, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))
 	return file.Exec(program, argv, h.environ)
+}
+
+// openSelf opens this command's file. Where there is no /proc it is the one that the
+// caller named.
+func openSelf() (*os.File, error) {
+	f, err := file.Open("/proc/self/exe")
+	if !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	path, lookErr := exec.LookPath(os.Args[0])
+	if lookErr != nil {
+		return nil, err
+	}
+	return file.Open(path)
 }
 
 // openEmulator opens the emulator's file.
@@ -111,11 +131,26 @@ func (w *way) openEmulator() (*os.File, error) {
 func restoreLimit() { _ = syscall.Exec("", nil, nil) }
 
 // descriptors are those that an emulator inherits and its guest does not see.
-type descriptors []int
+type descriptors struct {
+	least int // the lowest number that they have
+	fds   []int
+}
 
-// highest is where they are, if the limit of open files allows it: out of the way of
-// programs that use some number, and below what select(2) takes.
-const highest = 1000
+// Where they are, if the limit of open files allows it: out of the way of programs
+// that use some number, and below what select(2) takes. As long as the kernel's table
+// is shared by threads, to make it longer waits for all CPUs, for 10 ms at times
+// (expand_fdtable in fs/file.c): then the numbers are those of the first table.
+const (
+	highest        = 1000
+	highestInFirst = 60
+)
+
+// ownDescriptors gives this thread, which is about to execute something, a table of
+// descriptors of its own. Container runtimes' seccomp profiles may deny that.
+func ownDescriptors() bool {
+	runtime.LockOSThread()
+	return unix.Unshare(unix.CLONE_FILES) == nil
+}
 
 // add duplicates a descriptor to a high number that stays open on exec.
 func (d *descriptors) add(fd int) (int, error) {
@@ -123,20 +158,20 @@ func (d *descriptors) add(fd int) (int, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return -1, err
 	}
-	least := highest
-	if limit.Cur < highest+24 {
+	least := d.least
+	if limit.Cur < uint64(least)+4 {
 		least = int(limit.Cur) / 4 * 3
 	}
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, least)
 	if err != nil {
 		return -1, fmt.Errorf("a descriptor for the emulator's use: %w", err)
 	}
-	*d = append(*d, high)
+	d.fds = append(d.fds, high)
 	return high, nil
 }
 
-func (d descriptors) close() {
-	for _, fd := range d {
+func (d *descriptors) close() {
+	for _, fd := range d.fds {
 		_ = unix.Close(fd)
 	}
 }
@@ -156,6 +191,9 @@ func keep(arch *elfmagic.Arch, o *options) settings {
 		if strings.HasPrefix(v, "CROSSRUN_") || strings.HasPrefix(v, "PATH=") {
 			kept = append(kept, v)
 		}
+	}
+	if embedded.Emulators() != nil && os.Getenv(embedded.CacheVariable) == "" {
+		kept = append(kept, embedded.CacheVariable+"="+cmp.Or(string(embedded.UserCache()), "off"))
 	}
 	if o.sysroot != "" {
 		if dir, err := filepath.Abs(o.sysroot); err == nil {
@@ -247,8 +285,14 @@ func handOnTo(args []string) error {
 	if err := h.kept.apply(); err != nil {
 		return err
 	}
+	chroot := !slices.Contains(h.kept, rootSetting())
+	if chroot { // nothing is put into another root file system
+		if err := os.Setenv(embedded.CacheVariable, "off"); err != nil {
+			return err
+		}
+	}
 	err = h.find(args[2], args[3:])
-	if errors.Is(err, emulator.ErrMissing) && !slices.Contains(h.kept, rootSetting()) {
+	if chroot && errors.Is(err, emulator.ErrMissing) {
 		err = cli.WithHint(err, "in a chroot there are the emulators that are in it, and those that are embedded in a crossrun of make dist")
 	}
 	return err

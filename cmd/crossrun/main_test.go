@@ -29,6 +29,9 @@ const echo = "CROSSRUN_TEST_ECHO"
 func TestMain(m *testing.M) {
 	private.Main()
 	watch.Main(configureWatched)
+	if os.Args[0] == helperName {
+		main()
+	}
 	if os.Getenv(withoutSetns) != "" {
 		if err := denySetns(os.Getenv(withoutSetns)); err != nil {
 			panic(err)

@@ -92,8 +92,8 @@ func (e *Emulator) cached(cache Cache) (*os.File, error) {
 // change it between the two: and could as well execute something else.
 type Cache string
 
-// cacheVariable names the cache, or is "off".
-const cacheVariable = "CROSSRUN_CACHE"
+// CacheVariable names the cache, or is "off".
+const CacheVariable = "CROSSRUN_CACHE"
 
 // nothing is kept by this process.
 var nothing bool
@@ -107,7 +107,7 @@ func KeepNothing() (undo func()) {
 
 // UserCache returns the user's cache.
 func UserCache() Cache {
-	switch dir := os.Getenv(cacheVariable); {
+	switch dir := os.Getenv(CacheVariable); {
 	case dir == "off", dir == "" && nothing:
 		return ""
 	case filepath.IsAbs(dir):

@@ -251,3 +251,20 @@ func TestHandedOnIsTakenWhereNamespacesAreDenied(t *testing.T) {
 	words := []string{"-Ur", "sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"`, "sh", commands.Command("crossrun").Path, arm64, s390x, "/bin/true"}
 	assert.Equal(t, commands.Result{Stdout: "started by arm64\nstarted by s390x\n"}, commands.Run(t, exec.Command("unshare", words...)))
 }
+
+// A program's libraries are found for each architecture, and after the environment was
+// cleared; one whose loader is nowhere ends with a reason.
+func TestHandedOnLibraries(t *testing.T) {
+	arm64, s390x, _ := executers(t)
+	dynamic := func(triplet string, args ...string) string {
+		return commands.CProgram(t, commands.Port(triplet), fmt.Sprint("executer-dynamic-", len(args)), append(args, "../testdata/executer.c")...)
+	}
+	ofArm64, ofS390x := dynamic("aarch64-linux-gnu"), dynamic("s390x-linux-gnu")
+	r := commands.Run(t, handedOn(arm64, "clear", "exec", ofArm64, "say", "exec", ofArm64, "exec", ofS390x, "say", "exec", ofS390x, "exec", s390x, "exec", ofArm64, "inherited"))
+	assert.Equal(t, commands.Result{Stdout: said("aarch64", ofArm64) + said("s390x", ofS390x) + "open:\nignored:\n"}, r)
+
+	without := dynamic("aarch64-linux-gnu", "-Wl,-I/no/loader")
+	r = commands.Run(t, handedOn(arm64, "exec", without))
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "its loader /no/loader is not on this system")
+}

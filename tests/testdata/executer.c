@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -52,7 +53,9 @@ static void inherited(void)
 {
     printf("open:");
     for (int fd = 3; fd < HIGHEST; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0) {
+        struct stat st;
+
+        if (fcntl(fd, F_GETFD) >= 0 || fstat(fd, &st) == 0) {
             printf(" %d", fd);
         }
     }
