@@ -124,7 +124,7 @@ func TestTerminals(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	commands.Foreigners(t)
 	program := commands.GoProgram(t, "terminal", "arm64")
-	for _, way := range []string{"--private", "--direct", "--kernel"} {
+	for _, way := range []string{"--private", "--watched", "--direct", "--kernel"} {
 		t.Run(way, func(t *testing.T) {
 			if way == "--kernel" {
 				require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
