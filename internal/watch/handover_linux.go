@@ -202,9 +202,13 @@ func (s *supervisor) answer(n *notification, h *handover) response {
 	if err == nil {
 		err = writeMemory(n.pid, pieces...)
 	}
-	if err == nil && s.send(response{id: n.id}) == 0 {
-		h.close()
-		return response{}
+	if err == nil {
+		errno := s.send(response{id: n.id})
+		if errno == 0 {
+			h.close()
+			return response{}
+		}
+		err = errno
 	}
 	if !s.valid(n) { // it was interrupted, and asks again
 		s.expect(token{uint32(n.args[1]), uint32(n.args[2])}, h)

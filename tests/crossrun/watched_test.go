@@ -185,6 +185,20 @@ func TestManyWatchedPrograms(t *testing.T) {
 	})
 }
 
+// A child that shares its parent's memory changes nothing in it.
+func TestChildrenThatShareMemoryAreWatched(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	for _, port := range []string{"x86_64-linux-gnu", "i686-linux-gnu"} {
+		t.Run(port, func(t *testing.T) {
+			spawner := commands.CProgram(t, commands.Port(port), "spawner", "../testdata/spawner.c", "-O2", "-static")
+			r := commands.Crossrun(t, "--watched", spawner, hello, "x")
+			assert.Equal(t, commands.Result{Stdout: strings.Repeat(commands.GoSaying("arm64", hello, "x"), 20)}, r)
+		})
+	}
+}
+
 // execve's errors are the kernel's own, for what is foreign, too.
 func TestErrorsOfExecveAreTheSameUnderASupervisor(t *testing.T) {
 	kerneltest.Instance(t)
