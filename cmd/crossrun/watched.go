@@ -74,7 +74,11 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 		state = p.binary().header.Arch.Name + "=" + dir
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
-	return watch.Run(state, w.path, w.argv, append(changed(os.Environ(), w.changes), w.env...), tell)
+	supervised, err := configureWatched(state)
+	if err != nil {
+		return err
+	}
+	return watch.Run(supervised, state, w.path, w.argv, append(changed(os.Environ(), w.changes), w.env...), tell)
 }
 
 // mayStart reports whether a native program is to be watched for what it starts: not

@@ -1,95 +1,85 @@
 package watch
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// passedOn are the signals that a caller passes on to the program: all that somebody
-// may send, but for those that tell of a fault of the process itself, and those that
-// Go's run time needs.
-func passedOn() (set unix.Sigset_t) {
-	for number := 1; number <= 64; number++ {
-		switch syscall.Signal(number) {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF:
-			continue
-		}
-		add(&set, number)
-	}
-	return set
-}
-
-func add(set *unix.Sigset_t, number int) {
-	bits := int(unsafe.Sizeof(set.Val[0])) * 8
-	set.Val[(number-1)/bits] |= 1 << ((number - 1) % bits)
-}
-
-// becomeCaller has this process start anew, to wait for the program: with signals
-// blocked from the start, which no Go program can do later for all of its threads. A
-// blocked signal is read with who sent it.
-func becomeCaller(from *messages, processes, path string) error {
-	runtime.LockOSThread()
-	set := passedOn()
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
-		return os.NewSyscallError("sigprocmask", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(from.fd), unix.F_SETFD, 0); err != nil {
+// Run has the program at path, with the arguments and the environment, run watched. It
+// returns an error if that cannot be, and else not at all: this process waits for the
+// program, takes part in its stops, passes signals on to it, and ends as it does.
+// state is for the function that Main was given; begin is called when it is certain
+// that there is a program. options' Say is used.
+func Run(options *Options, state, path string, argv, env []string, begin func()) error {
+	ours, theirs, err := newMessages()
+	if err != nil {
 		return err
 	}
-	return &os.PathError{Op: "execve", Path: self, Err: syscall.Exec(self, []string{callerName, strconv.Itoa(from.fd), processes, path}, os.Environ())}
+	c := &caller{Options: options, from: ours, program: -1}
+	defer ours.close()
+	if c.signals, err = catchSignals(); err != nil {
+		return err
+	}
+	args := append([]string{supervisorName, strconv.Itoa(theirs.fd), state, path}, argv...)
+	c.supervisor, err = start(args, env, theirs)
+	theirs.close()
+	if err != nil {
+		return err
+	}
+	first, _, err := ours.receive()
+	switch {
+	case err == nil && first.Kind == ready:
+		c.program, _ = unix.PidfdOpen(first.PID, 0) // Linux 5.3; it may have ended already
+	case err == nil:
+		err = &Error{first.Text, first.Hint}
+	case errors.Is(err, io.EOF):
+		err = errors.New("its supervisor ended")
+	}
+	if err != nil {
+		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
+		return err
+	}
+	begin()
+	os.Exit(c.wait())
+	return nil
 }
 
 // A caller waits for the program.
 type caller struct {
 	*Options
 	from       *messages
+	signals    int
 	supervisor int
 	program    int // a descriptor of the process
 }
 
-// wait is the main of a caller.
-func wait(from *messages, options *Options, processes string) int {
-	runtime.LockOSThread()
-	unix.CloseOnExec(from.fd)
-	c := &caller{Options: options, from: from, program: -1}
-	supervisor, program, _ := strings.Cut(processes, ",")
-	c.supervisor, _ = strconv.Atoi(supervisor)
-	if pid, err := strconv.Atoi(program); err == nil {
-		c.program, _ = unix.PidfdOpen(pid, 0) // Linux 5.3; it may have ended already
-	}
-	set := passedOn()
-	signals, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
-	if err != nil {
-		options.Say(os.NewSyscallError("signalfd", err))
-		return 1
-	}
-	polled := []unix.PollFd{{Fd: int32(signals), Events: unix.POLLIN}, {Fd: int32(from.fd), Events: unix.POLLIN}}
+func (c *caller) wait() int {
+	polled := []unix.PollFd{{Fd: int32(c.signals), Events: unix.POLLIN}, {Fd: int32(c.from.fd), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(polled, -1); err != nil {
 			continue // EINTR
 		}
 		if polled[0].Revents != 0 {
-			c.pass(signals)
+			c.pass()
 		}
 		if polled[1].Revents == 0 {
 			continue
 		}
-		one, _, err := from.receive()
+		one, _, err := c.from.receive()
 		if err != nil {
 			_ = unix.PidfdSendSignal(c.program, unix.SIGKILL, nil, 0)
-			options.Say(fmt.Errorf("the supervisor of the program has ended: %w", err))
+			c.Say(fmt.Errorf("the supervisor of the program has ended: %w", err))
 			return 125
 		}
 		switch one.Kind {
 		case says:
-			options.Say(&Error{one.Text, one.Hint})
+			c.Say(&Error{one.Text, one.Hint})
 		case stopped:
 			stop(syscall.Signal(one.Status))
 		case ended:
@@ -100,16 +90,11 @@ func wait(from *messages, options *Options, processes string) int {
 
 // pass passes on the signals that were sent to this process. Those that the kernel
 // sends come from the terminal, to the whole process group: the program has them.
-func (c *caller) pass(signals int) {
+func (c *caller) pass() {
 	const fromKernel = 0x80 // SI_KERNEL
-	var info unix.SignalfdSiginfo
-	buffer := unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info))
-	for {
-		if n, err := unix.Read(signals, buffer); err != nil || n != len(buffer) {
-			return
-		}
-		if info.Code != fromKernel && int(info.Pid) != os.Getpid() {
-			_ = unix.PidfdSendSignal(c.program, unix.Signal(info.Signo), nil, 0)
+	for info := nextSignal(c.signals); info != nil; info = nextSignal(c.signals) {
+		if info.code != fromKernel && int(info.pid) != os.Getpid() {
+			_ = unix.PidfdSendSignal(c.program, unix.Signal(info.number), nil, 0)
 		}
 	}
 }
@@ -118,22 +103,10 @@ func (c *caller) pass(signals int) {
 // (The terminal's signals have no effect where nobody would, as they had none on the
 // program.)
 func stop(number syscall.Signal) {
-	if number == syscall.SIGSTOP {
-		_ = syscall.Kill(os.Getpid(), number)
-		return
+	raise(number) // here it stops
+	if number != syscall.SIGSTOP {
+		catch(number)
 	}
-	var set unix.Sigset_t
-	add(&set, int(number))
-	raise(number)
-	_ = unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil) // here it stops
-	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
-}
-
-// raise sends a signal to this thread, with its default effect.
-func raise(number syscall.Signal) {
-	var action [32]byte // struct sigaction in the kernel: SIG_DFL, no flags
-	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(number), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
-	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), number)
 }
 
 // end ends this process as the program has ended: with its exit status, or by the same
@@ -149,10 +122,6 @@ func (c *caller) end(status syscall.WaitStatus, alone bool) int {
 	// The program has left a core file, if one was wanted.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-	number := status.Signal()
-	raise(number)
-	var set unix.Sigset_t
-	add(&set, int(number))
-	_ = unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil)
-	return 128 + int(number) // not reached
+	raise(status.Signal())
+	return 128 + int(status.Signal()) // not reached
 }

@@ -15,8 +15,8 @@ import (
 // have a program watched. It asks
 //
 //   - for the kernel's version: 5.9;
-//   - what a seccomp filter answers to seccomp(2), ptrace(2) and process_vm_readv(2)
-//     that the kernel itself refuses, as they make no sense;
+//   - what a seccomp filter answers to calls of seccomp(2) and ptrace(2) that the
+//     kernel itself refuses, as they make no sense;
 //   - for the sysctls kernel.yama.ptrace_scope and vm.memfd_noexec;
 //   - whether /proc has this process, by its number here.
 //
@@ -44,19 +44,11 @@ func checkCalls() error {
 		{"seccomp", 0, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))}},
 		{"seccomp", unix.EFAULT, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}},
 		{"ptrace", unix.ESRCH, [7]uintptr{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
-		{"process_vm_readv", unix.ESRCH, [7]uintptr{unix.SYS_PROCESS_VM_READV, 1 << 30}},
-		{"process_vm_writev", unix.ESRCH, [7]uintptr{unix.SYS_PROCESS_VM_WRITEV, 1 << 30}},
 	} {
 		a := call.args
 		_, _, errno := unix.Syscall6(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
-		if call.name == "process_vm_readv" || call.name == "process_vm_writev" {
-			// Without anything to copy it succeeds before it looks for the process.
-			if errno == 0 {
-				continue
-			}
-		}
 		if errno != call.errno {
-			return &Error{fmt.Sprintf("%s is denied here: %v", call.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER, CONFIG_CROSS_MEMORY_ATTACH)"}
+			return &Error{fmt.Sprintf("%s is denied here: %v", call.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER)"}
 		}
 	}
 	return nil

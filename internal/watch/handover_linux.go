@@ -101,6 +101,12 @@ func (s *supervisor) replace(g *glance, n *notification, h *handover) (response,
 	}
 	defer asker.Close()
 	number, err := s.addDescriptor(n, asker.Fd(), unix.O_CLOEXEC)
+	if err == syscall.ENOENT {
+		// A signal has interrupted the call, which before Linux 5.19 is made again, or
+		// the task was killed.
+		h.close()
+		return response{}, nil
+	}
 	if err != nil {
 		return response{}, err
 	}
@@ -192,16 +198,25 @@ const word = 8
 // where the Asker finds them; the new pointers before those that are there, over
 // argc and argv[0]; the strings that they point to further down.
 func (s *supervisor) answer(n *notification, h *handover) response {
-	defer h.close()
 	pieces, err := s.compose(n, h)
 	if err == nil {
 		err = writeMemory(n.pid, pieces...)
 	}
-	if err != nil {
-		s.say(fmt.Errorf("%s: %w", h.program.Path, err))
-		return refuse(n, unix.EIO)
+	if err == nil {
+		errno := s.send(response{id: n.id})
+		if errno == 0 {
+			h.close()
+			return response{}
+		}
+		err = errno
 	}
-	return response{id: n.id}
+	if !s.valid(n) { // it was interrupted, and asks again
+		s.expect(token{uint32(n.args[1]), uint32(n.args[2])}, h)
+		return response{}
+	}
+	h.close()
+	s.say(fmt.Errorf("%s: %w", h.program.Path, err))
+	return refuse(n, unix.EIO)
 }
 
 var order = binary.NativeEndian

@@ -26,6 +26,7 @@ type glance struct {
 	envp    uint64
 	buffer  [before + 2*page]byte // the path is at before, and ends with a NUL byte
 	root    [32]byte
+	own     [before + page + 1]byte // a path that was changed
 	st      unix.Statx_t
 	another bool // the task has another root directory than this process
 }
@@ -71,10 +72,10 @@ func (g *glance) name(pid uint32) []byte {
 	case given[0] == '/':
 		for i := range own {
 			if o := &own[i]; bytes.HasPrefix(given, unsafeBytes(o.name)) {
-				p, given = appendProcess(p, pid, o.below), given[len(o.name):]
-				break
+				return append(appendProcess(g.own[:0], pid, o.below), given[len(o.name):]...)
 			}
 		}
+		return given
 	case g.dirfd == unix.AT_FDCWD:
 		p = appendProcess(p, pid, "/cwd/")
 	default:
@@ -83,7 +84,8 @@ func (g *glance) name(pid uint32) []byte {
 			p = append(p, '/')
 		}
 	}
-	start := before + g.length + 1 - len(given) - len(p)
+	// What comes before the path has room before it.
+	start := before - len(p)
 	copy(g.buffer[start:], p)
 	return g.buffer[start : before+g.length+1]
 }

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"errors"
 	"syscall"
 	"unsafe"
 
@@ -79,43 +78,4 @@ func (s *supervisor) wakeHere() {
 	flags := uint64(unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 	// The argument is the value itself.
 	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(s.listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, uintptr(flags))
-}
-
-// page is the size of the smallest pages: the end of each may be the end of what is
-// mapped.
-const page = 4096
-
-// readMemory reads what a task has at an address, up to what is not mapped.
-func readMemory(pid uint32, address uint64, to []byte) (int, syscall.Errno) {
-	first := min(page-address%page, uint64(len(to)))
-	local := unix.Iovec{Base: &to[0]}
-	local.SetLen(len(to))
-	remote := [2]unix.RemoteIovec{{Base: uintptr(address), Len: int(first)}, {Base: uintptr(address + first), Len: len(to) - int(first)}}
-	n, _, errno := syscall.Syscall6(unix.SYS_PROCESS_VM_READV, uintptr(pid), uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote[0])), 2, 0)
-	return int(n), errno
-}
-
-// A piece is what is to be at an address.
-type piece struct {
-	address uint64
-	content []byte
-}
-
-// writeMemory writes to a task's memory.
-func writeMemory(pid uint32, pieces ...piece) error {
-	var local []unix.Iovec
-	var remote []unix.RemoteIovec
-	total := 0
-	for _, p := range pieces {
-		vector := unix.Iovec{Base: &p.content[0]}
-		vector.SetLen(len(p.content))
-		local = append(local, vector)
-		remote = append(remote, unix.RemoteIovec{Base: uintptr(p.address), Len: len(p.content)})
-		total += len(p.content)
-	}
-	n, err := unix.ProcessVMWritev(int(pid), local, remote, 0)
-	if err == nil && n != total {
-		err = errors.New("a part of it was not written")
-	}
-	return err
 }

@@ -2,8 +2,6 @@ package watch
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,7 +19,6 @@ import (
 const (
 	supervisorName = "crossrun-supervisor" // by the caller
 	programName    = "crossrun-program"    // by the supervisor; it becomes the program
-	callerName     = "crossrun-waits"      // by the caller, in its own place
 )
 
 // self is this program, whatever has become of its name.
@@ -50,48 +47,10 @@ func Main(configure func(state string) (*Options, error)) {
 		if err == nil {
 			status = become(&messages{fd}, options, os.Args[3], os.Args[4:])
 		}
-	case callerName:
-		options, err := configure("")
-		if err == nil {
-			status = wait(&messages{fd}, options, os.Args[2])
-		}
 	default:
 		return
 	}
 	os.Exit(status)
-}
-
-// Run has the program at path, with the arguments and the environment, run watched. It
-// returns an error if that cannot be, and else not at all: this process waits for the
-// program, takes part in its stops, passes signals on to it, and ends as it does.
-// state is for the function that Main was given; begin is called when it is certain
-// that there is a program.
-func Run(state, path string, argv, env []string, begin func()) error {
-	ours, theirs, err := newMessages()
-	if err != nil {
-		return err
-	}
-	defer ours.close()
-	args := append([]string{supervisorName, strconv.Itoa(theirs.fd), state, path}, argv...)
-	pid, err := start(args, env, theirs)
-	theirs.close()
-	if err != nil {
-		return err
-	}
-	first, _, err := ours.receive()
-	switch {
-	case err == nil && first.Kind == ready:
-	case err == nil:
-		err = &Error{first.Text, first.Hint}
-	case errors.Is(err, io.EOF):
-		err = errors.New("its supervisor ended")
-	}
-	if err != nil {
-		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(pid, nil, 0, nil); return err })
-		return err
-	}
-	begin()
-	return becomeCaller(ours, fmt.Sprintf("%d,%d", pid, first.PID), path)
 }
 
 // start starts this program once more, with all that this process has open and the

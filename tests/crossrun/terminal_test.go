@@ -125,7 +125,7 @@ func TestTerminals(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	commands.Foreigners(t)
 	program := commands.GoProgram(t, "terminal", "arm64")
-	for _, way := range []string{"--private", "--direct", "--kernel", "--rootfs"} {
+	for _, way := range []string{"--private", "--watched", "--direct", "--kernel", "--rootfs"} {
 		t.Run(way, func(t *testing.T) {
 			if way == "--kernel" {
 				require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)

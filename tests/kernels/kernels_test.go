@@ -187,6 +187,9 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 	for _, goarch := range g.programs(t) {
 		steps = append(steps,
 			plan.Step{Name: "crossrun " + goarch, Argv: []string{crossrun, hello(goarch), "x"}},
+			plan.Step{Name: "watched " + goarch, Argv: []string{crossrun, "--watched", hello(goarch), "x"}},
+			// A native program, which executes a foreign one.
+			plan.Step{Name: "watched, by a native one, " + goarch, Argv: []string{crossrun, "--watched", crossrun, hello(goarch), "x"}},
 			plan.Step{Name: "private " + goarch, Argv: []string{crossrun, "--private", "-v", hello(goarch), "x"}})
 	}
 	if !g.single() {
@@ -288,7 +291,7 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 
 	for _, goarch := range g.programs(t) {
 		said := fmt.Sprintf("hello from %s 1.414\n%q\n\"x\"\n", goarch, hello(goarch))
-		for _, way := range []string{"run ", "chroot ", "crossrun "} {
+		for _, way := range []string{"run ", "chroot ", "crossrun ", "watched ", "watched, by a native one, "} {
 			assert.Equal(t, said, succeeded(way+goarch).Stdout, way+goarch)
 		}
 		if g.private() {

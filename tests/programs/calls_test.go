@@ -26,7 +26,9 @@ type call struct {
 	prints string   // what is printed, if not that
 	status int
 	tree   bool // foreign programs are started by others, which crossrun --direct leaves to the kernel
-	newer  int  // QEMU that is older than this major version fails
+	// What only a supervisor does, and what it does otherwise.
+	watched, unwatched bool
+	newer              int // QEMU that is older than this major version fails
 }
 
 var calls = []call{
@@ -70,7 +72,8 @@ var calls = []call{
 	{name: "descriptor's link, from a foreign program", argv: []string{"./caller", "link", "./hello", "foo", "one"}, says: []string{"foo", "one"}, tree: true},
 	{name: "memory, from a foreign program", argv: []string{"./caller", "memory", "./hello", "foo", "one"}, says: []string{"foo", "one"}, tree: true},
 	// binfmt_misc refuses those since there is the system call (51f39a1f0cea, Linux 3.19).
-	{name: "descriptor that is closed", argv: []string{"./native-caller", "closing", "./hello", "foo"}, prints: "no such file or directory\n", status: 99, tree: true},
+	{name: "descriptor that is closed", argv: []string{"./native-caller", "closing", "./hello", "foo"}, prints: "no such file or directory\n", status: 99, tree: true, unwatched: true},
+	{name: "descriptor that is closed, watched", argv: []string{"./native-caller", "closing", "./hello", "foo"}, says: []string{"foo"}, tree: true, watched: true},
 	{name: "itself again", argv: []string{"./caller", "itself", "/proc/self/exe", "foo", "itself", "./hello", "bar"}, says: []string{"bar"}, tree: true},
 	{name: "its own file", argv: []string{"DIR/caller", "look", "."}, prints: "DIR/caller true\n"},
 	{name: "its own file, by a relative path", argv: []string{"./caller", "look", "."}, prints: "DIR/caller true\n"},
@@ -187,7 +190,8 @@ func TestProgramsAreCalledAsOnTheirOwnMachine(t *testing.T) {
 			each := func(flags ...string) {
 				t.Run(strings.Join(append(flags, "calls"), " "), func(t *testing.T) {
 					for _, c := range calls {
-						if !c.tree || !slices.Contains(flags, "--direct") {
+						watched := slices.Contains(flags, "--watched")
+						if (!c.tree || !slices.Contains(flags, "--direct")) && (!c.watched || watched) && !(c.unwatched && watched) {
 							t.Run(c.name, func(t *testing.T) { t.Parallel(); c.try(t, dir, arch, flags) })
 						}
 					}
@@ -195,6 +199,7 @@ func TestProgramsAreCalledAsOnTheirOwnMachine(t *testing.T) {
 			}
 			each("--direct")
 			each("--private")
+			each("--watched")
 			assert.Empty(t, commands.List(t, fs), "nothing was registered")
 			cmd := commands.Command("register", "--install", goarch+",arm64,s390x")
 			cmd.Args[0] = "binfmt"

@@ -1,0 +1,334 @@
+package crossrun
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// watched returns the command that runs a shell's script under a supervisor.
+func watched(script string, args ...string) *exec.Cmd {
+	return commands.Command("crossrun", append([]string{"--watched", "/bin/sh", "-c", script, "sh"}, args...)...)
+}
+
+// What a watched program starts runs, whichever architecture it is for, and so on;
+// nothing is registered, and no namespace is made.
+func TestEverythingThatAWatchedProgramStartsRuns(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arm64, s390x := commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	want := "started by arm64\nstarted by s390x\n" + commands.GoSaying("arm64", hello, "an argument") + "started by s390x\nstarted by arm64\n"
+	script := hello + ` "an argument" | cat; ` + s390x + ` ` + arm64 + ` sh -c "exit 37"`
+	r := commands.Crossrun(t, "--watched", arm64, s390x, "/bin/sh", "-c", script)
+	assert.Equal(t, commands.Result{Stdout: want, Status: 37}, r)
+
+	// Nobody has to ask for it where a native program starts others.
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, commands.Crossrun(t, "/bin/sh", "-c", hello))
+	assert.Empty(t, commands.List(t, fs), "nothing was registered")
+
+	// A namespace is denied, and not needed.
+	words := append([]string{"-Ur", "sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"`, "sh", commands.Command("crossrun").Path}, arm64, s390x, hello)
+	r = commands.Run(t, exec.Command("unshare", words...))
+	assert.Equal(t, commands.Result{Stdout: "started by arm64\nstarted by s390x\n" + commands.GoSaying("arm64", hello)}, r)
+}
+
+// But for its process ID, its parent and the filter a process is as without crossrun.
+func TestAWatchedProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
+	kerneltest.Instance(t)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	shell := func(words ...string) *exec.Cmd {
+		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT TSTP; exec "$@"`, "sh")
+		script := strings.ReplaceAll(inherited, `echo "$PPID"; `, "cat /proc/$$/oom_score_adj; ")
+		script = strings.ReplaceAll(script, "NoNewPrivs|Seccomp|", "")
+		// The parent of the process group's members is another one.
+		script = strings.ReplaceAll(script, "cut -d' ' -f5-8 /proc/$$/stat", "cut -d' ' -f6-7 /proc/$$/stat")
+		cmd.Args = append(append(cmd.Args, words...), "/bin/sh", "-c", script, "sh", "", "two words", "ünï")
+		cmd.Stdin = strings.NewReader("input\n")
+		cmd.Dir = dir
+		file, err := os.Open("/dev/null")
+		require.NoError(t, err)
+		t.Cleanup(func() { file.Close() })
+		cmd.ExtraFiles = []*os.File{file, nil, file}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "A=b=c", "EMPTY=", "NOEQUALS", "LC_ALL=C"}
+		return cmd
+	}
+	plain, supervised := commands.Run(t, shell("env")), commands.Run(t, shell(commands.Command("crossrun").Path, "--watched"))
+	assert.Equal(t, plain, supervised)
+	assert.Contains(t, supervised.Stdout, " two words ünï\ninput\n")
+}
+
+func TestAWatchedProgramsEndIsCrossruns(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, _ := commands.Foreigners(t)
+	assert.Equal(t, 37, commands.Crossrun(t, "--watched", arm64, "/bin/sh", "-c", "exit 37").Status)
+	dir := t.TempDir()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGUSR1, 40} {
+		cmd := watched(fmt.Sprintf("ulimit -c 0; kill -%d $$", signal))
+		cmd.Dir = dir
+		require.Error(t, cmd.Run())
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		assert.True(t, status.Signaled() && status.Signal() == signal, "%v: %v", signal, cmd.ProcessState)
+		assert.False(t, status.CoreDump(), "one core at the most, and that is the program's")
+	}
+}
+
+// ready starts a command that prints a line when it is ready, and returns what else it
+// prints.
+func ready(t *testing.T, cmd *exec.Cmd) io.Reader {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line := make([]byte, len("ready\n"))
+	_, err = io.ReadFull(out, line)
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", string(line))
+	return out
+}
+
+func TestSignalsToCrossrunAreTheWatchedPrograms(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2} {
+		name := strings.TrimPrefix(unix.SignalName(signal), "SIG")
+		cmd := watched(fmt.Sprintf("trap 'echo %s; exit 3' %s; echo ready; while :; do sleep 0.01; done", name, name))
+		out := ready(t, cmd)
+		require.NoError(t, cmd.Process.Signal(signal))
+		rest, _ := io.ReadAll(out)
+		assert.Error(t, cmd.Wait())
+		assert.Equal(t, name+"\n", string(rest))
+		assert.Equal(t, 3, cmd.ProcessState.ExitCode())
+	}
+	// What is ignored stays so.
+	cmd := exec.Command("/bin/sh", "-c", `trap '' INT; exec "$@"`, "sh", commands.Command("crossrun").Path, "--watched", "/bin/sh", "-c", "kill -INT $$; echo lives")
+	assert.Equal(t, commands.Result{Stdout: "lives\n"}, commands.Run(t, cmd))
+
+	// Who kills crossrun kills the program.
+	cmd = watched("echo ready; exec sleep 1000")
+	out := ready(t, cmd)
+	require.NoError(t, cmd.Process.Kill())
+	_, err := io.ReadAll(out) // which the program has open
+	require.NoError(t, err)
+	assert.Error(t, cmd.Wait())
+}
+
+// Who is left behind is watched on, and pipes end with those who have them open.
+func TestDaemonsOfAWatchedProgramAreWatchedOn(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	dir := t.TempDir()
+	fifo, out := filepath.Join(dir, "fifo"), filepath.Join(dir, "out")
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	cmd := watched(`(read line <"$1"; "$2" "$line" >"$3.new"; mv "$3.new" "$3") >/dev/null 2>&1 & echo started`, fifo, hello, out)
+	assert.Equal(t, commands.Result{Stdout: "started\n"}, commands.Run(t, cmd), "its pipes are at their end")
+	require.NoError(t, os.WriteFile(fifo, []byte("later\n"), 0))
+	require.Eventually(t, func() bool { _, err := os.Stat(out); return err == nil }, time.Minute, 5*time.Millisecond)
+	assert.Equal(t, commands.GoSaying("arm64", hello, "later"), commands.Read(t, out))
+}
+
+func TestNoProcessIsLeftOfASupervisor(t *testing.T) {
+	kerneltest.Instance(t)
+	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) // who loses its parent is this one's
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	for range 10 {
+		r := commands.Run(t, watched("cat /proc/$$/task/*/children"))
+		assert.Len(t, strings.Fields(r.Stdout), 1, "cat, and no other")
+	}
+	assert.Empty(t, children(t))
+}
+
+// Many at once, each of which takes its time, and what has many arguments, or is started
+// by one that was started, as deep as can be.
+func TestManyWatchedPrograms(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, s390x := commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	t.Run("at once", func(t *testing.T) {
+		r := commands.Run(t, watched(`for i in $(seq 64); do "$1" $i & done; wait`, hello))
+		assert.Equal(t, 64, strings.Count(r.Stdout, "hello from arm64"), r.Stderr)
+		assert.Empty(t, r.Stderr)
+	})
+	t.Run("3 MB of arguments", func(t *testing.T) {
+		words := strings.Repeat("x", 999)
+		cmd := exec.Command("/bin/sh", "-c", `ulimit -s 65536; exec "$@"`, "sh", commands.Command("crossrun").Path, "--watched",
+			"/bin/sh", "-c", `"$1" $(yes "$2" | head -n 3000) | wc -c`, "sh", hello, words)
+		r := commands.Run(t, cmd)
+		want := len(commands.GoSaying("arm64", hello)) + 3000*(len(words)+len("\"\"\n"))
+		assert.Equal(t, commands.Result{Stdout: strconv.Itoa(want) + "\n"}, r)
+	})
+	t.Run("25 deep", func(t *testing.T) {
+		var argv, want []string
+		for i := range 25 {
+			argv = append(argv, []string{arm64, s390x, "/usr/bin/env"}[i%3])
+			want = append(want, []string{"started by arm64", "started by s390x", ""}[i%3])
+		}
+		r := commands.Crossrun(t, append([]string{"--watched"}, append(argv, "/bin/sh", "-c", "exit 5")...)...)
+		assert.Equal(t, 5, r.Status, r.Stderr)
+		assert.Equal(t, strings.Fields(strings.Join(want, " ")), strings.Fields(r.Stdout))
+	})
+}
+
+// A child that shares its parent's memory changes nothing in it.
+func TestChildrenThatShareMemoryAreWatched(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	for _, port := range []string{"x86_64-linux-gnu", "i686-linux-gnu"} {
+		t.Run(port, func(t *testing.T) {
+			spawner := commands.CProgram(t, commands.Port(port), "spawner", "../testdata/spawner.c", "-O2", "-static")
+			r := commands.Crossrun(t, "--watched", spawner, hello, "x")
+			assert.Equal(t, commands.Result{Stdout: strings.Repeat(commands.GoSaying("arm64", hello, "x"), 20)}, r)
+		})
+	}
+}
+
+// execve's errors are the kernel's own, for what is foreign, too.
+func TestErrorsOfExecveAreTheSameUnderASupervisor(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	caller := commands.GoProgram(t, "caller", "amd64")
+	dir := t.TempDir()
+	write := func(name string, content []byte, mode os.FileMode) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, mode))
+	}
+	foreign := []byte(commands.Read(t, commands.GoHello(t, "arm64")))
+	write("not-executable", foreign, 0o644)
+	write("text", []byte("text\n"), 0o755)
+	write("cut-off", foreign[:30], 0o755)
+	write("no-interpreter", []byte("#!"+dir+"/none\n"), 0o755)
+	write("itself", []byte("#!"+dir+"/itself\n"), 0o755)
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o755))
+	require.NoError(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+	for _, name := range []string{"none", "not-executable", "text", "cut-off", "no-interpreter", "itself", "fifo", "loop", "text/below", ".", "", strings.Repeat("x", 300)} {
+		call := func(cmd *exec.Cmd) commands.Result {
+			cmd.Dir = dir
+			return commands.Run(t, cmd)
+		}
+		argv := []string{"itself", "./" + name, "x"}
+		if name == "" {
+			argv[1] = ""
+		}
+		plain := call(exec.Command(caller, argv...))
+		assert.Equal(t, 99, plain.Status)
+		assert.Equal(t, plain, call(commands.Command("crossrun", append([]string{"--watched", caller}, argv...)...)), name)
+	}
+}
+
+// A missing loader is said, and the error is one that execve has.
+func TestASupervisorSaysWhyAProgramIsNotRun(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	dynamic := filepath.Join(t.TempDir(), "dynamic")
+	commands.CopyFile(t, commands.CHello(t, commands.Port("aarch64-linux-gnu"), "dynamic"), dynamic, "/lib/ld-linux-aarch64", "/lib/no-linux-aarch64")
+	r := commands.Run(t, watched(`"$1"; "$1"`, dynamic))
+	assert.Equal(t, 127, r.Status)
+	assert.Equal(t, 1, strings.Count(r.Stderr, "its loader /lib/no-linux-aarch64.so.1 is not on this system"), "it is said once: %s", r.Stderr)
+	assert.Contains(t, r.Stderr, "crossrun: hint: ")
+}
+
+// Debuggers in the tree work. What they trace is theirs.
+func TestDebuggersWorkUnderASupervisor(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip(err)
+	}
+	r := commands.Run(t, watched(`"$1" -f -o /dev/null /bin/sh -c "/bin/true; exit 3"`, strace))
+	assert.Equal(t, commands.Result{Status: 3}, r)
+
+	r = commands.Run(t, watched(`"$1" -f -o /dev/null "$2"`, strace, hello))
+	assert.NotZero(t, r.Status)
+	assert.Contains(t, r.Stderr, "a debugger traces the process that starts it")
+}
+
+// In a supervisor's tree crossrun only executes: there is one supervisor.
+func TestCrossrunUnderASupervisor(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, _ := commands.Foreigners(t)
+	crossrun := commands.Command("crossrun").Path
+	for _, argv := range [][]string{
+		{arm64, "/bin/sh", "-c", "echo $$; exit 4"},
+		{"/bin/sh", "-c", arm64 + ` sh -c "echo x; exit 4"`},
+		{crossrun, arm64, "/bin/sh", "-c", "exit 4"},
+	} {
+		r := commands.Crossrun(t, append([]string{"--watched", crossrun}, argv...)...)
+		assert.Equal(t, 4, r.Status, "%s: %s", argv, r.Stderr)
+		assert.Contains(t, r.Stdout, "started by arm64")
+		assert.Empty(t, r.Stderr)
+	}
+	r := commands.Crossrun(t, "--watched", crossrun, "--watched", "/bin/true")
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "a supervisor of crossrun's watches this process already")
+}
+
+// A program in another root directory is looked for there, with its #! line and its
+// loader. The emulator is the supervisor's.
+func TestWatchedProgramsInAnotherRoot(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	root := t.TempDir()
+	commands.CopyFile(t, commands.GoHello(t, "arm64"), filepath.Join(root, "bin/hello"))
+	require.NoError(t, os.Symlink("/bin/hello", filepath.Join(root, "link")))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "script"), []byte("#!/bin/hello\n"), 0o755))
+	for path, says := range map[string][]string{"/bin/hello": {"/bin/hello", "x"}, "/link": {"/link", "x"}, "/script": {"/bin/hello", "/script", "x"}} {
+		cmd := commands.Command("crossrun", "--watched", "unshare", "-Ur", "chroot", root, path, "x")
+		assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", says...)}, commands.Run(t, cmd), path)
+	}
+}
+
+// A file system that hangs holds up nobody else: nor does a pipe that is executed.
+func TestASupervisorIsNotHeldUp(t *testing.T) {
+	kerneltest.Instance(t)
+	dir := t.TempDir()
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o755))
+	cmd := watched(`./fifo & for i in 1 2 3; do /bin/true; done; wait; echo done`)
+	cmd.Dir = dir
+	assert.Equal(t, "done\n", commands.Run(t, cmd).Stdout)
+}
+
+// Programs of all kinds start others at the same time, while signals arrive.
+func TestSignalsWhileWatchedProgramsStart(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	cmd := watched(`trap : USR1; echo ready; for i in $(seq 20); do "$1" $i; done; echo done`, hello)
+	var out bytes.Buffer
+	rest := ready(t, cmd)
+	var wait sync.WaitGroup
+	wait.Go(func() { io.Copy(&out, rest) })
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+				cmd.Process.Signal(syscall.SIGUSR1)
+			}
+		}
+	}()
+	wait.Wait()
+	close(stop)
+	require.NoError(t, cmd.Wait())
+	assert.Equal(t, 20, strings.Count(out.String(), "hello from arm64"))
+	assert.True(t, strings.HasSuffix(out.String(), "done\n"))
+}
