@@ -94,8 +94,12 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	tell()
 	ignore(h.ignored)
-	argv := slices.Insert(slices.Clone(w.argv), 1, "-exec-data", h.kept.String(),
-		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))
+	var native []string
+	if watchable() == nil {
+		native = []string{"-exec-native"} // this command watches what they start
+	}
+	argv := slices.Insert(slices.Clone(w.argv), 1, append(native, "-exec-data", h.kept.String(),
+		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))...)
 	return file.Exec(program, argv, h.environ)
 }
 
@@ -320,6 +324,9 @@ func (h *handing) run(p *program) error {
 	w := way{flag: byHelper}
 	if f.foreign == nil && p.binary().elfErr == nil {
 		w.asItIs(p, f)
+		if watchable() == nil {
+			h.runWatched(&w)
+		}
 		return h.execDirectly(&w)
 	}
 	handedOnWay(&w, p, o, f)
@@ -334,9 +341,40 @@ func (h *handing) run(p *program) error {
 	return w.err
 }
 
+// runWatched has a supervisor see what a native program starts. It returns if that
+// cannot be.
+func (h *handing) runWatched(w *way) {
+	h.keepFromProgram()
+	_ = w.runWatched(h.state(), append(slices.Clone(h.environ), w.env...), func() {})
+}
+
+// state is what a supervisor has to know.
+func (h *handing) state() string { return fmt.Sprintf("\n%x\n%s", h.ignored, h.kept) }
+
+// parseState is its inverse; there are no settings if the state is another.
+func parseState(state string) (ignored uint64, kept settings, err error) {
+	lines := strings.SplitN(state, "\n", 3)
+	if len(lines) < 3 {
+		return 0, nil, nil
+	}
+	if ignored, err = strconv.ParseUint(lines[1], 16, 64); err != nil {
+		return 0, nil, err
+	}
+	kept, err = parseSettings(lines[2])
+	return ignored, kept, err
+}
+
+// keepFromProgram has what is open for emulators closed in the program.
+func (h *handing) keepFromProgram() {
+	if h.helper >= 0 {
+		unix.CloseOnExec(h.helper)
+	}
+}
+
 // execDirectly executes what hands on nothing.
 func (h *handing) execDirectly(w *way) error {
 	environ := append(slices.Clone(h.environ), w.env...)
+	h.keepFromProgram()
 	ignore(h.ignored)
 	if w.emulator == nil || w.emulator.Embedded == nil {
 		return cannot(fmt.Errorf("%s: %w", w.path, syscall.Exec(w.path, w.argv, environ)))

@@ -74,11 +74,16 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 		state = p.binary().header.Arch.Name + "=" + dir
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
+	return w.runWatched(state, append(changed(os.Environ(), w.changes), w.env...), tell)
+}
+
+// runWatched runs the program so, with an environment and a state of configureWatched's.
+func (w *way) runWatched(state string, env []string, tell func()) error {
 	supervised, err := configureWatched(state)
 	if err != nil {
 		return err
 	}
-	return watch.Run(supervised, state, w.path, w.argv, append(changed(os.Environ(), w.changes), w.env...), tell)
+	return watch.Run(supervised, state, w.path, w.argv, env, tell)
 }
 
 // mayStart reports whether a native program is to be watched for what it starts: not
@@ -129,8 +134,19 @@ type emulated struct {
 	err      error
 }
 
-// configureWatched returns what a supervisor does; its state is ARCH=DIR for a sysroot.
+// configureWatched returns what a supervisor does; its state is ARCH=DIR for a sysroot,
+// or what handing.state returns.
 func configureWatched(state string) (*watch.Options, error) {
+	ignored, kept, err := parseState(state)
+	if err != nil {
+		return nil, err
+	}
+	if kept != nil {
+		if err := kept.apply(); err != nil {
+			return nil, err
+		}
+		state = ""
+	}
 	w := &emulations{native: append([]*elfmagic.Arch{native()}, host.Relatives(native())...),
 		sysroot: make(map[*elfmagic.Arch]string), archs: make(map[*elfmagic.Arch]*emulated), sysroots: make(map[string]string)}
 	if name, dir, found := strings.Cut(state, "="); found {
@@ -142,6 +158,7 @@ func configureWatched(state string) (*watch.Options, error) {
 	}
 	return &watch.Options{
 		Native: w.runsItself, Script: parseScript, Emulate: w.emulate,
+		Begin: func() { ignore(ignored) },
 		Refused: func(path string, err error) int {
 			cli.Error(os.Stderr, name, fmt.Errorf("%s: %w", path, err))
 			if errors.Is(err, fs.ErrNotExist) {

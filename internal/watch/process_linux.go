@@ -43,9 +43,10 @@ func Main(configure func(state string) (*Options, error)) {
 	case supervisorName:
 		status = supervise(&messages{fd}, os.Args[2], os.Args[3:], configure)
 	case programName:
+		env := os.Environ() // configure may change it
 		options, err := configure(os.Args[2])
 		if err == nil {
-			status = become(&messages{fd}, options, os.Args[3], os.Args[4:])
+			status = become(&messages{fd}, options, os.Args[3], os.Args[4:], env)
 		}
 	default:
 		return
@@ -75,7 +76,7 @@ func ignoringEINTR(f func() error) error {
 }
 
 // become executes the program, with a filter.
-func become(to *messages, options *Options, path string, argv []string) int {
+func become(to *messages, options *Options, path string, argv, env []string) int {
 	unix.CloseOnExec(to.fd)
 	listener, err := listen()
 	if err != nil {
@@ -86,7 +87,10 @@ func become(to *messages, options *Options, path string, argv []string) int {
 		return 1
 	}
 	unix.Close(listener)
-	return options.Refused(path, syscall.Exec(path, argv, os.Environ()))
+	if options.Begin != nil {
+		options.Begin()
+	}
+	return options.Refused(path, syscall.Exec(path, argv, env))
 }
 
 // supervise is the supervisor's main.
@@ -111,6 +115,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 
 // begin starts the program.
 func (s *supervisor) begin(state string, command []string, configure func(string) (*Options, error)) (err error) {
+	env := os.Environ() // configure may change it
 	if s.Options, err = configure(state); err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	}
 	defer ours.close()
 	args := append([]string{programName, strconv.Itoa(theirs.fd), state}, command...)
-	s.program, err = start(args, os.Environ(), theirs)
+	s.program, err = start(args, env, theirs)
 	theirs.close()
 	if err != nil {
 		return err

@@ -31,6 +31,10 @@ type Options struct {
 	// asked for at a time.
 	Emulate func(*Program) (*Emulation, error)
 
+	// Begin, unless it is nil, is called in the program's process before that is
+	// executed.
+	Begin func()
+
 	// Refused says on standard error why the watched program could not be
 	// executed, and returns the exit status that means it.
 	Refused func(path string, err error) int
