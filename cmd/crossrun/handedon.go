@@ -324,7 +324,10 @@ func (h *handing) run(p *program) error {
 	w := way{flag: byHelper}
 	if f.foreign == nil && p.binary().elfErr == nil {
 		w.asItIs(p, f)
-		if watchable() == nil {
+		switch {
+		case h.program >= 0 && p.script == nil: // a script would be opened by this number
+			unix.CloseOnExec(h.program)
+		case h.program < 0 && watchable() == nil:
 			h.runWatched(&w)
 		}
 		return h.execDirectly(&w)
