@@ -160,7 +160,7 @@ func configureWatched(state string) (*watch.Options, error) {
 		Native: w.runsItself, Script: parseScript, Emulate: w.emulate,
 		Begin: func() { ignore(ignored) },
 		Refused: func(path string, err error) int {
-			cli.Error(os.Stderr, name, fmt.Errorf("%s: %w", path, err))
+			cli.Error(os.Stderr, name, withoutDevFD(fmt.Errorf("%s: %w", path, err)))
 			if errors.Is(err, fs.ErrNotExist) {
 				return exitNotFound
 			}
@@ -168,6 +168,16 @@ func configureWatched(state string) (*watch.Options, error) {
 		},
 		Say: func(err error) { cli.Error(os.Stderr, name, err) },
 	}, nil
+}
+
+// withoutDevFD adds what can be done to an error that TOMOYO makes, which Debian's kernels
+// before 6.1 have: it looks for the name of each program, and that of a descriptor is
+// in /dev/fd.
+func withoutDevFD(err error) error {
+	if _, statErr := os.Stat("/dev/fd"); errors.Is(err, fs.ErrNotExist) && statErr != nil {
+		return cli.WithHint(err, "there is no /dev/fd, without which some kernels execute nothing by a descriptor: ln -s /proc/self/fd /dev/fd")
+	}
+	return err
 }
 
 // runsItself reports whether the kernel is to do with a file as it likes: it is for

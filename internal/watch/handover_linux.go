@@ -147,7 +147,7 @@ func (s *supervisor) stopped(pid int, r *registers) bool {
 		// The first thread, which waits for its children, may see the stop first.
 		options |= unix.WNOHANG
 	}
-	for {
+	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 2*time.Millisecond) {
 		var status syscall.WaitStatus
 		got, err := syscall.Wait4(pid, &status, options, nil)
 		switch {
@@ -159,7 +159,7 @@ func (s *supervisor) stopped(pid int, r *registers) bool {
 		case err == syscall.ECHILD:
 			return false
 		case options&unix.WNOHANG != 0:
-			time.Sleep(20 * time.Microsecond)
+			time.Sleep(pause)
 		}
 	}
 }
