@@ -89,7 +89,10 @@ func TestAnywhere(t *testing.T) {
 		b.place(t, "built", func(goarch string) string {
 			found, err := filepath.Glob(filepath.Join(dir, "qemu-"+kerneltest.Lookup(t, goarch).Name+"*"))
 			require.NoError(t, err)
-			require.Len(t, found, 1, goarch)
+			if len(found) == 0 {
+				t.Logf("%s is not there: Debian's emulator is used", goarch)
+				return commands.FindEmulator(t, kerneltest.Lookup(t, goarch)).Path
+			}
 			return found[0]
 		})
 	}

@@ -96,7 +96,7 @@ func virtual(name, note, suite, prepare string) host {
 		kernel, _ := machine.Kernel(t, ctx, "amd64", suite, "linux-image-cloud-amd64", filepath.Join(dir, "kernel"))
 		init := "#!/bin/sh\nexport " + path + "\n" +
 			"mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev; mount -t securityfs securityfs /sys/kernel/security\n" +
-			"trap 'echo o >/proc/sysrq-trigger; sleep 60' EXIT\necho 1 >/proc/sys/kernel/printk\nchmod 1777 /tmp\n" + prepare +
+			"trap 'echo o >/proc/sysrq-trigger; sleep 60' EXIT\necho 1 >/proc/sys/kernel/printk\nchmod 1777 /tmp; ln -s /proc/self/fd /dev/fd\n" + prepare +
 			"setpriv --reuid 65534 --regid 65534 --clear-groups ${aa:+aa-exec -p unprivileged_userns} env"
 		for _, word := range append(env, argv...) {
 			init += " '" + word + "'"
