@@ -70,6 +70,9 @@ test-kernels: base-tools ## try register on other kernels and hosts, in virtual 
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
 test-rootfs: test-tools debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
+test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's ways, on several kinds of hosts, with the emulators in PROVE, if any, and Debian's (root, Docker; an hour)
+	@tests/kernels/install-tools
+	TEST_ANYWHERE=1 TEST_EMULATORS=$(wildcard $(abspath $(PROVE))) $(GO) test -count=1 -v -timeout 3h ./tests/anywhere $(TESTFLAGS)
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)

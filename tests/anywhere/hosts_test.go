@@ -55,7 +55,7 @@ func hosts() []host {
 			run: func(t *testing.T, b bundle, env []string, argv ...string) string {
 				// The limit is one of a user namespace, whose user has no capability in the end.
 				limit := `echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all "$@"`
-				return here(t, env, append([]string{"unshare", "--user", "--map-user=65534", "--keep-caps", "sh", "-c", limit, "sh"}, argv...)...)
+				return here(t, env, append([]string{"unshare", "--user", "--map-user=65534", "--map-group=65534", "--keep-caps", "sh", "-c", limit, "sh"}, argv...)...)
 			},
 		},
 		{
