@@ -74,7 +74,7 @@ func TestAnotherModuleAsksWhatRunsHere(t *testing.T) {
 // containerd's package costs each start half a millisecond: go-digest compiles
 // regular expressions.
 func TestCommandsDoNotLinkContainerdsPlatforms(t *testing.T) {
-	deps := run(t, ".", "go", "list", "-deps", module+"/cmd/...")
+	deps := run(t, "../..", "go", "list", "-deps", "./cmd/...") // a pattern of paths would look through all modules
 	assert.Contains(t, deps, module+"/binfmt/host\n")
 	assert.NotContains(t, deps, "github.com/containerd/")
 	assert.NotContains(t, deps, "github.com/opencontainers/")
