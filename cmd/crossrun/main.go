@@ -218,7 +218,7 @@ one of another architecture is run in the first of these ways that works:
                (Linux 6.7, where users may make user namespaces)
   --handed-on  by one of our emulators, which hands on what the program
                executes: foreign programs start others, on any kernel and in
-               any container; what a native one starts is left to the kernel
+               any container; native ones are watched, where they can be
   --watched    under a supervisor that is asked about what they execute, and
                has emulators executed: all that they start works, without
                namespaces (Linux 5.9, where users may trace their own processes)

@@ -166,7 +166,7 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 		switch {
 		case w == taken:
 		case w.err != nil:
-			say("%s: unavailable: %v", w.flag, w.err)
+			say("%s: unavailable: %s", w.flag, withHint(w.err))
 		default:
 			say("%s: not needed: %s", w.flag, w)
 		}

@@ -117,7 +117,7 @@ func native() *elfmagic.Arch {
 // emulations are what a supervisor knows: the settings of the environment, and what
 // costs time to find out, once.
 type emulations struct {
-	native   []*elfmagic.Arch
+	native   *elfmagic.Arch            // relatives of it, which not each kernel runs, are asked for
 	sysroot  map[*elfmagic.Arch]string // that the command line names
 	mutex    sync.Mutex
 	archs    map[*elfmagic.Arch]*emulated
@@ -147,7 +147,7 @@ func configureWatched(state string) (*watch.Options, error) {
 		}
 		state = ""
 	}
-	w := &emulations{native: append([]*elfmagic.Arch{native()}, host.Relatives(native())...),
+	w := &emulations{native: native(),
 		sysroot: make(map[*elfmagic.Arch]string), archs: make(map[*elfmagic.Arch]*emulated), sysroots: make(map[string]string)}
 	if name, dir, found := strings.Cut(state, "="); found {
 		arch, err := elfmagic.Lookup(name)
@@ -184,7 +184,7 @@ func withoutDevFD(err error) error {
 // the host, or no program at all.
 func (w *emulations) runsItself(head []byte) bool {
 	header, err := elfmagic.ParseHeader(head)
-	return err != nil || slices.Contains(w.native, header.Arch)
+	return err != nil || header.Arch == w.native
 }
 
 // emulate finds what a program runs with.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -331,4 +332,19 @@ func TestSignalsWhileWatchedProgramsStart(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	assert.Equal(t, 20, strings.Count(out.String(), "hello from arm64"))
 	assert.True(t, strings.HasSuffix(out.String(), "done\n"))
+}
+
+// Some kernels of amd64 run i386's programs and some do not; and where they do, the
+// loader may be in the directory of a cross compiler.
+func TestWatchedProgramsOfARelative(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("i386 is a relative of amd64's")
+	}
+	commands.FindEmulator(t, kerneltest.Lookup(t, "386"))
+	for _, link := range []string{"static", "dynamic"} {
+		program := commands.CHello(t, commands.Port("i686-linux-gnu"), link)
+		r := commands.Crossrun(t, "--watched", "sh", "-c", `"$0" x`, program)
+		assert.Zero(t, r.Status, r.Stderr)
+		assert.Contains(t, r.Stdout, `"x"`, link)
+	}
 }
