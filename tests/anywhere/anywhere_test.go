@@ -1,6 +1,8 @@
 package anywhere
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,18 +120,15 @@ func TestAnywhere(t *testing.T) {
 	t.Log("the bundle is made")
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	require.NoError(t, err)
-	var text strings.Builder
-	text.WriteString(introduction)
+	known := readResults(t)
 	for _, set := range sets {
-		fmt.Fprintf(&text, "\n## With emulators %s\n", map[string]string{"stock": "of Debian's, QEMU " + version(t, b), "built": "that `make emulators` builds"}[set])
 		for _, h := range hosts() {
-			results := map[string]map[string]string{} // by way, by check
 			for _, w := range ways {
 				if w.flag == "--handed-on" && set == "stock" {
 					continue // they do not hand anything on
 				}
 				wanted := slices.DeleteFunc(checks(), func(c check) bool {
-					return c.not(set, h, w.flag) != "" || !matches(only, h.name, w.flag, c.name)
+					return c.not(set, h, w.flag) != "" || !matches(only, set, h.name, w.flag, c.name)
 				})
 				if len(wanted) == 0 {
 					continue
@@ -144,18 +143,16 @@ func TestAnywhere(t *testing.T) {
 						argv = append(argv, c.name)
 					}
 					out := h.run(t, b, env, argv...)
-					results[w.flag] = parse(t, out, w.flag)
-					if results[w.flag][available] == "" {
-						assert.Len(t, results[w.flag], len(wanted), "%s", out)
+					cells := parse(t, out, w.flag)
+					if cells[available] == "" {
+						assert.Len(t, cells, len(wanted), "%s", out)
 					}
+					known.add(t, set, h.name, w.flag, cells)
 				})
 			}
-			table(&text, set, h, results)
 		}
 	}
-	if only == "" {
-		kerneltest.Golden(t, "../../../docs/anywhere.md", text.String())
-	}
+	known.write(t, "Debian's, QEMU "+version(t, b))
 }
 
 // matches reports whether all words between the slashes are in the names, but those
@@ -209,6 +206,63 @@ func parse(t *testing.T, out, flag string) map[string]string {
 	return cells
 }
 
+// results are the cells by emulators, host, way and check. They are kept in a file, so
+// that a part of the tables can be tried by itself.
+type results map[string]map[string]map[string]map[string]string
+
+const resultsFile = "testdata/results.json"
+
+func readResults(t *testing.T) results {
+	t.Helper()
+	r := results{}
+	if text, err := os.ReadFile(resultsFile); err == nil {
+		require.NoError(t, json.Unmarshal(text, &r))
+	}
+	return r
+}
+
+// add compares cells with those that are known, or replaces these.
+func (r results) add(t *testing.T, set, host, way string, cells map[string]string) {
+	t.Helper()
+	if r[set] == nil {
+		r[set] = map[string]map[string]map[string]string{}
+	}
+	if r[set][host] == nil {
+		r[set][host] = map[string]map[string]string{}
+	}
+	known := r[set][host][way]
+	if known == nil || cells[available] != "" || known[available] != "" {
+		known = map[string]string{}
+	}
+	for name, cell := range cells {
+		if !kerneltest.Updating() {
+			assert.Equal(t, known[name], cell, "%s: -update writes it", name)
+		}
+		known[name] = cell
+	}
+	r[set][host][way] = known
+}
+
+// write writes or compares the file and the page.
+func (r results) write(t *testing.T, stock string) {
+	t.Helper()
+	if kerneltest.Updating() && !t.Failed() {
+		text, err := json.MarshalIndent(r, "", "\t")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(resultsFile, append(text, '\n'), 0o644))
+	}
+	var text strings.Builder
+	text.WriteString(introduction)
+	for _, set := range []string{"built", "stock"} {
+		fmt.Fprintf(&text, "\n## With %s\n", map[string]string{"stock": "Debian's emulators", "built": "emulators of our own"}[set])
+		for _, h := range hosts() {
+			table(&text, set, h, r[set][h.name])
+		}
+	}
+	t.Logf("stock emulators: %s", stock)
+	kerneltest.Golden(t, "../../../docs/anywhere.md", text.String())
+}
+
 // table writes one: a row for each check, a column for each way.
 func table(text *strings.Builder, set string, h host, results map[string]map[string]string) {
 	if len(results) == 0 {
@@ -237,8 +291,8 @@ func table(text *strings.Builder, set string, h host, results map[string]map[str
 		row := ""
 		for _, flag := range flags {
 			cell := results[flag][c.name]
-			if reason := c.not(set, h, flag); cell == "" && reason != "" {
-				cell = "– " + reason
+			if cell == "" {
+				cell = "– " + cmp.Or(c.not(set, h, flag), "not tried")
 			}
 			row += " " + cell + " |"
 		}
@@ -249,7 +303,7 @@ func table(text *strings.Builder, set string, h host, results map[string]map[str
 const introduction = `# Whole trees, anywhere
 
 Which trees of foreign programs crossrun runs on which kinds of hosts, by which of its ways. ` + "`make test-anywhere`" + ` runs
-them, and compares with this page; with ` + "`TESTFLAGS=-update`" + ` it writes it. What is run is in
+them, and compares with this page, which ` + "`TESTFLAGS=-update`" + ` writes. What is run is in
 [tests/anywhere/testdata/checks](../tests/anywhere/testdata/checks). ` + "`--direct`" + ` runs the first program only, and is there to show
 what fails without the other ways.
 

@@ -151,6 +151,16 @@ func unfinished(out string) []string {
 // emulators: they are not run.
 func (b bundle) passes(t *testing.T, crossrun, goarch string) {
 	t.Helper()
+	// They take minutes, and follow from the programs.
+	version := strings.Fields(command(t, ".", nil, b.path("stock", "qemu-"+kerneltest.Lookup(t, goarch).Name+"-static"), "--version"))[2]
+	kept := cache(t, filepath.Join("anywhere", runtime.Version()+"-"+version, goarch))
+	if files, err := filepath.Glob(filepath.Join(kept, "*")); err == nil && len(files) == 2*len(packages) {
+		for _, file := range files {
+			commands.CopyFile(t, file, b.path("gotest", goarch, filepath.Base(file)))
+		}
+		return
+	}
+	require.NoError(t, os.MkdirAll(kept, 0o755))
 	for _, pkg := range packages {
 		name := b.path("gotest", goarch, strings.ReplaceAll(pkg, "/", "-"))
 		var names, hang []string
@@ -171,6 +181,7 @@ func (b bundle) passes(t *testing.T, crossrun, goarch string) {
 		slices.Sort(names)
 		for suffix, text := range map[string]string{".passes": strings.Join(slices.Compact(names), "\n") + "\n", ".hang": "^(" + strings.Join(hang, "|") + ")$\n"} {
 			require.NoError(t, os.WriteFile(name+suffix, []byte(text), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(kept, filepath.Base(name)+suffix), []byte(text), 0o644))
 		}
 	}
 }

@@ -59,7 +59,7 @@ func hosts() []host {
 			},
 		},
 		{
-			name: "docker run", note: "Docker's default profile and capabilities: `docker run --rm` without any flag but the volume", root: true,
+			name: "docker run", note: "Docker's default profile and capabilities: `docker run --rm` without any flag but a volume and a tmpfs", root: true,
 			run: func(t *testing.T, b bundle, env []string, argv ...string) string {
 				return inDocker(t, b, nil, env, argv...)
 			},
@@ -184,7 +184,8 @@ func makeImage(t *testing.T) {
 // inDocker runs a command in a container that has the bundle and Go at their paths.
 func inDocker(t *testing.T, b bundle, flags, env []string, argv ...string) string {
 	t.Helper()
-	args := []string{"run", "--rm", "--volume", b.dir + ":" + b.dir + ":ro"}
+	// Where Docker keeps its containers with fuse-overlayfs there can be no devices.
+	args := []string{"run", "--rm", "--volume", b.dir + ":" + b.dir + ":ro", "--tmpfs", "/srv:exec,dev,suid,mode=1777", "--env", "TMPDIR=/srv"}
 	if archive, err := filepath.EvalSymlinks(b.path("system/first-stage.tar")); err == nil {
 		args = append(args, "--volume", archive+":"+archive+":ro")
 	}

@@ -13,6 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "write the files in testdata instead of comparing with them")
 
+// Updating reports whether golden files are written instead of compared with.
+func Updating() bool { return *update }
+
 // Golden compares text with the file of that name in testdata.
 func Golden(t *testing.T, name, text string) {
 	t.Helper()
