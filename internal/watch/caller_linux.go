@@ -74,7 +74,7 @@ func (c *caller) wait() int {
 		one, _, err := c.from.receive()
 		if err != nil {
 			_ = unix.PidfdSendSignal(c.program, unix.SIGKILL, nil, 0)
-			c.Say(fmt.Errorf("the supervisor of the program has ended: %w", err))
+			c.Say(fmt.Errorf("the supervisor of the program has ended: %w", c.howItEnded(err)))
 			return 125
 		}
 		switch one.Kind {
@@ -86,6 +86,19 @@ func (c *caller) wait() int {
 			return c.end(syscall.WaitStatus(one.Status), one.Alone)
 		}
 	}
+}
+
+// howItEnded returns an error that says how the supervisor ended, or else why it is not heard.
+func (c *caller) howItEnded(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	process, _ := os.FindProcess(c.supervisor)
+	state, waitErr := process.Wait()
+	if waitErr != nil {
+		return err
+	}
+	return errors.New(state.String())
 }
 
 // pass passes on the signals that were sent to this process. Those that the kernel

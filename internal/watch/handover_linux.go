@@ -64,9 +64,8 @@ func (s *supervisor) emulate(g *glance, n *notification, p *Program) response {
 		if r, err = s.replace(g, n, &handover{emulation, p, time.Now()}); err == nil {
 			return r
 		}
-	} else {
-		p.File.Close()
 	}
+	p.File.Close()
 	if err == nil {
 		return goOn(n)
 	}
@@ -113,6 +112,9 @@ func (s *supervisor) replace(g *glance, n *notification, h *handover) (response,
 	pid := int(n.pid)
 	if err := ptrace(unix.PTRACE_SEIZE, pid, 0, nil); err != nil {
 		return response{}, errTraced(err)
+	}
+	if !h.program.handed {
+		h.close() // its path is enough: many may wait, and few files be open
 	}
 	s.expect(t, h)
 	// From here on the answer is given: whatever fails, the call is made again.

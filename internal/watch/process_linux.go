@@ -2,6 +2,7 @@ package watch
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -98,6 +99,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 	unix.CloseOnExec(caller.fd)
 	inherited := descriptors()
 	keepSignalsAway()
+	runtime.GOMAXPROCS(min(maxProcessors, runtime.GOMAXPROCS(0)))
 	s := &supervisor{caller: caller, expected: make(map[token]*handover), said: make(map[string]bool)}
 	if err := s.begin(state, command, configure); err != nil {
 		_ = caller.send(message{Kind: failed, Text: err.Error(), Hint: hintOf(err)})
@@ -108,6 +110,8 @@ func supervise(caller *messages, state string, command []string, configure func(
 	}
 	_ = caller.send(message{Kind: ready, PID: s.program})
 	s.wakeHere()
+	s.staff.most = maxIdle
+	s.staff.hire()
 	go s.work()
 	go s.awaitCaller()
 	return s.reap()
@@ -119,6 +123,11 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	if s.Options, err = configure(state); err != nil {
 		return err
 	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	s.opening = make(chan struct{}, atOnce(limit.Cur))
 	if s.self, err = native(); err != nil {
 		return err
 	}
@@ -143,7 +152,11 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	// The terminal's signals are for the program's process group. The session stays the
 	// same, so that a shell that is the program can be stopped.
 	_ = unix.Setpgid(0, 0)
+	makeThreads(reserve() + maxIdle) // while the program's process starts
 	one, listener, err := ours.receive()
+	if err == io.EOF {
+		err = errors.New("its process ended before it was executed")
+	}
 	if err == nil && one.Kind == failed {
 		err = errors.New(one.Text)
 	}

@@ -70,6 +70,10 @@ type supervisor struct {
 	root     unix.Statx_t // its root directory
 	known    known
 	idle     atomic.Int32
+	answered atomic.Uint64 // how many calls are
+	looking  atomic.Bool   // whether they become more
+	staff    staff
+	opening  chan struct{} // has an element for each worker that opens files
 
 	mutex    sync.Mutex
 	expected map[token]*handover
@@ -98,18 +102,21 @@ const maxIdle = 4
 // more: a file system that hangs holds up nobody else.
 func (s *supervisor) work() {
 	runtime.LockOSThread() // which traces
+	defer runtime.UnlockOSThread()
+	defer s.staff.leave()
 	g := new(glance)
 	for s.idle.Add(1) <= maxIdle {
 		var n notification
 		errno := s.receive(&n)
 		if s.idle.Add(-1) == 0 {
-			go s.work()
+			s.relieve()
 		}
 		switch errno {
 		case 0:
 			if r := s.decide(g, &n); r.id != 0 {
 				s.send(r)
 			}
+			s.answered.Add(1)
 		case syscall.EINTR:
 		case syscall.ENOENT: // the task was killed before it was asked about; or all are
 			time.Sleep(time.Millisecond)
@@ -138,6 +145,8 @@ func (s *supervisor) decide(g *glance, n *notification) response {
 		}
 		if n.args[1]>>31 == 0 && n.args[2]>>31 == 0 {
 			if h := s.asked(n); h != nil {
+				s.opening <- struct{}{}
+				defer func() { <-s.opening }()
 				return s.answer(n, h)
 			}
 		}
@@ -148,6 +157,8 @@ func (s *supervisor) decide(g *glance, n *notification) response {
 	if (!g.another || g.buffer[before] != '/') && g.looksKnown(s, g.name(n.pid)) {
 		return goOn(n)
 	}
+	s.opening <- struct{}{}
+	defer func() { <-s.opening }()
 	p := s.inspect(g, n)
 	if p == nil {
 		return goOn(n)
@@ -161,6 +172,13 @@ func (s *supervisor) decide(g *glance, n *notification) response {
 		p.UID = st.Uid
 	}
 	return s.emulate(g, n, p)
+}
+
+// atOnce returns how many workers may open files at the same time, with a limit of
+// descriptors: each has four at the most, and some are open all the time.
+func atOnce(limit uint64) int {
+	const each, always, enough = 4, 14, 256
+	return int(max(1, (min(limit, always+each*enough)-min(limit, always))/each))
 }
 
 // say has the caller print an error, once.

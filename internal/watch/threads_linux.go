@@ -1,0 +1,136 @@
+package watch
+
+import (
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Go's run time ends the process when it wants a thread and the kernel makes none
+// (EAGAIN, for a fifth of a second): RLIMIT_NPROC, a cgroup's pids.max. A supervisor
+// must not end. It has threads made beforehand, which the run time keeps.
+
+// maxProcessors is how many threads run Go code at the most. Answers are short.
+const maxProcessors = 8
+
+// reserve is how many threads the run time may want besides the workers': one for each
+// processor, and those that wait for children, the caller, signals and files.
+func reserve() int { return runtime.GOMAXPROCS(0) + 6 }
+
+// makeThreads has the run time have at least n threads that nobody uses.
+func makeThreads(n int) {
+	var started, ended sync.WaitGroup
+	release := make(chan struct{})
+	started.Add(n)
+	for range n {
+		ended.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			started.Done()
+			<-release
+		})
+	}
+	started.Wait()
+	close(release)
+	ended.Wait()
+}
+
+// A staff is the workers, as many as there are threads for.
+type staff struct {
+	mutex         sync.Mutex
+	working, most int // most is how many there are threads for
+}
+
+// hire reports whether one more may start to work.
+func (w *staff) hire() bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.working == w.most {
+		return false
+	}
+	w.working++
+	return true
+}
+
+// leave leaves a worker's thread to others.
+func (w *staff) leave() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.working--
+}
+
+// grow has threads made for one more, while there are some to spare: others that
+// make threads at this moment must not take the last.
+func (w *staff) grow() bool {
+	n := reserve() + 1
+	if !canFork(2 * n) {
+		return false
+	}
+	makeThreads(n)
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.most++
+	return true
+}
+
+// patience is how long all workers may be busy with the same calls.
+const patience = 50 * time.Millisecond
+
+// relieve has one more worker start when none is idle: at once if there is a thread for
+// it, and else if no call is answered for a while, as a file system hangs.
+func (s *supervisor) relieve() {
+	if s.staff.hire() {
+		go s.work()
+		return
+	}
+	if s.looking.CompareAndSwap(false, true) {
+		s.lookAgain()
+	}
+}
+
+func (s *supervisor) lookAgain() {
+	answered := s.answered.Load()
+	time.AfterFunc(patience, func() {
+		if s.idle.Load() > 0 {
+			s.looking.Store(false)
+			return
+		}
+		if s.answered.Load() == answered && s.staff.grow() && s.staff.hire() {
+			go s.work()
+		}
+		s.lookAgain()
+	})
+}
+
+// canFork reports whether the kernel makes n more threads or processes. It makes them:
+// those that have ended count until they are waited for.
+func canFork(n int) bool {
+	runtime.LockOSThread() // their parent
+	defer runtime.UnlockOSThread()
+	made := 0
+	for ; made < n; made++ {
+		if errno := forkOne(); errno != 0 {
+			break
+		}
+	}
+	for range made {
+		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(-1, nil, unix.WCLONE|unix.WNOTHREAD, nil); return err })
+	}
+	return made == n
+}
+
+// forkOne makes a process that ends at once, and sends no signal then.
+//
+//go:norace
+func forkOne() syscall.Errno {
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, 0, 0, 0, 0, 0, 0)
+	if errno == 0 && pid == 0 {
+		for {
+			_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
+	return errno
+}

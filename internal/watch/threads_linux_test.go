@@ -1,0 +1,57 @@
+package watch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// One more works when all that there are threads for are busy with the same calls, and
+// none while calls are answered.
+func TestWorkersBecomeMoreWhenNoneAnswers(t *testing.T) {
+	most := func(s *supervisor) int {
+		s.staff.mutex.Lock()
+		defer s.staff.mutex.Unlock()
+		return s.staff.most
+	}
+	s := &supervisor{listener: -1}
+	s.staff.most = 1
+	require.True(t, s.staff.hire())
+	assert.False(t, s.staff.hire(), "there is no thread for it")
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				s.answered.Add(1)
+			}
+		}
+	}()
+	s.relieve()
+	time.Sleep(5 * patience)
+	assert.Equal(t, 1, most(s), "calls are answered")
+	close(stop)
+	<-ended
+	require.Eventually(t, func() bool { return most(s) > 1 }, time.Minute, time.Millisecond)
+	s.idle.Store(1)
+	require.Eventually(t, func() bool { return !s.looking.Load() }, time.Minute, time.Millisecond, "some are idle")
+}
+
+func TestForkingIsTried(t *testing.T) {
+	assert.True(t, canFork(3))
+	pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil)
+	assert.ErrorIs(t, err, unix.ECHILD, "none is left: %d", pid)
+}
+
+func TestFilesAtOnce(t *testing.T) {
+	for limit, want := range map[uint64]int{0: 1, 14: 1, 20: 1, 22: 2, 1024: 252, 20000: 256, ^uint64(0): 256} {
+		assert.Equal(t, want, atOnce(limit), limit)
+	}
+}
