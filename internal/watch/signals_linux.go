@@ -13,6 +13,8 @@ import (
 // machine code, writes what the kernel knows to a pipe.
 
 // signalPipe is its writing end.
+//
+//lint:ignore U1000 the handler reads it
 var signalPipe int32
 
 func handlers() (handler, restorer uintptr)
