@@ -35,6 +35,7 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 	first, _, err := ours.receive()
 	switch {
 	case err == nil && first.Kind == ready:
+		c.pid = first.PID
 		c.program, _ = unix.PidfdOpen(first.PID, 0) // Linux 5.3; it may have ended already
 	case err == nil:
 		err = &Error{first.Text, first.Hint}
@@ -56,6 +57,7 @@ type caller struct {
 	from       *messages
 	signals    int
 	supervisor int
+	pid        int // of the program
 	program    int // a descriptor of the process
 }
 
@@ -82,6 +84,7 @@ func (c *caller) wait() int {
 			c.Say(&Error{one.Text, one.Hint})
 		case stopped:
 			stop(syscall.Signal(one.Status))
+			c.giveTerminal()
 		case ended:
 			return c.end(syscall.WaitStatus(one.Status), one.Alone)
 		}
@@ -119,6 +122,23 @@ func stop(number syscall.Signal) {
 	raise(number) // here it stops
 	if number != syscall.SIGSTOP {
 		catch(number)
+	}
+}
+
+// giveTerminal gives the terminal to the program's process group, if whoever continued
+// this process has given it to this one's: a shell that has stopped itself reads on.
+func (c *caller) giveTerminal() {
+	group, err := unix.Getpgid(c.pid)
+	if err != nil || group == unix.Getpgrp() {
+		return
+	}
+	tty, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(tty)
+	if now, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP); err == nil && now == unix.Getpgrp() {
+		_ = unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, group)
 	}
 }
 

@@ -111,6 +111,10 @@ func (s *supervisor) replace(g *glance, n *notification, h *handover) (response,
 	}
 	pid := int(n.pid)
 	if err := ptrace(unix.PTRACE_SEIZE, pid, 0, nil); err != nil {
+		if !s.valid(n) { // it was killed
+			h.close()
+			return response{}, nil
+		}
 		return response{}, errTraced(err)
 	}
 	if !h.program.handed {
@@ -129,7 +133,7 @@ func (s *supervisor) replace(g *glance, n *notification, h *handover) (response,
 		r.call(n, a, [5]uint64{uint64(number), g.path + uint64(g.length), g.argv, g.envp, unix.AT_EMPTY_PATH})
 		_ = setRegisters(pid, &r) // the call is made again as it was
 	}
-	detach(pid)
+	s.detach(pid)
 	return response{}, nil
 }
 
@@ -155,6 +159,7 @@ func (s *supervisor) stopped(pid int, r *registers) bool {
 		switch {
 		case got == pid && !status.Stopped():
 			s.reaped(pid, status, false)
+			wakeFirst()
 			return false
 		case got == pid, err == nil && getRegisters(pid, r) == nil:
 			return got == 0 || getRegisters(pid, r) == nil
@@ -174,10 +179,29 @@ func isChild(pid int) bool {
 	return len(fields) < 2 || fields[1] == strconv.Itoa(os.Getpid())
 }
 
-// detach lets a task go on that has stopped.
-func detach(pid int) {
-	_, _, _ = syscall.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(pid), 0, pendingSignal(pid), 0, 0)
+// detach lets a task go on that has stopped. One that was killed in the meantime is this
+// thread's to reap: neither its parent nor the first thread is told before.
+func (s *supervisor) detach(pid int) {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(pid), 0, pendingSignal(pid), 0, 0)
+	for tries := 0; errno == syscall.ESRCH && tries < 1000; tries++ {
+		var status syscall.WaitStatus
+		got, err := syscall.Wait4(pid, &status, unix.WALL|unix.WNOTHREAD|unix.WNOHANG, nil)
+		switch {
+		case got == pid && !status.Stopped():
+			s.reaped(pid, status, false)
+			wakeFirst()
+			return
+		case err == syscall.ECHILD:
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
+
+// wakeFirst has the first thread look again which children there are: the kernel wakes
+// it for those alone whose tracer it is, if they have one (child_wait_callback in kernel/exit.c).
+// The signal is the one with which Go's run time interrupts threads.
+func wakeFirst() { _ = unix.Tgkill(os.Getpid(), os.Getpid(), unix.SIGURG) }
 
 // pendingSignal returns the signal whose delivery stopped the task, or 0 if it was
 // PTRACE_INTERRUPT, or a stop of its whole process.

@@ -238,13 +238,28 @@ func (s *supervisor) reap() int {
 		pid, err := syscall.Wait4(-1, &status, syscall.WUNTRACED|unix.WALL|unix.WNOTHREAD, nil)
 		switch {
 		case err == syscall.EINTR:
-		case err != nil:
-			return 0 // ECHILD
+		case err != nil: // ECHILD
+			s.awaitReport()
+			return 0
 		case !status.Stopped():
 			s.reaped(pid, status, pid == s.program && childless())
 		case status>>16 == 0 && pid == s.program && staysStopped(pid):
 			_ = s.caller.send(message{Kind: stopped, Status: int(status.StopSignal())})
 		}
+	}
+}
+
+// awaitReport waits until a worker that has reaped the program, as it was killed while
+// it was stopped for a moment, has told the caller.
+func (s *supervisor) awaitReport() {
+	for range 1000 {
+		s.mutex.Lock()
+		told := s.program == 0
+		s.mutex.Unlock()
+		if told {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -70,7 +70,7 @@ type supervisor struct {
 	root     unix.Statx_t // its root directory
 	known    known
 	idle     atomic.Int32
-	answered atomic.Uint64 // how many calls are
+	answered atomic.Uint64 // how many calls are, or are gone
 	looking  atomic.Bool   // whether they become more
 	staff    staff
 	opening  chan struct{} // has an element for each worker that opens files
@@ -116,13 +116,13 @@ func (s *supervisor) work() {
 			if r := s.decide(g, &n); r.id != 0 {
 				s.send(r)
 			}
-			s.answered.Add(1)
 		case syscall.EINTR:
 		case syscall.ENOENT: // the task was killed before it was asked about; or all are
 			time.Sleep(time.Millisecond)
 		default:
 			return
 		}
+		s.answered.Add(1)
 	}
 	s.idle.Add(-1)
 }

@@ -66,7 +66,10 @@ func (w *staff) leave() {
 // make threads at this moment must not take the last.
 func (w *staff) grow() bool {
 	n := reserve() + 1
-	if !canFork(2 * n) {
+	w.mutex.Lock()
+	all := w.most >= maxWorkers
+	w.mutex.Unlock()
+	if all || !canFork(2*n) {
 		return false
 	}
 	makeThreads(n)
@@ -75,6 +78,9 @@ func (w *staff) grow() bool {
 	w.most++
 	return true
 }
+
+// maxWorkers is how many there are at the most.
+const maxWorkers = 256
 
 // patience is how long all workers may be busy with the same calls.
 const patience = 50 * time.Millisecond

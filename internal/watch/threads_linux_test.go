@@ -55,3 +55,21 @@ func TestFilesAtOnce(t *testing.T) {
 		assert.Equal(t, want, atOnce(limit), limit)
 	}
 }
+
+// The supervisor does not end before the caller knows that the program has.
+func TestTheEndIsToldFirst(t *testing.T) {
+	ours, theirs, err := newMessages()
+	require.NoError(t, err)
+	defer ours.close()
+	defer theirs.close()
+	s := &supervisor{caller: ours, program: 1}
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		s.reaped(1, 9, false)
+	}()
+	s.awaitReport()
+	fds := []unix.PollFd{{Fd: int32(theirs.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+}

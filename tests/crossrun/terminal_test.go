@@ -170,3 +170,26 @@ func TestTerminals(t *testing.T) {
 		})
 	}
 }
+
+// A watched shell that has stopped itself has the terminal when it goes on, and ends as
+// it likes.
+func TestAWatchedShellIsSuspended(t *testing.T) {
+	kerneltest.Instance(t)
+	term := interactive(t)
+	term.send(commands.Command("crossrun").Path + " --watched bash --norc --noprofile --noediting -i\n")
+	term.send("echo in''ner\n")
+	term.expect("inner\r\n")
+	term.send("suspend -f\n")
+	term.expect("Stopped")
+	term.expect("$ ")
+	term.send("echo out''er\n")
+	term.expect("outer\r\n")
+	term.send("fg\n")
+	term.expect("crossrun")
+	term.handOver()
+	term.send("echo aga''in; exit 7\n")
+	term.expect("again\r\n")
+	term.expect("$ ")
+	term.send("echo status=$?\n")
+	term.expect("status=7\r\n")
+}

@@ -155,6 +155,35 @@ func TestNoProcessIsLeftOfASupervisor(t *testing.T) {
 	assert.Empty(t, children(t))
 }
 
+// Who is killed while it executes a foreign program is no trouble, and leaves nothing.
+func TestAWatchedProgramIsKilledAsItExecutes(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "static")
+	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	for i := range 100 {
+		cmd := watched(`echo $$; exec "$1" x`, hello)
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		var pid int
+		_, err = fmt.Fscan(out, &pid)
+		require.NoError(t, err)
+		time.Sleep(time.Duration(i) * 40 * time.Microsecond)
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		io.Copy(io.Discard, out)
+		_ = cmd.Wait()
+		assert.Empty(t, said.String())
+	}
+	assert.Eventually(t, func() bool {
+		unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		return len(children(t)) == 0
+	}, 10*time.Second, 10*time.Millisecond, "supervisors are left")
+}
+
 // Many at once, each of which takes its time, and what has many arguments, or is started
 // by one that was started, as deep as can be.
 func TestManyWatchedPrograms(t *testing.T) {
