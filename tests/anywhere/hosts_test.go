@@ -67,7 +67,7 @@ func hosts() []host {
 		{
 			name: "docker run, restricted", note: "`docker run --rm --user 1000 --cap-drop ALL --security-opt no-new-privileges --read-only --tmpfs /tmp:exec`",
 			run: func(t *testing.T, b bundle, env []string, argv ...string) string {
-				return inDocker(t, b, []string{"--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--tmpfs", "/tmp:exec"}, env, argv...)
+				return inDocker(t, b, []string{"--user", "1000", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--tmpfs", "/tmp:exec", "--env", "TMPDIR=/tmp"}, env, argv...)
 			},
 		},
 		virtual("Linux 5.10", "Debian 11's kernel, as an ordinary user", "bullseye", ""),
