@@ -74,7 +74,7 @@ func hosts() []host {
 		virtual("Linux 6.1", "Debian 12's kernel, as an ordinary user", "bookworm", ""),
 		virtual("AppArmor", "Debian 13's Linux 6.12, as an ordinary user whom AppArmor denies the capabilities of user namespaces, as Ubuntu does since 23.10 "+
 			"(there by kernel.apparmor_restrict_unprivileged_userns, which only its kernels have; here by a profile)", "trixie",
-			"printf '%s\\n' 'abi <abi/4.0>,' 'profile unprivileged_userns { allow all, audit deny capability, }' >/run/profile\n"+
+			"printf '%s\\n' 'abi <abi/4.0>,' 'profile unprivileged_userns flags=(attach_disconnected) { allow all, audit deny capability, }' >/run/profile\n"+
 				"apparmor_parser --replace /run/profile || exit\naa=aa-exec\n"),
 	}
 }
