@@ -290,22 +290,34 @@ func attributes(own *syscall.SysProcAttr) (*syscall.SysProcAttr, error) {
 
 // ids maps every user or group of this namespace to itself for root, and root to
 // the given one for anybody else.
-//
-// Reads /proc/self/uid_map or gid_map, see user_namespaces(7).
-func ids(path string, own int) (ids []syscall.SysProcIDMap, err error) {
+func ids(path string, own int) ([]syscall.SysProcIDMap, error) {
 	if os.Geteuid() != 0 {
 		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: own, Size: 1}}, nil
 	}
+	ids, err := readIDs(path)
+	if err != nil {
+		return nil, err
+	}
+	for i := range ids {
+		ids[i].HostID = ids[i].ContainerID
+	}
+	return ids, nil
+}
+
+// readIDs reads a map of IDs. With an error it returns what comes before.
+//
+// Reads /proc/self/uid_map or gid_map, see user_namespaces(7).
+func readIDs(path string) (ids []syscall.SysProcIDMap, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	for line := range bytes.Lines(text) {
-		var inside, outside, size int
-		if n, err := fmt.Sscan(string(line), &inside, &outside, &size); n != 3 {
-			return nil, fmt.Errorf("%s: line %q: %w", path, line, err)
+		var m syscall.SysProcIDMap
+		if n, err := fmt.Sscan(string(line), &m.ContainerID, &m.HostID, &m.Size); n != 3 {
+			return ids, fmt.Errorf("%s: line %q: %w", path, line, err)
 		}
-		ids = append(ids, syscall.SysProcIDMap{ContainerID: inside, HostID: inside, Size: size})
+		ids = append(ids, m)
 	}
 	return ids, nil
 }

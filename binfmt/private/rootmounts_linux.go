@@ -2,14 +2,16 @@ package private
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
-	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // attributes of mounts in which there are no programs and no devices.
@@ -106,31 +108,19 @@ func terminal(fd int) int {
 const ttyGroup = 5
 
 // hasGroup reports whether a map of IDs has one.
-//
-// Reads /proc/self/gid_map, see user_namespaces(7).
 func hasGroup(path string, id int) bool {
-	text, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(text)) {
-		var inside, outside, size int
-		if n, _ := fmt.Sscan(line, &inside, &outside, &size); n == 3 && inside <= id && id < inside+size {
-			return true
-		}
-	}
-	return false
+	ids, _ := readIDs(path) // as far as it can be read
+	return slices.ContainsFunc(ids, func(m syscall.SysProcIDMap) bool { return m.ContainerID <= id && id < m.ContainerID+m.Size })
 }
 
 // copyOf mounts a copy of a file, which is nowhere yet: what is written to it does
 // not reach the file. It returns -1 if there is no such regular file.
 func copyOf(path string) (int, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0) // of a pipe, too
+	f, err := file.OpenRegular(path)
 	if err != nil {
 		return -1, nil
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return -1, nil
-	}
 	const most = 64 << 10
 	content, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
@@ -280,15 +270,7 @@ func (m *mounts) attachResolv(path string) error {
 
 // isRoot reports whether a user of this user namespace is the machine's root, as far
 // as a map of IDs says.
-//
-// Reads /proc/self/uid_map, see user_namespaces(7).
 func isRoot(path string) bool {
-	text, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(text)) {
-		var inside, outside int
-		if n, _ := fmt.Sscan(line, &inside, &outside); n == 2 && outside == 0 {
-			return true
-		}
-	}
-	return false
+	ids, _ := readIDs(path) // as far as it can be read
+	return slices.ContainsFunc(ids, func(m syscall.SysProcIDMap) bool { return m.HostID == 0 })
 }

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
 )
 
 // Check returns an error if it can be seen, without a filter, that this process cannot
@@ -78,11 +80,9 @@ func mayTraceAll() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective>>unix.CAP_SYS_PTRACE&1 == 1
 }
 
-// olderThan compares a kernel's release, such as 6.1.0-18-amd64, with a version.
+// olderThan compares a kernel's release, such as 6.1.0-18-amd64, with a version. One
+// that cannot be read is taken for new enough.
 func olderThan(release string, major, minor int) bool {
-	var has [2]int
-	if n, _ := fmt.Sscanf(release, "%d.%d", &has[0], &has[1]); n < 2 {
-		return false
-	}
-	return has[0] < major || has[0] == major && has[1] < minor
+	version, err := binfmt.ParseKernelVersion(release)
+	return err == nil && !version.AtLeast(binfmt.KernelVersion{Major: major, Minor: minor})
 }
