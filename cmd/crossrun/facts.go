@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -44,10 +43,7 @@ type facts struct {
 // gather returns the facts for a program. Errors are those of settings, and that
 // the program's loader is missing.
 func gather(p *program, o *options) (*facts, error) {
-	native, err := elfmagic.Lookup(runtime.GOARCH)
-	if err != nil {
-		return nil, err
-	}
+	native := native()
 	if err := checkSettings(); err != nil {
 		return nil, err
 	}
@@ -57,7 +53,7 @@ func gather(p *program, o *options) (*facts, error) {
 		f.cpu = namedCPU(arch)
 		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
 		f.emulator = func() (*emulator.Emulator, error) {
-			return findEmulator(o, arch, native)
+			return findEmulator(o, arch)
 		}
 		if arch != native {
 			f.foreign = arch
@@ -106,14 +102,14 @@ func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
 // findEmulator returns the emulator that the options or the environment name, or
 // that is installed for the architecture, with its version: what it is given depends
 // on that. One that is named may be none of QEMU's.
-func findEmulator(o *options, arch, native *elfmagic.Arch) (*emulator.Emulator, error) {
+func findEmulator(o *options, arch *elfmagic.Arch) (*emulator.Emulator, error) {
 	if named, err := namedEmulator(o.emulator, arch); err != nil || named != "" {
 		if opened, openErr := emulator.Open(arch, named); openErr == nil {
 			return opened, err
 		}
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
-	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native}}
+	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native()}}
 	found, err := search.Find(arch)
 	if err != nil {
 		return nil, cannot(err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -247,11 +246,7 @@ func (c *qemuCall) setSysroot(binary *program) error {
 
 // askEmulator has the emulator itself say what it is asked.
 func (c *qemuCall) askEmulator() error {
-	native, err := elfmagic.Lookup(runtime.GOARCH)
-	if err != nil {
-		return err
-	}
-	e, err := findEmulator(&c.options, c.arch, native)
+	e, err := findEmulator(&c.options, c.arch)
 	if err != nil {
 		return err
 	}

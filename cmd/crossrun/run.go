@@ -11,7 +11,6 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -93,13 +92,12 @@ func (w *way) exec(tell func()) error {
 		tell()
 		return syscall.Exec(w.path, w.withReports(), env)
 	}
-	image, err := w.emulator.Embedded.Open(embedded.UserCache())
+	program, err := w.openEmulator()
 	if err != nil {
 		return err
 	}
-	w.comment += ", in " + image.Where
 	tell()
-	return file.Exec(image.File, w.withReports(), env)
+	return file.Exec(program, w.withReports(), env)
 }
 
 // fallsBack reports whether the next way is to be tried after execve failed.

@@ -251,7 +251,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 		}
 	}
 	chosen := namedCPU(arch) != nil || os.Getenv("QEMU_CPU") != ""
-	found, err := findEmulator(new(options), arch, native())
+	found, err := findEmulator(new(options), arch)
 	if err != nil {
 		if by.kernel {
 			return nil
