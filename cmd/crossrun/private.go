@@ -22,10 +22,11 @@ import (
 
 // emulators are those of a private instance.
 type emulators struct {
-	entries []binfmt.Entry
-	own     *emulator.Emulator // of the program's architecture, if it is among them,
-	image   *embedded.Image    // its file, if it is embedded and was to be unpacked,
-	comment string             // and what it is then
+	entries  []binfmt.Entry
+	emulated []*elfmagic.Arch   // of each entry
+	own      *emulator.Emulator // of the program's architecture, if it is among them,
+	image    *embedded.Image    // its file, if it is embedded and was to be unpacked,
+	comment  string             // and what it is then
 }
 
 // find finds those with which a program of the architecture runs, or what a native
@@ -72,6 +73,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 			e.own = f
 		}
 		e.entries = append(e.entries, e.entry(f))
+		e.emulated = append(e.emulated, f.Arch)
 	}
 	switch {
 	case len(e.entries) == 0:
@@ -108,13 +110,23 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 	return entry
 }
 
+// archs returns the architectures of the entries, without the program's own if
+// what it requires is known: a sysroot.
+func (e *emulators) archs(own *elfmagic.Arch, sysroot string) []*elfmagic.Arch {
+	return slices.DeleteFunc(slices.Clone(e.emulated), func(a *elfmagic.Arch) bool { return a == own && sysroot != "" })
+}
+
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
 func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
+	var sysroots []string
 	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
+		if err == nil && o.rootfs == "" {
+			sysroots, err = prefixes(found.archs(arch, sysroot), "/usr")
+		}
 		return found.entries, err
 	}})
 	if found.image != nil {
@@ -124,7 +136,7 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 		return err
 	}
 	defer i.Close()
-	environment := changed(os.Environ(), w.changes)
+	environment := append(changed(os.Environ(), w.changes), sysroots...)
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)

@@ -49,22 +49,81 @@ func sysroot(p *program, named string) (string, error) {
 //
 // Nix needs none: its programs name their loader in the store.
 func systemRoots(usr string, arch *elfmagic.Arch) []string {
+	return rootsOf(usr, triplets(usr), arch)
+}
+
+// triplets returns the names in usr that may be of a system of another architecture.
+func triplets(usr string) []string {
+	dir, err := os.Open(usr)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // those that were read
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.Contains(name, "-linux") })
+	slices.Sort(names)
+	return names
+}
+
+// rootsOf is systemRoots for those that names are the triplets of.
+func rootsOf(usr string, names []string, arch *elfmagic.Arch) []string {
 	var patterns []string
 	for _, port := range arch.Debian {
 		patterns = append(patterns, port.Triplet, port.Triplet+"/sys-root")
 	}
-	names := append([]string{arch.Name}, arch.Uname...)
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		patterns = append(patterns, name+"-redhat-linux/sys-root/*", name+"-suse-linux/sys-root", name+"-unknown-linux-*", name+"-linux-musl*")
+	archs := append([]string{arch.Name}, arch.Uname...)
+	slices.Sort(archs)
+	for _, a := range slices.Compact(archs) {
+		patterns = append(patterns, a+"-redhat-linux/sys-root/*", a+"-suse-linux/sys-root", a+"-unknown-linux-*", a+"-linux-musl*")
 	}
 	var dirs []string
 	for _, pattern := range patterns {
-		found, _ := filepath.Glob(filepath.Join(usr, pattern)) // an error is a bad pattern
-		slices.Reverse(found)                                  // the newest release comes first
-		dirs = append(dirs, found...)
+		triplet, below, _ := strings.Cut(pattern, "/")
+		for _, name := range slices.Backward(names) { // the newest release comes first
+			if ok, _ := filepath.Match(triplet, name); !ok {
+				continue
+			}
+			found, _ := filepath.Glob(filepath.Join(usr, name, below)) // an error is a bad pattern
+			slices.Reverse(found)
+			dirs = append(dirs, found...)
+		}
 	}
 	return dirs
+}
+
+// prefixVariable and the name of an architecture are the variable by which our
+// emulators find its programs' loaders and libraries: directories with colons between
+// them, an empty one for the root directory (image/qemu/patches/95-prefix.patch). Others know QEMU_LD_PREFIX only, which is for all architectures.
+const prefixVariable = "QEMU_LD_PREFIX_"
+
+// prefixes returns the variables for programs of the architectures. A sysroot that is
+// named is the only one for its architecture; what the caller said to QEMU is left as
+// it is.
+func prefixes(archs []*elfmagic.Arch, usr string) ([]string, error) {
+	if os.Getenv("QEMU_LD_PREFIX") != "" {
+		return nil, nil
+	}
+	names := triplets(usr)
+	var env []string
+	for _, arch := range archs {
+		named, err := namedSysroot("", arch)
+		if err != nil {
+			return nil, err
+		}
+		dirs := []string{named}
+		if named == "" {
+			if dirs = rootsOf(usr, names, arch); len(dirs) > 0 {
+				dirs = append([]string{""}, dirs...) // the root directory comes first
+			}
+		} else if dirs[0], err = filepath.Abs(named); err != nil {
+			return nil, err
+		}
+		variable := prefixVariable + arch.Name
+		if len(dirs) > 0 && os.Getenv(variable) == "" {
+			env = append(env, variable+"="+strings.Join(dirs, ":"))
+		}
+	}
+	return env, nil
 }
 
 // hasLoader reports whether a program's loader is below root, and is of the

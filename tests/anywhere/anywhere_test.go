@@ -54,7 +54,7 @@ func (c check) not(set string, h host, way string) string {
 		return "chroot(2) takes root"
 	case c.native && way == "--handed-on":
 		return "the first program is native"
-	case c.sysroots && way == "--private":
+	case c.sysroots && way == "--private" && set == "stock":
 		return "only the first program's architecture has a sysroot"
 	case c.long && h.small:
 		return "takes hours here"

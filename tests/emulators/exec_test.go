@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -124,7 +125,7 @@ func (e *execHelper) test(t *testing.T) {
 	t.Run("reported", func(t *testing.T) {
 		stdout, stderr, _ := e.run(t, []string{"-exec-helper", "-1,-1,-1,"}, "exec", e.foreign)
 		assert.NotContains(t, stdout, "exec-helper")
-		assert.Contains(t, stderr, filepath.Base(e.emulator)+": "+e.foreign+": for another architecture than the host's, and not emulated\n")
+		assert.Contains(t, stderr, strings.TrimSuffix(filepath.Base(e.emulator), "-static")+": "+e.foreign+": for another architecture than the host's, and not emulated\n")
 	})
 	t.Run("without", func(t *testing.T) {
 		_, stderr, _ := e.run(t, nil, "exec", e.foreign)
