@@ -58,7 +58,7 @@ func (c check) not(set string, h host, way string) string {
 		return "only the first program's architecture has a sysroot"
 	case c.long && h.small:
 		return "takes hours here"
-	case c.long && (way == "--direct" || way == "--private" && !c.root || way == "--watched" && set != "stock"):
+	case c.long && way == "--direct":
 		return "not tried"
 	}
 	return ""
@@ -314,6 +314,6 @@ them, and compares with this page, which ` + "`TESTFLAGS=-update`" + ` writes. W
 [tests/anywhere/testdata/checks](../tests/anywhere/testdata/checks). ` + "`--direct`" + ` runs the first program only, and is there to show
 what fails without the other ways.
 
-Go's tests are those that pass in a private instance on this kernel and, on the same host, natively. What takes minutes is tried with
-one set of emulators in each way, and not in virtual machines without hardware support, where it takes hours.
+Go's tests are those that pass in a private instance on this kernel and, on the same host, natively. What takes minutes is not
+tried with ` + "`--direct`" + `, nor in virtual machines without hardware support, where it takes hours.
 `
