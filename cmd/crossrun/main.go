@@ -6,6 +6,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,6 +63,7 @@ func main() {
 type options struct {
 	kernel, private, handedOn, watched, direct bool
 	print, verbose, version, help, strace      bool
+	doctor                                     bool
 	emulator, cpu, sysroot, rootfs             string
 	env, link, names, gdb                      string
 	platform                                   string
@@ -89,6 +91,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
+	f.BoolVar(&o.doctor, "doctor", false, "say what runs here, in which way, why not, and what to do; a program of each architecture is tried")
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
 	f.BoolVar(&o.version, "version", false, "print the version")
 
@@ -127,9 +130,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case o.names != "" && o.link == "":
 		err = errors.New("--names is for --link: which links are made")
-	case o.env != "" || o.link != "":
+	case o.env != "" || o.link != "" || o.doctor:
 		if len(o.args) > 0 {
-			err = fmt.Errorf("--env and --link run no program: %q is too much", o.args[0])
+			err = fmt.Errorf("--env, --link and --doctor run no program: %q is too much", o.args[0])
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
@@ -141,12 +144,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
 	if err != nil {
-		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
+		err = habit(err, args)
 	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
 		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
 	case err != nil:
+	case o.doctor:
+		err = doctor(context.Background(), stdout)
 	case o.env != "" || o.link != "":
 		err = forBuilds(&o, stdout)
 	default:

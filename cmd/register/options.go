@@ -149,6 +149,8 @@ func parse(args []string) (*options, error) {
 // habits are what other tools' users type, and how it is said here.
 var habits = map[string]string{
 	"status": "register --status", "list": "register --status", "ls": "register --status", "--list": "register --status",
+	"doctor": "register --status; crossrun --doctor says what runs without registering", "check": "register --status", "--check": "register --status",
+	"run": "a registered program is run by its name; crossrun PROGRAM runs it without registering", "exec": "crossrun PROGRAM",
 	"help": "register --help", "version": "register --version", "-V": "register --version",
 	"install": "register ARCH…", "--install": "register ARCH…, or all without one; the command binfmt has --install",
 	"add": "register ARCH…", "enable": "register ARCH…", "--enable": "register ARCH…", "--import": "register ARCH…",

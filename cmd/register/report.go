@@ -382,5 +382,5 @@ func (r *report) done(action string) string {
 // shortVersion leaves out what a distribution says of its package.
 func shortVersion(v string) string {
 	short, _, _ := strings.Cut(v, " ")
-	return short
+	return strings.TrimSuffix(short, ",") // ours: 10.2.2, exec-helper 1
 }
