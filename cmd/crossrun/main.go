@@ -65,7 +65,7 @@ type options struct {
 	print, verbose, version, help, strace      bool
 	doctor                                     bool
 	emulator, cpu, sysroot, rootfs             string
-	env, link, names, gdb                      string
+	env, link, names, gdb, generate            string
 	platform                                   string
 	archive                                    string // that rootfs was unpacked from
 	setenv                                     []string
@@ -106,6 +106,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
 	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
 	f.StringVar(&o.names, "names", "", "with --link, a `list` of whose names: go (go run, go test; the default), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
+	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
 	return f
 }
 
@@ -127,6 +128,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
+		return 0
+	case o.generate != "":
+		text, err := page().GeneratedFor(o.generate)
+		if err != nil {
+			return exitStatus(err, stderr)
+		}
+		fmt.Fprint(stdout, text)
 		return 0
 	case o.names != "" && o.link == "":
 		err = errors.New("--names is for --link: which links are made")

@@ -86,6 +86,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		return exitOK
 	}
+	if opts.generate != "" {
+		text, err := page().GeneratedFor(opts.generate)
+		if err != nil {
+			cli.Error(stderr, name, err)
+			return exitUsage
+		}
+		fmt.Fprint(stdout, text)
+		return exitOK
+	}
 	opts.Archs, err = opts.architectures()
 	var rep *report
 	status := exitUsage
