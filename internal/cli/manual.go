@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -168,7 +167,6 @@ func sentence(text string) string {
 // items writes indented lines: those of two columns as terms and what they mean, which
 // goes on in lines that are indented further, others as they are.
 func items(b *strings.Builder, lines []string) {
-	columns := regexp.MustCompile(`^  (\S.*?) {2,}(\S.*)$`)
 	literal := false
 	end := func() {
 		if literal {
@@ -177,11 +175,11 @@ func items(b *strings.Builder, lines []string) {
 		literal = false
 	}
 	for _, line := range lines {
-		m := columns.FindStringSubmatch(line)
+		term, meaning, isTerm := strings.Cut(strings.TrimPrefix(line, "  "), "  ")
 		switch {
-		case m != nil:
+		case isTerm && term != "":
 			end()
-			fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(m[1]), roff(m[2]))
+			fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(term), roff(strings.TrimSpace(meaning)))
 		case strings.HasPrefix(line, "   ") && !literal:
 			fmt.Fprintln(b, roff(strings.TrimSpace(line)))
 		default:
@@ -198,9 +196,8 @@ func items(b *strings.Builder, lines []string) {
 // running returns running text in lines of the source: a sentence begins one, and none is
 // long.
 func running(text string) string {
-	text = regexp.MustCompile(`([.:]) +([A-Z-])`).ReplaceAllString(text, "$1\n$2")
 	var list []string
-	for line := range strings.Lines(text) {
+	for _, line := range sentences(text) {
 		for part := range strings.Lines(Wrap(roff(line), columns, 0)) {
 			part = strings.TrimRight(part, "\n")
 			if strings.HasPrefix(part, ".") || strings.HasPrefix(part, "'") {
@@ -210,6 +207,21 @@ func running(text string) string {
 		}
 	}
 	return strings.Join(list, "\n")
+}
+
+// sentences splits text where a sentence ends and another begins with a capital letter or
+// a flag.
+func sentences(text string) []string {
+	var list []string
+	var words []string
+	for _, word := range strings.Fields(text) {
+		if len(words) > 0 && strings.HasSuffix(words[len(words)-1], ".") && (word[0] == '-' || word[0] >= 'A' && word[0] <= 'Z') {
+			list = append(list, strings.Join(words, " "))
+			words = nil
+		}
+		words = append(words, word)
+	}
+	return append(list, strings.Join(words, " "))
 }
 
 // roff returns text as it is shown: nothing of it is a request, an escape, or a dash of
