@@ -55,7 +55,7 @@ const (
 
 // Paint returns text in a colour, where the screen has any.
 func (s Screen) Paint(colour, text string) string {
-	if !s.Colour || text == "" {
+	if !s.Colour || text == "" || colour == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[m"
