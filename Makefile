@@ -23,7 +23,7 @@ EMULATORS ?=
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/cli.linked=$(VERSION)'
 
-SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 
 FUZZTIME ?= 30s
 FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:FuzzEntry binfmt:FuzzFlags binfmt:FuzzConf internal/cli:FuzzUnknownNames
@@ -114,6 +114,16 @@ branch-name: ## print the name of the branch for the versions in image/versions.
 DIST_HOSTS ?= amd64 arm64
 dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/
 	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)'
+
+packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, into dist/
+	@$(IMAGE) packages --arch '$(DIST_HOSTS)'
+release: DIST_HOSTS = $(HOSTS)
+release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
+	@$(IMAGE) notes >dist/NOTES.md
+test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
+	@$(IMAGE) packages --dir dist/packages
+	@$(IMAGE) packages --dir dist/packages-again
+	TEST_PACKAGES=$(abspath dist/packages):$(abspath dist/packages-again) $(GO) test -count=1 -v ./image/packages
 
 bench: DIST_HOSTS :=
 bench: build dist ## time parsing, register and crossrun, side by side with the tools that people know

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/docker"
 	"github.com/projectcalico/go-build/image/gobuild"
+	"github.com/projectcalico/go-build/image/packages"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/qemu"
@@ -48,6 +50,9 @@ the user's cache directory, and not built again.`, emulators},
 		"Debian's are installed first if they are asked for, or if there are no others.", register},
 	{"single-files", "", "build both commands with the emulators inside", "", singleFiles},
 	{"commands", "", "build register and crossrun as they are shipped, by the pinned Go", "", ownCommands},
+	{"packages", "", "make Debian's, RPM's and Alpine's packages of both commands",
+		"They have no emulators in them; those of the distribution are recommended.", packagesOf},
+	{"notes", "", "print a release's notes: the newest section of CHANGELOG.md", "", notes},
 	{"register-images", "", "make the images qemu-user-static and binfmt, to register from", "", registerImages},
 	{"base", "", "make a base image from Debian's packages (root, Docker)", "", baseImage},
 	{"parts", "[PART…]", "build what the go-build image is made of besides packages",
@@ -140,6 +145,35 @@ func ownCommands(c *call) {
 	c.withToolchain()
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		return c.toolchain.BuildCommands(ctx, ".", filepath.Join(*dir, arch.GOARCH), arch)
+	})
+}
+
+func packagesOf(c *call) {
+	b := packages.Builder{Say: c.say}
+	c.arch("the hosts that the packages are for", ported)
+	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the packages")
+	c.withToolchain()
+	c.claims(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
+	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
+		b := b
+		b.Toolchain, b.Host, b.Work = c.toolchain, arch, filepath.Join(b.Dir, singlefiles.Work, "packages-"+arch.GOARCH)
+		paths, err := b.Build(ctx)
+		if err == nil {
+			err = singlefiles.Checksums(b.Dir)
+		}
+		return paths, err
+	})
+}
+
+func notes(c *call) {
+	c.step(func(context.Context) error {
+		changelog, err := os.ReadFile("CHANGELOG.md")
+		if err != nil {
+			return err
+		}
+		text, err := packages.Notes(string(changelog))
+		fmt.Fprint(c.stdout, text)
+		return err
 	})
 }
 

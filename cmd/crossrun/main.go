@@ -6,6 +6,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,8 +63,9 @@ func main() {
 type options struct {
 	kernel, private, handedOn, watched, direct bool
 	print, verbose, version, help, strace      bool
+	doctor                                     bool
 	emulator, cpu, sysroot, rootfs             string
-	env, link, names, gdb                      string
+	env, link, names, gdb, generate            string
 	platform                                   string
 	archive                                    string // that rootfs was unpacked from
 	setenv                                     []string
@@ -89,6 +91,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")
+	f.BoolVar(&o.doctor, "doctor", false, "say what runs here, in which way, why not, and what to do; a program of each architecture is tried")
 	f.BoolVarP(&o.help, "help", "h", false, "print this text")
 	f.BoolVar(&o.version, "version", false, "print the version")
 
@@ -103,6 +106,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
 	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
 	f.StringVar(&o.names, "names", "", "with --link, a `list` of whose names: go (go run, go test; the default), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
+	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
 	return f
 }
 
@@ -125,11 +129,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		return 0
+	case o.generate != "":
+		text, err := page().GeneratedFor(o.generate)
+		if err != nil {
+			return exitStatus(err, stderr)
+		}
+		fmt.Fprint(stdout, text)
+		return 0
 	case o.names != "" && o.link == "":
 		err = errors.New("--names is for --link: which links are made")
-	case o.env != "" || o.link != "":
+	case o.env != "" || o.link != "" || o.doctor:
 		if len(o.args) > 0 {
-			err = fmt.Errorf("--env and --link run no program: %q is too much", o.args[0])
+			err = fmt.Errorf("--env, --link and --doctor run no program: %q is too much", o.args[0])
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
@@ -141,12 +152,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
 	if err != nil {
-		err = cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
+		err = habit(err, args)
 	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
 		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
 	case err != nil:
+	case o.doctor:
+		err = doctor(context.Background(), stdout)
 	case o.env != "" || o.link != "":
 		err = forBuilds(&o, stdout)
 	default:

@@ -53,6 +53,9 @@ func find(root string, argv []string) (string, error) {
 	if _, statErr := os.Stat(file); statErr == nil {
 		return "", notFound(cli.WithHint(err, "crossrun ./%s runs the one in this directory", file))
 	}
+	if said := saidHere(file); said != "" {
+		err = cli.WithHint(err, "%s", said)
+	}
 	return "", notFound(err)
 }
 

@@ -86,6 +86,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		return exitOK
 	}
+	if opts.generate != "" {
+		text, err := page().GeneratedFor(opts.generate)
+		if err != nil {
+			cli.Error(stderr, name, err)
+			return exitUsage
+		}
+		fmt.Fprint(stdout, text)
+		return exitOK
+	}
 	opts.Archs, err = opts.architectures()
 	var rep *report
 	status := exitUsage
@@ -101,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if rep != nil {
 		rep.finish(err)
 		out := bufio.NewWriter(stdout)
-		if writeErr := errors.Join(rep.write(out, opts.json), out.Flush()); writeErr != nil {
+		if writeErr := errors.Join(rep.write(out, opts.json, cli.ScreenOf(stdout)), out.Flush()); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot write the report: %w", writeErr))
 		}
 		err = errors.Join(err, rep.failures())

@@ -34,6 +34,7 @@ type options struct {
 	status    bool
 	facts     bool
 	version   bool
+	generate  string // for which shell, or man
 }
 
 const (
@@ -89,6 +90,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.debian, "debian", "d", false, "register nothing, but write files for update-binfmts --import")
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
+	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
 	f.BoolVar(&o.facts, "facts", false, "print what is known of this machine, as JSON: for bug reports; needs no privilege")
 	return f
 }
@@ -149,6 +151,8 @@ func parse(args []string) (*options, error) {
 // habits are what other tools' users type, and how it is said here.
 var habits = map[string]string{
 	"status": "register --status", "list": "register --status", "ls": "register --status", "--list": "register --status",
+	"doctor": "register --status; crossrun --doctor says what runs without registering", "check": "register --status", "--check": "register --status",
+	"run": "a registered program is run by its name; crossrun PROGRAM runs it without registering", "exec": "crossrun PROGRAM",
 	"help": "register --help", "version": "register --version", "-V": "register --version",
 	"install": "register ARCH…", "--install": "register ARCH…, or all without one; the command binfmt has --install",
 	"add": "register ARCH…", "enable": "register ARCH…", "--enable": "register ARCH…", "--import": "register ARCH…",
@@ -236,7 +240,8 @@ run by an entry of somebody else's, is no failure.
 
 Registering requires root, and where binfmt_misc is not mounted, CAP_SYS_ADMIN
 to mount it. In a container:
-  docker run --privileged …   or at least
+  docker run --privileged …
+or at least
   docker run --cap-add SYS_ADMIN --security-opt systempaths=unconfined
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined …
 and --pid=host if the host has not mounted it. If it has, no capability:

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
@@ -233,7 +232,7 @@ func (r *report) failures() error {
 }
 
 // write prints the report in the form that was asked for.
-func (r *report) write(w io.Writer, asJSON bool) error {
+func (r *report) write(w io.Writer, asJSON bool, screen cli.Screen) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -250,30 +249,28 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 		_, err := fmt.Fprintln(w, what)
 		return err
 	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	line := func(cells ...string) {
-		for i, cell := range cells {
-			cells[i] = cmp.Or(cli.Visible(cell), "-")
-		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
-	}
-	if len(r.Rows) > 0 {
-		line("PLATFORM", "ENTRY", "FLAGS", "EMULATOR", "VERSION", "RESULT")
+	table := cli.Table{Header: []string{"PLATFORM", "ENTRY", "FLAGS", "EMULATOR", "VERSION", "RESULT"}, Path: 3, Derived: 1}
+	line := func(colour string, cells ...string) {
+		table.Rows = append(table.Rows, cli.Row{Cells: cells, Colour: colour})
 	}
 	for _, row := range r.Rows {
-		line(row.Platform, row.Entry, row.Flags, row.file(), shortVersion(row.version()), row.result(r))
+		line(row.colour(), row.Platform, row.Entry, row.Flags, row.file(), shortVersion(row.version()), row.result(r))
 	}
 	for _, x := range r.Removed {
-		line("", x.Entry, "", "", "", r.done(x.Action)+": "+x.Reason)
+		line("", "", x.Entry, "", "", "", r.done(x.Action)+": "+x.Reason)
 	}
 	for _, x := range r.Others {
-		line(strings.Join(x.Catches, ","), x.Entry, x.Flags, x.Interpreter, "", x.state(r.Mount))
+		line(cli.Quiet, strings.Join(x.Catches, ","), x.Entry, x.Flags, x.Interpreter, "", x.state(r.Mount))
 	}
-	if err := tw.Flush(); err != nil {
+	if len(r.Rows) == 0 {
+		table.Header = nil
+	}
+	if err := table.Write(w, screen); err != nil {
 		return err
 	}
 	for _, o := range r.Old {
-		fmt.Fprintf(w, "QEMU %s is old (%s). Mended in %d: %s.\n", o.Version, o.year(), emulator.Old, strings.Join(o.Faults, "; "))
+		text := fmt.Sprintf("QEMU %s is old (%s). Mended in %d: %s.", o.Version, o.year(), emulator.Old, strings.Join(o.Faults, "; "))
+		fmt.Fprintln(w, cli.Wrap(text, screen.Columns, 0))
 	}
 	return nil
 }
@@ -292,6 +289,17 @@ func (x *other) state(mount string) string {
 		return "disabled, made by others"
 	}
 	return "enabled, made by others"
+}
+
+// colour is that of the row's result.
+func (r *row) colour() string {
+	switch {
+	case r.err != nil || r.Error != "" || r.Runs != nil && !*r.Runs:
+		return cli.Bad
+	case r.Runs != nil:
+		return cli.Good
+	}
+	return ""
 }
 
 // file says in the table which emulator it is: the entry's interpreter if that is
@@ -382,5 +390,5 @@ func (r *report) done(action string) string {
 // shortVersion leaves out what a distribution says of its package.
 func shortVersion(v string) string {
 	short, _, _ := strings.Cut(v, " ")
-	return short
+	return strings.TrimSuffix(short, ",") // ours: 10.2.2, exec-helper 1
 }

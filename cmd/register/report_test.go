@@ -3,12 +3,15 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,7 +113,7 @@ func finished(rep *report) *report {
 func written(t *testing.T, rep *report, form string) string {
 	t.Helper()
 	var out strings.Builder
-	require.NoError(t, rep.write(&out, form == "json"))
+	require.NoError(t, rep.write(&out, form == "json", cli.Screen{}))
 	return out.String()
 }
 
@@ -123,6 +126,40 @@ func TestReportsSayWhatWasDoneAndSeen(t *testing.T) {
 	dry := everything(t)
 	dry.dryRun = true
 	kerneltest.Golden(t, "dry-run.txt", written(t, finished(dry), "table"))
+}
+
+// A usual report is one of which all is well.
+func usual(t *testing.T) *report {
+	rep := &report{Mounted: true}
+	runs := true
+	for _, name := range []string{"arm64", "arm", "s390x", "ppc64le", "microblazeel", "sparc32plus"} {
+		arch := lookup(t, name)
+		r := rep.row(arch)
+		r.Entry, r.Flags, r.Emulator, r.Version = "qemu-"+arch.Name, "POF", "/usr/bin/qemu-"+arch.Name+"-static", "10.0.11 (Debian 1:10.0.11)"
+		r.Action, r.Runs = "add", &runs
+	}
+	return rep
+}
+
+// On a terminal the table fits it; nothing that is said is lost.
+func TestReportsFitTheTerminal(t *testing.T) {
+	for name, rep := range map[string]*report{"usual": finished(usual(t)), "everything": finished(everything(t))} {
+		for _, columns := range []int{60, 80, 120} {
+			var out strings.Builder
+			require.NoError(t, rep.write(&out, false, cli.Screen{Columns: columns}))
+			kerneltest.Golden(t, fmt.Sprintf("screen/%s-%d.txt", name, columns), out.String())
+			for line := range strings.Lines(out.String()) {
+				assert.Less(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), columns, line)
+			}
+			for _, row := range rep.Rows {
+				assert.Contains(t, out.String(), row.Platform)
+				assert.Contains(t, out.String(), filepath.Base(row.Emulator))
+			}
+		}
+		var out strings.Builder
+		require.NoError(t, rep.write(&out, false, cli.Screen{Columns: 80, Colour: true}))
+		kerneltest.Golden(t, fmt.Sprintf("screen/%s-colour.txt", name), strings.ReplaceAll(out.String(), "\x1b", "ESC"))
+	}
 }
 
 func TestReportsAreReadBackAsTheyWereWritten(t *testing.T) {

@@ -80,7 +80,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		}
 		paths = append(paths, path)
 	}
-	return paths, b.checksums()
+	return paths, Checksums(b.Dir)
 }
 
 // archive packs emulators.
@@ -157,10 +157,10 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 	return path, err
 }
 
-// checksums writes the checksums of all that is in the directory, for other
-// hosts, too, as sha256sum --check reads them.
-func (b *Builder) checksums() error {
-	entries, err := os.ReadDir(b.Dir)
+// Checksums writes the checksums of all that is in a directory to be distributed, for
+// other hosts, too, as sha256sum --check reads them.
+func Checksums(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -169,11 +169,11 @@ func (b *Builder) checksums() error {
 		if !entry.Type().IsRegular() || !strings.Contains(entry.Name(), "-linux-") {
 			continue
 		}
-		sum, err := file.SHA256(filepath.Join(b.Dir, entry.Name()))
+		sum, err := file.SHA256(filepath.Join(dir, entry.Name()))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&text, "%s  %s\n", sum, entry.Name())
 	}
-	return file.ReplaceWith(filepath.Join(b.Dir, "SHA256SUMS"), 0o644, []byte(text.String()))
+	return file.ReplaceWith(filepath.Join(dir, "SHA256SUMS"), 0o644, []byte(text.String()))
 }

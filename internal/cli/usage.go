@@ -14,6 +14,9 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		shown := *f
 		shown.Value, shown.NoOptDefVal = value{f.Value}, "" // --flag, not --flag[=true|false]
+		if f.DefValue == "[]" || f.DefValue == "0s" {
+			shown.DefValue = "" // nothing, which is not said
+		}
 		into.AddFlag(&shown)
 		if f.Name == last {
 			into = rest

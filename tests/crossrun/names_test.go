@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,4 +136,36 @@ func TestAsTheInterpreterOfAnEntryItEmulates(t *testing.T) {
 		assert.Zero(t, soon(t, "qemu-s390x", hello).Status, "%v", flags)
 		assert.Zero(t, soon(t, filepath.Join(commands.Dir(), "crossrun"), hello).Status, "%v", flags)
 	}
+}
+
+// What --doctor says runs, has run: by what is registered, or by this command.
+func TestTheDoctorSaysWhatRuns(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arm64, s390x := kerneltest.Lookup(t, "arm64"), kerneltest.Lookup(t, "s390x")
+	commands.Foreigners(t)
+	r := commands.Crossrun(t, "--doctor")
+	assert.Zero(t, r.Status, r.Stderr)
+	assert.Empty(t, r.Stderr)
+	assert.Regexp(t, `(?s)registered +nothing: .*by crossrun .*linux/arm64.*emulators +QEMU `, r.Stdout)
+	assert.Regexp(t, `--kernel +no: the kernel has no enabled entry for it`, r.Stdout)
+	assert.Regexp(t, `--direct +works`, r.Stdout)
+	assert.NotContains(t, r.Stdout, "\x1b", "this is no terminal")
+
+	require.Zero(t, commands.Register(t, "--mount", fs.Dir(), "s390x").Status)
+	r = commands.Crossrun(t, "--doctor")
+	assert.Regexp(t, `(?s)registered +linux/s390x\n +by crossrun .*linux/arm64`, r.Stdout)
+	assert.Contains(t, r.Stdout, arm64.Platform())
+	assert.Equal(t, 1, strings.Count(r.Stdout, s390x.Platform()))
+
+	// An emulator that does not work is seen not to.
+	broken := filepath.Join(t.TempDir(), "qemu-broken")
+	require.NoError(t, os.WriteFile(broken, []byte("#!/bin/sh\necho broken >&2\nexit 1\n"), 0o755))
+	cmd := commands.Command("crossrun", "--doctor")
+	cmd.Env = append(os.Environ(), "CROSSRUN_EMULATOR_ARM64="+broken)
+	r = commands.Run(t, cmd)
+	assert.Regexp(t, `(?m)^  arm64 +broken`, r.Stdout)
+
+	r = commands.Crossrun(t, "--doctor", "x")
+	assert.Equal(t, 125, r.Status)
+	assert.Contains(t, r.Stderr, `"x" is too much`)
 }

@@ -193,3 +193,28 @@ func TestAWatchedShellIsSuspended(t *testing.T) {
 	term.send("echo status=$?\n")
 	term.expect("status=7\r\n")
 }
+
+// On a terminal there is colour, and tables fit; not where the user or the terminal does
+// without, and not in files.
+func TestATerminalHasColour(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	for environment, coloured := range map[string]bool{"TERM=xterm": true, "TERM=dumb": false, "TERM=xterm NO_COLOR=1": false} {
+		for _, command := range []string{"crossrun --doctor", "register --dry-run arm64 s390x"} {
+			term := interactive(t)
+			require.NoError(t, unix.IoctlSetWinsize(int(term.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 60}))
+			term.send("env " + environment + " " + filepath.Join(commands.Dir(), command) + "; echo ended=$?\r")
+			term.expect("\nended=0")
+			term.mu.Lock()
+			said := term.screen.String()
+			term.mu.Unlock()
+			_, said, _ = strings.Cut(said, "\n") // what was typed is longer
+			assert.Equal(t, coloured, strings.Contains(said, "\x1b[1m"), "%s %s", environment, said)
+			if !coloured {
+				for line := range strings.Lines(said) {
+					assert.LessOrEqual(t, len(strings.TrimRight(line, "\r\n")), 60, "%s %q", command, line)
+				}
+			}
+		}
+	}
+}

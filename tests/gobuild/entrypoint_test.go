@@ -120,11 +120,11 @@ func TestTheWorkingDirectorysOwnerRuns(t *testing.T) {
 	}
 }
 
-// What the README says is typed in a directory of a user's, with no more than it
+// What docs/image.md says is typed in a directory of a user's, with no more than it
 // says. (What has been registered by then is in TestWhatTheImageRegistersRuns.)
-func TestReadmesLinesWorkInAUsersDirectory(t *testing.T) {
+func TestTheDocumentsLinesWorkInAUsersDirectory(t *testing.T) {
 	native(t)
-	lines := readmesLines(t)
+	lines := imagesLines(t)
 	require.Len(t, lines, 2)
 	for _, line := range lines {
 		env := environment("WANT=s390x")
@@ -137,10 +137,10 @@ func TestReadmesLinesWorkInAUsersDirectory(t *testing.T) {
 	}
 }
 
-// readmesLines returns what the README says to type in a source tree.
-func readmesLines(t *testing.T) []string {
+// imagesLines returns what docs/image.md says to type in a source tree.
+func imagesLines(t *testing.T) []string {
 	t.Helper()
-	return regexp.MustCompile(`(?m)^    (docker run .*\$PWD:/src.*)$`).FindAllString(commands.Read(t, "../../README.md"), -1)
+	return regexp.MustCompile(`(?m)^    (docker run .*\$PWD:/src.*)$`).FindAllString(commands.Read(t, "../../docs/image.md"), -1)
 }
 
 // typed runs such a line in a directory, for the tested image.

@@ -62,7 +62,7 @@ func TestWhatTheImageRegistersRuns(t *testing.T) {
 	require.Zero(t, r.Status, r.Stderr)
 	assert.Contains(t, r.Stdout, "linux/s390x")
 
-	line := readmesLines(t)[1]
+	line := imagesLines(t)[1]
 	require.Contains(t, line, "-e GOARCH=s390x ")
 	src := sourceDir(t, "module")
 	r = typed(t, src, nil, line)
