@@ -21,7 +21,10 @@ EMULATORS ?=
 
 # Static, and the same bytes wherever they are built from the same source.
 export CGO_ENABLED := 0
-GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/cli.linked=$(VERSION)'
+MODULE := github.com/projectcalico/go-build
+LINKED := -s -w -X $(MODULE)/internal/cli.linked=$(VERSION)
+# crossrun starts in internal/entry.
+GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '$(LINKED)' -ldflags '$(MODULE)/cmd/crossrun=$(LINKED) -E crossrun_start'
 
 SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 

@@ -21,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -49,7 +50,7 @@ func handedOnWay(w *way, p *program, o *options, f *facts) {
 		w.err = cannot(cli.WithHint(fmt.Errorf("%s: this emulator does not hand on what it starts", w.emulator.Name()), "those that make emulators builds do, Debian's do not"))
 		return
 	}
-	w.handing = &handing{helper: -1, program: -1, comm: filepath.Base(p.path), environ: changed(os.Environ(), w.changes), kept: keep(w.emulator.Arch, o)}
+	w.handing = &handing{helper: -1, program: -1, ignored: entry.Ignored(), comm: filepath.Base(p.path), environ: changed(os.Environ(), w.changes), kept: keep(w.emulator.Arch, o)}
 	w.why += ", and it hands on what it starts"
 	// Flags, as the guest may clear its environment.
 	var flags []string
@@ -352,20 +353,7 @@ func (h *handing) runWatched(w *way) {
 }
 
 // state is what a supervisor has to know.
-func (h *handing) state() string { return fmt.Sprintf("\n%x\n%s", h.ignored, h.kept) }
-
-// parseState is its inverse; there are no settings if the state is another.
-func parseState(state string) (ignored uint64, kept settings, err error) {
-	lines := strings.SplitN(state, "\n", 3)
-	if len(lines) < 3 {
-		return 0, nil, nil
-	}
-	if ignored, err = strconv.ParseUint(lines[1], 16, 64); err != nil {
-		return 0, nil, err
-	}
-	kept, err = parseSettings(lines[2])
-	return ignored, kept, err
-}
+func (h *handing) state() string { return watchedState("", h.ignored, h.kept) }
 
 // keepFromProgram has what is open for emulators closed in the program.
 func (h *handing) keepFromProgram() {

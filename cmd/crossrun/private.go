@@ -17,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -148,6 +149,7 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 	}
 	w.emulator, w.comment = found.own, found.comment
 	tell()
+	ignore(entry.Ignored())
 	return i.Exec(name, w.path, w.argv, append(environment, w.env...))
 }
 
@@ -182,6 +184,7 @@ func interpret(args []string) error {
 		return err
 	}
 	argv := append([]string{emulator.EntryName(e.Arch), "-0", args[1], notAFlag(args[0])}, args[2:]...)
+	ignore(entry.Ignored())
 	return fmt.Errorf("%s: %w", args[0], file.Exec(image.File, argv, os.Environ()))
 }
 

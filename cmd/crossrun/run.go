@@ -12,6 +12,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -90,6 +91,7 @@ func (w *way) exec(tell func()) error {
 	env := append(changed(os.Environ(), w.changes), w.env...)
 	if w.emulator == nil || w.emulator.Embedded == nil {
 		tell()
+		ignore(entry.Ignored())
 		return syscall.Exec(w.path, w.withReports(), env)
 	}
 	program, err := w.openEmulator()
@@ -97,6 +99,7 @@ func (w *way) exec(tell func()) error {
 		return err
 	}
 	tell()
+	ignore(entry.Ignored())
 	return file.Exec(program, w.withReports(), env)
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 	"github.com/projectcalico/go-build/internal/watch"
 )
@@ -65,16 +67,35 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 	if err := watchable(); err != nil {
 		return err
 	}
-	state := ""
+	sysroot := ""
 	if o.sysroot != "" {
 		dir, err := filepath.Abs(o.sysroot)
 		if err != nil {
 			return err
 		}
-		state = p.binary().header.Arch.Name + "=" + dir
+		sysroot = p.binary().header.Arch.Name + "=" + dir
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
-	return w.runWatched(state, append(changed(os.Environ(), w.changes), w.env...), tell)
+	return w.runWatched(watchedState(sysroot, entry.Ignored(), nil), append(changed(os.Environ(), w.changes), w.env...), tell)
+}
+
+// watchedState is what a supervisor has to know: a sysroot, ARCH=DIR, or settings;
+// and the signals that the program is to ignore.
+func watchedState(sysroot string, ignored uint64, kept settings) string {
+	return fmt.Sprintf("%s\n%x\n%s", sysroot, ignored, kept)
+}
+
+// parseState is its inverse.
+func parseState(state string) (sysroot string, ignored uint64, kept settings, err error) {
+	lines := strings.SplitN(state, "\n", 3)
+	if len(lines) < 3 {
+		return "", 0, nil, fmt.Errorf("a supervisor's state: %q", state)
+	}
+	if ignored, err = strconv.ParseUint(lines[1], 16, 64); err != nil {
+		return "", 0, nil, err
+	}
+	kept, err = parseSettings(lines[2])
+	return lines[0], ignored, kept, err
 }
 
 // runWatched runs the program so, with an environment and a state of configureWatched's.
@@ -134,22 +155,18 @@ type emulated struct {
 	err      error
 }
 
-// configureWatched returns what a supervisor does; its state is ARCH=DIR for a sysroot,
-// or what handing.state returns.
+// configureWatched returns what a supervisor does, of what watchedState returns.
 func configureWatched(state string) (*watch.Options, error) {
-	ignored, kept, err := parseState(state)
+	named, ignored, kept, err := parseState(state)
 	if err != nil {
 		return nil, err
 	}
-	if kept != nil {
-		if err := kept.apply(); err != nil {
-			return nil, err
-		}
-		state = ""
+	if err := kept.apply(); err != nil {
+		return nil, err
 	}
 	w := &emulations{native: native(),
 		sysroot: make(map[*elfmagic.Arch]string), archs: make(map[*elfmagic.Arch]*emulated), sysroots: make(map[string]string)}
-	if name, dir, found := strings.Cut(state, "="); found {
+	if name, dir, found := strings.Cut(named, "="); found {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			return nil, err

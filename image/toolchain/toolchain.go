@@ -22,6 +22,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/entry"
 )
 
 // A Toolchain is the go command of an exact version.
@@ -187,6 +188,9 @@ func (t *Toolchain) Build(ctx context.Context, root string, arch *elfmagic.Arch,
 		return err
 	}
 	linked := "-ldflags=" + Linked + " -X github.com/projectcalico/go-build/internal/cli.linked=" + version
+	if name == "crossrun" {
+		linked += " " + entry.Flags
+	}
 	args := append([]string{"build", "-o", file, linked}, flags...)
 	_, err = t.Run(ctx, arch, root, append(args, "./cmd/"+name)...)
 	return err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -63,7 +64,8 @@ func Build() (dir string, err error) {
 }
 
 func build(dir string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+"/", module+"/cmd/register", module+"/cmd/crossrun")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+module+"/cmd/crossrun="+entry.Flags,
+		"-o", dir+"/", module+"/cmd/register", module+"/cmd/crossrun")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return cmd.Run()
