@@ -19,6 +19,7 @@ const (
 	Delayed    Kind = "delayed"     // this is undone too often: it is done again later
 	Failed     Kind = "failed"      // programs do not run, or something else went wrong
 	Warned     Kind = "warned"      // what does not keep it from its work
+	Tried      Kind = "tried"       // a program of each architecture, whatever came of it
 	Blocked    Kind = "blocked"     // somebody disabled all entries: the keeper waits
 	Unblocked  Kind = "unblocked"   // they are enabled again
 	Withdrawn  Kind = "withdrawn"   // the keeper removed its entry
@@ -54,6 +55,7 @@ type Status struct {
 type Report struct {
 	Settings Settings
 	Began    time.Time
+	Made     time.Time // when this was last known: at least each second, unless programs are being run
 	Looked   time.Time // when entries were last looked at
 	Blocked  bool      // all entries are disabled
 	Polls    bool      // there is no inotify: changes are seen within a second

@@ -43,7 +43,10 @@ func (k *Keeper) install(ctx context.Context, archs []*elfmagic.Arch, because Ca
 			k.note(f, o, entries, digests[o.Arch], because)
 		}
 	}
-	return errors.Join(err, readErr, k.orphans(ctx, f, outcomes, archs))
+	err = errors.Join(err, readErr, k.orphans(ctx, f, outcomes, archs))
+	k.publish()
+	k.tell(Event{Kind: Tried, Cause: because})
+	return err
 }
 
 // note notes what came of an architecture's decision.

@@ -90,7 +90,7 @@ func New(fs binfmt.FS, load func() (Settings, error), tell func(Event)) *Keeper 
 func (k *Keeper) Report() *Report { return k.report.Load() }
 
 func (k *Keeper) publish() {
-	r := &Report{Settings: k.settings, Began: k.began, Looked: k.looked, Blocked: k.blocked, Polls: k.notices == nil, Err: k.err}
+	r := &Report{Settings: k.settings, Began: k.began, Made: time.Now(), Looked: k.looked, Blocked: k.blocked, Polls: k.notices == nil, Err: k.err}
 	for _, a := range k.archs {
 		s := a.Status
 		s.Arch, s.Other, s.Entry = a.Kept.Arch, a.yielded.Interpreter, a.Own.Name
