@@ -367,6 +367,17 @@ func TestAnEmulatorThatDoesNotWorkDoesNotReplaceOneThatDoes(t *testing.T) {
 	k.eventually(func() bool { return k.count(Upgraded) == 1 && len(k.Report().Ready()) == 0 }, "the next one is taken up")
 }
 
+func TestAnEmulatorThatComesLaterIsTakenUp(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := t.TempDir()
+	k := keeps(t, fs, dir, "s390x")
+	assert.Equal(t, 1, k.count(Failed), k)
+	assert.Len(t, k.Report().Ready(), 1)
+	placeEmulator(t, dir, '7', "s390x")
+	k.eventually(func() bool { return k.count(Registered) == 1 && len(k.Report().Ready()) == 0 }, "it is taken up")
+	finished(t, fs, "qemu-s390x")
+}
+
 func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
 	for name, digits := range map[string]string{"with the same emulators": "77", "with others": "78"} {
 		t.Run(name, func(t *testing.T) {

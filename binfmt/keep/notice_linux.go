@@ -57,16 +57,17 @@ func emulators(dir, file string) watched {
 }
 
 // watch has a goroutine read what is noticed in the directories, until the notices are
-// closed. Directories that are not there are passed over.
+// closed. The first one is essential; others are passed over if they are not there or may
+// not be looked at.
 func watch(list []watched) (*notices, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
 	n := &notices{file: os.NewFile(uintptr(fd), "inotify"), came: make(chan struct{}, 1), names: map[int32]func(string) uint32{}}
-	for _, w := range list {
+	for i, w := range list {
 		wd, err := unix.InotifyAddWatch(fd, w.dir, w.mask)
-		if err == unix.ENOENT || err == unix.ENOTDIR {
+		if i > 0 && (err == unix.ENOENT || err == unix.ENOTDIR || err == unix.EACCES) {
 			continue
 		}
 		if err != nil {
