@@ -168,7 +168,9 @@ func TestAWatchThatIsKilledFollowedAndUpgradedLeavesNoGap(t *testing.T) {
 func TestAWatchReadsItsFileAgain(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	config := filepath.Join(t.TempDir(), "register.json")
-	set := func(archs string) { require.NoError(t, os.WriteFile(config, []byte(`{"architectures": `+archs+`}`), 0o600)) }
+	set := func(archs string) {
+		require.NoError(t, os.WriteFile(config, []byte(`{"architectures": `+archs+`}`), 0o600))
+	}
 	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
 	commands.FindEmulator(t, kerneltest.Lookup(t, "riscv64"))
 	set(`["s390x"]`)
