@@ -54,6 +54,15 @@ func (fs FS) Stage(steps []Step) (*Staged, error) {
 	return s, nil
 }
 
+// StandIn registers an entry at once under a temporary name that is free, and returns
+// that: for an entry that was there and is gone. A later plan for the entry has the
+// temporary one removed again.
+func (fs FS) StandIn(e Entry) (name string, err error) {
+	r := registrar{fs: fs}
+	defer r.close()
+	return r.registerTemporary(e)
+}
+
 // maxTemporary bounds the search for a free name: each interrupted run can have
 // left one.
 const maxTemporary = 100

@@ -115,6 +115,10 @@ func (e Entry) Equal(f Entry) bool {
 	return e.Name == f.Name && e.difference(f) == ""
 }
 
+// Same reports whether two entries that were read are the same registration: one that
+// was made later may read the same.
+func (e Entry) Same(f Entry) bool { return e.Equal(f) && e.Registered.Equal(f.Registered) }
+
 // difference says in what two entries differ, apart from their names; it is
 // empty if in nothing.
 func (e Entry) difference(f Entry) string {

@@ -162,6 +162,32 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	return outcomes, errors.Join(staged.Undo(undo), staged.Commit())
 }
 
+// StandIn registers the entries of decisions that were carried out and that somebody
+// has undone since, under temporary names: nothing is locked, asked or tried. Install
+// then finishes it. Emulators that are to be copied into memory are left to that.
+func StandIn(fs binfmt.FS, decisions []Decision) ([]string, error) {
+	outcomes := outcomesOf(decisions)
+	for i := range outcomes {
+		outcomes[i].Action = binfmt.Add
+	}
+	images, err := unpack(outcomes)
+	for _, image := range images {
+		defer image.Close()
+	}
+	errs := []error{err}
+	var names []string
+	for _, o := range outcomes {
+		if err != nil || o.Emulator == nil || o.Emulator.FUSE {
+			continue
+		}
+		name, err := fs.StandIn(o.Desired)
+		if errs = append(errs, err); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names, errors.Join(errs...)
+}
+
 // tryAll runs a program of each architecture that has not been seen running with
 // its entry as it is, and returns the names of new entries whose programs do not.
 func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {

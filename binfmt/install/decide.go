@@ -34,6 +34,15 @@ type Request struct {
 	Prefix string
 	Suffix *string
 
+	// Emulators are the paths of some architectures' emulators, by QEMU's names of
+	// the architectures: nothing is looked for.
+	Emulators map[string]string
+
+	// Own, unless it is nil, are the registrations that were made for the request
+	// before: programs are left to any other one that is tried first, even if it has the
+	// name that this package gives entries.
+	Own []binfmt.Entry
+
 	Persistent    Choice // flag F, Linux 4.8
 	PreserveArgv0 Choice // flag P, Linux 5.12 and QEMU 6.0
 	Credentials   Choice // flag C; Auto: as the architecture's entry has it that is there
@@ -306,6 +315,12 @@ func (d *Decision) leaveAlone(f *Facts, r Request) {
 	}
 	seen := f.Seen[d.Arch.Name]
 	others, _ := inFront(current, d)
+	if r.Own != nil {
+		others = slices.DeleteFunc(binfmt.Catching(current, d.Arch.Heads()), func(e binfmt.Entry) bool { return e.Temporary() || isAnothers(e, d.Arch) })
+		if len(others) > 0 && slices.ContainsFunc(r.Own, others[0].Same) {
+			others = nil
+		}
+	}
 	switch unreadable, ok := f.Unreadable[d.Name]; {
 	case d.settled():
 	case !f.Mounted && seen != nil && seen.Runs:

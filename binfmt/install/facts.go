@@ -129,6 +129,9 @@ type Seen struct {
 	Failure string `json:"failure,omitempty"` // why it did not run
 	Holds   *Held  `json:"holds,omitempty"`
 
+	// Took is how long it took, from the program's start to its end.
+	Took time.Duration `json:"-"`
+
 	err error
 }
 

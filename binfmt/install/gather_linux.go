@@ -47,6 +47,12 @@ func (r *Request) search() emulator.Search {
 	return search
 }
 
+// SearchedDirs returns the directories in which the request has emulators looked for.
+func (r Request) SearchedDirs() []string {
+	search := r.search()
+	return search.Dirs
+}
+
 // Gather reads the facts that a request depends on, from the machine and from the
 // instance. Unless Request.NoProbe is set, it runs a program of each architecture
 // that has an entry. Nothing is changed, and no privilege is needed.
@@ -163,7 +169,17 @@ func ForHost(native []*elfmagic.Arch, r Request, isThis bool) *Facts {
 // Find looks for an architecture's emulator as Gather does.
 func (r Request) Find(arch *elfmagic.Arch) *Emulator {
 	search := r.search()
-	return newEmulator(search.Find(arch))
+	return r.find(search, arch)
+}
+
+// find looks for an architecture's emulator, unless the request has its path.
+func (r *Request) find(search emulator.Search, arch *elfmagic.Arch) *Emulator {
+	path, named := r.Emulators[arch.Name]
+	if !named {
+		return newEmulator(search.Find(arch))
+	}
+	found, err := search.Open(arch, path)
+	return newEmulator(found, err)
 }
 
 func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
@@ -203,7 +219,7 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	search := r.search()
 	f.Searched = search.Dirs
 	for _, arch := range archs {
-		f.Emulators[arch.Name] = newEmulator(search.Find(arch))
+		f.Emulators[arch.Name] = r.find(search, arch)
 	}
 	if asked.Wait(); nativeErr != nil {
 		return nil, nativeErr
@@ -212,7 +228,7 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	search.Native = native[:len(f.Native)]
 	for _, arch := range archs {
 		if host := f.Emulators[arch.Name].Host; host != "" && !slices.Contains(f.Native, host) {
-			f.Emulators[arch.Name] = newEmulator(search.Find(arch)) // another one may be for this host
+			f.Emulators[arch.Name] = r.find(search, arch) // another one may be for this host
 		}
 	}
 	return f, nil

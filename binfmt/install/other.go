@@ -27,6 +27,9 @@ func Uninstall(context.Context, binfmt.FS, Request) (*Facts, []Outcome, error) {
 	return nil, nil, errors.ErrUnsupported
 }
 
+// StandIn returns an error as Gather does.
+func StandIn(binfmt.FS, []Decision) ([]string, error) { return nil, errors.ErrUnsupported }
+
 // Apply returns an error as Gather does.
 func Apply(context.Context, binfmt.FS, *Facts, []Decision, bool) ([]Outcome, error) {
 	return nil, errors.ErrUnsupported

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,9 +24,11 @@ import (
 func look(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch, e *Emulator, interpreter string, digest bool) *Seen {
 	var s Seen
 	program, err := tinyelf.Program(arch)
+	began := time.Now()
 	if err == nil {
 		err = tinyelf.Run(ctx, program, func(p tinyelf.Process) { s.Holds = holding(p, arch, e, interpreter, digest) })
 	}
+	s.Took = time.Since(began)
 	if s.Runs = err == nil; !s.Runs {
 		if ctx.Err() == nil {
 			err = host.Explain(fs, arch, err)

@@ -130,6 +130,8 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	var outcomes []install.Outcome
 	var err error
 	switch {
+	case o.watch.on:
+		return nil, o.runWatch(ctx, stdout, stderr)
 	case o.systemd != "" || o.debian:
 		return nil, o.export(ctx, stdout)
 	case o.facts:

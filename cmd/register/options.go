@@ -35,6 +35,8 @@ type options struct {
 	facts     bool
 	version   bool
 	generate  string // for which shell, or man
+
+	watch watchOptions
 }
 
 const (
@@ -73,6 +75,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
 	f.BoolVar(&o.DryRun, "dry-run", false, "show what would be done, and do nothing; needs no privilege")
 	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
+	f.BoolVar(&o.watch.on, "watch", false, "stay, and keep it so: heal what others undo, take up new emulators; SIGHUP reads --config again")
 	f.BoolVar(&o.Reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
 	f.BoolVar(&o.Force, "force", false, "register native architectures too, and in front of entries that others made")
 	f.StringP("qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else the embedded ones that --version lists, this command's directory and emulators/ARCH in it, /usr/bin, PATH)")
@@ -92,6 +95,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
 	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
 	f.BoolVar(&o.facts, "facts", false, "print what is known of this machine, as JSON: for bug reports; needs no privilege")
+	o.watch.add(f)
 	return f
 }
 
@@ -113,7 +117,7 @@ func parse(args []string) (*options, error) {
 		o.Suffix = &suffix
 	}
 	var modes []string
-	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts"} {
+	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts", "watch"} {
 		if value := f.Lookup(mode).Value.String(); value != "" && value != "false" {
 			modes = append(modes, "--"+mode)
 		}
@@ -126,6 +130,12 @@ func parse(args []string) (*options, error) {
 	}
 	if o.systemd != "" && len(f.Args()) > 0 {
 		return nil, fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(f.Args(), " "))
+	}
+	if o.watch.on && (o.DryRun || o.NoProbe) {
+		return nil, errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
+	}
+	if err := o.watch.check(); err != nil {
+		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
 	for _, dir := range []*string{&emulators, &o.exportDir} {
@@ -228,6 +238,7 @@ Examples:
   register --uninstall arm64      remove its entry
   register --qemu-path /opt/qemu  with the emulators in this directory
   register -p no                  emulators are in each container: no F flag
+  register --watch                stay, and heal what others undo
   register --systemd ALL          files, so that systemd registers at boot
 
 Flags that are used most:

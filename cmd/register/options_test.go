@@ -71,6 +71,7 @@ func TestOptionsAreWhatTheFlagsSay(t *testing.T) {
 	} {
 		var want options
 		want.flags() // the defaults
+		want.watch = watchOptions{}
 		want.args = []string{}
 		change(&want)
 		assert.Equal(t, want, *parsed(t, strings.Fields(args)...), args)

@@ -64,7 +64,7 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	}
 	b.Say("building register for %s …", b.Arch.Platform())
 	command := filepath.Join(b.Dir, "register")
-	if err := b.Toolchain.Build(ctx, ".", b.Arch, "register", revision.Version, command); err != nil {
+	if err := b.Toolchain.Build(ctx, ".", b.Arch, "register", revision.Version, command, "-tags=watch"); err != nil {
 		return nil, fmt.Errorf("cannot build register: %w", err)
 	}
 	own, err := artifacts.Describe(b.Toolchain, b.Arch, command, "usr/bin/register", revision.Version)

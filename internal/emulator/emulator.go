@@ -97,6 +97,13 @@ func Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
 	return new(Search).open(arch, path, true)
 }
 
+// Open is the function Open for a file that somebody named, and that has to serve.
+func (s *Search) Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
+	named := *s
+	named.Unnamed = false
+	return named.open(arch, path, true)
+}
+
 // open is Open for what is searched, and without the version, which costs as much
 // as all the rest, unless it is wanted.
 func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator, error) {

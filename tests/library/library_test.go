@@ -79,3 +79,14 @@ func TestCommandsDoNotLinkContainerdsPlatforms(t *testing.T) {
 	assert.NotContains(t, deps, "github.com/containerd/")
 	assert.NotContains(t, deps, "github.com/opencontainers/")
 }
+
+// What serves metrics costs each start three milliseconds: it is behind a tag
+// (docs/decisions/15-watch.md).
+func TestCommandsLinkAServerWithItsTagOnly(t *testing.T) {
+	deps := run(t, "../..", "go", "list", "-deps", "./cmd/...")
+	with := run(t, "../..", "go", "list", "-deps", "-tags=watch", "./cmd/...")
+	for _, path := range []string{"\nnet/http\n", "/prometheus/client_golang/"} {
+		assert.NotContains(t, deps, path)
+		assert.Contains(t, with, path)
+	}
+}

@@ -1,0 +1,474 @@
+package keep
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// soon is how long what a keeper does at once may take on a machine that is busy.
+const soon = 20 * time.Second
+
+// A keeping is a keeper that runs, and what it told.
+type keeping struct {
+	*Keeper
+	t      testing.TB
+	dir    string // of its emulators
+	reload chan struct{}
+	stop   func() error
+
+	mu       sync.Mutex
+	settings Settings
+	events   []Event
+}
+
+// someEmulators makes a directory with emulators of the architectures, which are another
+// version than those installed: their number ends in digit.
+func someEmulators(t testing.TB, digit byte, archs ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range archs {
+		placeEmulator(t, dir, digit, name)
+	}
+	return dir
+}
+
+func placeEmulator(t testing.TB, dir string, digit byte, name string) {
+	t.Helper()
+	arch := kerneltest.Lookup(t, name)
+	if kerneltest.Native(t, arch) {
+		t.Skip(name, " is native here")
+	}
+	found := commands.FindEmulator(t, arch)
+	number, _, _ := cut(found.Version)
+	line := "qemu-" + arch.Name + " version "
+	path := filepath.Join(dir, "qemu-"+arch.Name+"-static")
+	commands.CopyFile(t, found.Path, path+".partly", line+number, line+number[:len(number)-1]+string(digit))
+	require.NoError(t, os.Rename(path+".partly", path))
+}
+
+func cut(version string) (number, rest string, ok bool) {
+	for i, c := range version {
+		if c == ' ' {
+			return version[:i], version[i+1:], true
+		}
+	}
+	return version, "", false
+}
+
+func lookups(t testing.TB, names ...string) (archs []*elfmagic.Arch) {
+	t.Helper()
+	for _, name := range names {
+		archs = append(archs, kerneltest.Lookup(t, name))
+	}
+	return archs
+}
+
+// keeps starts a keeper, which ends with the test, and waits until all runs.
+func keeps(t testing.TB, fs binfmt.FS, dir string, archs ...string) *keeping {
+	t.Helper()
+	k := &keeping{t: t, dir: dir, reload: make(chan struct{})}
+	k.settings = Settings{Request: install.Request{Archs: lookups(t, archs...), Dirs: []string{dir}}, Check: time.Hour}
+	k.start(fs)
+	return k
+}
+
+func (k *keeping) start(fs binfmt.FS) {
+	k.t.Helper()
+	load := func() (Settings, error) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.settings, nil
+	}
+	k.Keeper = New(fs, load, func(e Event) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.events = append(k.events, e)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, k.reload) }()
+	k.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	k.t.Cleanup(func() { _ = k.stop() })
+	k.eventually(func() bool { return len(k.Report().Archs) > 0 && k.Report().Looked.After(k.Report().Began) }, "it begins")
+}
+
+func (k *keeping) eventually(is func() bool, what string) {
+	k.t.Helper()
+	require.Eventually(k.t, is, soon, 2*time.Millisecond, "%s; events: %s", what, k)
+}
+
+func (k *keeping) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var lines []string
+	for _, e := range k.events {
+		lines = append(lines, fmt.Sprintf("%s %v (%s) %s %s %v", e.Kind, e.Arch, e.Cause, e.Entry, e.Other, e.Err))
+	}
+	return fmt.Sprintf("%q", lines)
+}
+
+// count returns how many events of a kind there were.
+func (k *keeping) count(kind Kind) (n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, e := range k.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// entry returns an entry once there is nothing unfinished.
+func finished(t testing.TB, fs binfmt.FS, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	require.Eventually(t, func() bool { return slices.Equal(want, commands.Names(t, fs)) }, soon, 5*time.Millisecond, "want %v", want)
+}
+
+// runs runs a program of an architecture.
+func runs(t testing.TB, arch *elfmagic.Arch) error {
+	t.Helper()
+	program, err := tinyelf.Program(arch)
+	require.NoError(t, err)
+	return tinyelf.Run(t.Context(), program, func(tinyelf.Process) {})
+}
+
+func write(t testing.TB, fs binfmt.FS, name, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), name), []byte(text), 0))
+}
+
+func TestWhatIsRemovedIsRegisteredAgain(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x", "arm64")
+	finished(t, fs, "qemu-aarch64", "qemu-s390x")
+	assert.Empty(t, k.Report().Ready())
+	for name, undo := range map[string]func(){
+		"one removed":   func() { write(t, fs, "qemu-s390x", "-1") },
+		"one disabled":  func() { write(t, fs, "qemu-s390x", "0") },
+		"all removed":   func() { write(t, fs, "status", "-1") },
+		"both disabled": func() { write(t, fs, "qemu-s390x", "0"); write(t, fs, "qemu-aarch64", "0") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			healed := k.count(Healed)
+			undo()
+			k.eventually(func() bool { return k.count(Healed) > healed && runs(t, lookups(t, "s390x")[0]) == nil }, "it is healed")
+			finished(t, fs, "qemu-aarch64", "qemu-s390x")
+			for _, e := range commands.List(t, fs) {
+				assert.Equal(t, filepath.Join(k.dir, e.Name+"-static"), e.Interpreter)
+				assert.False(t, e.Disabled)
+			}
+			k.eventually(func() bool { return len(k.Report().Ready()) == 0 }, "it is ready")
+		})
+	}
+	assert.Zero(t, k.count(Failed), k)
+	require.NoError(t, k.stop())
+	finished(t, fs, "qemu-aarch64", "qemu-s390x") // they stay
+}
+
+func TestAllDisabledIsReportedAndLeftSo(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
+	write(t, fs, "status", "0")
+	t.Cleanup(func() { write(t, fs, "status", "1") })
+	k.eventually(func() bool { return k.Report().Blocked }, "it sees it")
+	assert.Equal(t, []string{install.ErrAllDisabled.Error()}, k.Report().Ready())
+	enabled, err := fs.Enabled()
+	require.NoError(t, err)
+	assert.False(t, enabled)
+	write(t, fs, "status", "1")
+	k.eventually(func() bool { return len(k.Report().Ready()) == 0 }, "it is ready again")
+	assert.Equal(t, 1, k.count(Blocked))
+	assert.Equal(t, 1, k.count(Unblocked))
+}
+
+func TestNewerEntriesOfOthersAreLeftInPlace(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
+	arch := lookups(t, "s390x")[0]
+	others := filepath.Join(someEmulators(t, '8', "s390x"), "qemu-s390x-static")
+	for _, name := range []string{"rosetta", "qemu-s390x"} { // of another name, and of the same one, as systemd-binfmt and others have it
+		yielded := k.count(Yielded)
+		if name == "qemu-s390x" {
+			require.NoError(t, fs.Remove(name))
+		}
+		require.NoError(t, fs.Register(binfmt.Entry{Name: name, Pattern: arch.Pattern(), Interpreter: others, Flags: binfmt.FixBinary}))
+		k.eventually(func() bool { return k.count(Yielded) > yielded }, "it yields")
+		k.eventually(func() bool { return len(k.Report().Ready()) == 0 && k.Report().Archs[0].Other == others }, "it says by whose entry programs run")
+		time.Sleep(2 * quiet)
+		finished(t, fs, slices.Compact([]string{name, "qemu-s390x"})...)
+		e, err := fs.Get(name)
+		require.NoError(t, err)
+		assert.Equal(t, others, e.Interpreter)
+		require.NoError(t, fs.Remove(name))
+		finished(t, fs, "qemu-s390x")
+		k.eventually(func() bool {
+			e, err := fs.Get("qemu-s390x")
+			return err == nil && e.Interpreter == filepath.Join(k.dir, "qemu-s390x-static") && k.Report().Archs[0].Other == ""
+		}, "it is its own again")
+	}
+}
+
+func TestOwnersThatAreNotNamedAreNotYieldedToButNotFoughtEither(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := lookups(t, "s390x")[0]
+	friends, others := someEmulators(t, '8', "s390x"), someEmulators(t, '9', "s390x")
+	k := &keeping{t: t, dir: someEmulators(t, '7', "s390x"), reload: make(chan struct{})}
+	k.settings = Settings{Request: install.Request{Archs: lookups(t, "s390x"), Dirs: []string{k.dir}}, Check: time.Hour, Yield: []string{friends + "/*"}}
+	k.start(fs)
+	interpreter := func() string {
+		entries := binfmt.Catching(commands.List(t, fs), arch.Heads())
+		if len(entries) == 0 {
+			return ""
+		}
+		return entries[0].Interpreter
+	}
+	own := filepath.Join(k.dir, "qemu-s390x-static")
+	take := func(dir string) {
+		require.NoError(t, fs.Register(binfmt.Entry{Name: "other", Pattern: arch.Pattern(), Interpreter: filepath.Join(dir, "qemu-s390x-static"), Flags: binfmt.FixBinary}))
+	}
+	take(friends)
+	k.eventually(func() bool { return k.count(Yielded) == 1 }, "it yields")
+	require.NoError(t, fs.Remove("other"))
+	for i := range 3 {
+		take(others)
+		k.eventually(func() bool { return interpreter() == own && k.count(Retaken) == i+1 }, "it is in front again")
+		require.NoError(t, fs.Remove("other"))
+	}
+	take(others)
+	k.eventually(func() bool { return k.count(Delayed) == 1 }, "it does not go on for ever")
+	time.Sleep(3 * quiet)
+	assert.Equal(t, filepath.Join(others, "qemu-s390x-static"), interpreter())
+	assert.NoError(t, runs(t, arch))
+}
+
+func TestTwoKeepersDoNotFight(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	first := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x", "arm64")
+	second := keeps(t, fs, someEmulators(t, '8', "s390x", "arm64"), "s390x", "arm64")
+	first.eventually(func() bool { return first.count(Yielded) == 2 }, "the first one yields")
+	writes := func() int {
+		return first.count(Registered) + first.count(Upgraded) + first.count(Healed) + second.count(Registered) + second.count(Upgraded) + second.count(Healed)
+	}
+	before := writes()
+	for range 5 {
+		write(t, fs, "status", "-1")
+		finished(t, fs, "qemu-aarch64", "qemu-s390x")
+	}
+	time.Sleep(5 * quiet) // in which nothing happens any more
+	after := writes()
+	assert.LessOrEqual(t, after-before, 5*2*4, "%s\n%s", first, second)
+	time.Sleep(5 * quiet)
+	assert.Equal(t, after, writes())
+	for _, k := range []*keeping{first, second} {
+		assert.Zero(t, k.count(Failed), k)
+		assert.Empty(t, k.Report().Ready())
+	}
+}
+
+func TestTwoKeepersWithTheSameEmulatorsDoNotFight(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := someEmulators(t, '7', "s390x")
+	first, second := keeps(t, fs, dir, "s390x"), keeps(t, fs, dir, "s390x")
+	for range 3 {
+		write(t, fs, "qemu-s390x", "-1")
+		finished(t, fs, "qemu-s390x")
+		time.Sleep(2 * quiet)
+	}
+	time.Sleep(5 * quiet)
+	assert.LessOrEqual(t, first.count(Healed)+second.count(Healed), 6)
+	assert.Zero(t, first.count(Failed)+second.count(Failed), "%s\n%s", first, second)
+	finished(t, fs, "qemu-s390x")
+}
+
+// What systemd-binfmt does when it is restarted: it removes all entries, then those of
+// its files' names, and registers these.
+func TestBesideSystemdBinfmt(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x", "arm64")
+	theirs := someEmulators(t, '8', "s390x", "arm64")
+	restart := func() (failures []error) {
+		write(t, fs, "status", "-1")
+		time.Sleep(5 * time.Millisecond)
+		for _, arch := range lookups(t, "s390x", "arm64") {
+			_ = os.WriteFile(filepath.Join(fs.Dir(), "qemu-"+arch.Name), []byte("-1"), 0)
+			e := binfmt.Entry{Name: "qemu-" + arch.Name, Pattern: arch.Pattern(), Interpreter: filepath.Join(theirs, "qemu-"+arch.Name+"-static"), Flags: binfmt.FixBinary}
+			if err := fs.Register(e); err != nil {
+				failures = append(failures, err)
+			}
+		}
+		return failures
+	}
+	for i := range 4 {
+		yielded := k.count(Yielded)
+		assert.Empty(t, restart(), "restart %d", i)
+		k.eventually(func() bool { return k.count(Yielded) >= yielded+2 }, "it yields")
+		finished(t, fs, "qemu-aarch64", "qemu-s390x")
+		for _, e := range commands.List(t, fs) {
+			assert.Equal(t, filepath.Join(theirs, e.Name+"-static"), e.Interpreter)
+		}
+	}
+	k.eventually(func() bool { return len(k.Report().Ready()) == 0 }, "it is ready")
+	assert.LessOrEqual(t, k.count(Healed), 8)
+	assert.Zero(t, k.count(Failed), k)
+}
+
+func TestUpgradesOfEmulatorsLeaveNoGap(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := someEmulators(t, '7', "s390x")
+	k := keeps(t, fs, dir, "s390x")
+	arch := lookups(t, "s390x")[0]
+	version := k.Report().Archs[0].Holds.Version
+	digest := k.Report().Archs[0].Holds.Digest
+	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", digest)
+	placeEmulator(t, dir, '8', "s390x")
+	deadline, ran := time.Now().Add(soon), 0
+	for ; k.count(Upgraded) == 0 && time.Now().Before(deadline); ran++ {
+		require.NoError(t, runs(t, arch))
+	}
+	require.Equal(t, 1, k.count(Upgraded), k)
+	assert.Positive(t, ran)
+	k.eventually(func() bool { return k.Report().Archs[0].Holds.Version != version }, "it says which one it is")
+	k.eventually(func() bool { return k.Report().Archs[0].Holds.Digest != digest }, "and its digest")
+	finished(t, fs, "qemu-s390x")
+}
+
+func TestAnEmulatorThatDoesNotWorkDoesNotReplaceOneThatDoes(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := someEmulators(t, '7', "s390x")
+	k := keeps(t, fs, dir, "s390x")
+	placeEmulator(t, dir, '7', "arm64")
+	require.NoError(t, os.Rename(filepath.Join(dir, "qemu-aarch64-static"), filepath.Join(dir, "qemu-s390x-static")))
+	k.eventually(func() bool { return k.count(Failed) > 0 }, "it says so")
+	finished(t, fs, "qemu-s390x")
+	assert.NoError(t, runs(t, lookups(t, "s390x")[0]))
+	placeEmulator(t, dir, '8', "s390x")
+	k.eventually(func() bool { return k.count(Upgraded) == 1 && len(k.Report().Ready()) == 0 }, "the next one is taken up")
+}
+
+func TestAnEmulatorThatComesLaterIsTakenUp(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	dir := t.TempDir()
+	k := keeps(t, fs, dir, "s390x")
+	assert.Equal(t, 1, k.count(Failed), k)
+	assert.Len(t, k.Report().Ready(), 1)
+	placeEmulator(t, dir, '7', "s390x")
+	k.eventually(func() bool { return k.count(Registered) == 1 && len(k.Report().Ready()) == 0 }, "it is taken up")
+	finished(t, fs, "qemu-s390x")
+}
+
+func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
+	for name, digits := range map[string]string{"with the same emulators": "77", "with others": "78"} {
+		t.Run(name, func(t *testing.T) {
+			fs := kerneltest.Instance(t)
+			arch := lookups(t, "s390x")[0]
+			start := func(digit byte) *keeping {
+				k := &keeping{t: t, dir: someEmulators(t, digit, "s390x"), reload: make(chan struct{})}
+				k.settings = Settings{Request: install.Request{Archs: lookups(t, "s390x"), Dirs: []string{k.dir}}, Check: time.Hour, Withdraw: true}
+				k.start(fs)
+				return k
+			}
+			old := start(digits[0])
+			stop := make(chan struct{})
+			var watcher sync.WaitGroup
+			failures := 0
+			watcher.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						if runs(t, arch) != nil {
+							failures++
+						}
+					}
+				}
+			})
+			next := start(digits[1])
+			require.NoError(t, old.stop())
+			time.Sleep(2 * quiet)
+			close(stop)
+			watcher.Wait()
+			assert.Zero(t, failures)
+			finished(t, fs, "qemu-s390x")
+			require.NoError(t, next.stop())
+			finished(t, fs) // nobody is left
+			assert.Equal(t, 1, next.count(Withdrawn))
+		})
+	}
+}
+
+func TestReloadedSettingsAreDone(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x")
+	k.mu.Lock()
+	k.settings.Request.Archs = lookups(t, "arm64")
+	k.mu.Unlock()
+	k.reload <- struct{}{}
+	finished(t, fs, "qemu-aarch64")
+	k.eventually(func() bool { return len(k.Report().Archs) == 1 && len(k.Report().Ready()) == 0 }, "it keeps that")
+	write(t, fs, "qemu-aarch64", "-1")
+	finished(t, fs, "qemu-aarch64")
+}
+
+func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	other := binfmt.New(t.TempDir())
+	_, err := other.Mount()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, other.Unmount()) })
+	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
+	require.ErrorIs(t, fs.Unmount(), unix.EBUSY, "while it is kept")
+	require.NoError(t, unix.Unmount(fs.Dir(), unix.MNT_DETACH))
+	// In a user namespace programs still run, and nothing is to be done.
+	time.Sleep(2 * tick)
+	assert.Empty(t, k.Report().Ready())
+	require.NoError(t, other.Remove("qemu-s390x"))
+	k.eventually(func() bool {
+		state, err := fs.State()
+		return err == nil && state == binfmt.Mounted
+	}, "it is mounted")
+	finished(t, fs, "qemu-s390x")
+	k.eventually(func() bool { return k.count(Registered) == 2 && len(k.Report().Ready()) == 0 }, "all runs")
+	require.NoError(t, fs.Remove("qemu-s390x"))
+	finished(t, fs, "qemu-s390x")
+	assert.Zero(t, k.count(Failed), k)
+}
+
+func TestAnInstanceWithoutInotifyIsPolled(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
+	require.NoError(t, k.stop())
+	// inotify_add_watch fails for a descriptor that is closed, as inotify_init1 does
+	// where a user has as many as there may be.
+	k.watches = func([]watched) (*notices, error) { return nil, os.ErrInvalid }
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, nil) }()
+	k.eventually(func() bool { return k.Report().Polls && len(k.Report().Ready()) == 0 }, "it says so")
+	require.NoError(t, fs.Remove("qemu-s390x"))
+	finished(t, fs, "qemu-s390x")
+	cancel()
+	require.NoError(t, <-ended)
+}

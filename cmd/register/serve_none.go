@@ -1,0 +1,16 @@
+//go:build !watch
+
+package main
+
+import (
+	"errors"
+
+	"github.com/projectcalico/go-build/binfmt/keep"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// serve returns an error: what --listen requires is linked with the tag watch only
+// (docs/decisions/15-watch.md).
+func serve(string, func() *keep.Report, func(error)) (monitor, error) {
+	return nil, cli.WithHint(errors.New("--listen: this register was built without a server"), "the images have one that was, at /usr/bin/register; or build it: go build -tags watch ./cmd/register")
+}

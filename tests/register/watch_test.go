@@ -1,0 +1,276 @@
+package register
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// patience is how long what is done within a second may take where others have the
+// machine.
+const patience = 30 * time.Second
+
+// withServer returns register as images have it: with the tag watch.
+func withServer(t testing.TB) string {
+	t.Helper()
+	return commands.Built(t, "register-watch", func(path string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=watch", "-ldflags=-s -w", "-o", path, "github.com/projectcalico/go-build/cmd/register")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		return cmd
+	})
+}
+
+// A watcher is a register --watch.
+type watcher struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	events *events
+	ended  chan error
+}
+
+// events are the lines of JSON that a watcher writes.
+type events struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (e *events) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.text.Write(p)
+}
+
+func (e *events) String() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.text.String()
+}
+
+// of returns the events of a kind.
+func (e *events) of(kind string) (list []map[string]any) {
+	for line := range strings.Lines(e.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["event"] == kind {
+			list = append(list, fields)
+		}
+	}
+	return list
+}
+
+// watch starts a watcher, which is killed with the test, and waits until a program of
+// each architecture ran.
+func watch(t testing.TB, command string, archs int, args ...string) *watcher {
+	t.Helper()
+	w := &watcher{t: t, cmd: exec.Command(command, append([]string{"--watch", "--output", "json"}, args...)...), events: new(events), ended: make(chan error, 1)}
+	w.cmd.Stdout, w.cmd.Stderr = w.events, w.events
+	require.NoError(t, w.cmd.Start())
+	go func() { w.ended <- w.cmd.Wait() }()
+	t.Cleanup(func() { _ = w.cmd.Process.Kill() })
+	w.until("it registers", func() bool { return len(w.events.of("registered"))+len(w.events.of("yielded")) >= archs })
+	return w
+}
+
+func (w *watcher) until(what string, is func() bool) {
+	w.t.Helper()
+	require.Eventually(w.t, is, patience, 5*time.Millisecond, "%s: %s", what, w.events)
+}
+
+func (w *watcher) end(signal syscall.Signal) error {
+	w.t.Helper()
+	require.NoError(w.t, w.cmd.Process.Signal(signal))
+	return <-w.ended
+}
+
+// execute executes a program again and again until stop is called, which returns how
+// often, and how often it failed.
+func execute(program string) (stop func() (ran, failed int, last string)) {
+	var ran, failed atomic.Int32
+	var last atomic.Value
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if out, err := exec.Command(program).CombinedOutput(); err != nil {
+				failed.Add(1)
+				last.Store(fmt.Sprintf("%v: %s", err, out))
+			}
+			ran.Add(1)
+		}
+	}()
+	return func() (int, int, string) {
+		close(done)
+		<-ended
+		text, _ := last.Load().(string)
+		return int(ran.Load()), int(failed.Load()), text
+	}
+}
+
+// Killed and started again, upgraded by new files, followed by another one with other
+// emulators: not one program fails.
+func TestAWatchThatIsKilledFollowedAndUpgradedLeavesNoGap(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	hello := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "static")
+	dirs, versions := commands.TwoVersions(t, kerneltest.Lookup(t, "arm64"))
+	register := filepath.Join(commands.Dir(), "register")
+	name := "qemu-aarch64-static"
+	first := watch(t, register, 1, "--qemu-path", dirs[0], "--uninstall-on-exit", "arm64")
+	stop := execute(hello)
+
+	assert.Error(t, first.end(syscall.SIGKILL))
+	second := watch(t, register, 1, "--qemu-path", dirs[0], "--uninstall-on-exit", "arm64")
+	assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs))
+
+	next := watch(t, register, 1, "--qemu-path", dirs[1], "--uninstall-on-exit", "arm64")
+	second.until("it yields", func() bool { return len(second.events.of("yielded")) == 1 })
+	require.NoError(t, second.end(syscall.SIGTERM), second.events)
+
+	copied := filepath.Join(dirs[1], ".new")
+	commands.CopyFile(t, filepath.Join(dirs[0], name), copied)
+	require.NoError(t, os.Rename(copied, filepath.Join(dirs[1], name)))
+	next.until("it is upgraded", func() bool { return len(next.events.of("upgraded")) == 1 })
+
+	ran, failed, last := stop()
+	assert.Zero(t, failed, "of %d: %s", ran, last)
+	assert.Greater(t, ran, 3)
+	r := commands.Register(t, "--status", "--output", "json", "arm64")
+	assert.Contains(t, r.Stdout, `"version": "`+versions[0])
+	require.NoError(t, next.end(syscall.SIGTERM), next.events)
+	assert.Empty(t, commands.Names(t, fs))
+	assert.Len(t, next.events.of("withdrawn"), 1)
+}
+
+func TestAWatchReadsItsFileAgain(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	config := filepath.Join(t.TempDir(), "register.json")
+	set := func(archs string) {
+		require.NoError(t, os.WriteFile(config, []byte(`{"architectures": `+archs+`}`), 0o600))
+	}
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	commands.FindEmulator(t, kerneltest.Lookup(t, "riscv64"))
+	set(`["s390x"]`)
+	w := watch(t, filepath.Join(commands.Dir(), "register"), 1, "--config", config)
+	assert.Equal(t, []string{"qemu-s390x"}, commands.Names(t, fs))
+	set(`["riscv64"]`)
+	require.NoError(t, w.cmd.Process.Signal(syscall.SIGHUP))
+	w.until("it does what the file says", func() bool { return slices.Equal([]string{"qemu-riscv64"}, commands.Names(t, fs)) })
+	set(`[`)
+	require.NoError(t, w.cmd.Process.Signal(syscall.SIGHUP))
+	w.until("it says that the file is wrong", func() bool { return len(w.events.of("failed")) == 1 })
+	assert.Equal(t, []string{"qemu-riscv64"}, commands.Names(t, fs))
+	require.NoError(t, w.end(syscall.SIGTERM))
+	assert.Equal(t, []string{"qemu-riscv64"}, commands.Names(t, fs), "they stay: %s", w.events)
+}
+
+func TestAWatchThatCannotBeginFails(t *testing.T) {
+	kerneltest.Instance(t)
+	r := commands.Register(t, "--watch", "--qemu-path", t.TempDir())
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "no emulator found")
+	r = commands.Register(t, "--watch", "--listen", "9100", "s390x")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "register: error: --listen: this register was built without a server\nregister: hint: ")
+}
+
+// What others see of a watcher: readiness, metrics, little memory. How long entries
+// were missing is in the log.
+func TestAWatchServesWhatItSees(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	for _, arch := range []string{"s390x", "arm64"} {
+		commands.FindEmulator(t, kerneltest.Lookup(t, arch))
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	w := watch(t, withServer(t), 2, "--listen", address, "s390x", "arm64")
+	get := func(path string) (int, string) {
+		response, err := http.Get("http://" + address + path)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return response.StatusCode, string(text)
+	}
+	ready := func() bool { status, _ := get("/readyz"); return status == http.StatusOK }
+	w.until("it is ready", ready)
+	status, _ := get("/healthz")
+	assert.Equal(t, http.StatusOK, status)
+
+	const times = 15
+	var took []time.Duration
+	for i := range times {
+		healed := len(w.events.of("healed"))
+		// Without an entry of any name the kernel has nothing for these programs.
+		missing := func() bool {
+			return len(binfmt.Catching(commands.List(t, fs), kerneltest.Lookup(t, "s390x").Heads())) == 0
+		}
+		began := time.Now()
+		if i%2 == 0 {
+			require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("-1"), 0))
+		} else {
+			require.NoError(t, fs.Disable("qemu-s390x"))
+		}
+		for missing() && time.Since(began) < patience {
+			time.Sleep(100 * time.Microsecond)
+		}
+		took = append(took, time.Since(began))
+		w.until("it says so", func() bool { return len(w.events.of("healed")) > healed })
+		w.until("it is in order", func() bool { return slices.Equal([]string{"qemu-aarch64", "qemu-s390x"}, commands.Names(t, fs)) })
+	}
+	slices.Sort(took)
+	t.Logf("healed %d times: median %v, worst %v", times, took[times/2], took[times-1])
+	assert.Less(t, took[times-1], patience)
+	w.until("it is ready again", ready)
+	_, text := get("/metrics")
+	for _, line := range []string{"register_ready 1", `register_heals_total{architecture="linux/s390x",cause="disabled"} ` + strconv.Itoa(times/2), `register_architecture_runs{architecture="linux/arm64"} 1`} {
+		assert.Contains(t, text, line+"\n")
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "register_heal_duration_seconds_") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	resident := residentKiB(t, w.cmd.Process.Pid)
+	t.Logf("%d KiB resident", resident)
+	assert.Less(t, resident, 20<<10)
+	require.NoError(t, w.end(syscall.SIGTERM))
+}
+
+// residentKiB returns how much memory a process has, with what it maps of its file
+// (/proc/PID/status, proc_pid_status(5)).
+func residentKiB(t testing.TB, pid int) int {
+	t.Helper()
+	_, rest, found := strings.Cut(commands.Read(t, fmt.Sprintf("/proc/%d/status", pid)), "VmRSS:")
+	require.True(t, found)
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	require.NoError(t, err)
+	return n
+}
