@@ -29,6 +29,7 @@ var linuxPrograms = []linuxProgram{
 	{name: "robust", patch: "b2-robust", flags: robustFlags},
 	{name: "netlink", patch: "b3-netlink"},
 	{name: "sockopt", patch: "b4-sockopt"},
+	{name: "calls", patch: "b5-calls"},
 }
 
 // robustFlags have threads that are killed tried, too, where the kernel can walk the
