@@ -30,6 +30,8 @@ var linuxPrograms = []linuxProgram{
 	{name: "netlink", patch: "b3-netlink"},
 	{name: "sockopt", patch: "b4-sockopt"},
 	{name: "calls", patch: "b5-calls"},
+	{name: "seccomp", patch: "b6-seccomp"},
+	{name: "sigbus", patch: "b7-sigbus"},
 }
 
 // robustFlags have threads that are killed tried, too, where the kernel can walk the
