@@ -32,6 +32,7 @@ var linuxPrograms = []linuxProgram{
 	{name: "calls", patch: "b5-calls"},
 	{name: "seccomp", patch: "b6-seccomp"},
 	{name: "sigbus", patch: "b7-sigbus"},
+	{name: "proc", patch: "b8-proc"},
 }
 
 // robustFlags have threads that are killed tried, too, where the kernel can walk the

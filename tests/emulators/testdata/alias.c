@@ -186,6 +186,16 @@ static void moved(int fd)
     both("moved", w + page, x + page);
 }
 
+// late has the mapping moved when what it wrote has run.
+static void late(int fd)
+{
+    char *x = map(fd, PROT_READ | PROT_EXEC, 0);
+    char *w = map(fd, PROT_READ | PROT_WRITE, 0);
+    both("before it is moved", w + page, x + page);
+    w = need("mremap", mremap(w, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, map(fd, PROT_READ, 0)));
+    both("moved late", w + page, x + page);
+}
+
 // sysv has shared memory of System V.
 static void sysv(void)
 {
@@ -208,6 +218,7 @@ int main(void)
     kernel(fd);
     parts(memory());
     moved(memory());
+    late(memory());
     sysv();
     return status;
 }
