@@ -43,6 +43,7 @@ var recipe = []option{
 	{all, configure, "--static", "runs in any container and chroot"},
 	{all, configure, "--without-default-features", "of the many, user emulation needs none"},
 	{all, configure, "--enable-tcg", "but this"},
+	{all, configure, "--enable-attr", "and extended attributes: setxattr(2) and kin"},
 	{all, configure, "--disable-system", "other programs of QEMU's"},
 	{all, configure, "--disable-tools", "likewise"},
 	{all, configure, "--disable-docs", "likewise"},
