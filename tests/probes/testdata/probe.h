@@ -77,18 +77,19 @@ void elsewhere(const char *why) __attribute__((noreturn));
 		if (strcmp(got_, want_)) WRONG("%s is \"%s\", not \"%s\"", #GOT, got_, want_); \
 	} while (0)
 // OK is the value of a call that must not fail; FAILS is one that must, with that error.
-#define OK(CALL)                                                                        \
-	({                                                                              \
-		errno = 0;                                                              \
-		__auto_type ok_ = (CALL);                                               \
-		if (ok_ == (__typeof__(ok_))-1) WRONG("%s: %s", #CALL, strerror(errno)); \
-		ok_;                                                                    \
+#define OK(...)                                                                                 \
+	({                                                                                      \
+		errno = 0;                                                                      \
+		__auto_type ok_ = (__VA_ARGS__);                                                \
+		if (ok_ == (__typeof__(ok_))-1) WRONG("%s: %s", #__VA_ARGS__, strerror(errno)); \
+		ok_;                                                                            \
 	})
-#define FAILS(ERROR, CALL)                                                                                   \
-	do {                                                                                                 \
-		errno = 0;                                                                                   \
-		if ((CALL) != (__typeof__(CALL))-1) WRONG("%s does not fail, it should: %s", #CALL, strerror(ERROR)); \
-		if (errno != (ERROR)) WRONG("%s: %s, not: %s", #CALL, strerror(errno), strerror(ERROR));      \
+#define FAILS(ERROR, ...)                                                                                          \
+	do {                                                                                                       \
+		errno = 0;                                                                                         \
+		if ((__VA_ARGS__) != (__typeof__(__VA_ARGS__))-1)                                                  \
+			WRONG("%s does not fail, it should: %s", #__VA_ARGS__, strerror(ERROR));                   \
+		if (errno != (ERROR)) WRONG("%s: %s, not: %s", #__VA_ARGS__, strerror(errno), strerror(ERROR));    \
 	} while (0)
 // ZERO is for pthread functions and the like, whose value is the error.
 #define ZERO(CALL)                                                        \
