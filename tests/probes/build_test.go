@@ -55,7 +55,11 @@ func compiler(arch *elfmagic.Arch) []string {
 	if len(arch.Debian) == 0 {
 		return nil
 	}
-	return []string{arch.Debian[0].Triplet + "-gcc", "-static", "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered"}
+	command := []string{arch.Debian[0].Triplet + "-gcc"}
+	if arch.Name == "i386" {
+		command = append(command, "-msse2", "-mfpmath=sse") // the older unit's results are wider than what is asked for
+	}
+	return append(command, "-static", "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")
 }
 
 var errNoCompiler = errors.New("no cross compiler")

@@ -66,11 +66,11 @@ type results map[string]result
 // nobody is the ordinary user that probes run as where root runs the tests.
 const nobody = 65534
 
-// atOnce is how many probes run side by side.
-const atOnce = 2
+// atOnce is how many probes run side by side: most wait more than they work.
+const atOnce = 4
 
 // A probe takes much less than these; on a busy machine it may have the second.
-var limits = []time.Duration{20 * time.Second, time.Minute}
+var limits = []time.Duration{10 * time.Second, 40 * time.Second}
 
 // runAll runs the programs in a private instance with the entries.
 func runAll(ctx context.Context, o order, entries []binfmt.Entry) (results, error) {
