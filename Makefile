@@ -77,7 +77,7 @@ test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's wa
 	@tests/kernels/install-tools
 	TEST_ANYWHERE=1 TEST_EMULATORS=$(wildcard $(abspath $(PROVE))) $(GO) test -count=1 -v -timeout 3h ./tests/anywhere $(TESTFLAGS)
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
-	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators $(TESTFLAGS)
+	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
 	TEST_BUILDKIT=1 $(GO) test -count=1 -v -timeout 60m ./tests/buildkit

@@ -1,0 +1,361 @@
+// System calls that Linux 5.0 to 6.18 brought, and older ones that emulators lack: each does its least.
+#include "probe.h"
+#include <linux/aio_abi.h>
+#include <linux/futex.h>
+#include <mqueue.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/random.h>
+#include <sys/sem.h>
+#include <sys/xattr.h>
+
+// has is the call's value, where the kernel knows it: running natively decides what is asked of emulators.
+static long has(long value) {
+	if (value == -1 && errno == ENOSYS) unsupported("ENOSYS");
+	if (value == -1) WRONG("%s", strerror(errno));
+	return value;
+}
+static size_t page(void) { return sysconf(_SC_PAGESIZE); }
+static void *map(void) {
+	void *p = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+PROBE(epoll_pwait2) {
+	int ep = OK(epoll_create1(0)), ev = OK(eventfd(1, 0));
+	struct epoll_event e = {EPOLLIN, {.u64 = 77}};
+	OK(epoll_ctl(ep, EPOLL_CTL_ADD, ev, &e));
+	struct { int64_t seconds, nanoseconds; } t = {0, 1000000};
+	EQUAL(has(syscall(NEWER(441), ep, &e, 1, &t, 0, 8)), 1);
+	EQUAL(e.data.u64, 77);
+}
+PROBE(landlock) {
+	CHECK(has(syscall(NEWER(444), 0, 0, 1)) >= 1);
+	uint64_t handled = 1 << 1 /* write a file */;
+	int rules = has(syscall(NEWER(444), &handled, sizeof handled, 0));
+	struct { uint64_t allowed; int32_t parent; } __attribute__((packed)) rule = {1 << 1, OK(open(".", O_PATH | O_DIRECTORY))};
+	OK(syscall(NEWER(445), rules, 1, &rule, 0));
+	OK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
+	OK(syscall(NEWER(446), rules, 0));
+	OK(open("f", O_CREAT | O_WRONLY, 0600));
+	FAILS(EACCES, open("/dev/null", O_WRONLY));
+}
+PROBE(cachestat) {
+	write_file("f", "hello");
+	uint64_t range[2] = {0, 0}, got[5] = {0};
+	has(syscall(NEWER(451), OK(open("f", O_RDONLY)), range, got, 0));
+	EQUAL(got[0], 1);
+}
+PROBE(memfd_secret) {
+	int fd = has(syscall(NEWER(447), 0));
+	OK(ftruncate(fd, page()));
+	char *p = mmap(0, page(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	*p = 1;
+}
+PROBE(process_mrelease) {
+	pid_t pid = OK(fork());
+	if (pid == 0) for (;;) pause();
+	int fd = OK(syscall(NEWER(434), pid, 0));
+	OK(kill(pid, SIGKILL));
+	long r = syscall(NEWER(448), fd, 0);
+	int error = errno;
+	waitpid(pid, 0, 0);
+	errno = error;
+	if (r && errno == ESRCH) return; // it is gone already
+	has(r);
+}
+PROBE(mseal) {
+	void *p = map();
+	has(syscall(NEWER(462), p, 65536, 0));
+	FAILS(EPERM, munmap(p, 65536));
+	FAILS(EPERM, mprotect(p, 65536, PROT_READ));
+}
+PROBE(futex_waitv) {
+	uint32_t words[2] = {1, 2};
+	struct { uint64_t value, address; uint32_t flags, reserved; } w[2] = {{1, (uintptr_t)&words[0], 2, 0}, {3, (uintptr_t)&words[1], 2, 0}};
+	long r = syscall(NEWER(449), w, 2, 0, 0, CLOCK_MONOTONIC);
+	if (r == -1 && errno == ENOSYS) unsupported("ENOSYS");
+	EQUAL(r, -1);
+	EQUAL(errno, EAGAIN);
+}
+static uint32_t waited;
+static void *wakes_newly(void *arg) {
+	for (int i = 0; i < 1000; i++) {
+		if (syscall(NEWER(454), &waited, 0xffffffffUL, 1, 2 | 128) > 0) return 0;
+		nap(5);
+	}
+	return 0;
+}
+PROBE(futex_wait_and_wake) {
+	if (syscall(NEWER(454), &waited, 0xffffffffUL, 1, 2 | 128) < 0 && errno == ENOSYS) unsupported("ENOSYS");
+	pthread_t t = thread(wakes_newly, 0);
+	has(syscall(NEWER(455), &waited, 0UL, 0xffffffffUL, 2 | 128, 0, CLOCK_MONOTONIC));
+	join(t);
+}
+PROBE(process_madvise) {
+	char *p = map();
+	*p = 1;
+	struct iovec v = {p, 65536};
+	int fd = OK(syscall(NEWER(434), getpid(), 0));
+	EQUAL(has(syscall(NEWER(440), fd, &v, 1, 20 /* MADV_COLD */, 0)), 65536);
+}
+PROBE(io_uring) {
+	uint32_t p[30] = {0};
+	long fd = syscall(NEWER(425), 4, p);
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM)) unsupported("no io_uring");
+	OK(fd);
+	CHECK(p[0] >= 4);
+}
+PROBE(clone3) {
+	struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[6]; } a = {.exit_signal = SIGCHLD};
+	long pid = has(syscall(NEWER(435), &a, 64));
+	if (pid == 0) _exit(21);
+	reap(pid, 21);
+}
+PROBE(clone3_pidfd) {
+	int fd = -1;
+	struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[6]; } a = {.flags = 0x1000, .pidfd = (uintptr_t)&fd, .exit_signal = SIGCHLD};
+	long pid = has(syscall(NEWER(435), &a, 64));
+	if (pid == 0) _exit(22);
+	CHECK(fd > 2);
+	reap(pid, 22);
+}
+PROBE(statmount) {
+	struct statx x;
+	OK(statx(AT_FDCWD, "/", 0, 0x4000 /* STATX_MNT_ID_UNIQUE */, &x));
+	uint64_t id, buffer[200] = {0};
+	memcpy(&id, (char *)&x + 0x90, sizeof id);
+	struct { uint32_t size, spare; uint64_t id, what, namespace; } r = {24, 0, id, 1, 0};
+	has(syscall(NEWER(457), &r, buffer, sizeof buffer, 0));
+}
+PROBE(listmount) {
+	struct { uint32_t size, spare; uint64_t id, after, namespace; } r = {24, 0, -1ULL, 0, 0};
+	uint64_t list[100];
+	CHECK(has(syscall(NEWER(458), &r, list, COUNT(list), 0)) > 0);
+}
+PROBE(lsm_list) {
+	uint64_t list[20];
+	uint32_t size = sizeof list;
+	CHECK(has(syscall(NEWER(461), list, &size, 0)) >= 0);
+}
+PROBE(lsm_get_self_attr) {
+	uint32_t size = 0;
+	long r = syscall(NEWER(459), 100 /* current */, 0, &size, 0);
+	if (r < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) unsupported("no modules");
+	if (r < 0) EQUAL(errno, E2BIG);
+}
+PROBE(set_mempolicy_home_node) {
+	void *p = map();
+	long r = syscall(NEWER(450), p, 65536L, 0L, 0L);
+	if (r < 0 && errno == ENOSYS) unsupported("ENOSYS");
+	if (r < 0) CHECK(errno == ENOENT || errno == EOPNOTSUPP || errno == EINVAL);
+}
+PROBE(getxattrat) {
+	write_file("f", "");
+	if (setxattr("f", "user.a", "value", 5, 0)) unsupported("the file system has no attributes");
+	char b[10];
+	struct { uint64_t value; uint32_t size, flags; } a = {(uintptr_t)b, sizeof b, 0};
+	EQUAL(has(syscall(NEWER(464), AT_FDCWD, "f", 0, "user.a", &a, sizeof a)), 5);
+	EQUAL(memcmp(b, "value", 5), 0);
+}
+PROBE(fchmodat2) {
+	write_file("f", "");
+	has(syscall(NEWER(452), AT_FDCWD, "f", 0640, 0));
+	struct stat s;
+	OK(stat("f", &s));
+	EQUAL(s.st_mode & 0777, 0640);
+}
+PROBE(openat2) {
+	uint64_t how[3] = {O_RDONLY, 0, 0};
+	OK(has(syscall(NEWER(437), AT_FDCWD, "/", how, sizeof how)));
+	uint64_t more[4] = {O_RDONLY, 0, 0, 0};
+	OK(syscall(NEWER(437), AT_FDCWD, "/", more, sizeof more));
+	more[3] = 1;
+	FAILS(E2BIG, syscall(NEWER(437), AT_FDCWD, "/", more, sizeof more));
+}
+PROBE(quotactl_fd) {
+	long r = syscall(NEWER(443), OK(open("/", O_RDONLY)), 0x800004 << 8, 0, 0);
+	if (r < 0 && errno == ENOSYS) unsupported("ENOSYS");
+}
+PROBE(file_getattr) {
+	write_file("f", "");
+	uint64_t a[3] = {0};
+	long r = syscall(NEWER(468), AT_FDCWD, "f", a, sizeof a, 0);
+	if (r < 0 && errno == EOPNOTSUPP) unsupported("the file system has none");
+	has(r);
+}
+PROBE(mlock2) {
+	void *p = map();
+	has(syscall(SYS_mlock2, p, page(), 1));
+}
+PROBE(rseq) {
+#ifdef SYS_rseq
+	static struct { uint32_t cpu_start, cpu; uint64_t cs; uint32_t flags, rest[3]; } __attribute__((aligned(32))) area;
+	long r = syscall(SYS_rseq, &area, 32, 0, 0x53053053);
+	if (r < 0 && errno == EINVAL) return; // the library has registered its own: the call is there
+	if (r < 0 && errno == EBUSY) return;
+	if (r < 0 && errno == EPERM) return;
+	has(r);
+#else
+	elsewhere("its number is not known");
+#endif
+}
+PROBE(membarrier) { CHECK(has(syscall(SYS_membarrier, 0, 0, 0)) > 0); }
+PROBE(pkeys) {
+#ifdef SYS_pkey_alloc
+	long k = syscall(SYS_pkey_alloc, 0, 0);
+	if (k < 0) CHECK(errno == ENOSPC || errno == EINVAL || errno == ENOSYS);
+#endif
+	OK(syscall(SYS_pkey_mprotect, map(), 65536, PROT_READ, -1));
+}
+// E12
+PROBE(asynchronous_io) {
+	aio_context_t c = 0;
+	has(syscall(SYS_io_setup, 4, &c));
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+	char text[] = "written";
+	struct iocb b, *list = &b;
+	memset(&b, 0, sizeof b);
+	b.aio_fildes = fd, b.aio_lio_opcode = IOCB_CMD_PWRITE, b.aio_buf = (uintptr_t)text, b.aio_nbytes = 7, b.aio_data = 99;
+	EQUAL(OK(syscall(SYS_io_submit, c, 1, &list)), 1);
+	struct io_event e;
+	EQUAL(OK(syscall(SYS_io_getevents, c, 1, 1, &e, 0)), 1);
+	EQUAL(e.data, 99);
+	EQUAL(e.res, 7);
+	SAME(contents("f"), "written");
+	OK(syscall(SYS_io_destroy, c));
+}
+PROBE(memory_policy) {
+	int mode = -1;
+	unsigned long nodes[64] = {0};
+	has(syscall(SYS_get_mempolicy, &mode, nodes, sizeof nodes * 8, 0L, 0L));
+	EQUAL(mode, 0);
+	OK(syscall(SYS_mbind, map(), 65536L, 0L, 0L, 0L, 0L));
+	OK(syscall(SYS_set_mempolicy, 0L, 0L, 0L));
+}
+PROBE(user_faults) {
+	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* user mode only */);
+	if (fd < 0 && errno == EPERM) unsupported("not for users");
+	has(fd);
+}
+PROBE(watches_all_files) {
+	long fd = syscall(SYS_fanotify_init, 0x200 /* FAN_REPORT_FID */, O_RDONLY);
+	if (fd < 0 && errno == EPERM) unsupported("not for users");
+	has(fd);
+}
+PROBE(keys) {
+	long k = syscall(SYS_add_key, "user", "probe-calls", "x", 1, -2);
+	has(k);
+}
+PROBE(secure_computing) { has(syscall(SYS_seccomp, 2 /* GET_ACTION_AVAIL */, 0, &(uint32_t){0x7fff0000})); }
+PROBE(reads_other_memory) {
+	char a[4] = "abc", b[4] = "";
+	struct iovec l = {b, 4}, r = {a, 4};
+	EQUAL(has(syscall(SYS_process_vm_readv, getpid(), &l, 1, &r, 1, 0)), 4);
+	SAME(b, "abc");
+}
+PROBE(robust_list) {
+	static struct { void *next; long offset; void *pending; } head;
+	head.next = &head;
+	has(syscall(SYS_set_robust_list, &head, sizeof head));
+}
+PROBE(random_bytes) {
+	char a[32] = "", b[32] = "";
+	EQUAL(OK(getrandom(a, 32, 0)), 32);
+	EQUAL(OK(getrandom(b, 32, GRND_NONBLOCK)), 32);
+	CHECK(memcmp(a, b, 32));
+}
+PROBE(message_queues) {
+	char name[40];
+	snprintf(name, sizeof name, "/probe-%d", getpid());
+	struct mq_attr a = {.mq_maxmsg = 3, .mq_msgsize = 50}, got;
+	mqd_t q = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK, 0600, &a);
+	if (q < 0) WRONG("mq_open: %s", strerror(errno));
+	OK(mq_unlink(name));
+	OK(mq_send(q, "low", 3, 1));
+	OK(mq_send(q, "high", 4, 9));
+	OK(mq_getattr(q, &got));
+	EQUAL(got.mq_curmsgs, 2);
+	EQUAL(got.mq_msgsize, 50);
+	char b[50];
+	unsigned priority;
+	EQUAL(OK(mq_receive(q, b, sizeof b, &priority)), 4);
+	EQUAL(priority, 9);
+}
+PROBE(system_v_messages) {
+	int id = OK(msgget(IPC_PRIVATE, IPC_CREAT | 0600));
+	struct { long type; char text[10]; } m = {5, "text"}, got = {0, ""};
+	int sent = msgsnd(id, &m, 5, 0);
+	ssize_t n = msgrcv(id, &got, 10, 5, IPC_NOWAIT);
+	struct msqid_ds d;
+	int status = msgctl(id, IPC_STAT, &d);
+	OK(msgctl(id, IPC_RMID, 0));
+	OK(sent);
+	EQUAL(n, 5);
+	SAME(got.text, "text");
+	OK(status);
+	EQUAL(d.msg_lspid, getpid());
+}
+PROBE(system_v_semaphores) {
+	int id = OK(semget(IPC_PRIVATE, 3, IPC_CREAT | 0600));
+	unsigned short v[3] = {1, 2, 3};
+	int a = semctl(id, 0, SETALL, v), b = semctl(id, 2, GETVAL);
+	struct sembuf o[2] = {{1, -2, 0}, {2, 4, 0}};
+	int c = semop(id, o, 2), d = semctl(id, 2, GETVAL);
+	struct sembuf w = {1, -1, 0};
+	int e = semtimedop(id, &w, 1, &(struct timespec){0, 10000000}), error = errno;
+	OK(semctl(id, 0, IPC_RMID));
+	OK(a);
+	EQUAL(b, 3);
+	OK(c);
+	EQUAL(d, 7);
+	EQUAL(e, -1);
+	EQUAL(error, EAGAIN);
+}
+PROBE(scheduling) {
+	struct sched_param p = {0};
+	EQUAL(OK(sched_getscheduler(0)), SCHED_OTHER);
+	OK(sched_setscheduler(0, SCHED_BATCH, &p));
+	EQUAL(OK(sched_getscheduler(0)), SCHED_BATCH);
+	OK(sched_getparam(0, &p));
+	EQUAL(sched_get_priority_max(SCHED_FIFO), 99);
+	struct timespec t;
+	OK(sched_rr_get_interval(0, &t));
+	struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t rest[3]; uint32_t clamp[2]; } a = {0};
+	OK(syscall(SYS_sched_getattr, 0, &a, sizeof a, 0));
+	EQUAL(a.policy, SCHED_BATCH);
+	OK(syscall(SYS_sched_setattr, 0, &a, 0));
+}
+PROBE(io_priority) {
+	OK(syscall(SYS_ioprio_set, 1, 0, (2 << 13) | 5));
+	EQUAL(OK(syscall(SYS_ioprio_get, 1, 0)), (2 << 13) | 5);
+}
+PROBE(processor) {
+	unsigned cpu = 999, node = 999;
+	OK(syscall(SYS_getcpu, &cpu, &node, 0));
+	CHECK(cpu < 999 && node < 999);
+}
+PROBE(unknown) { FAILS(ENOSYS, syscall(NEWER(999))); }
+PROBE(file_syncs) {
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+	OK(fsync(fd));
+	OK(fdatasync(fd));
+	OK(syncfs(fd));
+}
+PROBE(events_of_kernel) {
+	// perf_event_open, bpf: refused or not, they are there
+	static uint32_t attr[32];
+	attr[1] = sizeof attr;
+	long r = syscall(SYS_perf_event_open, attr, 0, -1, -1, 0L);
+	if (r < 0 && errno == ENOSYS) WRONG("perf_event_open: %s", strerror(errno));
+	r = syscall(SYS_bpf, 999, attr, sizeof attr);
+	EQUAL(r, -1);
+	CHECK(errno == EPERM || errno == EINVAL);
+}
