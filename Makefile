@@ -23,7 +23,7 @@ EMULATORS ?=
 export CGO_ENABLED := 0
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '-s -w -X github.com/projectcalico/go-build/internal/cli.linked=$(VERSION)'
 
-SCRIPTS := .ci/run ci/setup image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run ci/install.sh ci/setup image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 
 FUZZTIME ?= 30s
 FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:FuzzEntry binfmt:FuzzFlags binfmt:FuzzConf internal/cli:FuzzUnknownNames
@@ -120,6 +120,7 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 release: DIST_HOSTS = $(HOSTS)
 release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
 	@$(IMAGE) notes >dist/NOTES.md
+	@cp ci/install.sh dist/
 test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again
