@@ -26,7 +26,7 @@ LINKED := -s -w -X $(MODULE)/internal/cli.linked=$(VERSION)
 # crossrun starts in internal/entry.
 GOFLAGS_BUILD := -trimpath -buildvcs=false -ldflags '$(LINKED)' -ldflags '$(MODULE)/cmd/crossrun=$(LINKED) -E crossrun_start'
 
-SCRIPTS := .ci/run image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
+SCRIPTS := .ci/run ci/install.sh ci/setup image/base/install-tools image/entrypoint image/gobuild/check-versions image/install-packages image/packages/files/preremove tests/gobuild/install-tools tests/install-tools tests/kernels/install-tools
 
 FUZZTIME ?= 30s
 FUZZ     := elfmagic:FuzzIdentify elfmagic:FuzzMatch elfmagic:FuzzLookup binfmt:FuzzEntry binfmt:FuzzFlags binfmt:FuzzConf internal/cli:FuzzUnknownNames
@@ -123,6 +123,7 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 release: DIST_HOSTS = $(HOSTS)
 release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
 	@$(IMAGE) notes >dist/NOTES.md
+	@cp ci/install.sh dist/
 test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again

@@ -59,10 +59,7 @@ type failure struct{ Error, Hint string }
 // doctor prints what runs here, in which way, and what to do about the rest. It fails
 // if no foreign program runs.
 func doctor(ctx context.Context, stdout io.Writer) error {
-	d, err := diagnose(ctx)
-	if err != nil {
-		return err
-	}
+	d := diagnose(ctx)
 	if _, err := io.WriteString(stdout, d.text(cli.ScreenOf(stdout))); err != nil {
 		return err
 	}
@@ -73,7 +70,7 @@ func doctor(ctx context.Context, stdout io.Writer) error {
 }
 
 // diagnose runs programs, and looks around.
-func diagnose(ctx context.Context) (*diagnosis, error) {
+func diagnose(ctx context.Context) *diagnosis {
 	d := &diagnosis{
 		Version: fmt.Sprintf("%s %s (%s)", name, cli.Version(), runtime.Version()),
 		Host:    runtime.GOOS + "/" + runtime.GOARCH,
@@ -85,8 +82,9 @@ func diagnose(ctx context.Context) (*diagnosis, error) {
 		d.Restrictions = restrictions(around)
 	}
 	own, err := host.Native(ctx)
-	if err != nil {
-		return nil, err
+	if err != nil { // without /proc or /dev, for one
+		own = []*elfmagic.Arch{native()}
+		d.Restrictions = append(d.Restrictions, cli.Visible(err.Error()))
 	}
 	for _, arch := range own {
 		d.Native = append(d.Native, arch.Platform())
@@ -118,7 +116,7 @@ func diagnose(ctx context.Context) (*diagnosis, error) {
 		})
 	}
 	all.Wait()
-	return d, nil
+	return d
 }
 
 // firstEmulated returns the architecture with which ways are tried: arm64 or amd64 if
@@ -168,44 +166,66 @@ func runTiny(ctx context.Context, arch *elfmagic.Arch, way string) failure {
 	if err != nil {
 		return failure{Error: err.Error()}
 	}
-	program, err := file.Memory("tiny", content)
+	path, inherited, remove, err := tinyFile(content)
 	if err != nil {
 		return failure{Error: err.Error()}
 	}
-	defer program.Close()
-	self, err := openSelf()
+	defer remove()
+	self, err := os.Executable()
+	if err != nil { // there is no /proc
+		self, err = exec.LookPath(os.Args[0])
+	}
 	if err != nil {
 		return failure{Error: err.Error()}
 	}
-	defer self.Close()
-	args := []string{"/proc/self/fd/3"}
+	args := []string{path}
 	if way != firstWay {
-		args = append([]string{way}, args...)
+		args = []string{way, path}
 	}
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/self/fd/%d", self.Fd()), args...)
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Args[0] = name
-	cmd.ExtraFiles = []*os.File{program}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.ExtraFiles = inherited
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(""), &stdout, &stderr // there may be no /dev/null
 	err = cmd.Run()
 	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == tinyelf.ExitCode {
 		return failure{}
 	}
-	if why := hear(stderr.String()); why.Error != "" {
+	if why := hear(stderr.String(), path); why.Error != "" {
 		return why
 	}
 	return failure{Error: fmt.Sprint(cmp.Or(context.Cause(ctx), err, errors.New("it ended too early")))}
 }
 
+// tinyFile returns the path of a program, for a process that inherits the files, and what
+// removes it: a file in memory where there is /proc, so that it can be executed even if
+// nothing on disk can be.
+func tinyFile(content []byte) (path string, inherited []*os.File, remove func(), err error) {
+	f, err := file.Memory("tiny", content)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if _, err := os.Stat("/proc/self/fd"); err == nil {
+		return "/proc/self/fd/3", []*os.File{f}, func() { f.Close() }, nil
+	}
+	f.Close()
+	if f, err = os.CreateTemp("", "crossrun-doctor-"); err != nil {
+		return "", nil, nil, err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o755), f.Close())
+	return f.Name(), nil, func() { os.Remove(f.Name()) }, err
+}
+
 // hear returns what this command, or an emulator, said of a program.
-func hear(stderr string) failure {
+func hear(stderr, path string) failure {
 	var s failure
 	last := ""
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
 		last = cmp.Or(line, last)
 		if text, ok := strings.CutPrefix(line, name+": error: "); ok {
-			s.Error = cmp.Or(s.Error, strings.TrimPrefix(text, "/proc/self/fd/3: "))
+			s.Error = cmp.Or(s.Error, strings.TrimPrefix(text, path+": "))
 		}
 		if text, ok := strings.CutPrefix(line, name+": hint: "); ok {
 			s.Hint = cmp.Or(s.Hint, text)
@@ -253,7 +273,11 @@ func (d *diagnosis) text(s cli.Screen) string {
 	item(cli.Good, "by itself", strings.Join(d.Native, ", "))
 	registered, byCrossrun, missing, failing := d.sorted()
 	item(colourOf(len(registered) > 0), "registered", none(registered, "nothing: no entry of the kernel's runs another architecture's programs"))
-	item(colourOf(len(byCrossrun) > 0), "by crossrun", none(byCrossrun, "nothing more"))
+	colour := colourOf(len(byCrossrun) > 0)
+	if len(byCrossrun) == 0 && len(registered) > 0 {
+		colour = cli.Quiet
+	}
+	item(colour, "by crossrun", none(byCrossrun, "nothing more"))
 	for _, set := range d.emulators() {
 		item("", "emulators", set)
 	}
@@ -342,7 +366,7 @@ func (d *diagnosis) advice() []string {
 	registered, byCrossrun, missing, failing := d.sorted()
 	if len(missing) > 0 {
 		what := "Emulators are missing for some architectures; if you need one: "
-		if len(registered)+len(byCrossrun) == 0 {
+		if len(registered)+len(byCrossrun)+len(failing) == 0 {
 			what = "There are no emulators: "
 		}
 		list = append(list, what+emulator.HowToInstall()+".")
@@ -368,6 +392,9 @@ func (d *diagnosis) advice() []string {
 	}
 	if len(registered) == 0 && len(byCrossrun) > 0 {
 		list = append(list, "To run programs without typing crossrun, as root: register.")
+	}
+	if len(registered)+len(byCrossrun) == 0 && len(failing) > 0 {
+		list = append(list, "There are emulators, and none works: start one by itself to see why (qemu-aarch64-static --version).")
 	}
 	if len(list) == 0 {
 		list = append(list, "Nothing: programs of other architectures run as if they were this machine's.")

@@ -69,6 +69,10 @@ func TestAdviceIsWhatHelps(t *testing.T) {
 	assert.Len(t, bare, 1)
 	assert.Regexp(t, "^There are no emulators: .*qemu.*", bare[0])
 
+	broken := *all["bare"]
+	broken.Archs = []diagnosed{{Platform: "linux/arm64", Emulator: "QEMU 7 in /x", Why: failure{Error: "no luck"}}}
+	assert.Equal(t, []string{"There are emulators, and none works: start one by itself to see why (qemu-aarch64-static --version)."}, broken.advice())
+
 	container := strings.Join(all["container"].advice(), "\n")
 	assert.Contains(t, container, "Emulators are missing for some architectures")
 	assert.Contains(t, container, "What a foreign program starts does not run here. Root can change that for all: register.")
@@ -81,11 +85,11 @@ func TestAdviceIsWhatHelps(t *testing.T) {
 func TestWhatWasSaidOfAProgramIsHeard(t *testing.T) {
 	for said, want := range map[string]failure{
 		"": {},
-		"crossrun: error: /proc/self/fd/3: no luck\ncrossrun: hint: wait\n": {"no luck", "wait"},
-		"crossrun: error: a\ncrossrun: error: b\n":                          {"a", ""},
-		"qemu: uncaught target signal 11\n\n":                               {"qemu: uncaught target signal 11", ""},
+		"crossrun: error: /p: no luck\ncrossrun: hint: wait\n": {"no luck", "wait"},
+		"crossrun: error: a\ncrossrun: error: b\n":             {"a", ""},
+		"qemu: uncaught target signal 11\n\n":                  {"qemu: uncaught target signal 11", ""},
 	} {
-		assert.Equal(t, want, hear(said), "%q", said)
+		assert.Equal(t, want, hear(said, "/p"), "%q", said)
 	}
 }
 

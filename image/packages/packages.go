@@ -187,9 +187,13 @@ func (b *Builder) copyFiles() error {
 		return err
 	}
 	for _, entry := range entries {
+		path := filepath.Join(b.Work, entry.Name())
 		content, err := files.ReadFile("files/" + entry.Name())
 		if err == nil {
-			err = os.WriteFile(filepath.Join(b.Work, entry.Name()), content, 0o755)
+			err = os.WriteFile(path, content, 0o755)
+		}
+		if err == nil { // which Alpine's packages have of their scripts
+			err = os.Chtimes(path, b.revision.Time, b.revision.Time)
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,246 @@
+package documents
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// at returns what is at a path of keys and indices in a document.
+func at(t *testing.T, document any, path ...any) any {
+	t.Helper()
+	for _, key := range path {
+		switch key := key.(type) {
+		case string:
+			m, ok := document.(map[string]any)
+			require.True(t, ok, "%v: %T has no %s", path, document, key)
+			require.Contains(t, m, key, "%v", path)
+			document = m[key]
+		case int:
+			list, ok := document.([]any)
+			require.True(t, ok && len(list) > key, "%v", path)
+			document = list[key]
+		}
+	}
+	return document
+}
+
+func readYAML(t *testing.T, path string) any {
+	t.Helper()
+	var document any
+	require.NoError(t, yaml.Unmarshal([]byte(commands.Read(t, filepath.Join(root, path))), &document))
+	return document
+}
+
+func text(t *testing.T, document any, path ...any) []string {
+	t.Helper()
+	var list []string
+	for _, line := range at(t, document, path...).([]any) {
+		list = append(list, fmt.Sprint(line))
+	}
+	return list
+}
+
+// templates are the files for kinds of CI, with the shells that their commands are run in,
+// one after the other, as that CI does, for the architecture arm64.
+var templates = map[string]func(t *testing.T, d any) [][]string{
+	"ci/gitlab.yml": func(t *testing.T, d any) [][]string {
+		assert.Contains(t, text(t, d, "test", "parallel", "matrix", 0, "ARCH"), "arm64")
+		return [][]string{append(text(t, d, "test", "before_script"), text(t, d, "test", "script")...)}
+	},
+	"ci/semaphore.yml": func(t *testing.T, d any) [][]string {
+		job := at(t, d, "blocks", 0, "task", "jobs", 0)
+		assert.Equal(t, "ARCH", at(t, job, "matrix", 0, "env_var"))
+		return [][]string{text(t, job, "commands")}
+	},
+	"ci/circleci.yml": func(t *testing.T, d any) [][]string {
+		assert.Equal(t, "<< parameters.arch >>", at(t, d, "jobs", "test", "environment", "ARCH"))
+		assert.Contains(t, text(t, d, "workflows", "test", "jobs", 0, "test", "matrix", "parameters", "arch"), "arm64")
+		var shells [][]string
+		for _, step := range at(t, d, "jobs", "test", "steps").([]any) {
+			if run, ok := step.(map[string]any); ok {
+				shells = append(shells, []string{run["run"].(string)})
+			}
+		}
+		return shells
+	},
+	"ci/buildkite.yml": func(t *testing.T, d any) [][]string {
+		assert.Equal(t, "{{matrix}}", at(t, d, "steps", 0, "env", "ARCH"))
+		var shells [][]string
+		for _, command := range text(t, d, "steps", 0, "commands") {
+			shells = append(shells, []string{strings.ReplaceAll(command, "$$", "$")}) // as it is uploaded
+		}
+		return [][]string{flat(shells)}
+	},
+	"ci/woodpecker.yml": func(t *testing.T, d any) [][]string {
+		assert.Contains(t, text(t, d, "matrix", "ARCH"), "arm64")
+		return [][]string{text(t, d, "steps", 0, "commands")}
+	},
+}
+
+func flat(shells [][]string) (list []string) {
+	for _, shell := range shells {
+		list = append(list, shell...)
+	}
+	return list
+}
+
+// outside are stand-ins for what takes a network: they see that they are called as they are
+// to be.
+const outside = `#!/bin/sh
+case "$(basename "$0") $*" in
+"apt-get update"* | "apt-get install -y --no-install-recommends qemu-user-static" | checkout*) ;;
+"sudo apt-get "*) exec "$@" ;;
+"go install github.com/projectcalico/go-build/cmd/...@latest") ;;
+"go "*) exec GO "$@" ;;
+*) echo "not as expected: $0 $*" >&2; exit 99 ;;
+esac
+`
+
+// inCI returns the environment of a machine of CI's, and the directory of a project.
+func inCI(t *testing.T) (environment []string, dir string) {
+	t.Helper()
+	kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "arm64")
+	if kerneltest.Native(t, arch) {
+		t.Skip("arm64 is native here")
+	}
+	commands.FindEmulator(t, arch)
+	if commands.SingleUser(t) {
+		t.Skip("it takes caches that are root's: the run as root shows it")
+	}
+	golang, err := exec.LookPath("go")
+	require.NoError(t, err)
+	stubs := t.TempDir()
+	for _, name := range []string{"apt-get", "sudo", "checkout", "go"} {
+		require.NoError(t, os.WriteFile(filepath.Join(stubs, name), []byte(strings.ReplaceAll(outside, "GO", golang)), 0o755))
+	}
+	dir = workplace(t, "")
+	environment = append(os.Environ(), "PATH="+stubs+":"+commands.Dir()+":"+os.Getenv("PATH"), "HOME="+dir, "ARCH=arm64",
+		"GOFLAGS=-mod=mod", "GOPROXY=off", "GOPATH="+goPath(t), "GOCACHE="+goEnv(t, "GOCACHE"))
+	return environment, dir
+}
+
+func shell(t *testing.T, dir string, environment []string, script string) commands.Result {
+	t.Helper()
+	cmd := exec.Command("bash", "-eo", "pipefail", "-c", script)
+	cmd.Dir, cmd.Env = dir, environment
+	r := commands.Run(t, cmd)
+	assert.Zero(t, r.Status, "%s\n%s%s", script, r.Stdout, r.Stderr)
+	return r
+}
+
+// What each template has CI do tests a program of another architecture.
+func TestTemplatesForCIWork(t *testing.T) {
+	files, err := filepath.Glob(root + "/ci/*.yml")
+	require.NoError(t, err)
+	require.Len(t, files, len(templates)+1, "and GitHub's, below")
+	for name, shells := range templates {
+		t.Run(name, func(t *testing.T) {
+			list := shells(t, readYAML(t, name))
+			environment, dir := inCI(t)
+			for _, lines := range list {
+				r := shell(t, dir, environment, strings.Join(lines, "\n"))
+				if strings.Contains(strings.Join(lines, "\n"), "go test") {
+					assert.Contains(t, r.Stdout, "ok  \texample.org/work\t")
+				}
+			}
+		})
+	}
+}
+
+// The action's steps, as a runner runs composite ones: each in a shell of its own, with
+// what an earlier one has written to files for later ones.
+func TestTheActionWorks(t *testing.T) {
+	workflow := readYAML(t, "ci/github.yml")
+	steps := at(t, workflow, "jobs", "test", "steps").([]any)
+	assert.Equal(t, "projectcalico/go-build@master", at(t, steps[2], "uses"))
+	assert.Equal(t, "${{ matrix.arch }}", at(t, steps[2], "with", "architecture"))
+	test := at(t, steps[3], "run").(string)
+
+	environment, dir := inCI(t)
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	toEnv, toPath := filepath.Join(dir, "env"), filepath.Join(dir, "path")
+	environment = append(environment, "GITHUB_ACTION_PATH="+absolute, "GITHUB_ENV="+toEnv, "GITHUB_PATH="+toPath)
+	action := readYAML(t, "action.yml")
+	for _, input := range []string{"register", "architecture"} {
+		assert.NotEmpty(t, at(t, action, "inputs", input, "description"))
+	}
+	for _, step := range at(t, action, "runs", "steps").([]any) {
+		assert.Equal(t, "bash", at(t, step, "shell"))
+		shell(t, dir, append(environment, "REGISTER=false", "ARCHITECTURE=arm64"), at(t, step, "run").(string))
+	}
+	var added []string
+	for line := range strings.Lines(commands.Read(t, toEnv)) {
+		line = strings.TrimSuffix(line, "\n")
+		assert.Regexp(t, `^[A-Z0-9_]+=`, line)
+		added = append(added, line)
+	}
+	assert.Contains(t, added, "GOARCH=arm64")
+	path := strings.Join(strings.Fields(commands.Read(t, toPath)), ":")
+	r := shell(t, dir, append(environment, append(added, "PATH="+path+":"+pathOf(environment))...), test)
+	assert.Contains(t, r.Stdout, "ok  \texample.org/work\t")
+}
+
+func pathOf(environment []string) (path string) {
+	for _, v := range environment {
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = value // the last one counts
+		}
+	}
+	return path
+}
+
+// ci/setup builds the commands from the source beside it where there are none, and
+// registers if that is asked for.
+func TestSetupBuildsAndRegisters(t *testing.T) {
+	environment, dir := inCI(t)
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	without := strings.ReplaceAll(pathOf(environment), commands.Dir()+":", "")
+	environment = append(environment, "PATH="+without, "TO="+dir+"/to", "QEMU_BIN_DIR=")
+	// Emulators are where those of this test are.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "to"), 0o755))
+	found, err := filepath.Glob(commands.Dir() + "/qemu-*")
+	require.NoError(t, err)
+	for _, emulator := range found {
+		require.NoError(t, os.Link(emulator, filepath.Join(dir, "to", filepath.Base(emulator))))
+	}
+	r := shell(t, dir, environment, "'"+absolute+"/ci/setup' --register")
+	assert.Contains(t, r.Stderr, "ci/setup: building crossrun and register")
+	assert.NotContains(t, r.Stderr, "installing emulators")
+	assert.Contains(t, r.Stdout, "added, runs")
+	assert.Regexp(t, `registered +linux/arm64`, r.Stdout)
+	r = shell(t, dir, environment, "./hello")
+	assert.Contains(t, r.Stdout, "hello from s390x")
+}
+
+// Each block of YAML in a document is a part of a template.
+func TestBlocksOfYAMLArePartsOfTemplates(t *testing.T) {
+	files, err := filepath.Glob(root + "/ci/*.yml")
+	require.NoError(t, err)
+	for _, file := range documents(t) {
+		for _, b := range blocks(file, commands.Read(t, filepath.Join(root, file))) {
+			if b.kind != "yaml" {
+				continue
+			}
+			part := strings.Join(b.lines, "\n")
+			found := false
+			for _, file := range files {
+				found = found || strings.Contains(commands.Read(t, file), part)
+			}
+			assert.True(t, found, "%s is in no template: %s", b, part)
+		}
+	}
+}
