@@ -35,6 +35,9 @@ type options struct {
 	facts     bool
 	version   bool
 
+	installRoot   string // root directory of the host that it is installed on
+	uninstallRoot string
+
 	watch watchOptions
 }
 
@@ -92,6 +95,11 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.debian, "debian", "d", false, "register nothing, but write files for update-binfmts --import")
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
+	f.StringVar(&o.installRoot, "install-host", "", "put this command, emulators and a service (systemd, OpenRC) onto the host, whose root `directory` is given: it registers at each boot, and watches")
+	f.StringVar(&o.uninstallRoot, "uninstall-host", "", "undo --install-host, on the host whose root `directory` is given")
+	for _, name := range []string{"install-host", "uninstall-host"} {
+		f.Lookup(name).NoOptDefVal = "/"
+	}
 	f.BoolVar(&o.facts, "facts", false, "print what is known of this machine, as JSON: for bug reports; needs no privilege")
 	o.watch.add(f)
 	return f
@@ -115,7 +123,7 @@ func parse(args []string) (*options, error) {
 		o.Suffix = &suffix
 	}
 	var modes []string
-	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts", "watch"} {
+	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts", "watch", "install-host", "uninstall-host"} {
 		if value := f.Lookup(mode).Value.String(); value != "" && value != "false" {
 			modes = append(modes, "--"+mode)
 		}

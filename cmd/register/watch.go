@@ -257,9 +257,11 @@ func (o *options) runWatch(ctx context.Context, stdout, stderr io.Writer) error 
 
 // tried tells others what ran.
 func (o *options) tried(log *slog.Logger, r *keep.Report) {
-	if len(r.Ready()) == 0 {
-		tellSystemd("READY=1")
+	status := "all architectures run"
+	if why := r.Ready(); len(why) > 0 {
+		status = strings.Join(why, "; ")
 	}
+	tellSystemd("READY=1\nSTATUS=" + strings.ReplaceAll(status, "\n", " "))
 	if path := o.watch.features; path != "" {
 		text := features(r, time.Now())
 		if err := file.ReplaceWith(path, 0o644, []byte(text)); err != nil {
