@@ -123,6 +123,8 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	switch {
 	case o.watch.on:
 		return nil, o.runWatch(ctx, stdout, stderr)
+	case o.rootless != "":
+		return nil, o.runRootless(ctx, stdout, stderr)
 	case o.installRoot != "":
 		return nil, o.installHost(ctx, stdout, stderr)
 	case o.uninstallRoot != "":
