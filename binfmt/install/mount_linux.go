@@ -86,7 +86,9 @@ func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() er
 	case !isNew: // it is the host's, too
 	case s.InitialPID && s.OfInit:
 	case !s.InitialUser:
-		warn(ErrPrivate)
+		if !r.OwnInstance {
+			warn(ErrPrivate)
+		}
 	case s.InitialPID:
 		if err := fs.Unmount(); err != nil {
 			return nothing, err
