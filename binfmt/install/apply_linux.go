@@ -44,7 +44,7 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 			return f, outcomesOf(decisions), err
 		}
 	}
-	unmount, err := f.mount(fs, r.DryRun, warn)
+	unmount, err := f.mount(fs, r, warn)
 	if err != nil {
 		return f, nil, err
 	}

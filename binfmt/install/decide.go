@@ -43,6 +43,10 @@ type Request struct {
 	// name that this package gives entries.
 	Own []binfmt.Entry
 
+	// OwnInstance: where the user namespace of a container has no instance, one of its
+	// own will do, which is gone with the container.
+	OwnInstance bool
+
 	Persistent    Choice // flag F, Linux 4.8
 	PreserveArgv0 Choice // flag P, Linux 5.12 and QEMU 6.0
 	Credentials   Choice // flag C; Auto: as the architecture's entry has it that is there

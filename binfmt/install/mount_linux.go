@@ -68,12 +68,12 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 // lives until its last unmount: in a container, on a host that has not mounted
 // it, that is when the container exits. For a dry run it is only attached. The
 // returned function undoes it.
-func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() error, err error) {
+func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
-	if dryRun {
+	if r.DryRun {
 		return attach(fs, s)
 	}
-	if !s.InitialUser && !s.InitialPID {
+	if !s.InitialUser && !s.InitialPID && !r.OwnInstance {
 		// Looking first is no way: an instance stays with its user namespace.
 		if state, err := fs.State(); err != nil || state != binfmt.Mounted {
 			return nothing, errors.Join(ErrContainer, err)
@@ -86,7 +86,9 @@ func (f *Facts) mount(fs binfmt.FS, dryRun bool, warn func(error)) (undo func() 
 	case !isNew: // it is the host's, too
 	case s.InitialPID && s.OfInit:
 	case !s.InitialUser:
-		warn(ErrPrivate)
+		if !r.OwnInstance {
+			warn(ErrPrivate)
+		}
 	case s.InitialPID:
 		if err := fs.Unmount(); err != nil {
 			return nothing, err

@@ -378,6 +378,26 @@ func TestAnEmulatorThatComesLaterIsTakenUp(t *testing.T) {
 	finished(t, fs, "qemu-s390x")
 }
 
+func TestAnEmulatorThatIsNamedIsUsedAndWatched(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	from, dir := someEmulators(t, '7', "s390x"), t.TempDir()
+	path := filepath.Join(dir, "mine")
+	place := func() {
+		require.NoError(t, os.Rename(filepath.Join(from, "qemu-s390x-static"), path))
+	}
+	place()
+	k := &keeping{t: t, reload: make(chan struct{})}
+	k.settings = Settings{Request: install.Request{Archs: lookups(t, "s390x"), Emulators: map[string]string{"s390x": path}}, Check: time.Hour}
+	k.start(fs)
+	e, err := fs.Get("qemu-s390x")
+	require.NoError(t, err)
+	assert.Equal(t, path, e.Interpreter)
+	placeEmulator(t, from, '8', "s390x")
+	place()
+	k.eventually(func() bool { return k.count(Upgraded) == 1 }, "it is upgraded")
+	finished(t, fs, "qemu-s390x")
+}
+
 func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
 	for name, digits := range map[string]string{"with the same emulators": "77", "with others": "78"} {
 		t.Run(name, func(t *testing.T) {

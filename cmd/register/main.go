@@ -132,6 +132,12 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	switch {
 	case o.watch.on:
 		return nil, o.runWatch(ctx, stdout, stderr)
+	case o.rootless != "":
+		return nil, o.runRootless(ctx, stdout, stderr)
+	case o.installRoot != "":
+		return nil, o.installHost(ctx, stdout, stderr)
+	case o.uninstallRoot != "":
+		return nil, o.uninstallHost(stdout)
 	case o.systemd != "" || o.debian:
 		return nil, o.export(ctx, stdout)
 	case o.facts:

@@ -36,6 +36,10 @@ type options struct {
 	version   bool
 	generate  string // for which shell, or man
 
+	installRoot   string // root directory of the host that it is installed on
+	uninstallRoot string
+	rootless      string // engine in whose user namespace it registers
+
 	watch watchOptions
 }
 
@@ -94,6 +98,12 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
 	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
+	f.StringVar(&o.installRoot, "install-host", "", "put this command, emulators and a service (systemd, OpenRC) onto the host, whose root `directory` is given: it registers at each boot, and watches")
+	f.StringVar(&o.uninstallRoot, "uninstall-host", "", "undo --install-host, on the host whose root `directory` is given")
+	f.StringVar(&o.rootless, "rootless", "", "as an ordinary user: register in the user namespace of rootless containers, and keep it so; the `engine` is podman or docker; with --uninstall: undo that")
+	for name, value := range map[string]string{"install-host": "/", "uninstall-host": "/", "rootless": anyEngine} {
+		f.Lookup(name).NoOptDefVal = value
+	}
 	f.BoolVar(&o.facts, "facts", false, "print what is known of this machine, as JSON: for bug reports; needs no privilege")
 	o.watch.add(f)
 	return f
@@ -117,7 +127,7 @@ func parse(args []string) (*options, error) {
 		o.Suffix = &suffix
 	}
 	var modes []string
-	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts", "watch"} {
+	for _, mode := range []string{"status", "uninstall", "reset", "systemd", "debian", "facts", "watch", "install-host", "uninstall-host"} {
 		if value := f.Lookup(mode).Value.String(); value != "" && value != "false" {
 			modes = append(modes, "--"+mode)
 		}
@@ -135,6 +145,9 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
 	}
 	if err := o.watch.check(); err != nil {
+		return nil, err
+	}
+	if err := o.checkRootless(modes); err != nil {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
@@ -156,6 +169,17 @@ func parse(args []string) (*options, error) {
 		o.args = []string{o.systemd}
 	}
 	return &o, nil
+}
+
+// checkRootless says what is wrong with --rootless.
+func (o *options) checkRootless(modes []string) error {
+	switch {
+	case o.rootless != "" && len(modes) > 0 && !o.uninstall:
+		return fmt.Errorf("--rootless and %s cannot be used together", modes[0])
+	case !slices.Contains([]string{"", anyEngine, podman, docker}, o.rootless):
+		return fmt.Errorf("--rootless=%s: must be podman or docker", o.rootless)
+	}
+	return nil
 }
 
 // habits are what other tools' users type, and how it is said here.
@@ -257,7 +281,7 @@ or at least
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined …
 and --pid=host if the host has not mounted it. If it has, no capability:
   docker run -v /proc/sys/fs/binfmt_misc:/mnt … --mount /mnt
-In rootless containers: podman unshare register … for all that the user starts.
+For rootless containers: register --rootless, for all that the user starts.
 Without any privilege, crossrun runs programs of other architectures.
 `
 }

@@ -41,7 +41,7 @@ type server struct {
 }
 
 // listenAddress returns where to listen: on the loopback interface, unless an
-// address is given.
+// address is given, or *, for all.
 func listenAddress(s string) (string, error) {
 	if _, err := strconv.ParseUint(s, 10, 16); err == nil {
 		s = ":" + s
@@ -49,6 +49,9 @@ func listenAddress(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return "", fmt.Errorf("--listen %s: %w", s, err)
+	}
+	if host == "*" {
+		return ":" + port, nil
 	}
 	return net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port), nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func TestAddressesAreLoopbackUnlessGiven(t *testing.T) {
-	for s, want := range map[string]string{"9100": "127.0.0.1:9100", ":9100": "127.0.0.1:9100", "0.0.0.0:9100": "0.0.0.0:9100", "[::]:1": "[::]:1", "10.0.0.7:9100": "10.0.0.7:9100"} {
+	for s, want := range map[string]string{"9100": "127.0.0.1:9100", ":9100": "127.0.0.1:9100", "0.0.0.0:9100": "0.0.0.0:9100", "[::]:1": "[::]:1", "*:9100": ":9100", "10.0.0.7:9100": "10.0.0.7:9100"} {
 		got, err := listenAddress(s)
 		require.NoError(t, err)
 		assert.Equal(t, want, got)

@@ -33,7 +33,9 @@ type watchOptions struct {
 	config   string // file
 	listen   string
 	features string // file
-	flags    *pflag.FlagSet
+
+	ownInstance bool
+	flags       *pflag.FlagSet
 }
 
 // watchSettings are what the file that --config names may set. Of what a flag or
@@ -64,7 +66,8 @@ const defaultCheck = 5 * time.Minute
 func (w *watchOptions) add(f *pflag.FlagSet) {
 	w.flags = f
 	f.StringVar(&w.config, "config", "", "with --watch: `file` with settings, in JSON (docs/nodes.md)")
-	f.StringVar(&w.listen, "listen", "", "with --watch: `address` for /healthz, /readyz and /metrics; a port alone is on the loopback interface (default: none)")
+	f.StringVar(&w.listen, "listen", "", "with --watch: `address` for /healthz, /readyz and /metrics; a port alone is on the loopback interface, *:PORT on all (default: none)")
+	f.BoolVar(&w.ownInstance, "own-instance", false, "with --watch: where this container's user namespace has no binfmt_misc, mount one of its own, for as long as it watches")
 	f.StringSlice("yield", []string{"*"}, "with --watch: whose newer entries are left in place, by `patterns` for their names or interpreters")
 	f.Duration("check-every", defaultCheck, "with --watch: time between runs of a program of each architecture")
 	f.Bool("uninstall-on-exit", false, "with --watch: remove its entries in the end, unless another --watch has come for them")
@@ -73,6 +76,9 @@ func (w *watchOptions) add(f *pflag.FlagSet) {
 
 // check reads the environment, and says what is wrong with the flags.
 func (w *watchOptions) check() error {
+	if w.ownInstance && !w.on {
+		return errors.New("--own-instance: is for --watch only")
+	}
 	for _, name := range sortedKeys(watchOnly) {
 		flag, value := w.flags.Lookup(name), os.Getenv(watchOnly[name])
 		switch {
@@ -136,6 +142,7 @@ func parseSettings(text []byte) (set watchSettings, err error) {
 func (o *options) merge(set watchSettings) (s keep.Settings, err error) {
 	f := o.watch.flags
 	s.Request = o.Request
+	s.Request.OwnInstance = o.watch.ownInstance
 	if args := cmp.Or(os.Getenv(architecturesVariable), strings.Join(set.Architectures, ",")); len(o.args) == 0 && args != "" {
 		named := options{args: strings.FieldsFunc(args, func(c rune) bool { return c == ' ' || c == ',' })}
 		if s.Request.Archs, err = named.architectures(); err != nil {
@@ -250,9 +257,11 @@ func (o *options) runWatch(ctx context.Context, stdout, stderr io.Writer) error 
 
 // tried tells others what ran.
 func (o *options) tried(log *slog.Logger, r *keep.Report) {
-	if len(r.Ready()) == 0 {
-		tellSystemd("READY=1")
+	status := "all architectures run"
+	if why := r.Ready(); len(why) > 0 {
+		status = strings.Join(why, "; ")
 	}
+	tellSystemd("READY=1\nSTATUS=" + strings.ReplaceAll(status, "\n", " "))
 	if path := o.watch.features; path != "" {
 		text := features(r, time.Now())
 		if err := file.ReplaceWith(path, 0o644, []byte(text)); err != nil {

@@ -101,6 +101,7 @@ func TestWrongSettingsAreErrors(t *testing.T) {
 func TestFlagsOfAWatchGoWithIt(t *testing.T) {
 	for args, want := range map[string]string{
 		"--listen :9":              "--listen: is for --watch only",
+		"--own-instance":           "--own-instance: is for --watch only",
 		"--uninstall-on-exit":      "--uninstall-on-exit: is for --watch only",
 		"--watch --status":         "--status and --watch cannot be used together",
 		"--watch --no-probe":       "cannot be used with --dry-run or --no-probe",

@@ -161,9 +161,9 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		entrypoint []string
 		content    map[string]string
 	}{
-		{"calico/qemu-user-static:latest-arm64", "qemu-user-static", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only", []string{"/usr/bin/register"}, all},
-		{"calico/qemu-user-static:register-arm64", "register", "Apache-2.0 AND BSD-3-Clause", []string{"/usr/bin/register", "--persistent", "no"}, command},
-		{"calico/binfmt:latest-arm64", "binfmt", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only", []string{"/usr/bin/binfmt"}, all},
+		{"calico/qemu-user-static:latest-arm64", "qemu-user-static", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only AND MIT", []string{"/usr/bin/register"}, all},
+		{"calico/qemu-user-static:register-arm64", "register", "Apache-2.0 AND BSD-3-Clause AND MIT", []string{"/usr/bin/register", "--persistent", "no"}, command},
+		{"calico/binfmt:latest-arm64", "binfmt", "Apache-2.0 AND BSD-3-Clause AND GPL-2.0-only AND MIT", []string{"/usr/bin/binfmt"}, all},
 	} {
 		require.NoError(t, validate.Image(images[i]), want.tag)
 		assert.Equal(t, want.tag, images[i].Tag.String())

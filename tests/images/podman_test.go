@@ -63,7 +63,7 @@ func podman(t *testing.T) func(args ...string) commands.Result {
 		run("system", "migrate") // ends the process that keeps the namespace
 		assert.NoError(t, os.RemoveAll(dir))
 	})
-	for name, from := range map[string]string{"hello-s390x": hello("s390x"), "hello-arm64": hello("arm64"), "qemu-s390x-static": "/usr/bin/qemu-s390x-static", "qemu-aarch64-static": "/usr/bin/qemu-aarch64-static"} {
+	for name, from := range map[string]string{"hello-s390x": hello("s390x"), "hello-arm64": hello("arm64"), "qemu-s390x-static": installed("s390x"), "qemu-aarch64-static": installed("aarch64")} {
 		commands.CopyFile(t, from, filepath.Join(dir, "image", name))
 	}
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "image", "register"), "../../cmd/register")
@@ -86,6 +86,15 @@ func podman(t *testing.T) func(args ...string) commands.Result {
 // A container of rootless Podman's cannot register for others, and says so; the user's
 // namespace can, by podman unshare, and then all of the user's containers run the
 // programs.
+// installed returns the path of Debian's emulator, whose name depends on the release.
+func installed(arch string) string {
+	path := "/usr/bin/qemu-" + arch
+	if _, err := os.Stat(path + "-static"); err == nil {
+		path += "-static"
+	}
+	return path
+}
+
 func TestRootlessPodman(t *testing.T) {
 	podman := podman(t)
 	container := func(args ...string) commands.Result {
@@ -133,6 +142,19 @@ func TestRootlessPodman(t *testing.T) {
 
 	require.Equal(t, 0, podman("unshare", "DIR/image/register", "--uninstall").Status)
 	assert.NotEqual(t, 0, container("emulators", "/hello-s390x").Status)
+}
+
+// What register --rootless runs in the foreground keeps a user's containers running.
+func TestRootlessPodmanIsKept(t *testing.T) {
+	podman := podman(t)
+	const script = `DIR/image/register --watch --own-instance --uninstall-on-exit s390x & pid=$!
+wait_for() { i=0; until [ -e /proc/sys/fs/binfmt_misc/qemu-s390x ] || [ $((i += 1)) = 300 ]; do sleep 0.1; done; }
+wait_for; echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x; wait_for
+podman --root DIR/storage --runroot DIR/run --cgroup-manager cgroupfs --runtime runc run --rm --network none emulators /hello-s390x
+kill $pid; wait $pid`
+	r := podman("unshare", "sh", "-c", script)
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stdout, "hello from s390x", r.Stderr)
 }
 
 // Buildah's and Podman's builds for other platforms run what is registered so: the

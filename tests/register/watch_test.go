@@ -82,7 +82,14 @@ func (e *events) of(kind string) (list []map[string]any) {
 // each architecture ran.
 func watch(t testing.TB, command string, archs int, args ...string) *watcher {
 	t.Helper()
-	w := &watcher{t: t, cmd: exec.Command(command, append([]string{"--watch", "--output", "json"}, args...)...), events: new(events), ended: make(chan error, 1)}
+	return watchBy(t, exec.Command(command), archs, args...)
+}
+
+// watchBy is watch by a command that takes the arguments.
+func watchBy(t testing.TB, cmd *exec.Cmd, archs int, args ...string) *watcher {
+	t.Helper()
+	cmd.Args = append(cmd.Args, append([]string{"--watch", "--output", "json"}, args...)...)
+	w := &watcher{t: t, cmd: cmd, events: new(events), ended: make(chan error, 1)}
 	w.cmd.Stdout, w.cmd.Stderr = w.events, w.events
 	require.NoError(t, w.cmd.Start())
 	go func() { w.ended <- w.cmd.Wait() }()
@@ -273,4 +280,51 @@ func residentKiB(t testing.TB, pid int) int {
 	n, err := strconv.Atoi(strings.Fields(rest)[0])
 	require.NoError(t, err)
 	return n
+}
+
+// A pod's sidecar: user 0 of a user namespace that has no instance yet, in a PID namespace.
+func TestAWatchInAContainerHasAnInstanceOfItsOwn(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	const script = `mount -t proc proc /proc || exit 9
+"$0" --watch s390x; echo "without: $?"
+"$0" --watch --own-instance --uninstall-on-exit s390x & pid=$!
+i=0; until [ -e /proc/sys/fs/binfmt_misc/qemu-s390x ] || [ $((i += 1)) = 300 ]; do sleep 0.1; done
+"$0" --status s390x; echo "status: $?"
+kill $pid; wait $pid; echo "end: $?"`
+	cmd := exec.Command("/bin/sh", "-c", script, filepath.Join(commands.Dir(), "register"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+	}
+	r := commands.Run(t, cmd)
+	if r.Status == 9 {
+		t.Skip("proc cannot be mounted here: ", r.Stderr)
+	}
+	assert.Contains(t, r.Stdout, "without: 1\n", r.Stderr)
+	assert.Contains(t, r.Stdout, "status: 0\n", r.Stderr)
+	assert.Contains(t, r.Stdout, "end: 0\n", r.Stderr)
+}
+
+// What deploy/kubernetes gives a container: user 0 without a capability, and without a way
+// to get one.
+func TestAWatchNeedsNoCapability(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("drops capabilities: ", err)
+	}
+	fs := kerneltest.Instance(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	cmd := exec.Command(setpriv, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", filepath.Join(commands.Dir(), "register"))
+	w := watchBy(t, cmd, 1, "s390x")
+	for line := range strings.Lines(commands.Read(t, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))) {
+		if strings.HasPrefix(line, "CapEff:") {
+			assert.Equal(t, "CapEff:\t0000000000000000\n", line)
+		}
+	}
+	require.NoError(t, fs.Remove("qemu-s390x"))
+	w.until("it heals", func() bool {
+		return len(w.events.of("healed")) == 1 && slices.Equal([]string{"qemu-s390x"}, commands.Names(t, fs))
+	})
+	require.NoError(t, w.end(syscall.SIGTERM))
 }

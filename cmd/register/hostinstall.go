@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/internal/cli"
+)
+
+// errNoInit: nothing on the host is known that would start a service.
+var errNoInit = errors.New("neither systemd nor OpenRC is there: nothing would start register at boot")
+
+// installHost puts the command, emulators and a service onto the host whose root
+// directory is given.
+func (o *options) installHost(ctx context.Context, stdout, stderr io.Writer) error {
+	root, err := os.OpenRoot(o.installRoot) // no symbolic link leads out of it
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	init, err := initOf(root)
+	if err != nil {
+		return err
+	}
+	emulators, err := o.emulatorsForHost(ctx)
+	if err != nil {
+		return err
+	}
+	plan := planHost(init, "/proc/self/exe", cli.Version(), emulators, o.serviceArguments())
+	if err := plan.hash(); err != nil {
+		return err
+	}
+	changes, err := o.changeHost(root, plan)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		fmt.Fprintln(stdout, c)
+	}
+	if o.DryRun {
+		return nil
+	}
+	return o.startOnHost(ctx, plan.start, stdout, stderr)
+}
+
+// uninstallHost undoes installHost.
+func (o *options) uninstallHost(stdout io.Writer) error {
+	root, err := os.OpenRoot(o.uninstallRoot)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if _, err := root.Stat(hostManifest); errors.Is(err, fs.ErrNotExist) {
+		return cli.WithHint(fmt.Errorf("nothing was installed: there is no /%s", hostManifest), "--uninstall-host=DIRECTORY names the host's root directory")
+	}
+	changes, err := o.changeHost(root, hostPlan{})
+	for _, c := range changes {
+		fmt.Fprintln(stdout, c)
+	}
+	if err == nil && !o.DryRun {
+		fmt.Fprintln(stdout, "what runs, and its entries, stay until it ends: systemctl stop register, or rc-service register stop; register --uninstall")
+	}
+	return err
+}
+
+// initOf returns what starts services on a host.
+func initOf(root *os.Root) (initSystem, error) {
+	for _, is := range []struct {
+		path string
+		init initSystem
+	}{{"usr/lib/systemd/systemd", systemd}, {"lib/systemd/systemd", systemd}, {"sbin/openrc-run", openRC}, {"usr/bin/openrc-run", openRC}} {
+		if _, err := root.Stat(is.path); err == nil {
+			return is.init, nil
+		}
+	}
+	return "", cli.WithHint(errNoInit, "--install-host=DIRECTORY names the host's root directory; in a container: docker run -v /:/host … --install-host=/host")
+}
+
+// emulatorsForHost returns the paths of emulators that are to be put onto the host. Those
+// that are embedded go with the command.
+func (o *options) emulatorsForHost(ctx context.Context) (map[string]string, error) {
+	r := o.Request
+	r.NoProbe, r.DryRun = true, true
+	f, err := install.Gather(ctx, binfmt.New(o.mount), r)
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := install.Desired(f, r)
+	if err != nil {
+		return nil, err
+	}
+	paths := make(map[string]string)
+	for _, d := range decisions {
+		switch {
+		case d.Err != nil:
+			return nil, d.Err
+		case d.Emulator != nil && d.Emulator.Path != "":
+			paths[d.Arch.Name] = d.Emulator.Path
+		}
+	}
+	return paths, nil
+}
+
+// serviceArguments are the flags and architectures that the service is given.
+func (o *options) serviceArguments() []string {
+	var args []string
+	for _, c := range []struct {
+		flag  string
+		value install.Choice
+	}{{"--credential", o.Credentials}, {"--preserve-argv0", o.PreserveArgv0}} {
+		if c.value != install.Auto {
+			args = append(args, c.flag+"="+map[install.Choice]string{install.Yes: yes, install.No: no}[c.value])
+		}
+	}
+	for _, arch := range o.Archs {
+		args = append(args, arch.Name)
+	}
+	return args
+}
+
+// hash reads what is to be installed.
+func (p *hostPlan) hash() error {
+	for i := range p.Files {
+		f := &p.Files[i]
+		if f.Target != "" {
+			continue
+		}
+		h := sha256.New()
+		if f.source == "" {
+			h.Write([]byte(f.text))
+		} else if err := copyFrom(h, f.source); err != nil {
+			return err
+		}
+		f.SHA256 = hex.EncodeToString(h.Sum(nil))
+	}
+	return nil
+}
+
+func copyFrom(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+// changeHost does what leads to the plan, and returns that. What was installed is
+// written down first: if this is interrupted, the next run finishes or undoes it.
+func (o *options) changeHost(root *os.Root, plan hostPlan) ([]hostChange, error) {
+	before, err := readManifest(root)
+	if err != nil {
+		return nil, err
+	}
+	there, err := lookAtHost(root, slices.Concat(plan.Files, before.Files))
+	if err != nil {
+		return nil, err
+	}
+	changes, err := planHostChanges(plan.Files, before.Files, there, o.Force)
+	if err != nil {
+		return nil, cli.WithHint(err, "--force replaces it")
+	}
+	if o.DryRun {
+		for i := range changes {
+			changes[i].action = "would " + changes[i].action
+		}
+		return changes, nil
+	}
+	if len(plan.Files) > 0 {
+		if err := writeManifest(root, plan, before); err != nil {
+			return nil, onHost(err)
+		}
+	}
+	for i, c := range changes {
+		switch c.action {
+		case hostInstall:
+			err = c.put(root)
+		case hostRemove:
+			err = root.Remove(c.Path)
+		}
+		if err != nil {
+			return changes[:i], onHost(err)
+		}
+	}
+	if len(plan.Files) > 0 {
+		return changes, onHost(writeManifest(root, plan, hostPlan{}))
+	}
+	err = root.Remove(hostManifest)
+	for _, dir := range []string{hostBin, hostDir} {
+		_ = root.Remove(dir) // unless somebody put something there
+	}
+	return changes, onHost(err)
+}
+
+// onHost adds to an error of writing what to do about it.
+func onHost(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return cli.WithHint(err, "root installs; in a container, the host's root directory is to be mounted so that it can be written to: -v /:/host")
+	}
+	return err
+}
+
+func readManifest(root *os.Root) (p hostPlan, err error) {
+	text, err := root.ReadFile(hostManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("/%s: %w", hostManifest, err)
+	}
+	for _, f := range p.Files {
+		if !fs.ValidPath(f.Path) {
+			return p, fmt.Errorf("/%s: %q is no path below the root directory", hostManifest, f.Path)
+		}
+	}
+	return p, nil
+}
+
+// writeManifest writes down the plan's files, and those of before that it lacks.
+func writeManifest(root *os.Root, plan, before hostPlan) error {
+	for _, f := range before.Files {
+		if named(plan.Files, f.Path) == nil {
+			plan.Files = append(slices.Clip(plan.Files), f)
+		}
+	}
+	text, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return err
+	}
+	return hostFile{Path: hostManifest, text: string(text) + "\n", mode: 0o644}.put(root)
+}
+
+// lookAtHost returns what is at the paths of files.
+func lookAtHost(root *os.Root, files []hostFile) (there []hostFile, err error) {
+	for _, f := range files {
+		if named(there, f.Path) != nil {
+			continue
+		}
+		info, err := root.Lstat(f.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, err
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := root.Readlink(f.Path)
+			if err != nil {
+				return nil, err
+			}
+			there = append(there, hostFile{Path: f.Path, Target: target})
+		case info.Mode().IsRegular():
+			opened, err := root.Open(f.Path)
+			if err != nil {
+				return nil, err
+			}
+			h := sha256.New()
+			_, err = io.Copy(h, opened)
+			if err = errors.Join(err, opened.Close()); err != nil {
+				return nil, err
+			}
+			there = append(there, hostFile{Path: f.Path, SHA256: hex.EncodeToString(h.Sum(nil))})
+		default:
+			there = append(there, hostFile{Path: f.Path, SHA256: "none: " + info.Mode().String()})
+		}
+	}
+	return there, nil
+}
+
+// put puts a file into its place, whole or not at all. One that is executed is replaced.
+func (f hostFile) put(root *os.Root) error {
+	if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
+		return err
+	}
+	temporary := path.Join(path.Dir(f.Path), "."+path.Base(f.Path)+".register-new")
+	_ = root.Remove(temporary) // left by a run that was killed
+	err := f.write(root, temporary)
+	if err == nil {
+		err = root.Rename(temporary, f.Path)
+	}
+	if err != nil {
+		_ = root.Remove(temporary)
+	}
+	return err
+}
+
+func (f hostFile) write(root *os.Root, name string) error {
+	if f.Target != "" {
+		return root.Symlink(f.Target, name)
+	}
+	w, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(f.mode))
+	if err != nil {
+		return err
+	}
+	if f.source != "" {
+		err = copyFrom(w, f.source)
+	} else {
+		_, err = io.WriteString(w, f.text)
+	}
+	// Whatever the umask is: an emulator is executed by all.
+	return errors.Join(err, w.Chmod(fs.FileMode(f.mode)), w.Sync(), w.Close())
+}
+
+// startOnHost starts the service, where this is the host, or says how.
+func (o *options) startOnHost(ctx context.Context, start []string, stdout, stderr io.Writer) error {
+	_, err := os.Stat("/run/systemd/system")
+	if _, rc := os.Stat("/run/openrc"); o.installRoot != "/" || err != nil && rc != nil {
+		fmt.Fprintln(stdout, "it starts at the next boot, or now, on the host: "+strings.Join(start, " && "))
+		return nil
+	}
+	for _, line := range start {
+		words := strings.Fields(line)
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		cmd.Stdout, cmd.Stderr = stderr, stderr
+		if err := cmd.Run(); err != nil {
+			return cli.WithHint(fmt.Errorf("%s: %w", line, err), "it is installed, and was not started")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+func TestPlanHostChanges(t *testing.T) {
+	file := func(content string) hostFile { return hostFile{Path: "opt/register/file", SHA256: content} }
+	link := hostFile{Path: "opt/register/file", Target: "elsewhere"}
+	type files []hostFile
+	for name, test := range map[string]struct {
+		want, before, there files
+		force               bool
+		changes, err        string
+	}{
+		"new":                               {want: files{file("a")}, changes: "installed"},
+		"again":                             {want: files{file("a")}, before: files{file("a")}, there: files{file("a")}, changes: "kept: is there already"},
+		"another version":                   {want: files{file("b")}, before: files{file("a")}, there: files{file("a")}, changes: "installed"},
+		"changed since":                     {want: files{file("a")}, before: files{file("a")}, there: files{file("c")}, changes: "installed"},
+		"somebody else's":                   {want: files{file("a")}, there: files{file("c")}, err: "is there, and was not put there by register"},
+		"somebody else's, forced":           {want: files{file("a")}, there: files{file("c")}, force: true, changes: "installed"},
+		"somebody else's link":              {want: files{file("a")}, there: files{link}, err: "was not put there by register"},
+		"not wanted any more":               {before: files{file("a")}, there: files{file("a")}, changes: "removed"},
+		"not wanted, changed since":         {before: files{file("a")}, there: files{file("c")}, changes: "left: was changed since it was installed"},
+		"not wanted, gone":                  {before: files{file("a")}},
+		"not wanted, a link that is ours":   {before: files{link}, there: files{link}, changes: "removed"},
+		"not wanted, a link to another one": {before: files{link}, there: files{{Path: link.Path, Target: "x"}}, changes: "left: was changed since it was installed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changes, err := planHostChanges(test.want, test.before, test.there, test.force)
+			if test.err != "" {
+				assert.ErrorContains(t, err, test.err)
+				return
+			}
+			require.NoError(t, err)
+			var lines []string
+			for _, c := range changes {
+				lines = append(lines, strings.Replace(c.String(), " /opt/register/file", "", 1))
+			}
+			assert.Equal(t, test.changes, strings.Join(lines, "\n"))
+		})
+	}
+}
+
+func TestServicesAreAsWritten(t *testing.T) {
+	kerneltest.Golden(t, "register.service", systemdUnit([]string{"--watch", "aarch64"}))
+	kerneltest.Golden(t, "register.initd", openRCScript([]string{"--watch", "aarch64"}))
+}
+
+// fakeHost makes a root directory that looks like a host's.
+func fakeHost(t *testing.T, program string) string {
+	t.Helper()
+	root := t.TempDir()
+	path := filepath.Join(root, program)
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, nil, 0o755))
+	return root
+}
+
+// installed are the files below a host's directories for that, without directories.
+func installedFiles(t *testing.T, root string) (files []string) {
+	t.Helper()
+	for _, dir := range []string{"opt", "etc"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				rel, _ := filepath.Rel(root, path)
+				files = append(files, rel)
+			}
+			return nil // that it is not there shows
+		}))
+	}
+	return files
+}
+
+func TestAHostIsInstalledAndUninstalled(t *testing.T) {
+	arch := foreign(t)
+	found := commands.FindEmulator(t, arch)
+	emulators := t.TempDir()
+	name := "qemu-" + arch.Name + "-static"
+	commands.CopyFile(t, found.Path, filepath.Join(emulators, name))
+	for program, service := range map[string][]string{
+		"usr/lib/systemd/systemd": {"etc/systemd/system/multi-user.target.wants/register.service", "etc/systemd/system/register.service"},
+		"sbin/openrc-run":         {"etc/init.d/register", "etc/runlevels/default/register"},
+	} {
+		t.Run(program, func(t *testing.T) {
+			root := fakeHost(t, program)
+			want := append([]string{"opt/register/bin/" + name, "opt/register/bin/register", "opt/register/manifest.json"}, service...)
+			install := func(args ...string) (status int, stdout, stderr string) {
+				return called(t, append([]string{"--install-host=" + root, "-Q", emulators, arch.Name}, args...)...)
+			}
+			status, stdout, stderr := install("--dry-run")
+			require.Equal(t, exitOK, status, stderr)
+			assert.Equal(t, 4, strings.Count(stdout, "would install /"))
+			assert.Empty(t, installedFiles(t, root))
+
+			status, stdout, stderr = install()
+			require.Equal(t, exitOK, status, stderr)
+			assert.Equal(t, 4, strings.Count(stdout, "installed /"))
+			assert.Contains(t, stdout, "it starts at the next boot, or now, on the host: ")
+			assert.ElementsMatch(t, want, installedFiles(t, root))
+			for _, path := range want[:2] {
+				info, err := os.Stat(filepath.Join(root, path))
+				require.NoError(t, err)
+				assert.Equal(t, os.FileMode(0o755), info.Mode())
+			}
+			for _, file := range service {
+				if info, err := os.Lstat(filepath.Join(root, file)); assert.NoError(t, err) && info.Mode().IsRegular() {
+					assert.Contains(t, commands.Read(t, filepath.Join(root, file)), "--watch "+arch.Name)
+				}
+			}
+			// Again: nothing is to be done.
+			status, stdout, stderr = install()
+			require.Equal(t, exitOK, status, stderr)
+			assert.Equal(t, 4, strings.Count(stdout, "kept /"))
+
+			// What an administrator changed is left in place, and said.
+			changed := filepath.Join(root, service[0])
+			require.NoError(t, os.Remove(changed))
+			require.NoError(t, os.WriteFile(changed, []byte("mine"), 0o644))
+			status, stdout, stderr = called(t, "--uninstall-host="+root)
+			require.Equal(t, exitOK, status, stderr)
+			assert.Contains(t, stdout, "left /"+service[0]+": was changed since it was installed\n")
+			assert.Equal(t, service[:1], installedFiles(t, root))
+			assert.NoDirExists(t, filepath.Join(root, "opt/register"))
+
+			status, _, stderr = called(t, "--uninstall-host="+root)
+			assert.Equal(t, exitFailure, status)
+			assert.Contains(t, stderr, "nothing was installed")
+			status, _, stderr = install()
+			assert.Equal(t, exitFailure, status)
+			assert.Contains(t, stderr, "/"+service[0]+" is there, and was not put there by register\nregister: hint: --force replaces it\n")
+		})
+	}
+}
+
+func TestNothingIsWrittenOutsideOfAHostsRoot(t *testing.T) {
+	arch := foreign(t)
+	found := commands.FindEmulator(t, arch)
+	root, outside := fakeHost(t, "usr/lib/systemd/systemd"), t.TempDir()
+	require.NoError(t, os.Symlink(outside, filepath.Join(root, "opt")))
+	status, _, stderr := called(t, "--install-host="+root, "-Q", filepath.Dir(found.Path), arch.Name)
+	assert.Equal(t, exitFailure, status)
+	assert.Contains(t, stderr, "escapes")
+	entries, err := os.ReadDir(outside)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestAHostWithoutAServiceManagerIsRefused(t *testing.T) {
+	status, _, stderr := called(t, "--install-host="+t.TempDir())
+	assert.Equal(t, exitFailure, status)
+	assert.Contains(t, stderr, "neither systemd nor OpenRC is there")
+	assert.Contains(t, stderr, "docker run -v /:/host")
+}

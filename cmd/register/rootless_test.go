@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+func TestRootlessEnginesHaveAUnit(t *testing.T) {
+	args := []string{"--qemu-path=/opt/100% qemu", "aarch64"}
+	for _, engine := range []string{podman, docker} {
+		plan := planRootless(engine, "/home/me/bin/register", args)
+		kerneltest.Golden(t, "rootless-"+engine+".service", plan.Unit)
+		assert.Equal(t, []string{"/home/me/bin/register", "--watch", "--own-instance", args[0], args[1]}, plan.Command[len(plan.Command)-5:])
+	}
+}
+
+func TestTheEngineIsTheOneThatIsThere(t *testing.T) {
+	bin, run := t.TempDir(), t.TempDir()
+	t.Setenv("PATH", bin)
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	engine := func(named string) string {
+		got, err := (&options{rootless: named}).rootlessEngine()
+		if err != nil {
+			return "error: " + err.Error()
+		}
+		return got
+	}
+	assert.Contains(t, engine(anyEngine), "error: --rootless: neither Podman nor")
+	assert.Contains(t, engine(docker), "error: --rootless=docker: ")
+	assert.Contains(t, engine(podman), "error: --rootless=podman: ")
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "podman"), nil, 0o755))
+	assert.Equal(t, podman, engine(anyEngine))
+	child := filepath.Join(run, rootlesskitChild)
+	require.NoError(t, os.MkdirAll(filepath.Dir(child), 0o755))
+	require.NoError(t, os.WriteFile(child, []byte("1\n"), 0o644))
+	assert.Contains(t, engine(anyEngine), "error: --rootless: both")
+	assert.Equal(t, docker, engine(docker))
+	require.NoError(t, os.Remove(filepath.Join(bin, "podman")))
+	assert.Equal(t, docker, engine(anyEngine))
+}
+
+func TestRootlessGoesWithUninstallOnly(t *testing.T) {
+	for args, want := range map[string]string{"--rootless --status": "--rootless and --status cannot", "--rootless --watch": "--rootless and --watch cannot", "--rootless=lxc": "must be podman or docker"} {
+		_, err := parse(strings.Fields(args))
+		assert.ErrorContains(t, err, want)
+	}
+	assert.Equal(t, anyEngine, parsed(t, "--rootless", "arm64").rootless)
+	assert.True(t, parsed(t, "--rootless=docker", "--uninstall").uninstall)
+	if os.Getuid() == 0 {
+		status, _, stderr := called(t, "--rootless")
+		assert.Equal(t, exitFailure, status)
+		assert.Contains(t, stderr, "is for an ordinary user")
+	}
+}
