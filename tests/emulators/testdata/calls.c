@@ -18,8 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __alpha__
+#if defined __alpha__
 #define NEW(number) ((number) + 110)
+#elif defined __mips__ && __SIZEOF_POINTER__ == 8
+#define NEW(number) ((number) + 5000)
+#elif defined __mips__
+#define NEW(number) ((number) + 4000)
 #else
 #define NEW(number) (number)
 #endif
