@@ -134,6 +134,9 @@ func (s settings) entries(t *testing.T, c contestant, dir string) []binfmt.Entry
 	if s.via == "" {
 		return list
 	}
+	// The kernel hands a file on through one interpreter only (fs/exec.c, exec_binprm), and what it says of argv[0]
+	// reaches the first emulator only.
+	list[0].Flags = binfmt.FixBinary
 	head, err := os.ReadFile(c.path)
 	require.NoError(t, err)
 	for _, arch := range elfmagic.Archs() {

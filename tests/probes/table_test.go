@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -235,6 +237,44 @@ func TestParseKnown(t *testing.T) {
 	assert.False(t, found)
 	_, err = parseKnown("* exec/a E3")
 	assert.Error(t, err)
+}
+
+// sourceOf is a family's text.
+func sourceOf(t *testing.T, family string) string {
+	t.Helper()
+	path := filepath.Join("testdata", family+".c")
+	if family == "golang" {
+		path = "golang/probes.go"
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// What is known is of probes that are there.
+func TestKnownProbesAreThere(t *testing.T) {
+	for _, k := range readKnown(t) {
+		family, name, _ := strings.Cut(k.probe, "/")
+		if text := sourceOf(t, family); name != "*" {
+			assert.Regexp(t, `[("]`+regexp.QuoteMeta(name)+`[),"]`, text, k.probe)
+		}
+		for _, target := range k.targets {
+			assert.Contains(t, append([]string{"*"}, targets...), target, k.probe)
+		}
+	}
+}
+
+// Each fault of the list (E0 to E15) has a probe, which is marked with its number.
+func TestEveryFaultHasAProbe(t *testing.T) {
+	families, err := sources()
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, family := range families {
+		all.WriteString(sourceOf(t, family))
+	}
+	for fault := range 16 {
+		assert.Regexp(t, fmt.Sprintf(`// E%d\b`, fault), all.String())
+	}
 }
 
 // Probes that the kernel lacks natively are not asked of emulators; those that only

@@ -85,7 +85,10 @@ func init() {
 		fmt.Println(strings.Join(args, " "))
 		return 0
 	}
-	parts[":wait"] = func([]string) int { select {} }
+	parts[":wait"] = func([]string) int {
+		time.Sleep(time.Hour)
+		return 0
+	}
 	parts[":exit"] = func([]string) int { return 3 }
 	parts[":copy"] = func([]string) int {
 		_, err := io.Copy(os.Stdout, os.Stdin)

@@ -321,7 +321,7 @@ PROBE(low_mapping) {
 }
 PROBE(huge_reservation) {
 	if (sizeof(long) == 4) elsewhere("addresses have 32 bits");
-	size_t size = (size_t)1 << 36;
+	size_t size = (size_t)(1ULL << 36);
 	char *p = map_at(0, size, PROT_NONE, MAP_NORESERVE);
 	OK(mprotect(p + size / 2, page, PROT_READ | PROT_WRITE));
 	p[size / 2] = 1;

@@ -9,7 +9,8 @@ static struct { _Alignas(128) _Atomic uint8_t v; } x8, y8;
 static struct { _Alignas(128) _Atomic uint16_t v; } x16, y16;
 static struct { _Alignas(128) _Atomic uint32_t v; } x, y;
 static struct { _Alignas(128) _Atomic uint64_t v; } x64, y64;
-static int threads, rounds = ROUNDS;
+static int threads;
+static atomic_int rounds = ROUNDS;
 static void (*body)(int thread);
 static void (*judge)(void);
 static uint64_t r[4][2];
@@ -24,12 +25,14 @@ static void meet(int me, int turn) {
 
 static void *player(void *arg) {
 	int me = (int)(intptr_t)arg;
+	int64_t end = now() + 1500000000;
 	for (int i = 0; i < rounds; i++) {
 		meet(me, 3 * i + 1);
 		body(me);
 		meet(me, 3 * i + 2);
 		if (me == 0) {
 			judge();
+			if (i % 256 == 255 && i > 2000 && now() > end) rounds = i + 1; // a busy machine
 			atomic_store(&x8.v, 0), atomic_store(&y8.v, 0), atomic_store(&x16.v, 0), atomic_store(&y16.v, 0);
 			atomic_store(&x.v, 0), atomic_store(&y.v, 0), atomic_store(&x64.v, 0), atomic_store(&y64.v, 0);
 		}
@@ -43,10 +46,10 @@ static void play(int n, void (*b)(int), void (*j)(void)) {
 	pthread_t t[4];
 	for (int i = 0; i < n; i++) t[i] = thread(player, (void *)(intptr_t)i);
 	for (int i = 0; i < n; i++) join(t[i]);
-	if (bad) WRONG("%d of %d rounds are wrong", (int)bad, rounds);
+	if (bad) WRONG("%d of %d rounds are wrong", (int)bad, (int)rounds);
 }
 
-// Both threads store, then load what the other stored: not both see nothing.
+// E1. Both threads store, then load what the other stored: not both see nothing.
 static void both_zero(void) { bad += r[0][0] == 0 && r[1][0] == 0; }
 #define STORE_LOAD(NAME, X, Y, STORE, BETWEEN, LOAD)                               \
 	static void NAME##_body(int me) {                                          \
@@ -156,8 +159,8 @@ static void coherent_body(int me) {
 }
 PROBE(coherent) { play(2, coherent_body, went_back); }
 
-// Two threads add a million times, each in its way.
-enum { ADDS = 200000 };
+// Two threads add, each in its way.
+enum { ADDS = 100000 };
 static void add(void) {
 	for (int i = 0; i < ADDS; i++) body(0);
 }

@@ -286,6 +286,7 @@ static void *changes_own(void *arg) {
 	own = 8;
 	return &own;
 }
+// E0
 PROBE(local_storage) {
 	own = 9;
 	CHECK(join(thread(changes_own, 0)) != &own);
