@@ -26,8 +26,7 @@ import (
 func handsOn(t *testing.T, goarchs ...string) {
 	t.Helper()
 	kerneltest.Instance(t)
-	// What whoever runs the tests has left open is not counted.
-	require.NoError(t, unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)) // 5.11
+	inheritNothing(t)
 	for _, goarch := range goarchs {
 		arch := kerneltest.Lookup(t, goarch)
 		if kerneltest.Native(t, arch) {
@@ -39,6 +38,12 @@ func handsOn(t *testing.T, goarchs ...string) {
 	}
 }
 
+// inheritNothing has what whoever runs the tests has left open closed in programs.
+func inheritNothing(t *testing.T) {
+	t.Helper()
+	require.NoError(t, unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)) // 5.11
+}
+
 // handedOn returns crossrun --handed-on, which inherits nothing but the streams.
 func handedOn(args ...string) *exec.Cmd {
 	return commands.Command("crossrun", append([]string{"--handed-on"}, args...)...)
@@ -48,11 +53,8 @@ func handedOn(args ...string) *exec.Cmd {
 func executers(t *testing.T) (arm64, s390x, native string) {
 	t.Helper()
 	handsOn(t, "arm64", "s390x")
-	build := func(triplet string) string {
-		return commands.CProgram(t, commands.Port(triplet), "executer", "-static", "-O1", "../testdata/executer.c")
-	}
 	host := kerneltest.Lookup(t, runtime.GOARCH).Debian[0].Triplet
-	return build("aarch64-linux-gnu"), build("s390x-linux-gnu"), build(host)
+	return executer(t, "aarch64-linux-gnu"), executer(t, "s390x-linux-gnu"), executer(t, host)
 }
 
 // said is what an executer says of itself.

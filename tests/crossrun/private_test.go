@@ -64,8 +64,7 @@ func TestAProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	dir = filepath.Join(dir, "a directory")
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	shell := func(words ...string) *exec.Cmd {
-		// Go's run time keeps no other signals ignored than these two.
-		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT; exec "$@"`, "sh")
+		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT QUIT USR1 PIPE TERM TSTP WINCH; exec "$@"`, "sh")
 		cmd.Args = append(append(cmd.Args, words...), "/bin/sh", "-c", inherited, "sh", "", "two words", "ünï")
 		cmd.Stdin = strings.NewReader("input\n")
 		cmd.Dir = dir

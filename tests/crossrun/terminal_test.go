@@ -2,10 +2,10 @@ package crossrun
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,26 +124,36 @@ const (
 func TestTerminals(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	commands.Foreigners(t)
-	program := commands.GoProgram(t, "terminal", "arm64")
-	for _, way := range []string{"--private", "--watched", "--direct", "--kernel", "--rootfs"} {
+	for _, way := range []string{"natively", "--private", "--watched", "--handed-on", "--direct", "--kernel", "--rootfs"} {
 		t.Run(way, func(t *testing.T) {
+			goarch := "arm64"
+			switch way {
+			case "natively":
+				goarch = runtime.GOARCH
+			case "--handed-on":
+				handsOn(t, goarch)
+			}
+			program := commands.GoProgram(t, "terminal", goarch)
 			if way == "--kernel" {
 				require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
 				defer func() { require.NoError(t, fs.Remove("qemu-aarch64")) }()
 			}
-			words := []string{way, program}
-			if way == "--rootfs" {
-				words = []string{way, smallRoot(t, program), filepath.Base(program)}
+			words := []string{commands.Command("crossrun").Path, way, program}
+			switch way {
+			case "natively":
+				words = []string{program}
+			case "--rootfs":
+				words = append(words[:2], smallRoot(t, program), filepath.Base(program))
 			}
 			term := interactive(t)
 			resize := func(columns, rows uint16) {
 				require.NoError(t, unix.IoctlSetWinsize(int(term.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}))
 			}
 			resize(80, 24)
-			term.send(fmt.Sprintf("%s %s\n", commands.Command("crossrun").Path, strings.Join(words, " ")))
+			term.send(strings.Join(words, " ") + "\n")
 			term.expect("password: ")
 			term.send("secret word\n")
-			term.expect("arm64 got 11 bytes, <nil>")
+			term.expect(goarch + " got 11 bytes, <nil>")
 			term.expect("window 80 x 24")
 			resize(100, 30)
 			term.expect("window 100 x 30")
@@ -156,7 +166,7 @@ func TestTerminals(t *testing.T) {
 			term.send("jobs %1\n")
 			term.expect("Stopped")
 			term.send("fg\n")
-			term.expect("crossrun") // the shell repeats the command
+			term.expect(filepath.Base(program)) // the shell repeats the command
 			term.handOver()
 			resize(90, 20)
 			term.expect("window 90 x 20")

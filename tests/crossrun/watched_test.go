@@ -55,7 +55,7 @@ func TestAWatchedProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
 	shell := func(words ...string) *exec.Cmd {
-		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT TSTP; exec "$@"`, "sh")
+		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT QUIT USR1 PIPE TERM TSTP WINCH; exec "$@"`, "sh")
 		script := strings.ReplaceAll(inherited, `echo "$PPID"; `, "cat /proc/$$/oom_score_adj; ")
 		script = strings.ReplaceAll(script, "NoNewPrivs|Seccomp|", "")
 		// The parent of the process group's members is another one.

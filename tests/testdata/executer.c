@@ -149,6 +149,79 @@ static void execute(char **argv)
     fail(argv[0]);
 }
 
+/* The limits that a process has. */
+static void limits(void)
+{
+    static const int kinds[] = { RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_CPU, RLIMIT_FSIZE };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        struct rlimit limit;
+
+        if (getrlimit(kinds[i], &limit)) {
+            fail("getrlimit");
+        }
+        printf("%lld %lld\n", (long long)limit.rlim_cur, (long long)limit.rlim_max);
+    }
+}
+
+/* Copy what an open file has. */
+static void copy(int fd)
+{
+    char buf[4096];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof(buf))) > 0) {
+        fwrite(buf, 1, n, stdout);
+    }
+    if (n < 0) {
+        fail("read");
+    }
+}
+
+/* Run many at once: all wait for a byte that is there when all are. */
+static int crowd(int count, char **argv)
+{
+    int statuses[256] = { 0 }, gate[2];
+
+    fflush(stdout);
+    if (pipe(gate)) {
+        fail("pipe");
+    }
+    for (int i = 0; i < count; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0) {
+            fail("fork");
+        }
+        if (pid == 0) {
+            char c;
+
+            close(gate[1]);
+            if (read(gate[0], &c, 1) != 0) {
+                fail("gate");
+            }
+            close(gate[0]);
+            execute(argv);
+        }
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < count; i++) {
+        int status;
+
+        if (wait(&status) < 0) {
+            fail("wait");
+        }
+        statuses[WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)]++;
+    }
+    for (int i = 0; i < 256; i++) {
+        if (statuses[i]) {
+            printf("%d ended with %d\n", statuses[i], i);
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     for (char **word = argv + 1; *word; word++) {
@@ -180,6 +253,12 @@ int main(int argc, char **argv)
             if (chroot(*++word) || chdir("/")) {
                 fail("chroot");
             }
+        } else if (!strcmp(*word, "limits")) {
+            limits();
+        } else if (!strcmp(*word, "copy")) {
+            copy(atoi(*++word));
+        } else if (!strcmp(*word, "crowd")) {
+            return crowd(atoi(word[1]), word + 2);
         } else if (!strcmp(*word, "exit")) {
             return atoi(word[1]);
         } else if (!strcmp(*word, "kill")) {
