@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -113,11 +114,7 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	}
 	if !userManager() {
 		cli.Warning(stderr, o.name, errors.New("there is no systemd of the user's that would start it again: it is kept in the foreground"))
-		path, err := exec.LookPath(plan.Command[0])
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("cannot execute %s: %w", path, unix.Exec(path, plan.Command, os.Environ()))
+		return foreground(ctx, plan.Command, stdout, stderr)
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
@@ -137,6 +134,21 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	}
 	fmt.Fprintf(stdout, "programs of other architectures run in all containers of this user's %s, now and after each login; loginctl enable-linger has it so without one\n", engine)
 	return nil
+}
+
+// foreground runs a command until ctx is done. Then all that it started is told: podman
+// unshare does not pass signals on (seen with 4.3).
+func foreground(ctx context.Context, command []string, stdout, stderr io.Writer) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // removeRootless undoes it.

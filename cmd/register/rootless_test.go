@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,4 +62,28 @@ func TestRootlessGoesWithUninstallOnly(t *testing.T) {
 		assert.Equal(t, exitFailure, status)
 		assert.Contains(t, stderr, "is for an ordinary user")
 	}
+}
+
+// What is kept in the foreground ends with it, though the command that was started does not
+// pass signals on.
+func TestTheForegroundEndsAsAWhole(t *testing.T) {
+	kerneltest.Need(t)
+	pid := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- foreground(ctx, []string{"/bin/sh", "-c", `sleep 1000 & echo $! > "$0.part"; mv "$0.part" "$0"; wait`, pid}, io.Discard, io.Discard)
+	}()
+	require.Eventually(t, func() bool { _, err := os.Stat(pid); return err == nil }, 30*time.Second, 10*time.Millisecond)
+	text, err := os.ReadFile(pid)
+	require.NoError(t, err)
+	child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, <-ended)
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(child), "stat"))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, 30*time.Second, 10*time.Millisecond)
+	assert.Error(t, foreground(t.Context(), []string{"/bin/false"}, io.Discard, io.Discard))
 }
