@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,7 +73,7 @@ func TestTheReadmeIsShort(t *testing.T) {
 }
 
 // notYet are documents that are linked to and are still to be written.
-var notYet = []string{"kubernetes.md"}
+var notYet = []string{"kubernetes.md", "nodes.md"}
 
 // Links between documents lead to files, and to headings that are in them.
 func TestLinksLeadSomewhere(t *testing.T) {
@@ -85,14 +86,18 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	for _, file := range files {
 		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(commands.Read(t, file), -1) {
 			path, heading, _ := strings.Cut(m[1], "#")
-			if strings.Contains(path, "://") || slices.Contains(notYet, filepath.Base(path)) {
+			if strings.Contains(path, "://") {
 				continue
 			}
 			to := file
 			if path != "" {
 				to = filepath.Join(filepath.Dir(file), path)
 			}
-			if _, err := os.Stat(to); !assert.NoError(t, err, "%s links to %s", file, m[1]) || heading == "" {
+			_, err := os.Stat(to)
+			if errors.Is(err, fs.ErrNotExist) && slices.Contains(notYet, filepath.Base(path)) {
+				continue
+			}
+			if !assert.NoError(t, err, "%s links to %s", file, m[1]) || heading == "" {
 				continue
 			}
 			assert.Contains(t, anchors(commands.Read(t, to)), heading, "%s links to %s", file, m[1])

@@ -52,8 +52,11 @@ func (p *Page) options(b *strings.Builder) {
 		if f.Shorthand != "" {
 			name = `\fB\-` + f.Shorthand + `\fR, ` + name
 		}
-		if takesValue(f) {
+		switch {
+		case takesValue(f):
 			name += ` \fI` + roff(word) + `\fR`
+		case f.Value.Type() != "bool": // it may have one
+			name += `[=\fI` + roff(word) + `\fR]`
 		}
 		fmt.Fprintf(b, ".TP\n%s\n%s\n", name, running(text))
 	})

@@ -35,6 +35,8 @@ func page(name string) *cli.Page {
 	f.String("emulator", "", "a `file`")
 	f.String("form", "", "of the report: `table|json`")
 	f.StringArrayP("set", "E", nil, "a `variable`")
+	f.String("install", "", "into a `root`")
+	f.Lookup("install").NoOptDefVal = "/"
 	return &cli.Page{Name: name, Summary: "do it", Flags: f, Also: []string{"other(1)"}, Usage: `Usage: ` + name + ` [flags] WHAT
        ` + name + ` --version
 
@@ -68,6 +70,7 @@ func TestTheManualHasWhatHelpHas(t *testing.T) {
 		".SH DESCRIPTION\nDoes it.\nThen more.\n", ".TP\n\\fBone\\fR\nfirst\nof all\n.TP\n\\fBtwo\\fR\nsecond\n",
 		".TP\n\\fB\\-v\\fR, \\fB\\-\\-verbose\\fR\nsay more; it's all on standard error\n",
 		".TP\n\\fB\\-\\-form\\fR \\fItable|json\\fR\n",
+		".TP\n\\fB\\-\\-install\\fR[=\\fIroot\\fR]\ninto a root\n",
 		".SH EXAMPLES\n.TP\n\\fBrunner x\\fR\nan example\n.RS 2\n.nf\neval \"$(runner)\"\n.fi\n.RE\n",
 		".SH ENVIRONMENT\nEnvironment, for whoever:\n.TP\n\\fBNAME\\fR\na name\n", "\\&.dots are no requests, \\-dashes are dashes; back\\eslashes are themselves.\n",
 		".SH EXIT STATUS\n0 or not.\n", ".SH SEE ALSO\nother(1)\n",
@@ -129,7 +132,7 @@ func TestBashCompletes(t *testing.T) {
 		want []string
 	}{
 		{lister(), []string{"--ro"}, []string{"--root"}},
-		{lister(), []string{"-"}, []string{"--verbose", "--root", "--emulator", "--form", "--set"}},
+		{lister(), []string{"-"}, []string{"--verbose", "--root", "--emulator", "--form", "--set", "--install"}},
 		{lister(), []string{"--form", ""}, []string{"table", "json"}},
 		{lister(), []string{"--root", ""}, []string{"dir"}},
 		{lister(), []string{"-r", ""}, []string{"dir"}},

@@ -182,7 +182,9 @@ func TestEachLineOfTheDocumentsWorks(t *testing.T) {
 		}
 	}
 	for _, e := range list {
-		assert.True(t, e.used, "no line of %s needs the exception %s", e.file, e.line)
+		found, err := filepath.Glob(filepath.Join(root, e.file))
+		require.NoError(t, err)
+		assert.True(t, e.used || len(found) == 0, "no line of %s needs the exception %s", e.file, e.line)
 	}
 }
 
