@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,34 @@ func find(arch uint32, number int32) *abi {
 	return nil
 }
 
-// filter has the supervisor asked about the calls of the ABIs, and allows all others.
+// views are the calls after which a path may lead to another file than in the
+// supervisor: another root directory, or other mounts in a namespace of one's own. That
+// is made by calls that are not among them, and is the same at first. The ABIs are those
+// of the hosts and of their 32-bit programs, on the others no task has them.
+var views = [...]struct {
+	arch    uint32
+	numbers []uint32 // chroot, pivot_root, setns, mount, umount2, move_mount, mount_setattr, umount
+}{
+	{abis[0].arch, []uint32{unix.SYS_CHROOT, unix.SYS_PIVOT_ROOT, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_MOVE_MOUNT, unix.SYS_MOUNT_SETATTR}},
+	// x32: arch/x86/entry/syscalls/syscall_64.tbl
+	{unix.AUDIT_ARCH_X86_64, []uint32{1<<30 | 161, 1<<30 | 155, 1<<30 | 308, 1<<30 | 165, 1<<30 | 166, 1<<30 | 429, 1<<30 | 442}},
+	{unix.AUDIT_ARCH_I386, []uint32{61, 217, 346, 21, 52, 429, 442, 22}},
+	{unix.AUDIT_ARCH_ARM, []uint32{61, 218, 375, 21, 52, 429, 442, 22}},
+	{unix.AUDIT_ARCH_S390, []uint32{61, 217, 339, 21, 52, 429, 442, 22}},
+}
+
+// isView reports whether a call is one of them.
+func isView(arch uint32, number int32) bool {
+	for i := range views {
+		if views[i].arch == arch && slices.Contains(views[i].numbers, uint32(number)) {
+			return true
+		}
+	}
+	return false
+}
+
+// filter has the supervisor asked about the calls of the ABIs, and of those that change
+// the view, and allows all others.
 func filter() []unix.SockFilter {
 	const number, arch = 0, 4 // struct seccomp_data
 	load := func(offset uint32) unix.SockFilter {
@@ -43,6 +71,12 @@ func filter() []unix.SockFilter {
 		code = append(code, load(arch), unless(a.arch, 5),
 			load(number), unless(uint32(a.execve), 1), answer(unix.SECCOMP_RET_USER_NOTIF),
 			unless(uint32(a.execveat), 1), answer(unix.SECCOMP_RET_USER_NOTIF))
+	}
+	for _, v := range views {
+		code = append(code, load(arch), unless(v.arch, 1+2*len(v.numbers)), load(number))
+		for _, n := range v.numbers {
+			code = append(code, unless(n, 1), answer(unix.SECCOMP_RET_USER_NOTIF))
+		}
 	}
 	return append(code, answer(unix.SECCOMP_RET_ALLOW))
 }

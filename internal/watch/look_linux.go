@@ -102,8 +102,13 @@ func statx(name []byte, flags int, mask int, st *unix.Statx_t) syscall.Errno {
 // namespaces (STATX_MNT_ID, Linux 5.8).
 const rootMask = unix.STATX_INO | unix.STATX_MNT_ID
 
-// lookAround finds out whether the task has another root directory.
+// lookAround finds out whether the task has another root directory. The kernel takes its
+// time to make what is in /proc for a process that is new: it is asked only if
+// there was a call that changes the view.
 func (g *glance) lookAround(s *supervisor, pid uint32) bool {
+	if g.another = false; !s.views.Load() {
+		return true
+	}
 	root := append(appendProcess(g.root[:0], pid, "/root"), 0)
 	if statx(root, 0, rootMask, &g.st) != 0 {
 		return false

@@ -99,7 +99,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 	unix.CloseOnExec(caller.fd)
 	inherited := descriptors()
 	keepSignalsAway()
-	runtime.GOMAXPROCS(min(maxProcessors, runtime.GOMAXPROCS(0)))
+	runtime.GOMAXPROCS(1 + min(maxProcessors, runtime.GOMAXPROCS(0)))
 	s := &supervisor{caller: caller, expected: make(map[token]*handover), said: make(map[string]bool)}
 	if err := s.begin(state, command, configure); err != nil {
 		_ = caller.send(message{Kind: failed, Text: err.Error(), Hint: hintOf(err)})
@@ -110,7 +110,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 	}
 	_ = caller.send(message{Kind: ready, PID: s.program})
 	s.wakeHere()
-	s.staff.most = maxIdle
+	s.staff.most = spare
 	s.staff.hire()
 	go s.work()
 	go s.awaitCaller()
@@ -152,7 +152,7 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	// The terminal's signals are for the program's process group. The session stays the
 	// same, so that a shell that is the program can be stopped.
 	_ = unix.Setpgid(0, 0)
-	makeThreads(reserve() + maxIdle) // while the program's process starts
+	makeThreads(reserve() + spare) // while the program's process starts
 	one, listener, err := ours.receive()
 	if err == io.EOF {
 		err = errors.New("its process ended before it was executed")

@@ -71,6 +71,7 @@ type supervisor struct {
 	known    known
 	idle     atomic.Int32
 	answered atomic.Uint64 // how many calls are, or are gone
+	views    atomic.Bool   // whether a task may have another view of the files
 	looking  atomic.Bool   // whether they become more
 	staff    staff
 	opening  chan struct{} // has an element for each worker that opens files
@@ -95,11 +96,12 @@ func Watched() bool {
 	return errno == watched
 }
 
-// maxIdle is how many workers wait at the most: a burst of calls leaves no more.
-const maxIdle = 4
+// maxIdle is how many workers wait at the most: who has answered the last question
+// is the fastest with the next.
+const maxIdle = 1
 
-// work answers one question after another. While each worker is busy there is one
-// more: a file system that hangs holds up nobody else.
+// work answers one question after another. While each worker is busy for long there is
+// one more: a file system that hangs holds up nobody else.
 func (s *supervisor) work() {
 	runtime.LockOSThread() // which traces
 	defer runtime.UnlockOSThread()
@@ -109,7 +111,7 @@ func (s *supervisor) work() {
 		var n notification
 		errno := s.receive(&n)
 		if s.idle.Add(-1) == 0 {
-			s.relieve()
+			s.lookLater()
 		}
 		switch errno {
 		case 0:
@@ -127,16 +129,48 @@ func (s *supervisor) work() {
 	s.idle.Add(-1)
 }
 
+// receive waits for a question.
 func (s *supervisor) receive(n *notification) syscall.Errno {
+	for s.soon() == syscall.EINTR {
+		// Go's run time interrupts a thread that it wants to stop for a moment: it does,
+		// in the call of this function.
+		runtime.Gosched()
+	}
 	_, errno := ioctl(s.listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
 	return errno
 }
 
+// soon waits for a question that comes within some milliseconds: where programs start
+// others, one follows the other. Go's run time does not know that this thread waits: to
+// take its processor away and give it back costs more than the answer does. It is
+// interrupted (EINTR) when the run time wants all to stop, and before that loses
+// patience (10 ms, forcePreemptNS in runtime/proc.go).
+func (s *supervisor) soon() syscall.Errno {
+	return s.poll(8 * time.Millisecond)
+}
+
+// pending reports whether there is a question already.
+func (s *supervisor) pending() bool { return s.poll(0) == 0 }
+
+// poll returns 0 if there is a question, or EAGAIN if there is none after a while.
+func (s *supervisor) poll(most time.Duration) syscall.Errno {
+	polled := unix.PollFd{Fd: int32(s.listener), Events: unix.POLLIN}
+	timeout := unix.NsecToTimespec(int64(most))
+	count, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&polled)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	if errno == 0 && count == 0 {
+		return syscall.EAGAIN
+	}
+	return errno
+}
+
 // decide returns the answer to a call, or none if it was given already. For what the
-// kernel executes itself it makes three system calls and allocates nothing.
+// kernel executes itself it makes two system calls and allocates nothing.
 func (s *supervisor) decide(g *glance, n *notification) response {
 	a := find(n.arch, n.number)
 	if a == nil {
+		if isView(n.arch, n.number) {
+			s.views.Store(true)
+		}
 		return goOn(n)
 	}
 	if n.number == a.execve && a == &abis[0] {
@@ -145,6 +179,7 @@ func (s *supervisor) decide(g *glance, n *notification) response {
 		}
 		if n.args[1]>>31 == 0 && n.args[2]>>31 == 0 {
 			if h := s.asked(n); h != nil {
+				s.relieve()
 				s.opening <- struct{}{}
 				defer func() { <-s.opening }()
 				return s.answer(n, h)
@@ -157,6 +192,7 @@ func (s *supervisor) decide(g *glance, n *notification) response {
 	if (!g.another || g.buffer[before] != '/') && g.looksKnown(s, g.name(n.pid)) {
 		return goOn(n)
 	}
+	s.relieve()
 	s.opening <- struct{}{}
 	defer func() { <-s.opening }()
 	p := s.inspect(g, n)

@@ -13,8 +13,12 @@ import (
 // (EAGAIN, for a fifth of a second): RLIMIT_NPROC, a cgroup's pids.max. A supervisor
 // must not end. It has threads made beforehand, which the run time keeps.
 
-// maxProcessors is how many threads run Go code at the most. Answers are short.
+// maxProcessors is how many threads run Go code at the most, besides the worker that
+// waits for a question. Answers are short.
 const maxProcessors = 8
+
+// spare is how many workers have a thread from the beginning.
+const spare = 4
 
 // reserve is how many threads the run time may want besides the workers': one for each
 // processor, and those that wait for children, the caller, signals and files.
@@ -85,13 +89,17 @@ const maxWorkers = 256
 // patience is how long all workers may be busy with the same calls.
 const patience = 50 * time.Millisecond
 
-// relieve has one more worker start when none is idle: at once if there is a thread for
-// it, and else if no call is answered for a while, as a file system hangs.
+// relieve has one more worker start if there is a question already when one is
+// about to take longer.
 func (s *supervisor) relieve() {
-	if s.staff.hire() {
+	if s.idle.Load() == 0 && s.pending() && s.staff.hire() {
 		go s.work()
-		return
 	}
+}
+
+// lookLater has one more worker start if none is idle and no call is answered for a
+// while, as a file system hangs.
+func (s *supervisor) lookLater() {
 	if s.looking.CompareAndSwap(false, true) {
 		s.lookAgain()
 	}
@@ -104,7 +112,7 @@ func (s *supervisor) lookAgain() {
 			s.looking.Store(false)
 			return
 		}
-		if s.answered.Load() == answered && s.staff.grow() && s.staff.hire() {
+		if s.answered.Load() == answered && (s.staff.hire() || s.staff.grow() && s.staff.hire()) {
 			go s.work()
 		}
 		s.lookAgain()

@@ -34,13 +34,13 @@ func TestWorkersBecomeMoreWhenNoneAnswers(t *testing.T) {
 			}
 		}
 	}()
-	s.relieve()
+	s.lookLater()
 	time.Sleep(5 * patience)
 	assert.Equal(t, 1, most(s), "calls are answered")
 	close(stop)
 	<-ended
 	require.Eventually(t, func() bool { return most(s) > 1 }, time.Minute, time.Millisecond)
-	s.idle.Store(1)
+	s.idle.Store(10)
 	require.Eventually(t, func() bool { return !s.looking.Load() }, time.Minute, time.Millisecond, "some are idle")
 }
 

@@ -40,12 +40,12 @@ func run(t *testing.T, code []unix.SockFilter, number int32, arch uint32) uint32
 	return 0
 }
 
-func TestTheFilterAsksAboutExecveAlone(t *testing.T) {
+func TestTheFilterAsksAboutExecveAndTheViewAlone(t *testing.T) {
 	code := filter()
 	for _, a := range abis {
 		for number := range int32(700) {
 			want := uint32(unix.SECCOMP_RET_ALLOW)
-			if find(a.arch, number) != nil {
+			if find(a.arch, number) != nil || isView(a.arch, number) {
 				want = unix.SECCOMP_RET_USER_NOTIF
 			}
 			assert.Equal(t, want, run(t, code, number, a.arch), "%x %d", a.arch, number)
@@ -55,6 +55,13 @@ func TestTheFilterAsksAboutExecveAlone(t *testing.T) {
 		assert.EqualValues(t, unix.SECCOMP_RET_ALLOW, run(t, code, a.execve, 1), "another architecture's")
 	}
 	assert.Nil(t, find(abis[0].arch, 1<<20))
+	for _, v := range views {
+		for _, n := range v.numbers {
+			assert.EqualValues(t, unix.SECCOMP_RET_USER_NOTIF, run(t, code, int32(n), v.arch), "%x %d", v.arch, n)
+		}
+	}
+	assert.True(t, isView(abis[0].arch, unix.SYS_CHROOT))
+	assert.False(t, isView(abis[0].arch, unix.SYS_CHDIR))
 }
 
 func TestACallIsMadeAnew(t *testing.T) {
