@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,9 +71,6 @@ func TestTheReadmeIsShort(t *testing.T) {
 	assert.Contains(t, commands.Read(t, "../.ci/run"), "\nmake test\n", "CI calls what the README says")
 }
 
-// notYet are documents that are linked to and are still to be written.
-var notYet = []string{"kubernetes.md", "nodes.md"}
-
 // Links between documents lead to files, and to headings that are in them.
 func TestLinksLeadSomewhere(t *testing.T) {
 	var files []string
@@ -94,9 +90,6 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				to = filepath.Join(filepath.Dir(file), path)
 			}
 			_, err := os.Stat(to)
-			if errors.Is(err, fs.ErrNotExist) && slices.Contains(notYet, filepath.Base(path)) {
-				continue
-			}
 			if !assert.NoError(t, err, "%s links to %s", file, m[1]) || heading == "" {
 				continue
 			}
