@@ -185,7 +185,11 @@ func (s settings) run(t *testing.T, arch *elfmagic.Arch, entries []binfmt.Entry)
 		t.Skip(err)
 	}
 	require.NoError(t, err)
-	return runAll(t.Context(), order{programs, s.work}, entries)
+	o := order{programs, s.work, 1}
+	if s.via != "" && len(entries) > 0 {
+		o.Patience = 4 // with one emulator in another
+	}
+	return runAll(t.Context(), o, entries)
 }
 
 // expected are the probes that pass natively, and those that only the target has.

@@ -30,6 +30,7 @@ const orderVariable = "TEST_PROBES_ORDER"
 type order struct {
 	Programs map[string]string // of each family, the file
 	Work     string            // a directory that belongs to who runs them
+	Patience time.Duration     // how many times as long they may take
 }
 
 // A result is how one probe ended.
@@ -108,7 +109,7 @@ func obey(text string) error {
 	type job struct{ family, program, name string }
 	var jobs []job
 	for family, program := range o.Programs {
-		out := o.execute(program, limits[1])
+		out := o.execute(program, limits[1]*o.Patience)
 		if out.Status != passed {
 			return fmt.Errorf("%s does not list its probes: %s", program, out)
 		}
@@ -126,7 +127,7 @@ func obey(text string) error {
 			for j := range todo {
 				r := result{Status: endless}
 				for _, limit := range limits {
-					if r = o.execute(j.program, limit, j.name); r.Status != endless {
+					if r = o.execute(j.program, limit*o.Patience, j.name); r.Status != endless {
 						break
 					}
 				}
