@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,7 +29,8 @@ func TestTheMakefileLinksItIn(t *testing.T) {
 	const flag = "github.com/projectcalico/go-build/internal/cli.linked="
 	makefile, err := os.ReadFile("../../Makefile")
 	require.NoError(t, err)
-	require.Contains(t, string(makefile), "-X "+flag+"$(VERSION)")
+	text := strings.ReplaceAll(string(makefile), "$(MODULE)", "github.com/projectcalico/go-build")
+	require.Contains(t, text, "-X "+flag+"$(VERSION)")
 
 	command := filepath.Join(t.TempDir(), "crossrun")
 	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X "+flag+"v9.9", "-o", command, "../../cmd/crossrun")

@@ -85,7 +85,7 @@ func build(ctx context.Context, arch *elfmagic.Arch, dir string, only []string) 
 	for _, family := range families {
 		files := []string{"testdata/probe.c", "testdata/" + family + ".c"}
 		programs[family], err = made(ctx, filepath.Join(dir, family), append([]string{"testdata/probe.h"}, files...), func(out string) *exec.Cmd {
-			args := slices.Concat(gcc[1:], []string{"-o", out}, files, []string{"-lrt", "-lm"})
+			args := slices.Concat(gcc[1:], []string{"-o", out}, files, []string{"-lrt", "-lm", "-Wl,--as-needed", "-latomic"}) // some 32-bit ones have no atomics of 64 bits
 			return exec.CommandContext(ctx, gcc[0], args...)
 		})
 		if err != nil {

@@ -397,6 +397,14 @@ static void *hidden(void *p) {
 }
 static void *load(void *at) { return (void *)(intptr_t)*(volatile char *)hidden(at); }
 static void *store(void *at) { return (void *)(intptr_t)(*(volatile char *)at = 1); }
+// at says whether a fault was there. s390x tells its page only (arch/s390/mm/fault.c, get_fault_address).
+static bool at(const volatile void *address) {
+#ifdef __s390x__
+	return ((uintptr_t)last.si_addr ^ (uintptr_t)address) >> 12 == 0;
+#else
+	return last.si_addr == address;
+#endif
+}
 static char *map(size_t size, int protection) {
 	char *p = mmap(0, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
@@ -407,25 +415,25 @@ PROBE(unmapped_load) {
 	OK(munmap(p, 65536 * 2));
 	fault(SIGSEGV, load, p + 65541);
 	EQUAL(last.si_code, SEGV_MAPERR);
-	CHECK(last.si_addr == p + 65541);
+	CHECK(at(p + 65541));
 }
 PROBE(null_load) {
 	fault(SIGSEGV, load, (void *)8);
 	EQUAL(last.si_code, SEGV_MAPERR);
-	CHECK(last.si_addr == (void *)8);
+	CHECK(at((void *)8));
 }
 // E14: ppc64le
 PROBE(protected_store) {
 	char *p = map(65536, PROT_READ);
 	fault(SIGSEGV, store, p + 123);
 	EQUAL(last.si_code, SEGV_ACCERR);
-	CHECK(last.si_addr == p + 123);
+	CHECK(at(p + 123));
 }
 PROBE(protected_load) {
 	char *p = map(65536, PROT_NONE);
 	fault(SIGSEGV, load, p + 7);
 	EQUAL(last.si_code, SEGV_ACCERR);
-	CHECK(last.si_addr == p + 7);
+	CHECK(at(p + 7));
 }
 // E9
 PROBE(beyond_file) {
@@ -436,7 +444,7 @@ PROBE(beyond_file) {
 	fault(SIGBUS, load, p + 65536 + 77);
 	EQUAL(last.si_signo, SIGBUS);
 	EQUAL(last.si_code, BUS_ADRERR);
-	if (last.si_addr != p + 65536 + 77) WRONG("si_addr is %p, not %p", last.si_addr, p + 65536 + 77);
+	if (!at(p + 65536 + 77)) WRONG("si_addr is %p, not %p", last.si_addr, p + 65536 + 77);
 }
 PROBE(beyond_file_store) {
 	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
@@ -444,7 +452,7 @@ PROBE(beyond_file_store) {
 	CHECK(p != MAP_FAILED);
 	fault(SIGBUS, store, p + 5);
 	EQUAL(last.si_code, BUS_ADRERR);
-	CHECK(last.si_addr == p + 5);
+	CHECK(at(p + 5));
 }
 static void *jump_there(void *at) {
 	void (*f)(void);
@@ -467,7 +475,7 @@ PROBE(jump_to_data) {
 	char *p = map(65536, PROT_READ | PROT_WRITE);
 	fault(SIGSEGV, jump_there, p);
 	EQUAL(last.si_code, SEGV_ACCERR);
-	CHECK(last.si_addr == p);
+	CHECK(at(p));
 }
 PROBE(jump_to_nothing) {
 #if defined __hppa__
@@ -477,7 +485,7 @@ PROBE(jump_to_nothing) {
 	OK(munmap(p, 65536));
 	fault(SIGSEGV, jump_there, p);
 	EQUAL(last.si_code, SEGV_MAPERR);
-	CHECK(last.si_addr == p);
+	CHECK(at(p));
 }
 static void *illegal(void *at) {
 #if defined __x86_64__ || defined __i386__
@@ -556,7 +564,7 @@ PROBE(fault_repaired) {
 	guarded[99] = 5;
 	EQUAL(guarded[99], 5);
 	EQUAL(count, 1);
-	CHECK(last.si_addr == guarded + 99);
+	CHECK(at(guarded + 99));
 }
 PROBE(fault_repaired_often) {
 	on(SIGSEGV, unguards, SA_SIGINFO);
