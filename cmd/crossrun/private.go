@@ -23,11 +23,11 @@ import (
 
 // emulators are those of a private instance.
 type emulators struct {
-	entries  []binfmt.Entry
-	emulated []*elfmagic.Arch   // of each entry
-	own      *emulator.Emulator // of the program's architecture, if it is among them,
-	image    *embedded.Image    // its file, if it is embedded and was to be unpacked,
-	comment  string             // and what it is then
+	entries []binfmt.Entry
+	ours    []*elfmagic.Arch   // those of emulators that were built here
+	own     *emulator.Emulator // of the program's architecture, if it is among them,
+	image   *embedded.Image    // its file, if it is embedded and was to be unpacked,
+	comment string             // and what it is then
 }
 
 // find finds those with which a program of the architecture runs, or what a native
@@ -74,7 +74,9 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 			e.own = f
 		}
 		e.entries = append(e.entries, e.entry(f))
-		e.emulated = append(e.emulated, f.Arch)
+		if f.HandsOn() {
+			e.ours = append(e.ours, f.Arch)
+		}
 	}
 	switch {
 	case len(e.entries) == 0:
@@ -111,10 +113,10 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 	return entry
 }
 
-// archs returns the architectures of the entries, without the program's own if
-// what it requires is known: a sysroot.
+// archs returns the architectures whose emulators know a variable for their sysroots,
+// without the program's own if its sysroot is known.
 func (e *emulators) archs(own *elfmagic.Arch, sysroot string) []*elfmagic.Arch {
-	return slices.DeleteFunc(slices.Clone(e.emulated), func(a *elfmagic.Arch) bool { return a == own && sysroot != "" })
+	return slices.DeleteFunc(slices.Clone(e.ours), func(a *elfmagic.Arch) bool { return a == own && sysroot != "" })
 }
 
 // enter runs the program in a private instance. It returns only if that is
