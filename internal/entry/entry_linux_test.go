@@ -41,7 +41,8 @@ func TestIgnoredSignalsAreKnown(t *testing.T) {
 				said := ignoring(t, test.signals, argv...)
 				got, err := strconv.ParseUint(strings.TrimSpace(said), 16, 64)
 				require.NoError(t, err, said)
-				assert.Equal(t, test.want|others(t), got, "%#x", got)
+				const standard = 1<<31 - 1 // QEMU has the real-time ones elsewhere
+				assert.Equal(t, test.want|others(t)&standard, got&standard, "%#x", got)
 			}
 		})
 	}
