@@ -51,10 +51,7 @@ PROBE(file_size_signal) {
 		int fd = open("f", O_WRONLY | O_CREAT, 0600);
 		_exit(write(fd, "x", 1) != -1);
 	}
-	int status;
-	OK(waitpid(pid, &status, 0));
-	CHECK(WIFSIGNALED(status));
-	EQUAL(WTERMSIG(status), SIGXFSZ);
+	reap_killed(pid, SIGXFSZ);
 }
 PROBE(cpu_time) {
 	pid_t pid = OK(fork());
@@ -65,10 +62,7 @@ PROBE(cpu_time) {
 		close(2);
 		for (volatile int i = 0;; i++) {}
 	}
-	int status;
-	OK(waitpid(pid, &status, 0));
-	CHECK(WIFSIGNALED(status));
-	EQUAL(WTERMSIG(status), SIGXCPU);
+	reap_killed(pid, SIGXCPU);
 }
 PROBE(core) { kept_by_exec(RLIMIT_CORE, 0); }
 // E14

@@ -37,15 +37,26 @@ void elsewhere(const char *why) {
 	__builtin_unreachable();
 }
 
-void reap_(const char *file, int line, pid_t pid, int status) {
+static int ended(const char *file, int line, pid_t pid) {
 	int got;
 	pid_t reaped;
 	do reaped = waitpid(pid, &got, 0);
 	while (reaped < 0 && errno == EINTR);
 	if (reaped != pid) fail(file, line, "waitpid: %s", strerror(errno));
+	return got;
+}
+
+void reap_(const char *file, int line, pid_t pid, int status) {
+	int got = ended(file, line, pid);
 	if (WIFSIGNALED(got)) fail(file, line, "the child died of signal %d", WTERMSIG(got));
 	if (WEXITSTATUS(got) == UNSUPPORTED || WEXITSTATUS(got) == ELSEWHERE) _exit(WEXITSTATUS(got)); // it has said why
 	if (WEXITSTATUS(got) != status) fail(file, line, "the child's exit status is %d, not %d", WEXITSTATUS(got), status);
+}
+
+void reap_killed_(const char *file, int line, pid_t pid, int signal) {
+	int got = ended(file, line, pid);
+	if (!WIFSIGNALED(got)) fail(file, line, "the child ended with %#x, not by signal %d", got, signal);
+	if (WTERMSIG(got) != signal) fail(file, line, "the child died of signal %d, not %d", WTERMSIG(got), signal);
 }
 
 enum { ARGUMENTS = 30 };

@@ -114,6 +114,9 @@ void elsewhere(const char *why) __attribute__((noreturn));
 // reap waits for a child and fails unless it exited with that status.
 void reap_(const char *file, int line, pid_t pid, int status);
 #define reap(PID, STATUS) reap_(__FILE__, __LINE__, PID, STATUS)
+// reap_killed waits for a child and fails unless it died of that signal.
+void reap_killed_(const char *file, int line, pid_t pid, int signal);
+#define reap_killed(PID, SIGNAL) reap_killed_(__FILE__, __LINE__, PID, SIGNAL)
 // in_child runs a block in a child, and waits for it to end well.
 #define IN_CHILD(...)                           \
 	do {                                    \

@@ -361,9 +361,7 @@ PROBE(killed_silently) {
 		_exit(1);
 	}
 	close(ends[1]);
-	int status;
-	OK(waitpid(pid, &status, 0));
-	EQUAL(WTERMSIG(status), SIGSEGV);
+	reap_killed(pid, SIGSEGV);
 	char said[100] = "";
 	if (read(ends[0], said, sizeof said - 1) > 0) WRONG("standard error has: %.60s", said);
 }
@@ -372,10 +370,7 @@ PROBE(abort_is_sigabrt) {
 	OK(setrlimit(RLIMIT_CORE, &none));
 	pid_t pid = OK(fork());
 	if (pid == 0) abort();
-	int status;
-	OK(waitpid(pid, &status, 0));
-	CHECK(WIFSIGNALED(status));
-	EQUAL(WTERMSIG(status), SIGABRT);
+	reap_killed(pid, SIGABRT);
 }
 
 static char stack[65536] __attribute__((aligned(64)));
@@ -495,9 +490,7 @@ PROBE(group_killed) {
 	}
 	setpgid(pid, pid);
 	OK(kill(-pid, SIGTERM));
-	int status;
-	OK(waitpid(pid, &status, 0));
-	EQUAL(WTERMSIG(status), SIGTERM);
+	reap_killed(pid, SIGTERM);
 }
 static void *leaves(void *arg) {
 	(void)arg;

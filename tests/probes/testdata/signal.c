@@ -586,10 +586,7 @@ PROBE(blocked_fault_kills) {
 		load((void *)8);
 		_exit(1);
 	}
-	int status;
-	OK(waitpid(pid, &status, 0));
-	CHECK(WIFSIGNALED(status));
-	EQUAL(WTERMSIG(status), SIGSEGV);
+	reap_killed(pid, SIGSEGV);
 }
 PROBE(ignored_fault_kills) {
 	struct rlimit none = {0, 0};
@@ -601,10 +598,7 @@ PROBE(ignored_fault_kills) {
 		load((void *)8);
 		_exit(1);
 	}
-	int status;
-	OK(waitpid(pid, &status, 0));
-	CHECK(WIFSIGNALED(status));
-	EQUAL(WTERMSIG(status), SIGSEGV);
+	reap_killed(pid, SIGSEGV);
 }
 PROBE(broken_pipe) {
 	int ends[2];
