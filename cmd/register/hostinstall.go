@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // errNoInit: nothing on the host is known that would start a service.
@@ -140,13 +140,14 @@ func (p *hostPlan) hash() error {
 		if f.Target != "" {
 			continue
 		}
-		h := sha256.New()
 		if f.source == "" {
-			h.Write([]byte(f.text))
-		} else if err := copyFrom(h, f.source); err != nil {
+			f.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))
+			continue
+		}
+		var err error
+		if f.SHA256, err = file.SHA256(f.source); err != nil {
 			return err
 		}
-		f.SHA256 = hex.EncodeToString(h.Sum(nil))
 	}
 	return nil
 }
@@ -272,12 +273,11 @@ func lookAtHost(root *os.Root, files []hostFile) (there []hostFile, err error) {
 			if err != nil {
 				return nil, err
 			}
-			h := sha256.New()
-			_, err = io.Copy(h, opened)
+			digest, err := file.Digest(opened)
 			if err = errors.Join(err, opened.Close()); err != nil {
 				return nil, err
 			}
-			there = append(there, hostFile{Path: f.Path, SHA256: hex.EncodeToString(h.Sum(nil))})
+			there = append(there, hostFile{Path: f.Path, SHA256: strings.TrimPrefix(digest, "sha256:")})
 		default:
 			there = append(there, hostFile{Path: f.Path, SHA256: "none: " + info.Mode().String()})
 		}

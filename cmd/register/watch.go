@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -79,7 +80,7 @@ func (w *watchOptions) check() error {
 	if w.ownInstance && !w.on {
 		return errors.New("--own-instance: is for --watch only")
 	}
-	for _, name := range sortedKeys(watchOnly) {
+	for _, name := range slices.Sorted(maps.Keys(watchOnly)) {
 		flag, value := w.flags.Lookup(name), os.Getenv(watchOnly[name])
 		switch {
 		case !w.on && flag.Changed:
@@ -94,15 +95,6 @@ func (w *watchOptions) check() error {
 		*w = watchOptions{}
 	}
 	return nil
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // load reads the file, and returns what is to be kept.
@@ -189,7 +181,7 @@ func emulatorPaths(named map[string]string) (map[string]string, error) {
 		return nil, nil
 	}
 	paths := make(map[string]string)
-	for _, name := range sortedKeys(named) {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			return nil, err
