@@ -96,16 +96,6 @@ func diagnose(ctx context.Context) *diagnosis {
 		}
 	}
 	d.Archs = make([]diagnosed, len(foreign))
-	first := firstEmulated(foreign)
-	if first != nil {
-		for _, k := range kinds {
-			if k.flag == inRoot {
-				continue
-			}
-			why := runTiny(ctx, first, k.flag)
-			d.Ways = append(d.Ways, tried{k.flag, why == failure{}, why})
-		}
-	}
 	atATime := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var all sync.WaitGroup
 	for i, arch := range foreign {
@@ -116,15 +106,26 @@ func diagnose(ctx context.Context) *diagnosis {
 		})
 	}
 	all.Wait()
+	first := firstEmulated(foreign, d.Archs)
+	if first == nil {
+		return d
+	}
+	for _, k := range kinds {
+		if k.flag == inRoot {
+			continue
+		}
+		why := runTiny(ctx, first, k.flag)
+		d.Ways = append(d.Ways, tried{k.flag, why == failure{}, why})
+	}
 	return d
 }
 
 // firstEmulated returns the architecture with which ways are tried: arm64 or amd64 if
 // possible, which most people want.
-func firstEmulated(foreign []*elfmagic.Arch) *elfmagic.Arch {
+func firstEmulated(foreign []*elfmagic.Arch, seen []diagnosed) *elfmagic.Arch {
 	var first *elfmagic.Arch
-	for _, arch := range foreign {
-		if _, err := findEmulator(new(options), arch); err != nil {
+	for i, arch := range foreign {
+		if seen[i].Emulator == "" {
 			continue
 		}
 		if arch.GOARCH == "arm64" || arch.GOARCH == "amd64" {
@@ -148,7 +149,7 @@ func diagnoseArch(ctx context.Context, arch *elfmagic.Arch) diagnosed {
 		d.Emulator = cli.Visible(fmt.Sprintf("QEMU %s in %s", cmp.Or(strings.TrimSuffix(version, ","), "of unknown version"), where))
 		d.Emulator = strings.Replace(d.Emulator, "in embedded", "embedded", 1)
 	}
-	if d.Registered = (runTiny(ctx, arch, byKernel) == failure{}); d.Registered {
+	if d.Registered = host.Check(ctx, binfmt.New(binfmt.DefaultMount), arch) == nil; d.Registered {
 		d.Runs = true
 		return d
 	}

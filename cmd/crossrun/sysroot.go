@@ -93,7 +93,8 @@ func rootsOf(usr string, names []string, arch *elfmagic.Arch) []string {
 
 // prefixVariable and the name of an architecture are the variable by which our
 // emulators find its programs' loaders and libraries: directories with colons between
-// them, an empty one for the root directory (image/qemu/patches/95-prefix.patch). Others know QEMU_LD_PREFIX only, which is for all architectures.
+// them, an empty one for the root directory (image/qemu/patches/95-prefix.patch). Others
+// know QEMU_LD_PREFIX only, which is for all architectures.
 const prefixVariable = "QEMU_LD_PREFIX_"
 
 // prefixes returns the variables for programs of the architectures. A sysroot that is

@@ -232,7 +232,7 @@ func brief(text string) string {
 	return text
 }
 
-// GeneratedFor returns what a hidden flag of a command asks for: the manual page for
+// GeneratedFor returns what the flag --generate asks for: the manual page for
 // "man", else completions for a shell.
 func (p *Page) GeneratedFor(what string) (string, error) {
 	if what == "man" {
