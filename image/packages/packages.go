@@ -18,7 +18,9 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -64,7 +66,7 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.documents(ctx); err != nil {
+	if err := b.documents(ctx, commands); err != nil {
 		return nil, err
 	}
 	license, err := b.papers(ctx, commands)
@@ -94,17 +96,22 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// documents has the commands write their manual pages and completions, as built for the
-// machine that builds.
-func (b *Builder) documents(ctx context.Context) error {
-	for _, command := range toolchain.Commands {
-		for _, what := range []string{"man", "bash", "zsh", "fish"} {
-			text, err := b.Toolchain.Run(ctx, b.Toolchain.Host, ".", "run",
-				"-ldflags=-X github.com/projectcalico/go-build/internal/cli.linked="+b.revision.Version, "./cmd/"+command, "--generate", what)
+// documents has the commands write their manual pages and completions: for another host,
+// those that are built for the machine that builds.
+func (b *Builder) documents(ctx context.Context, commands []string) error {
+	if b.Host != b.Toolchain.Host {
+		var err error
+		if commands, err = b.Toolchain.BuildCommands(ctx, ".", filepath.Join(b.Work, "here"), b.Toolchain.Host); err != nil {
+			return err
+		}
+	}
+	for _, command := range commands {
+		for _, what := range append([]string{"man"}, cli.Shells...) {
+			text, err := program.Output(program.Command(ctx, command, "--generate", what))
 			if err != nil {
 				return err
 			}
-			path := filepath.Join(b.Work, command+"."+what)
+			path := filepath.Join(b.Work, filepath.Base(command)+"."+what)
 			if what == "man" {
 				err = compress(path+".gz", text+"\n")
 			} else {
@@ -263,9 +270,10 @@ func (b *Builder) config(format, license string) map[string]any {
 }
 
 var (
-	tagged   = regexp.MustCompile(`^v(\d+\.\d+\.\d+)$`)
-	pre      = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-((?:alpha|beta|rc)[.0-9]*)$`)
-	followed = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(\d+)-g([0-9a-f]+)(?:-dirty)?$`)
+	tagged    = regexp.MustCompile(`^v(\d+\.\d+\.\d+)$`)
+	pre       = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-((?:alpha|beta|rc)[.0-9]*)$`)
+	notCommit = regexp.MustCompile(`[^0-9a-z]`)
+	followed  = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(\d+)-g([0-9a-f]+)(?:-dirty)?$`)
 )
 
 // Version is a version as a format has it, in whose order a tag's is after its
@@ -291,6 +299,6 @@ func Version(r toolchain.Revision, format string) string {
 	if m := followed.FindStringSubmatch(r.Version); m != nil {
 		return m[1] + fill(after, m[2], m[3])
 	}
-	commit := regexp.MustCompile(`[^0-9a-z]`).ReplaceAllString(strings.TrimSuffix(r.Version, "-dirty"), "")
+	commit := notCommit.ReplaceAllString(strings.TrimSuffix(r.Version, "-dirty"), "")
 	return fill(untagged, r.Time.Format("20060102150405"), commit)
 }
