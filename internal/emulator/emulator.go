@@ -94,7 +94,7 @@ func (e *Error) Hint() string {
 // emulator for arch. A file that is not executable, not an ELF program, or cut
 // off is an *Error.
 func Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
-	return new(Search).open(arch, path, true)
+	return new(Search).Open(arch, path)
 }
 
 // Open is the function Open for a file that somebody named, and that has to serve.

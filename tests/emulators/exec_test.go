@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // What a program executes is executed by the emulator itself if it is for its
@@ -32,38 +30,31 @@ func TestExecHelper(t *testing.T) {
 	host, err := elfmagic.Lookup(runtime.GOARCH)
 	require.NoError(t, err)
 	helper := compiled(t, host, dir, "helper", "testdata/helper.c")
-	for _, target := range commands.CPorts {
-		t.Run(target.Triplet, func(t *testing.T) {
-			arch, err := elfmagic.Lookup(target.Arch)
-			require.NoError(t, err)
-			if arch == host {
-				t.Skip("the host's programs are the emulator's own")
-			}
-			judged, err := s.judged.Find(arch)
-			if err != nil {
-				t.Skip(err)
-			}
-			if !judged.HandsOn() {
-				t.Skipf("%s has no -exec-helper: %s", judged.Path, judged.Version)
-			}
-			e := execHelper{
-				dir: dir, emulator: judged.Path, helper: helper,
-				own:     compiled(t, arch, dir, "own", "../testdata/executer.c"),
-				native:  compiled(t, host, dir, "native", "../testdata/executer.c"),
-				foreign: tiny(t, dir, map[bool]string{false: "alpha", true: "hppa"}[arch.Name == "alpha"]),
-			}
-			e.test(t)
-		})
-	}
+	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+		if arch == host {
+			t.Skip("the host's programs are the emulator's own")
+		}
+		judged, err := s.judged.Find(arch)
+		if err != nil {
+			t.Skip(err)
+		}
+		if !judged.HandsOn() {
+			t.Skipf("%s has no -exec-helper: %s", judged.Path, judged.Version)
+		}
+		e := execHelper{
+			dir: dir, emulator: judged.Path, helper: helper,
+			own:     compiled(t, arch, dir, "own", "../testdata/executer.c"),
+			native:  compiled(t, host, dir, "native", "../testdata/executer.c"),
+			foreign: tiny(t, dir, map[bool]string{false: "alpha", true: "hppa"}[arch.Name == "alpha"]),
+		}
+		e.test(t)
+	})
 }
 
 // compiled returns a static C program.
 func compiled(t *testing.T, arch *elfmagic.Arch, dir, name, source string) string {
 	t.Helper()
-	program := filepath.Join(dir, name+"-"+arch.Name)
-	out, err := exec.CommandContext(t.Context(), crossCompiled(t, arch)+"-gcc", "-static", "-O1", "-Wall", "-o", program, source).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return program
+	return compile(t, arch.Debian[0].Triplet, filepath.Join(dir, name+"-"+arch.Name), "-static", source)
 }
 
 // tiny returns a program that the host does not run.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // A program of the target is executed by a descriptor that is closed then, as by one that
@@ -28,18 +27,14 @@ func TestFexec(t *testing.T) {
 	const want = "closed: status 7\nbelow closed: status 7\nmemfd: status 7\n" +
 		"missing below closed: No such file or directory\nmissing below closed: status 1\n" +
 		"script: No such file or directory\nscript: status 1\nkept: status 7\n"
-	for _, target := range commands.CPorts {
-		t.Run(target.Triplet, func(t *testing.T) {
-			arch, err := elfmagic.Lookup(target.Arch)
-			require.NoError(t, err)
-			if arch == host || arch.Name == "i386" {
-				t.Skip("the host's kernel may run it, and this test's shell would be emulated, too")
-			}
-			program := guest(t, s, arch, target.Triplet, "fexec")
-			require.NoError(t, own(filepath.Dir(program)))
-			s.judge(t, arch, func(c contestant) string { return c.registered(t, arch, program) }, want)
-		})
-	}
+	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+		if arch == host || arch.Name == "i386" {
+			t.Skip("the host's kernel may run it, and this test's shell would be emulated, too")
+		}
+		program := guest(t, s, triplet, "fexec")
+		require.NoError(t, own(filepath.Dir(program)))
+		s.judge(t, arch, func(c contestant) string { return c.registered(t, arch, program) }, want)
+	})
 }
 
 // registered returns what a program prints that the emulator is registered for, in a user

@@ -1,8 +1,6 @@
 package emulators
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -13,26 +11,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
-// A linuxProgram is testdata/NAME.c. It prints what is not as Linux does it, and its exit
+// A linuxProgram is testdata/NAME.c, for the patch of that name. It prints what is not as Linux does it, and its exit
 // status says whether there was any such thing.
 type linuxProgram struct {
-	name, patch string
-	flags       func(arch *elfmagic.Arch) []string // of the compiler
+	name  string
+	flags func(arch *elfmagic.Arch) []string // of the compiler
 }
 
 var linuxPrograms = []linuxProgram{
-	{name: "alias", patch: "b0-alias"},
-	{name: "readdir", patch: "b1-readdir"},
-	{name: "robust", patch: "b2-robust", flags: robustFlags},
-	{name: "netlink", patch: "b3-netlink"},
-	{name: "sockopt", patch: "b4-sockopt"},
-	{name: "calls", patch: "b5-calls"},
-	{name: "seccomp", patch: "b6-seccomp"},
-	{name: "sigbus", patch: "b7-sigbus"},
-	{name: "proc", patch: "b8-proc"},
+	{name: "alias"},
+	{name: "readdir"},
+	{name: "robust", flags: robustFlags},
+	{name: "netlink"},
+	{name: "sockopt"},
+	{name: "calls"},
+	{name: "seccomp"},
+	{name: "sigbus"},
+	{name: "proc"},
 }
 
 // robustFlags have threads that are killed tried, too, where the kernel can walk the
@@ -50,56 +47,31 @@ func robustFlags(arch *elfmagic.Arch) []string {
 // said what they find.
 func TestLinux(t *testing.T) {
 	s := setup(t)
-	dir := filepath.Join(s.work, "linux")
-	require.NoError(t, os.MkdirAll(dir, 0o755))
-	require.NoError(t, own(dir))
 	host, err := elfmagic.Lookup(runtime.GOARCH)
 	require.NoError(t, err)
-	for _, program := range linuxPrograms {
-		t.Run(program.name, func(t *testing.T) {
-			t.Run("native", func(t *testing.T) {
-				path := program.compiled(t, commands.CPort{Triplet: host.Debian[0].Triplet, Arch: host.Name}, host, dir)
-				assert.Equal(t, outcome{end: "exit status 0"}, execute(t.Context(), time.Minute, dir, nil, path))
-			})
-			for _, port := range commands.CPorts {
-				t.Run(port.Triplet, func(t *testing.T) { program.test(t, s, port, dir) })
+	for _, p := range linuxPrograms {
+		compiled := func(t *testing.T, arch *elfmagic.Arch, triplet string) string {
+			var flags []string
+			if p.flags != nil {
+				flags = p.flags(arch)
 			}
+			program := guest(t, s, triplet, p.name, flags...)
+			require.NoError(t, own(filepath.Dir(program)))
+			return program
+		}
+		t.Run(p.name, func(t *testing.T) {
+			t.Run("native", func(t *testing.T) {
+				program := compiled(t, host, host.Debian[0].Triplet)
+				assert.Equal(t, outcome{end: "exit status 0"}, execute(t.Context(), time.Minute, filepath.Dir(program), nil, program))
+			})
+			eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+				program := compiled(t, arch, triplet)
+				s.judge(t, arch, func(c contestant) string {
+					o := execute(t.Context(), 2*time.Minute, filepath.Dir(program), nil, c.path, program)
+					o.stderr = "" // what the emulator says of signals
+					return o.String()
+				}, outcome{end: "exit status 0"}.String())
+			})
 		})
-	}
-}
-
-// compiled returns the program, which is static.
-func (p *linuxProgram) compiled(t *testing.T, port commands.CPort, arch *elfmagic.Arch, dir string) string {
-	t.Helper()
-	compiler, err := exec.LookPath(port.Triplet + "-gcc")
-	if err != nil {
-		t.Skip("no cross compiler: ", err)
-	}
-	path := filepath.Join(dir, p.name+"-"+port.Triplet)
-	args := []string{"-static", "-O1", "-Wall", "-Werror", "-pthread", "-o", path, "testdata/" + p.name + ".c"}
-	if p.flags != nil {
-		args = append(args, p.flags(arch)...)
-	}
-	out, err := exec.CommandContext(t.Context(), compiler, args...).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return path
-}
-
-func (p *linuxProgram) test(t *testing.T, s settings, port commands.CPort, dir string) {
-	arch, err := elfmagic.Lookup(port.Arch)
-	require.NoError(t, err)
-	contestants := s.contestants(t, arch)
-	path := p.compiled(t, port, arch, dir)
-	for _, c := range contestants {
-		o := execute(t.Context(), 2*time.Minute, dir, nil, c.path, path)
-		if !c.judged {
-			t.Logf("%s: %s", c.name, o)
-			continue
-		}
-		if !c.patched {
-			t.Skipf("%s is not of our build, or without patches (%s): %s", c.path, p.patch, o)
-		}
-		o.stderr = "" // what the emulator says of signals
-		assert.Equal(t, outcome{end: "exit status 0"}, o)
 	}
 }

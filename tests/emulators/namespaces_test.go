@@ -3,10 +3,7 @@ package emulators
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // A process has new namespaces by unshare(2), setns(2) and clone(2) as without an emulator.
@@ -16,12 +13,8 @@ func TestNamespaces(t *testing.T) {
 	if out, err := command(t.Context(), s.work, nil, "unshare", "-Urmn", "true").CombinedOutput(); err != nil {
 		t.Skipf("an ordinary user may have no user namespace here: %s", out)
 	}
-	for _, target := range commands.CPorts {
-		t.Run(target.Triplet, func(t *testing.T) {
-			arch, err := elfmagic.Lookup(target.Arch)
-			require.NoError(t, err)
-			program := guest(t, s, arch, target.Triplet, "namespaces")
-			s.judge(t, arch, func(c contestant) string { return c.handingOn(t, program) }, "")
-		})
-	}
+	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+		program := guest(t, s, triplet, "namespaces")
+		s.judge(t, arch, func(c contestant) string { return c.handingOn(t, program) }, "")
+	})
 }

@@ -11,21 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // A child of vfork(2) shares its parent's memory, the parent waits, and posix_spawn(3) of
 // what is not there fails. Under stock emulators it succeeds.
 func TestSpawn(t *testing.T) {
 	s := setup(t)
-	for _, target := range commands.CPorts {
-		t.Run(target.Triplet, func(t *testing.T) {
-			arch, err := elfmagic.Lookup(target.Arch)
-			require.NoError(t, err)
-			program := guest(t, s, arch, target.Triplet, "spawn")
-			s.judge(t, arch, func(c contestant) string { return c.handingOn(t, program) }, "")
-		})
-	}
+	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+		program := guest(t, s, triplet, "spawn")
+		s.judge(t, arch, func(c contestant) string { return c.handingOn(t, program) }, "")
+	})
 }
 
 // handingOn returns what a program prints that executes itself, and how it ended if not well.

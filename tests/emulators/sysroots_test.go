@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // A program's libraries are found in the sysroot of its architecture, whatever
@@ -21,50 +20,40 @@ func TestSysroots(t *testing.T) {
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	source := filepath.Join(dir, "hello.c")
 	require.NoError(t, os.WriteFile(source, []byte("#include <stdio.h>\nint main(void) { return puts(\"hello\") < 0; }\n"), 0o644))
-	for _, target := range commands.CPorts {
-		t.Run(target.Triplet, func(t *testing.T) {
-			arch, err := elfmagic.Lookup(target.Arch)
-			require.NoError(t, err)
-			judged, err := s.judged.Find(arch)
-			if err != nil {
-				t.Skip(err)
-			}
-			if !judged.HandsOn() {
-				t.Skipf("%s is not of ours: %s", judged.Path, judged.Version)
-			}
-			sysroot := filepath.Join("/usr", target.Triplet)
-			cc, err := exec.LookPath(target.Triplet + "-gcc")
-			if err != nil {
-				t.Skip(err)
-			}
-			if _, err := os.Stat(sysroot); err != nil {
-				t.Skip(err)
-			}
-			program := filepath.Join(dir, "hello-"+target.Triplet)
-			compiler, err := exec.Command(cc, "-o", program, source).CombinedOutput()
-			require.NoError(t, err, "%s", compiler)
-			run := func(flags []string, env ...string) (string, error) {
-				cmd := exec.Command(judged.Path, append(flags, program)...)
-				cmd.Env = append(env, "PATH=/usr/bin:/bin")
-				out, err := cmd.CombinedOutput()
-				return string(out), err
-			}
-			variable := "QEMU_LD_PREFIX_" + arch.Name
-			empty := t.TempDir()
-			for _, env := range [][]string{
-				{variable + "=" + sysroot},
-				{variable + "=:/nonexistent:" + empty + ":" + sysroot + ":/"},
-				{variable + "=" + sysroot, "QEMU_LD_PREFIX=" + empty},
-				{variable + "=" + empty, "QEMU_LD_PREFIX=" + sysroot}, // it has no loader
-			} {
-				out, err := run(nil, env...)
-				assert.NoError(t, err, "%s: %s", env, out)
-				assert.Equal(t, "hello\n", out, "%s", env)
-			}
-			out, err := run([]string{"-L", empty}, variable+"="+sysroot)
-			assert.Error(t, err, "-L comes before the variable: %s", out)
-			out, err = run(nil, variable+"x="+sysroot)
-			assert.Error(t, err, "%s", out)
-		})
-	}
+	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
+		judged, err := s.judged.Find(arch)
+		if err != nil {
+			t.Skip(err)
+		}
+		if !judged.HandsOn() {
+			t.Skipf("%s is not of ours: %s", judged.Path, judged.Version)
+		}
+		sysroot := filepath.Join("/usr", triplet)
+		if _, err := os.Stat(sysroot); err != nil {
+			t.Skip(err)
+		}
+		program := compile(t, triplet, filepath.Join(dir, "hello-"+triplet), source)
+		run := func(flags []string, env ...string) (string, error) {
+			cmd := exec.Command(judged.Path, append(flags, program)...)
+			cmd.Env = append(env, "PATH=/usr/bin:/bin")
+			out, err := cmd.CombinedOutput()
+			return string(out), err
+		}
+		variable := "QEMU_LD_PREFIX_" + arch.Name
+		empty := t.TempDir()
+		for _, env := range [][]string{
+			{variable + "=" + sysroot},
+			{variable + "=:/nonexistent:" + empty + ":" + sysroot + ":/"},
+			{variable + "=" + sysroot, "QEMU_LD_PREFIX=" + empty},
+			{variable + "=" + empty, "QEMU_LD_PREFIX=" + sysroot}, // it has no loader
+		} {
+			out, err := run(nil, env...)
+			assert.NoError(t, err, "%s: %s", env, out)
+			assert.Equal(t, "hello\n", out, "%s", env)
+		}
+		out, err := run([]string{"-L", empty}, variable+"="+sysroot)
+		assert.Error(t, err, "-L comes before the variable: %s", out)
+		out, err = run(nil, variable+"x="+sysroot)
+		assert.Error(t, err, "%s", out)
+	})
 }
