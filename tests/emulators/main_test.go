@@ -137,11 +137,37 @@ func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 		}
 		require.NoError(t, err)
 		version, _, _ := strings.Cut(found.Version, " ")
-		list = append(list, contestant{set.Name, version, found.Path, set == s.judged, strings.Contains(found.Version, "go-build ") && !strings.Contains(found.Version, "go-build 0 ")})
+		path, err := s.placed(set, found.Path)
+		require.NoError(t, err)
+		list = append(list, contestant{set.Name, version, path, set == s.judged, strings.Contains(found.Version, "go-build ") && !strings.Contains(found.Version, "go-build 0 ")})
 	}
 	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
 	return list
 }
+
+// placed returns where an ordinary user finds a copy of an emulator of a set.
+func (s *settings) placed(set guests.Set, path string) (string, error) {
+	placedLock.Lock()
+	defer placedLock.Unlock()
+	if copied := placedCopies[path]; copied != "" {
+		return copied, nil
+	}
+	dir := filepath.Join(s.work, "emulators", strings.ReplaceAll(set.Name, " ", "-"))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	copied := filepath.Join(dir, filepath.Base(path))
+	if err := guests.Place(path, copied); err != nil {
+		return "", err
+	}
+	placedCopies[path] = copied
+	return copied, nil
+}
+
+var (
+	placedLock   sync.Mutex
+	placedCopies = map[string]string{} // by path: made once in a run
+)
 
 // command is one that runs as an ordinary user, in a process group of its own:
 // what it leaves behind is ended with it.

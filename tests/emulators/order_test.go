@@ -12,7 +12,7 @@ import (
 // orderRounds are the rounds of each pair of accesses under the emulator that is judged.
 // Stock ones get fewer, as what they do is only reported.
 const (
-	orderRounds      = "1000000"
+	orderRounds      = "10000000"
 	orderRoundsStock = "20000"
 )
 

@@ -2,7 +2,9 @@ package guests
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -43,6 +45,18 @@ func (s Set) Version() string {
 		}
 	}
 	return ""
+}
+
+// Place copies an emulator to where any user may read it: root's cache is for root.
+func Place(emulator, path string) error {
+	content, err := os.ReadFile(emulator)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, content, 0o755)
 }
 
 // CrashesThreads says why an emulator crashes programs with threads, as all of

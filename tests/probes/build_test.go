@@ -147,15 +147,3 @@ func made(ctx context.Context, name string, files []string, command func(out str
 	}
 	return path, os.Rename(partial, path)
 }
-
-// placed copies an emulator to where any user may read it.
-func placed(emulator, path string) error {
-	content, err := os.ReadFile(emulator)
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return os.WriteFile(path, content, 0o755)
-}

@@ -105,7 +105,7 @@ func (s settings) find(t *testing.T, set guests.Set, arch *elfmagic.Arch, dir st
 		return c, false
 	}
 	copied := filepath.Join(dir, "qemu-"+arch.Name+"-"+strings.ReplaceAll(c.name, " ", "-"))
-	require.NoError(t, placed(c.path, copied))
+	require.NoError(t, guests.Place(c.path, copied))
 	c.path = copied
 	return c, true
 }
@@ -142,7 +142,7 @@ func (s settings) entries(t *testing.T, c contestant, dir string) []binfmt.Entry
 	for _, arch := range elfmagic.Archs() {
 		if pattern := arch.Pattern(); pattern.Match(head) {
 			via := filepath.Join(dir, "via")
-			require.NoError(t, placed(s.via, via))
+			require.NoError(t, guests.Place(s.via, via))
 			return append(list, binfmt.Entry{Name: "via", Pattern: pattern, Interpreter: via, Flags: binfmt.PreserveArgv0 | binfmt.FixBinary})
 		}
 	}
