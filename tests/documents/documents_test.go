@@ -249,6 +249,12 @@ func workplace(t *testing.T, text string) string {
 	gomod := "module example.org/work\n\ngo 1.24\n\nrequire " + module + " v0.0.0\n\nreplace " + module + " => " + here + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(gomod), 0o644))
 	commands.CopyFile(t, root+"/go.sum", filepath.Join(dir, "go.sum"))
+	if strings.Contains(text, "go doc ") { // it reads the go.mod of modules that nothing here is built of
+		list := exec.Command("go", "list", "-mod=mod", "-m", "all")
+		list.Dir = dir
+		out, err := list.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "tests/testdata/hello"), os.DirFS(root+"/tests/testdata/hello")))
 	require.NoError(t, os.Symlink(commands.Dir(), filepath.Join(dir, "bin")))
 	commands.CopyFile(t, commands.GoHello(t, "s390x"), filepath.Join(dir, "hello"))
