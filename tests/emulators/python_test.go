@@ -24,7 +24,7 @@ const (
 	pythonPackages = "libpython3.11-testsuite python3.11 dash coreutils base-files libc-bin netbase"
 
 	// pythonLimit is how long a module's tests may take.
-	pythonLimit = 20 * time.Minute
+	pythonLimit = time.Hour
 )
 
 // pythonModules are those of what an emulator has to do with.
