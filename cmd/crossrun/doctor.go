@@ -40,6 +40,7 @@ type diagnosis struct {
 type diagnosed struct {
 	Platform string
 	Emulator string // its version and directory; empty if there is none
+	Version  string // all that it says of its version
 	Registered,
 	Runs bool
 	Missing bool    // there is no emulator
@@ -141,6 +142,7 @@ func diagnoseArch(ctx context.Context, arch *elfmagic.Arch) diagnosed {
 	found, err := findEmulator(new(options), arch)
 	d.Missing = errors.Is(err, emulator.ErrMissing)
 	if err == nil {
+		d.Version = found.Version
 		version, _, _ := strings.Cut(found.Version, " ")
 		where := "embedded in this command"
 		if found.Embedded == nil {
@@ -282,6 +284,9 @@ func (d *diagnosis) text(s cli.Screen) string {
 	for _, set := range d.emulators() {
 		item("", "emulators", set)
 	}
+	for _, v := range d.faults() {
+		item("", "faults", v.String())
+	}
 	if len(missing) > 0 {
 		item(cli.Quiet, "no emulator", strings.Join(missing, ", "))
 	}
@@ -359,6 +364,16 @@ func (d *diagnosis) emulators() []string {
 		sets[i] = fmt.Sprintf("%s (%d)", set, of[set])
 	}
 	return sets
+}
+
+// faults are those of the emulators that were found, by version.
+func (d *diagnosis) faults() (list []emulator.VersionFaults) {
+	for _, a := range d.Archs {
+		if arch, err := elfmagic.Lookup(a.Platform); err == nil {
+			list = emulator.AddFaults(list, arch, a.Version)
+		}
+	}
+	return list
 }
 
 // advice is what to do, what matters most first.

@@ -28,7 +28,7 @@ func diagnoses() map[string]*diagnosis {
 	whole := here
 	whole.Ways = []tried{{byKernel, true, failure{}}, {byInstance, true, failure{}}, {byHelper, true, failure{}}, {byWatch, true, failure{}}, {byEmulator, true, failure{}}}
 	for _, platform := range []string{"linux/arm64", "linux/s390x", "linux/ppc64le", "linux/riscv64", "linux/arm/v7", "linux/loong64"} {
-		whole.Archs = append(whole.Archs, diagnosed{Platform: platform, Emulator: "QEMU 10.2.2 in /usr/local/lib/emulators", Registered: true, Runs: true})
+		whole.Archs = append(whole.Archs, diagnosed{Platform: platform, Emulator: "QEMU 10.2.2 in /usr/local/lib/emulators", Version: "10.2.2 (Debian 1:10.2.2+ds-1, go-build 24 patches 0123456789)", Registered: true, Runs: true})
 	}
 
 	container := here
@@ -36,8 +36,8 @@ func diagnoses() map[string]*diagnosis {
 	container.Ways = []tried{{byKernel, false, noEntry}, {byInstance, false, noNamespaces}, {byHelper, false, failure{"/usr/bin/qemu-aarch64-static: this emulator does not hand on what it starts", "those that make emulators builds do, Debian's do not"}},
 		{byWatch, false, failure{"a seccomp filter denies seccomp(2)", ""}}, {byEmulator, true, failure{}}}
 	container.Archs = []diagnosed{
-		{Platform: "linux/arm64", Emulator: "QEMU 7.2.22 in /usr/bin", Runs: true},
-		{Platform: "linux/microblazeel", Emulator: "QEMU 7.2.22 in /usr/bin", Why: failure{"qemu: uncaught target signal 11 (Segmentation fault) - core dumped", "a newer emulator runs them"}},
+		{Platform: "linux/arm64", Emulator: "QEMU 7.2.22 in /usr/bin", Version: "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", Runs: true},
+		{Platform: "linux/microblazeel", Emulator: "QEMU 7.2.22 in /usr/bin", Version: "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", Why: failure{"qemu: uncaught target signal 11 (Segmentation fault) - core dumped", "a newer emulator runs them"}},
 		{Platform: "linux/loong64", Missing: true, Why: failure{Error: "no emulator found"}},
 	}
 	return map[string]*diagnosis{"bare": &bare, "whole": &whole, "container": &container}

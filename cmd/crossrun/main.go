@@ -128,6 +128,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
+		for _, v := range emulator.EmbeddedFaults(embedded.Emulators()) {
+			fmt.Fprintln(stdout, v)
+		}
 		return 0
 	case o.generate != "":
 		text, err := page().GeneratedFor(o.generate)

@@ -84,6 +84,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if opts.version {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
+		for _, v := range emulator.EmbeddedFaults(embedded.Emulators()) {
+			fmt.Fprintln(stdout, v)
+		}
 		return exitOK
 	}
 	if opts.generate != "" {

@@ -37,6 +37,8 @@ type report struct {
 	Others  []other   `json:"others"`  // entries of other owners for the same programs
 	Old     []old     `json:"old,omitempty"`
 
+	Versions []emulator.VersionFaults `json:"versions,omitempty"` // of QEMU that are in use
+
 	dryRun, noProbe bool
 }
 
@@ -212,6 +214,7 @@ func (r *report) finish(err error) {
 		if row.Error != "" || row.Action == binfmt.Remove.String() || row.Entry == "" {
 			continue
 		}
+		r.Versions = emulator.AddFaults(r.Versions, row.arch, row.version())
 		version := shortVersion(row.version())
 		own, all := emulator.Faults(row.Arch, version)
 		row.Faults = own
@@ -271,6 +274,9 @@ func (r *report) write(w io.Writer, asJSON bool, screen cli.Screen) error {
 	for _, o := range r.Old {
 		text := fmt.Sprintf("QEMU %s is old (%s). Mended in %d: %s.", o.Version, o.year(), emulator.Old, strings.Join(o.Faults, "; "))
 		fmt.Fprintln(w, cli.Wrap(text, screen.Columns, 0))
+	}
+	for _, v := range r.Versions {
+		fmt.Fprintln(w, cli.Wrap(v.String(), screen.Columns, 0))
 	}
 	return nil
 }

@@ -233,7 +233,7 @@ func TestEveryFieldOfTheReportIsDescribed(t *testing.T) {
 	for _, m := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(string(text), -1) {
 		described[m[1]] = true
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[report](), reflect.TypeFor[row](), reflect.TypeFor[removal](), reflect.TypeFor[other](), reflect.TypeFor[old](), reflect.TypeFor[install.Held]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[report](), reflect.TypeFor[row](), reflect.TypeFor[removal](), reflect.TypeFor[other](), reflect.TypeFor[old](), reflect.TypeFor[emulator.VersionFaults](), reflect.TypeFor[install.Held]()} {
 		for i := range typ.NumField() {
 			if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); name != "" {
 				assert.True(t, described[name], "%s of %s", name, typ)

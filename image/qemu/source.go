@@ -59,10 +59,17 @@ func (s Source) Upstream() string {
 }
 
 // choose has try take the newest of the versions, which are sorted so, that it can, and
-// says why it did not take those before.
+// says which, and why it did not take those before.
 func choose(versions []string, say func(format string, args ...any), try func(version string) error) (err error) {
-	for _, v := range versions {
-		if err = try(v); err == nil || errors.Is(err, context.Canceled) {
+	for i, v := range versions {
+		err = try(v)
+		switch {
+		case err == nil && i > 0:
+			say("chosen: QEMU %s, the newest of Debian's whose source is whole and takes our patches", v)
+		case err == nil:
+			say("chosen: QEMU %s, the newest of Debian's", v)
+		}
+		if err == nil || errors.Is(err, context.Canceled) {
 			return err
 		}
 		say("passed over QEMU %s: %s", v, reason(err))

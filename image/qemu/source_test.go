@@ -24,7 +24,7 @@ var aSource = Source{Version: "1:10.2.2+ds-1", Files: []debian.File{
 func TestTheNewestSourceThatCanBeHadIsChosen(t *testing.T) {
 	notFound := errors.New("apt-get source: exit status 100: E: Failed to fetch http://mirror.example/pool/main/q/qemu/qemu_11.1.3.dsc  404  Not Found [IP: 192.0.2.1 80]\nE: Failed to fetch some archives.")
 	var taken, said string
-	err := choose([]string{"3", "2", "1"}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) }, func(v string) error {
+	err := choose([]string{"3", "2", "1"}, func(format string, args ...any) { said += fmt.Sprintf(format+"\n", args...) }, func(v string) error {
 		if v == "3" {
 			return notFound
 		}
@@ -33,7 +33,12 @@ func TestTheNewestSourceThatCanBeHadIsChosen(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "2", taken)
-	assert.Equal(t, "passed over QEMU 3: qemu_11.1.3.dsc: 404 Not Found", said)
+	assert.Equal(t, "passed over QEMU 3: qemu_11.1.3.dsc: 404 Not Found\n"+
+		"chosen: QEMU 2, the newest of Debian's whose source is whole and takes our patches\n", said)
+
+	said = ""
+	require.NoError(t, choose([]string{"3", "2"}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) }, func(string) error { return nil }))
+	assert.Equal(t, "chosen: QEMU 3, the newest of Debian's", said)
 }
 
 func TestIfNoSourceWillDoTheLastReasonIsTheError(t *testing.T) {

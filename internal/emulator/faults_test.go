@@ -33,6 +33,37 @@ func TestFaultsGoWithVersionAndArchitecture(t *testing.T) {
 	assert.Contains(t, own[0], "pointer authentication")
 }
 
+func TestTheTableOfFaultsGoesWithVersionAndArchitecture(t *testing.T) {
+	const (
+		ours      = "10.2.2 (Debian 1:10.2.2+ds-1, go-build 24 patches 0123456789), exec-helper 1"
+		unpatched = "10.2.2 (Debian 1:10.2.2+ds-1, go-build 0 patches e3b0c44298)"
+		bookworm  = "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"
+	)
+	for _, test := range []struct{ arch, version, want string }{
+		{"i386", bookworm, "faults E0, E2, E4 to E9, E11 to E15"},
+		{"aarch64", bookworm, "faults E1, E2, E4, E6 to E15"},
+		{"aarch64", "10.0.13", "faults E1 to E4, E7 to E9, E11 to E15"},
+		{"s390x", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E15"},
+		{"arm", unpatched, "faults E1 to E9, E11 to E15"},
+		{"arm", ours, "faults E14, E15"},
+	} {
+		list := emulator.AddFaults(nil, lookup(t, test.arch), test.version)
+		if assert.Len(t, list, 1, "%+v", test) {
+			assert.Contains(t, list[0].String(), ": "+test.want+" (docs/", "%+v", test)
+		}
+	}
+	list := emulator.AddFaults(nil, lookup(t, "s390x"), ours)
+	list = emulator.AddFaults(list, lookup(t, "aarch64"), bookworm)
+	list = emulator.AddFaults(list, lookup(t, "i386"), bookworm)
+	list = emulator.AddFaults(list, lookup(t, "i386"), "")
+	assert.Equal(t, []emulator.VersionFaults{
+		{Version: "10.2.2 with 24 patches", Faults: []int{14, 15}},
+		{Version: "7.2.22", Faults: []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+	}, list)
+	assert.Equal(t, "QEMU 12.0: no known faults (docs/emulators.md#faults)", emulator.VersionFaults{Version: "12.0"}.String())
+	assert.Nil(t, emulator.EmbeddedFaults(nil))
+}
+
 func TestTheYearOfAVersion(t *testing.T) {
 	for version, want := range map[string]int{"7.2.22 (Debian 1:7.2+dfsg-7)": 2022, "10.0.2": 2025, "4.0.0": 2019, "3.1.0": 0, "": 0, "next": 0} {
 		assert.Equal(t, want, emulator.Year(version), version)

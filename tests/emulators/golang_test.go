@@ -66,15 +66,15 @@ type goEvent struct{ Action, Test string }
 
 // runGoTests runs a package's tests, or those that the expression matches, without
 // those that skip does.
-func runGoTests(ctx context.Context, cross, dir, binary string, env []string, expression, skip string) (goTests, outcome, error) {
-	args := []string{cross, "--private", binary, "-test.v=test2json", "-test.short", "-test.timeout=" + goLimit.String()}
+func runGoTests(ctx context.Context, cross, dir, binary string, limit time.Duration, env []string, expression, skip string) (goTests, outcome, error) {
+	args := []string{cross, "--private", binary, "-test.v=test2json", "-test.short", "-test.timeout=" + limit.String()}
 	if expression != "" {
 		args = append(args, "-test.run="+expression)
 	}
 	if skip != "" {
 		args = append(args, "-test.skip="+skip)
 	}
-	o := execute(ctx, goLimit+time.Minute, dir, env, args...)
+	o := execute(ctx, limit+time.Minute, dir, env, args...)
 	convert := exec.CommandContext(ctx, "go", "tool", "test2json")
 	convert.Stdin = strings.NewReader(o.stdout)
 	out, err := convert.Output()
@@ -138,7 +138,7 @@ func TestGosStandardLibrary(t *testing.T) {
 						defer os.RemoveAll(work)
 						require.NoError(t, own(work))
 						env := []string{emulatorVariable(arch, c), "HOME=" + work, "TMPDIR=" + work}
-						tests, o, err := runGoTests(t.Context(), cross, src, binary, env, expression, skip)
+						tests, o, err := runGoTests(t.Context(), cross, src, binary, goLimit, env, expression, skip)
 						require.NoError(t, err)
 						return tests, o
 					}

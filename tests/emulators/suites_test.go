@@ -1,0 +1,283 @@
+package emulators
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// How a test of a suite ended.
+const (
+	passes  = "pass"
+	fails   = "fail"
+	skipped = "skip"
+)
+
+// alone is how often a test that failed is run by itself: what passes each time
+// then has failed because of what ran beside it.
+const alone = 3
+
+// suiteLimit is how long the tests of a package may take, before one is said to hang.
+const suiteLimit = 8 * time.Minute
+
+// ends are how the tests of a part of a suite ended; those that did not are not there.
+type ends map[string]string
+
+// A part is of one suite, for one target: a package, or a module.
+type part struct {
+	suite, target, name string
+
+	// list returns the names of the tests, or nothing if only a run says them.
+	list func(c contestant) []string
+
+	// run runs tests, or all, and says what became of the run as a whole.
+	run func(c contestant, tests []string) (ends, string)
+}
+
+// settle runs a part, again what did not end, and alone what failed.
+func (p part) settle(t *testing.T, c contestant) tally {
+	got, said := p.run(c, nil)
+	names := map[string]bool{}
+	for name := range got {
+		names[name] = true
+	}
+	if p.list != nil {
+		for _, name := range p.list(c) {
+			names[name] = true
+		}
+	}
+	if len(names) == 0 {
+		return tally{Failed: []string{p.name + " (it did not run)"}}
+	}
+	lacking := func() []string {
+		return slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(name string) bool { return got[name] != "" })
+	}
+	for rounds := 0; rounds < 3 && len(lacking()) > 0; rounds++ {
+		before := len(lacking())
+		t.Logf("%s: %d tests of %s did not end: %s", c.name, before, p.name, said)
+		var more ends
+		more, said = p.run(c, lacking())
+		maps.Copy(got, more)
+		if len(lacking()) == before {
+			break
+		}
+	}
+	result := tally{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		switch got[name] {
+		case passes:
+			result.Passed++
+		case skipped:
+			result.Skipped++
+		default:
+			passed := 0
+			for range alone {
+				one, said := p.run(c, []string{name})
+				if one[name] == passes {
+					passed++
+					continue
+				}
+				t.Logf("%s: %s %s: %s", c.name, p.name, name, said)
+			}
+			if passed == alone {
+				result.Alone = append(result.Alone, name)
+			} else {
+				result.Failed = append(result.Failed, name)
+			}
+		}
+	}
+	return result
+}
+
+// test runs a part natively, under stock emulators and under the one to judge, and
+// fails for what fails only there, and is not among those known.
+func (p part) test(t *testing.T, contestants []contestant) {
+	t.Helper()
+	row := suiteRow{}
+	for _, c := range append([]contestant{{name: "native"}}, contestants...) {
+		name := c.name
+		if c.judged {
+			name = "ours"
+		}
+		row.add(name, p.settle(t, c))
+	}
+	for _, name := range row.worse() {
+		if reason := readKnownTests(t).reason(p.suite, p.target, p.name, name); reason == "" {
+			t.Errorf("%s %s fails, and does not natively", p.name, name)
+		}
+	}
+	if kerneltest.Updating() {
+		updateSuites(t, p.suite, p.target, p.name, row)
+	}
+}
+
+// setupSuites is as setup, where suites are asked for.
+func setupSuites(t *testing.T) settings {
+	t.Helper()
+	if os.Getenv("TEST_SUITES") == "" {
+		t.Skip("TEST_SUITES is not set: make test-suites runs whole suites, which takes hours")
+	}
+	return setup(t)
+}
+
+// suiteContestants are the stock emulators and the one to judge.
+func (s *settings) suiteContestants(t *testing.T, target string) []contestant {
+	t.Helper()
+	arch, err := elfmagic.Lookup(target)
+	require.NoError(t, err)
+	return s.contestants(t, arch)
+}
+
+// home returns a directory for the files of one run, and what it is called in the environment.
+func (s *settings) home(t *testing.T) (dir string, env []string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.work, "home-")
+	require.NoError(t, err)
+	require.NoError(t, own(dir))
+	return dir, []string{"HOME=" + dir, "TMPDIR=" + dir}
+}
+
+// environment names the emulator, if it is one.
+func (c contestant) environment(t *testing.T, target string) []string {
+	t.Helper()
+	if c.path == "" {
+		return nil
+	}
+	arch, err := elfmagic.Lookup(target)
+	require.NoError(t, err)
+	return []string{emulatorVariable(arch, c)}
+}
+
+// TestGosSuite runs the tests of Go's standard library: all, or the packages that
+// TEST_SUITES_ONLY names.
+func TestGosSuite(t *testing.T) {
+	s := setupSuites(t)
+	cross := crossrun(t, s)
+	goroot := strings.TrimSpace(goOutput(t, "env", "GOROOT"))
+	packages := chosen(strings.Fields(goOutput(t, "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "std")))
+	for _, goarch := range goarchs {
+		t.Run(goarch, func(t *testing.T) {
+			contestants := s.suiteContestants(t, goarch)
+			for _, pkg := range packages {
+				t.Run(pkg, func(t *testing.T) {
+					t.Parallel()
+					binaries := map[bool]string{
+						true:  compiledTests(t, s, runtime.GOARCH, pkg),
+						false: compiledTests(t, s, goarch, pkg),
+					}
+					dir := filepath.Join(goroot, "src", pkg)
+					if _, err := os.Stat(dir); err != nil {
+						t.Skip("the source of its tests is not here: ", err)
+					}
+					run := func(c contestant, tests []string) (ends, string) {
+						home, env := s.home(t)
+						defer os.RemoveAll(home)
+						list, o, err := runGoTests(t.Context(), cross, dir, binaries[c.path == ""], suiteLimit, append(env, c.environment(t, goarch)...), anyOf(tests), "")
+						require.NoError(t, err)
+						got := ends{}
+						for name, how := range list {
+							_, end, _ := strings.Cut(lastLine(how, name), " ")
+							got[name] = end
+						}
+						return got, o.String()
+					}
+					list := func(c contestant) []string {
+						o := execute(t.Context(), time.Minute, dir, c.environment(t, goarch), cross, "--private", binaries[c.path == ""], "-test.list=^(Test|Fuzz)")
+						return slices.DeleteFunc(strings.Fields(o.stdout), func(name string) bool { return name == "TestMain" })
+					}
+					part{"Go's standard library", goarch, pkg, list, run}.test(t, contestants)
+				})
+			}
+		})
+	}
+}
+
+// goOutput is what the go command says.
+func goOutput(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", args...).Output()
+	require.NoError(t, err)
+	return string(out)
+}
+
+// chosen are those of the names that TEST_SUITES_ONLY has, or all.
+func chosen(names []string) []string {
+	only := os.Getenv("TEST_SUITES_ONLY")
+	if only == "" {
+		return names
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(strings.Split(only, ","), name) })
+}
+
+// anyOf is an expression for the flag -test.run.
+func anyOf(tests []string) string {
+	if len(tests) == 0 {
+		return ""
+	}
+	var quoted []string
+	for _, name := range tests {
+		quoted = append(quoted, regexp.QuoteMeta(name))
+	}
+	return "^(" + strings.Join(quoted, "|") + ")$"
+}
+
+// compiledTests compiles a package's tests.
+func compiledTests(t *testing.T, s settings, goarch, pkg string) string {
+	t.Helper()
+	dir := filepath.Join(s.work, "suites", goarch)
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "-")+".test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-buildvcs=false", "-ldflags=-w", "-o", binary, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return binary
+}
+
+// fakePart has tests that end as they are told to, one run after another.
+func fakePart(runs ...ends) (p part, asked *[][]string) {
+	asked = &[][]string{}
+	return part{name: "part", run: func(_ contestant, tests []string) (ends, string) {
+		*asked = append(*asked, tests)
+		got := ends{}
+		if i := len(*asked) - 1; i < len(runs) {
+			maps.Copy(got, runs[i])
+		}
+		return got, fmt.Sprint("run ", len(*asked))
+	}}, asked
+}
+
+func TestWhatDoesNotEndIsRunAgainAndWhatFailsAlone(t *testing.T) {
+	p, asked := fakePart(
+		ends{"TestA": passes, "TestB": fails, "TestC": skipped},
+		ends{"TestD": passes}, ends{"TestE": fails},
+		ends{"TestB": passes}, ends{"TestB": passes}, ends{"TestB": passes},
+		ends{"TestE": passes}, ends{"TestE": fails}, ends{"TestE": passes},
+	)
+	p.list = func(contestant) []string { return []string{"TestA", "TestB", "TestC", "TestD", "TestE"} }
+	require.Equal(t, tally{Passed: 2, Skipped: 1, Alone: []string{"TestB"}, Failed: []string{"TestE"}}, p.settle(t, contestant{}))
+	require.Equal(t, [][]string{nil, {"TestD", "TestE"}, {"TestE"}, {"TestB"}, {"TestB"}, {"TestB"}, {"TestE"}, {"TestE"}, {"TestE"}}, *asked)
+
+	p, asked = fakePart()
+	require.Equal(t, []string{"part (it did not run)"}, p.settle(t, contestant{}).Failed)
+	require.Len(t, *asked, 1)
+}
+
+func TestAnExpressionIsOfWholeNames(t *testing.T) {
+	require.Empty(t, anyOf(nil))
+	require.Equal(t, "^(TestA|Test.B)$", strings.ReplaceAll(anyOf([]string{"TestA", "Test.B"}), `\.`, "."))
+	require.NotRegexp(t, anyOf([]string{"TestA"}), "TestAB")
+}
