@@ -493,7 +493,7 @@ static void *illegal(void *at) {
 #elif defined __aarch64__
 	__asm__ volatile(".inst 0x00000000");
 #elif defined __arm__
-	__asm__ volatile(".inst.w 0xf7f0a000" ::: "memory");
+	__asm__ volatile("udf #66"); // others are Linux's breakpoints
 #elif defined __s390x__
 	__asm__ volatile(".short 0x0000");
 #elif defined __powerpc__
@@ -522,7 +522,7 @@ static void *breaks(void *at) {
 #elif defined __aarch64__
 	__asm__ volatile("brk #0");
 #elif defined __s390x__
-	__asm__ volatile(".short 0x0001");
+	elsewhere("without a tracer its breakpoint is SIGILL"); // arch/s390/kernel/traps.c, illegal_op
 #elif defined __powerpc__
 	__asm__ volatile("trap");
 #elif defined __riscv
@@ -538,7 +538,6 @@ static void *breaks(void *at) {
 #endif
 	return 0;
 }
-// E14: s390x
 PROBE(breakpoint) { fault(SIGTRAP, breaks, 0); }
 static void *divides(void *at) {
 #if defined __x86_64__ || defined __i386__ || defined __s390x__ || defined __m68k__
