@@ -40,6 +40,7 @@ var behaviours = []struct {
 		// (BINPRM_FLAGS_PATH_INACCESSIBLE in fs/binfmt_misc.c).
 		"--kernel":  "execveat: No such file or directory\nstatus=99\n",
 		"--private": "execveat: No such file or directory\nstatus=99\n",
+		"--rootfs":  "execveat: No such file or directory\nstatus=99\n",
 		// It is open for the emulator, which does not close it.
 		"--watched": "open: 3\nignored:\nstatus=0\n",
 	}},
@@ -89,8 +90,9 @@ func TestForeignProgramsBehaveAsNativeOnes(t *testing.T) {
 		natively[i] = run(t, b.setup, b.argv(nativeP, nativeQ)...)
 		require.Contains(t, natively[i].Stdout, b.want, b.name)
 	}
-	for _, way := range []string{"--kernel", "--private", "--handed-on", "--watched"} {
+	for _, way := range []string{"--kernel", "--private", "--handed-on", "--watched", "--rootfs"} {
 		t.Run(way, func(t *testing.T) {
+			words := []string{commands.Command("crossrun").Path, way}
 			switch way {
 			case "--kernel":
 				require.Zero(t, commands.Register(t, "--no-probe", "arm64", "s390x").Status)
@@ -100,10 +102,12 @@ func TestForeignProgramsBehaveAsNativeOnes(t *testing.T) {
 				}()
 			case "--handed-on":
 				handsOn(t, "arm64", "s390x")
+			case "--rootfs":
+				words = append(words, rootWith(t, foreignP, foreignQ))
 			}
 			for i, b := range behaviours {
 				t.Run(b.name, func(t *testing.T) {
-					argv := append([]string{commands.Command("crossrun").Path, way}, b.argv(foreignP, foreignQ)...)
+					argv := append(slices.Clone(words), b.argv(foreignP, foreignQ)...)
 					want := natively[i]
 					if said, other := b.otherwise[way]; other {
 						want.Stdout = said
@@ -121,4 +125,14 @@ func TestForeignProgramsBehaveAsNativeOnes(t *testing.T) {
 func executer(t *testing.T, triplet string) string {
 	t.Helper()
 	return commands.CProgram(t, commands.Port(triplet), "executer", "-static", "-O1", "../testdata/executer.c")
+}
+
+// rootWith returns a root file system that has these programs at the same paths.
+func rootWith(t *testing.T, programs ...string) string {
+	t.Helper()
+	root := smallRoot(t)
+	for _, program := range programs {
+		commands.CopyFile(t, program, filepath.Join(root, program))
+	}
+	return root
 }
