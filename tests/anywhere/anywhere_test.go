@@ -248,15 +248,24 @@ func (r results) add(t *testing.T, set, host, way string, cells map[string]strin
 		known[name] = cell
 	}
 	r[set][host][way] = known
+	if kerneltest.Updating() {
+		r.save(t) // what follows may take hours, and be broken off
+	}
+}
+
+// save writes the file.
+func (r results) save(t *testing.T) {
+	t.Helper()
+	text, err := json.MarshalIndent(r, "", "\t")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(resultsFile, append(text, '\n'), 0o644))
 }
 
 // write writes or compares the file and the page.
 func (r results) write(t *testing.T, stock string) {
 	t.Helper()
 	if kerneltest.Updating() {
-		text, err := json.MarshalIndent(r, "", "\t")
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(resultsFile, append(text, '\n'), 0o644))
+		r.save(t)
 	}
 	var text strings.Builder
 	text.WriteString(introduction)
