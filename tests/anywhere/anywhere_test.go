@@ -112,6 +112,34 @@ func batches(set string, h host, only string) (list [][]column) {
 	return list
 }
 
+// A batch is run at a time.
+type batch struct {
+	set     string // of emulators
+	host    host
+	columns []column
+}
+
+// plan returns all that is run.
+func plan(sets []string, only string) (list []batch) {
+	for _, set := range sets {
+		for _, h := range hosts() {
+			for _, columns := range batches(set, h, only) {
+				list = append(list, batch{set, h, columns})
+			}
+		}
+	}
+	return list
+}
+
+// has reports whether one of these checks is in it.
+func has(list []batch, names ...string) bool {
+	return slices.ContainsFunc(list, func(b batch) bool {
+		return slices.ContainsFunc(b.columns, func(c column) bool {
+			return slices.ContainsFunc(c.checks, func(c check) bool { return slices.Contains(names, c.name) })
+		})
+	})
+}
+
 func TestAnywhere(t *testing.T) {
 	if os.Getenv("TEST_ANYWHERE") == "" {
 		t.Skip("runs trees of foreign programs on several kinds of hosts, which takes an hour: make test-anywhere")
@@ -119,18 +147,24 @@ func TestAnywhere(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("becomes an ordinary user, and makes systems of Debian's: root does")
 	}
-	b := makeBundle(t)
-	makeImage(t)
-	sets := []string{"stock"}
-	stock := b.place(t, "stock", func(goarch string) string { return installedEmulator(t, goarch) })
 	only := os.Getenv("TEST_ANYWHERE_ONLY") // "docker|here/--watched/!gotest": parts of names, to look at some
+	sets := []string{"stock"}
+	if os.Getenv("TEST_EMULATORS") != "" {
+		sets = []string{"built", "stock"}
+	}
+	list := plan(sets, only)
+	require.NotEmpty(t, list, "TEST_ANYWHERE_ONLY=%s", only)
+	b := makeBundle(t, list)
+	if slices.ContainsFunc(list, func(b batch) bool { return strings.HasPrefix(b.host.name, "docker") }) {
+		makeImage(t)
+	}
+	stock := b.place(t, "stock", func(goarch string) string { return installedEmulator(t, goarch) })
 	for _, goarch := range goarchs {
-		if wanted(only, "gotest:"+goarch) {
+		if has(list, "gotest:"+goarch) {
 			b.passes(t, stock, goarch)
 		}
 	}
 	if dir := os.Getenv("TEST_EMULATORS"); dir != "" {
-		sets = append([]string{"built"}, sets...)
 		b.place(t, "built", func(goarch string) string {
 			found, err := filepath.Glob(filepath.Join(dir, "qemu-"+kerneltest.Lookup(t, goarch).Name+"*"))
 			require.NoError(t, err)
@@ -145,46 +179,28 @@ func TestAnywhere(t *testing.T) {
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	require.NoError(t, err)
 	known := readResults(t)
-	for _, set := range sets {
-		for _, h := range hosts() {
-			for _, batch := range batches(set, h, only) {
-				argv, name := []string{b.path("run")}, ""
-				for _, c := range batch {
-					name += "/" + c.way
-					argv = append(argv, "way:"+c.way, available)
-					for _, c := range c.checks {
-						argv = append(argv, c.name)
-					}
-				}
-				t.Run(set+"/"+h.name+name, func(t *testing.T) {
-					env := []string{"W=" + b.dir, "COMMAND=" + b.path(set, "crossrun"), "NATIVE=" + runtime.GOARCH, "GOROOT=" + strings.TrimSpace(string(goroot))}
-					out := h.run(t, b, env, argv...)
-					cells := parse(t, out)
-					for _, c := range batch {
-						if cells[c.way][available] == "" {
-							assert.Len(t, cells[c.way], len(c.checks), "%s", out)
-						}
-						known.add(t, set, h.name, c.way, cells[c.way])
-					}
-				})
+	for _, batch := range list {
+		argv, name := []string{b.path("run")}, batch.set+"/"+batch.host.name
+		for _, c := range batch.columns {
+			name += "/" + c.way
+			argv = append(argv, "way:"+c.way, available)
+			for _, c := range c.checks {
+				argv = append(argv, c.name)
 			}
 		}
+		t.Run(name, func(t *testing.T) {
+			env := []string{"W=" + b.dir, "COMMAND=" + b.path(batch.set, "crossrun"), "NATIVE=" + runtime.GOARCH, "GOROOT=" + strings.TrimSpace(string(goroot))}
+			out := batch.host.run(t, b, env, argv...)
+			cells := parse(t, out)
+			for _, c := range batch.columns {
+				if cells[c.way][available] == "" {
+					assert.Len(t, cells[c.way], len(c.checks), "%s", out)
+				}
+				known.add(t, batch.set, batch.host.name, c.way, cells[c.way])
+			}
+		})
 	}
 	known.write(t, "Debian's, QEMU "+version(t, b))
-}
-
-// wanted reports whether a check is run anywhere.
-func wanted(only, name string) bool {
-	for _, set := range []string{"built", "stock"} {
-		for _, h := range hosts() {
-			for _, c := range slices.Concat(batches(set, h, only)...) {
-				if slices.ContainsFunc(c.checks, func(c check) bool { return c.name == name }) {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }
 
 // matches reports whether all words between the slashes are in the names, or one of

@@ -42,8 +42,9 @@ func (b bundle) path(elements ...string) string {
 	return filepath.Join(append([]string{b.dir}, elements...)...)
 }
 
-// makeBundle makes it. What is fetched is kept in the user's cache.
-func makeBundle(t *testing.T) bundle {
+// makeBundle makes it, with what is needed for a plan. What is fetched is kept in the
+// user's cache.
+func makeBundle(t *testing.T, list []batch) bundle {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "anywhere-")
 	require.NoError(t, err)
@@ -52,8 +53,15 @@ func makeBundle(t *testing.T) bundle {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	require.NoError(t, os.CopyFS(b.path(), os.DirFS("testdata")))
 	require.NoError(t, os.Chmod(b.path("run"), 0o755))
-	for _, part := range []func(*testing.T, bundle){tree, goTests, zlib, system} {
-		part(t, b)
+	tree(t, b) // also tells whether a way is available
+	if slices.ContainsFunc(goarchs, func(goarch string) bool { return has(list, "gotest:"+goarch) }) {
+		goTests(t, b)
+	}
+	if has(list, "make") {
+		zlib(t, b)
+	}
+	if has(list, "debootstrap", "apt") {
+		system(t, b)
 	}
 	return b
 }
