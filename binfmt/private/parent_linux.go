@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/entry"
 )
 
 // parentMarker is the name under which the running program is started as the
@@ -63,6 +65,7 @@ func beParent(args []string) {
 	}
 	p.proc, _ = open("/proc", unix.O_PATH)
 	p.lend()
+	ignoreAsCaller()
 	p.notify()
 	// It is the thread's, and never another's.
 	runtime.LockOSThread()
@@ -146,17 +149,38 @@ func denyTIOCSTI() error {
 	return nil
 }
 
+// ignoreAsCaller ignores what the caller does, of which Go's run time keeps only
+// SIGHUP and SIGINT so: the command inherits it. SIGCHLD cannot be, as nobody could
+// wait for the command then.
+func ignoreAsCaller() {
+	for n := syscall.Signal(1); n <= 64; n++ {
+		if entry.Ignored()>>(n-1)&1 != 0 && n != unix.SIGCHLD && !parents(n) {
+			signal.Ignore(n)
+		}
+	}
+}
+
+// parents reports whether a signal is the parent's own: nobody can handle it, or its
+// run time or the C library needs it.
+func parents(n syscall.Signal) bool {
+	switch n {
+	case unix.SIGKILL, unix.SIGSTOP,
+		unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS,
+		unix.SIGURG, unix.SIGPROF, 32, 33:
+		return true
+	}
+	return false
+}
+
 // notify has the signals collected that the command gets: all that a process can
 // handle, but those of this process's own and those that the caller ignores.
 func (p *parent) notify() {
 	for n := syscall.Signal(1); n <= 64; n++ {
 		switch n {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGTTIN, unix.SIGTTOU,
-			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, // its own
-			unix.SIGURG, unix.SIGPROF, 32, 33: // the run time's, and the C library's
+		case unix.SIGCHLD, unix.SIGTTIN, unix.SIGTTOU:
 			continue
 		}
-		if !signal.Ignored(n) {
+		if !parents(n) && !signal.Ignored(n) {
 			signal.Notify(p.signals, n)
 		}
 	}

@@ -38,11 +38,11 @@ const name = "crossrun"
 
 func main() {
 	private.Main()
-	watch.Main(configureWatched)
-	emulator.Option = "--emulator FILE"
 	if inBuild() {
 		embedded.KeepNothing()
 	}
+	watch.Main(configureWatched) // a supervisor unpacks, too
+	emulator.Option = "--emulator FILE"
 	switch {
 	case os.Args[0] == watcher:
 		if err := keepTime(os.Args); err != nil {

@@ -3,6 +3,7 @@ package anywhere
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt/private"
+	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -79,11 +82,63 @@ func checks() []check {
 		check{name: "apt", title: "`apt-get install` of 50 packages in it", root: true, long: true})
 }
 
-// ways are the columns: which of them need the program itself to be foreign.
-var ways = []struct {
-	flag         string
-	foreignFirst bool
-}{{"--private", false}, {"--handed-on", true}, {"--watched", false}, {"--direct", true}}
+// ways are the columns.
+var ways = []string{"--private", "--handed-on", "--watched", "--direct"}
+
+// A column is what is run in a way.
+type column struct {
+	way    string
+	checks []check
+}
+
+// batches returns what is run on a host at a time: a way, or on one that has to be
+// booted all of them.
+func batches(set string, h host, only string) (list [][]column) {
+	for _, way := range ways {
+		if way == "--handed-on" && set == "stock" {
+			continue // they do not hand anything on
+		}
+		c := column{way, slices.DeleteFunc(checks(), func(c check) bool {
+			return c.not(set, h, way) != "" || !matches(only, set, h.name, way, c.name)
+		})}
+		switch {
+		case len(c.checks) == 0:
+		case h.small && list != nil:
+			list[0] = append(list[0], c)
+		default:
+			list = append(list, []column{c})
+		}
+	}
+	return list
+}
+
+// A batch is run at a time.
+type batch struct {
+	set     string // of emulators
+	host    host
+	columns []column
+}
+
+// plan returns all that is run.
+func plan(sets []string, only string) (list []batch) {
+	for _, set := range sets {
+		for _, h := range hosts() {
+			for _, columns := range batches(set, h, only) {
+				list = append(list, batch{set, h, columns})
+			}
+		}
+	}
+	return list
+}
+
+// has reports whether one of these checks is in it.
+func has(list []batch, names ...string) bool {
+	return slices.ContainsFunc(list, func(b batch) bool {
+		return slices.ContainsFunc(b.columns, func(c column) bool {
+			return slices.ContainsFunc(c.checks, func(c check) bool { return slices.Contains(names, c.name) })
+		})
+	})
+}
 
 func TestAnywhere(t *testing.T) {
 	if os.Getenv("TEST_ANYWHERE") == "" {
@@ -92,27 +147,30 @@ func TestAnywhere(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("becomes an ordinary user, and makes systems of Debian's: root does")
 	}
-	b := makeBundle(t)
-	makeImage(t)
+	only := os.Getenv("TEST_ANYWHERE_ONLY") // "docker|here/--watched/!gotest": parts of names, to look at some
 	sets := []string{"stock"}
-	stock := b.place(t, "stock", func(goarch string) string {
-		return commands.FindEmulator(t, kerneltest.Lookup(t, goarch)).Path
-	})
-	only := os.Getenv("TEST_ANYWHERE_ONLY") // "docker/--watched/!gotest": parts of names, to look at some
+	if os.Getenv("TEST_EMULATORS") != "" {
+		sets = []string{"built", "stock"}
+	}
+	list := plan(sets, only)
+	require.NotEmpty(t, list, "TEST_ANYWHERE_ONLY=%s", only)
+	b := makeBundle(t, list)
+	if slices.ContainsFunc(list, func(b batch) bool { return strings.HasPrefix(b.host.name, "docker") }) {
+		makeImage(t)
+	}
+	stock := b.place(t, "stock", func(goarch string) string { return installedEmulator(t, goarch) })
 	for _, goarch := range goarchs {
-		// Which hosts are wanted is not looked at.
-		if !strings.Contains(only, "!gotest") && (!strings.Contains(only, "gotest:") || strings.Contains(only, "gotest:"+goarch)) {
+		if has(list, "gotest:"+goarch) {
 			b.passes(t, stock, goarch)
 		}
 	}
 	if dir := os.Getenv("TEST_EMULATORS"); dir != "" {
-		sets = append([]string{"built"}, sets...)
 		b.place(t, "built", func(goarch string) string {
 			found, err := filepath.Glob(filepath.Join(dir, "qemu-"+kerneltest.Lookup(t, goarch).Name+"*"))
 			require.NoError(t, err)
 			if len(found) == 0 {
 				t.Logf("%s is not there: Debian's emulator is used", goarch)
-				return commands.FindEmulator(t, kerneltest.Lookup(t, goarch)).Path
+				return installedEmulator(t, goarch)
 			}
 			return found[0]
 		})
@@ -121,54 +179,56 @@ func TestAnywhere(t *testing.T) {
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	require.NoError(t, err)
 	known := readResults(t)
-	for _, set := range sets {
-		for _, h := range hosts() {
-			for _, w := range ways {
-				if w.flag == "--handed-on" && set == "stock" {
-					continue // they do not hand anything on
-				}
-				wanted := slices.DeleteFunc(checks(), func(c check) bool {
-					return c.not(set, h, w.flag) != "" || !matches(only, set, h.name, w.flag, c.name)
-				})
-				if len(wanted) == 0 {
-					continue
-				}
-				t.Run(set+"/"+h.name+"/"+w.flag, func(t *testing.T) {
-					env := []string{"W=" + b.dir, "CROSSRUN=" + b.path(set, "crossrun") + " " + w.flag, "NATIVE=" + runtime.GOARCH, "GOROOT=" + strings.TrimSpace(string(goroot))}
-					if w.foreignFirst {
-						env = append(env, "FOREIGN_FIRST=yes")
-					}
-					if w.flag == "--watched" {
-						// Root without CAP_SYS_PTRACE may not trace another user's processes.
-						env = append(env, "APT_OPTIONS=-o APT::Sandbox::User=root")
-					}
-					argv := []string{b.path("run"), "available"}
-					for _, c := range wanted {
-						argv = append(argv, c.name)
-					}
-					out := h.run(t, b, env, argv...)
-					cells := parse(t, out, w.flag)
-					if cells[available] == "" {
-						assert.Len(t, cells, len(wanted), "%s", out)
-					}
-					known.add(t, set, h.name, w.flag, cells)
-				})
+	for _, batch := range list {
+		argv, name := []string{b.path("run")}, batch.set+"/"+batch.host.name
+		for _, c := range batch.columns {
+			name += "/" + c.way
+			argv = append(argv, "way:"+c.way, available)
+			for _, c := range c.checks {
+				argv = append(argv, c.name)
 			}
 		}
+		t.Run(name, func(t *testing.T) {
+			env := []string{"W=" + b.dir, "COMMAND=" + b.path(batch.set, "crossrun"), "NATIVE=" + runtime.GOARCH, "GOROOT=" + strings.TrimSpace(string(goroot))}
+			out := batch.host.run(t, b, env, argv...)
+			cells := parse(t, out)
+			for _, c := range batch.columns {
+				if cells[c.way][available] == "" {
+					assert.Len(t, cells[c.way], len(c.checks), "%s", out)
+				}
+				known.add(t, batch.set, batch.host.name, c.way, cells[c.way])
+			}
+		})
 	}
 	known.write(t, "Debian's, QEMU "+version(t, b))
 }
 
-// matches reports whether all words between the slashes are in the names, but those
-// that follow an exclamation mark.
+// matches reports whether all words between the slashes are in the names, or one of
+// several that are between bars, but those that follow an exclamation mark.
 func matches(only string, names ...string) bool {
-	for word := range strings.SplitSeq(only, "/") {
-		word, not := strings.CutPrefix(word, "!")
-		if only != "" && strings.Contains(strings.Join(names, " "), word) == not {
+	for words := range strings.SplitSeq(only, "/") {
+		words, not := strings.CutPrefix(words, "!")
+		found := slices.ContainsFunc(strings.Split(words, "|"), func(word string) bool {
+			return strings.Contains(strings.Join(names, " "), word)
+		})
+		if only != "" && found == not {
 			return false
 		}
 	}
 	return true
+}
+
+// installedEmulator returns the emulator that is installed, whatever TEST_EMULATORS names.
+func installedEmulator(t *testing.T, goarch string) string {
+	t.Helper()
+	search := emulator.Search{Dirs: emulator.DefaultDirs(), Static: true, Native: []*elfmagic.Arch{kerneltest.Lookup(t, runtime.GOARCH)}}
+	found, err := search.Find(kerneltest.Lookup(t, goarch))
+	if errors.Is(err, emulator.ErrMissing) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	require.False(t, found.HandsOn(), "%s is one of ours", found.Path)
+	return found.Path
 }
 
 // version returns that of Debian's emulators.
@@ -182,15 +242,21 @@ func version(t *testing.T, b bundle) string {
 // it is.
 const available = "available"
 
-// parse reads what run said, and returns what goes into the cells. A check that fails
-// fails the test, but in the way that runs the first program only.
-func parse(t *testing.T, out, flag string) map[string]string {
+// parse reads what run said, and returns what goes into the cells of each way. A check
+// that fails fails the test, but in the way that runs the first program only.
+func parse(t *testing.T, out string) map[string]map[string]string {
 	t.Helper()
-	cells := map[string]string{}
+	cells, way := map[string]map[string]string{}, ""
 	for line := range strings.Lines(out) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		_, name, ok := strings.Cut(fields[0], "@@ ") // a console has more on its line
-		if !ok || len(fields) < 4 {
+		if !ok {
+			continue
+		}
+		if flag, ok := strings.CutPrefix(name, "way:"); ok {
+			way, cells[flag] = flag, map[string]string{}
+		}
+		if len(fields) < 4 || way == "" {
 			continue
 		}
 		status, last := fields[1], fields[3]
@@ -198,13 +264,13 @@ func parse(t *testing.T, out, flag string) map[string]string {
 		switch {
 		case status == "0" && name == available:
 		case status == "0":
-			cells[name] = "passes"
+			cells[way][name] = "passes"
 		case status == "77":
 			_, last, _ = strings.Cut(last, "starter-arm64: ")
-			cells[name] = "– " + last
+			cells[way][name] = "– " + last
 		default:
-			cells[name] = "fails"
-			assert.Equal(t, "--direct", flag, "%s", out)
+			cells[way][name] = "fails"
+			assert.Equal(t, "--direct", way, "%s", out)
 		}
 	}
 	return cells
@@ -248,15 +314,24 @@ func (r results) add(t *testing.T, set, host, way string, cells map[string]strin
 		known[name] = cell
 	}
 	r[set][host][way] = known
+	if kerneltest.Updating() {
+		r.save(t) // what follows may take hours, and be broken off
+	}
+}
+
+// save writes the file.
+func (r results) save(t *testing.T) {
+	t.Helper()
+	text, err := json.MarshalIndent(r, "", "\t")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(resultsFile, append(text, '\n'), 0o644))
 }
 
 // write writes or compares the file and the page.
 func (r results) write(t *testing.T, stock string) {
 	t.Helper()
 	if kerneltest.Updating() {
-		text, err := json.MarshalIndent(r, "", "\t")
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(resultsFile, append(text, '\n'), 0o644))
+		r.save(t)
 	}
 	var text strings.Builder
 	text.WriteString(introduction)
@@ -277,13 +352,13 @@ func table(text *strings.Builder, set string, h host, results map[string]map[str
 	}
 	fmt.Fprintf(text, "\n### %s\n\n%s.\n\n", h.name, h.note)
 	var flags []string
-	for _, w := range ways {
-		switch r := results[w.flag]; {
+	for _, way := range ways {
+		switch r := results[way]; {
 		case r == nil:
 		case r[available] != "":
-			fmt.Fprintf(text, "`%s` is unavailable: %s.\n\n", w.flag, strings.TrimPrefix(r[available], "– "))
+			fmt.Fprintf(text, "`%s` is unavailable: %s.\n\n", way, strings.TrimPrefix(r[available], "– "))
 		default:
-			flags = append(flags, w.flag)
+			flags = append(flags, way)
 		}
 	}
 	text.WriteString("| |")

@@ -10,10 +10,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
@@ -40,8 +42,9 @@ func (b bundle) path(elements ...string) string {
 	return filepath.Join(append([]string{b.dir}, elements...)...)
 }
 
-// makeBundle makes it. What is fetched is kept in the user's cache.
-func makeBundle(t *testing.T) bundle {
+// makeBundle makes it, with what is needed for a plan. What is fetched is kept in the
+// user's cache.
+func makeBundle(t *testing.T, list []batch) bundle {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "anywhere-")
 	require.NoError(t, err)
@@ -50,8 +53,15 @@ func makeBundle(t *testing.T) bundle {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	require.NoError(t, os.CopyFS(b.path(), os.DirFS("testdata")))
 	require.NoError(t, os.Chmod(b.path("run"), 0o755))
-	for _, part := range []func(*testing.T, bundle){tree, goTests, zlib, system} {
-		part(t, b)
+	tree(t, b) // also tells whether a way is available
+	if slices.ContainsFunc(goarchs, func(goarch string) bool { return has(list, "gotest:"+goarch) }) {
+		goTests(t, b)
+	}
+	if has(list, "make") {
+		zlib(t, b)
+	}
+	if has(list, "debootstrap", "apt") {
+		system(t, b)
 	}
 	return b
 }
@@ -113,9 +123,8 @@ func goTests(t *testing.T, b bundle) {
 	goroot := strings.TrimSpace(command(t, ".", nil, "go", "env", "GOROOT"))
 	for _, goarch := range append(slices.Clone(goarchs), runtime.GOARCH) {
 		for _, pkg := range packages {
-			name := strings.ReplaceAll(pkg, "/", "-")
-			binary := b.path("gotest", goarch, name+".test")
-			command(t, ".", []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + goarch}, "go", "test", "-c", "-vet=off", "-trimpath", "-buildvcs=false", "-o", binary, pkg)
+			name := strings.ReplaceAll(pkg, "/", "-") + ".test"
+			commands.CopyFile(t, goTestOf(t, goarch, pkg, name), b.path("gotest", goarch, name))
 			src := b.path("gotest/src", pkg)
 			if _, err := os.Stat(src); err != nil {
 				require.NoError(t, os.CopyFS(src, os.DirFS(filepath.Join(goroot, "src", pkg))))
@@ -123,6 +132,19 @@ func goTests(t *testing.T, b bundle) {
 		}
 	}
 	command(t, ".", nil, "chmod", "-R", "a+rX", b.path("gotest"))
+}
+
+// goTestOf returns a package's test, which is kept: it follows from Go's version.
+func goTestOf(t *testing.T, goarch, pkg, name string) string {
+	t.Helper()
+	kept := cache(t, filepath.Join("anywhere", runtime.Version(), goarch, name))
+	if _, err := os.Stat(kept); err == nil {
+		return kept
+	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(kept), 0o755))
+	command(t, ".", []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + goarch}, "go", "test", "-c", "-vet=off", "-trimpath", "-buildvcs=false", "-o", kept+".new", pkg)
+	require.NoError(t, os.Rename(kept+".new", kept))
+	return kept
 }
 
 var (
@@ -161,49 +183,72 @@ func (b bundle) passes(t *testing.T, crossrun, goarch string) {
 		return
 	}
 	require.NoError(t, os.MkdirAll(kept, 0o755))
+	var all sync.WaitGroup // they wait more than they work
 	for _, pkg := range packages {
-		name := b.path("gotest", goarch, strings.ReplaceAll(pkg, "/", "-"))
-		var names, hang []string
-		for range 8 {
-			out := b.goTest(t, pkg, crossrun, "--private", name+".test", "-test.skip=^("+strings.Join(hang, "|")+")$")
-			names = nil
-			for _, m := range passed.FindAllStringSubmatch(out, -1) {
-				names = append(names, m[1])
-			}
-			more := unfinished(out)
-			if more == nil {
-				break
-			}
-			hang = append(hang, more...)
+		all.Go(func() { b.passesOf(t, crossrun, goarch, pkg, kept) })
+	}
+	all.Wait()
+	require.False(t, t.Failed())
+}
+
+// passesOf does so for one package, and keeps the lists.
+func (b bundle) passesOf(t *testing.T, crossrun, goarch, pkg, kept string) {
+	t.Helper()
+	name := b.path("gotest", goarch, strings.ReplaceAll(pkg, "/", "-"))
+	var names, hang []string
+	for range 8 {
+		out, err := b.goTest(pkg, crossrun, "--private", name+".test", "-test.skip=^("+strings.Join(hang, "|")+")$")
+		if !assert.NoError(t, err) {
+			return
 		}
-		require.NotEmpty(t, names, "%s: %s", name, hang)
-		t.Logf("%s %s: %d pass; hang: %q", goarch, pkg, len(names), hang)
-		slices.Sort(names)
-		for suffix, text := range map[string]string{".passes": strings.Join(slices.Compact(names), "\n") + "\n", ".hang": "^(" + strings.Join(hang, "|") + ")$\n"} {
-			require.NoError(t, os.WriteFile(name+suffix, []byte(text), 0o644))
-			require.NoError(t, os.WriteFile(filepath.Join(kept, filepath.Base(name)+suffix), []byte(text), 0o644))
+		names = nil
+		for _, m := range passed.FindAllStringSubmatch(out, -1) {
+			names = append(names, m[1])
+		}
+		more := unfinished(out)
+		if more == nil {
+			break
+		}
+		hang = append(hang, more...)
+	}
+	if !assert.NotEmpty(t, names, "%s: %s", name, hang) {
+		return
+	}
+	t.Logf("%s %s: %d pass; hang: %q", goarch, pkg, len(names), hang)
+	slices.Sort(names)
+	for suffix, text := range map[string]string{".passes": strings.Join(slices.Compact(names), "\n") + "\n", ".hang": "^(" + strings.Join(hang, "|") + ")$\n"} {
+		for _, file := range []string{name + suffix, filepath.Join(kept, filepath.Base(name)+suffix)} {
+			assert.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 		}
 	}
 }
 
 // goTest runs tests as nobody, and returns what they print.
-func (b bundle) goTest(t *testing.T, pkg string, argv ...string) string {
-	t.Helper()
+func (b bundle) goTest(pkg string, argv ...string) (string, error) {
 	home, err := os.MkdirTemp("", "home-") // t.TempDir's parent is root's alone
-	require.NoError(t, err)
+	if err != nil {
+		return "", err
+	}
 	defer os.RemoveAll(home)
-	require.NoError(t, os.Chmod(home, 0o777))
-	cmd := exec.Command(argv[0], append(argv[1:], "-test.v", "-test.short", "-test.timeout=90s")...)
+	if err := os.Chmod(home, 0o777); err != nil {
+		return "", err
+	}
+	cmd := exec.Command(argv[0], append(argv[1:], "-test.v", "-test.short", "-test.timeout=3m")...)
 	cmd.Dir = b.path("gotest/src", pkg)
 	// Without the go command in PATH, tests that would build are skipped.
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + home}
 	cmd.WaitDelay = 10 * time.Second // for what hangs without its parent
 	nobody(cmd)
 	cmd.SysProcAttr.Setpgid = true
-	timer := time.AfterFunc(2*time.Minute, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(4*time.Minute, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
-	out, _ := cmd.CombinedOutput() // some fail, because of the emulator
-	return string(out)
+	_ = cmd.Wait() // some fail, because of the emulator
+	return out.String(), nil
 }
 
 // zlib has its source, built for arm64.

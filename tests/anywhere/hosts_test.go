@@ -3,6 +3,7 @@ package anywhere
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -158,7 +159,7 @@ func said(t *testing.T, cmd *exec.Cmd) string {
 }
 
 // image is a container image with a Debian that can build and make.
-const image = "go-build-test-anywhere"
+var image = fmt.Sprintf("go-build-test-anywhere-%d", os.Getpid())
 
 // makeImage makes it from Debian's packages, and removes it in the end.
 func makeImage(t *testing.T) {

@@ -27,6 +27,12 @@ func handsOn(t *testing.T, goarchs ...string) {
 	t.Helper()
 	kerneltest.Instance(t)
 	inheritNothing(t)
+	ours(t, goarchs...)
+}
+
+// ours skips where the emulators of these architectures are not.
+func ours(t *testing.T, goarchs ...string) {
+	t.Helper()
 	for _, goarch := range goarchs {
 		arch := kerneltest.Lookup(t, goarch)
 		if kerneltest.Native(t, arch) {

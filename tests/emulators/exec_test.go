@@ -102,6 +102,7 @@ func (e *execHelper) test(t *testing.T) {
 		{"its own, again and again", "", 7, all, []string{"exec", e.own, "clear", "exec", e.own, "environment", "exit", "7"}},
 		{"another's", fmt.Sprintf(wantHelped, 3, "1200"), 42, all, []string{"ignore", "10", "ignore", "13", "exec", e.own, "exec", e.foreign, "x"}},
 		{"native", "open:\nignored:\n", 0, all, []string{"exec", e.native, "inherited"}},
+		{"what it ignores", "open:\nignored: 3 5 6 8 13\n", 0, all, []string{"ignore", "3", "ignore", "5", "ignore", "6", "ignore", "8", "ignore", "13", "exec", e.own, "exec", e.own, "exec", e.native, "inherited"}},
 		{"native, handed on", fmt.Sprintf("[exec-helper][some data][3,-1,0][%s][%s]\n", e.native, e.native), 42, append([]string{"-exec-native"}, all...), []string{"exec", e.own, "exec", e.native}},
 		{"nothing is open", "open:\nignored:\nopen:\nignored:\n", 0, all, []string{"close", "inherited", "exec", e.own, "inherited"}},
 		{"out of the way", fmt.Sprintf(wantHelped, 1021, "0"), 42, all, []string{"close", "exec", e.foreign, "x"}},

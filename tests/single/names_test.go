@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -32,6 +33,18 @@ func TestInBuildKitsContainersNothingIsKept(t *testing.T) {
 	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", "hello", "-v", "--help")}, in("hello", "-v", "--help"))
 	assert.Equal(t, commands.Result{Status: 1}, in("/false"))
 	assert.Contains(t, in("-v").Stderr, "-v: not found in PATH", "it has no flags")
+	assert.NoDirExists(t, filepath.Join(root, ".cache"))
+
+	// With /proc what it starts is watched: no namespace is made in a chroot.
+	arm64, s390x := commands.Foreigners(t)
+	commands.CopyFile(t, arm64, filepath.Join(root, "arm64"))
+	commands.CopyFile(t, s390x, filepath.Join(root, "s390x"))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "proc"), 0o755))
+	require.NoError(t, unix.Mount("/proc", filepath.Join(root, "proc"), "", unix.MS_BIND|unix.MS_REC, ""))
+	defer unix.Unmount(filepath.Join(root, "proc"), unix.MNT_DETACH)
+	require.NoError(t, os.Symlink("/proc/self/fd", filepath.Join(root, "dev/fd")))
+	want := "started by arm64\nstarted by s390x\n" + commands.GoSaying("arm64", "/hello")
+	assert.Equal(t, commands.Result{Stdout: want}, in("/arm64", "/s390x", "/hello"))
 	assert.NoDirExists(t, filepath.Join(root, ".cache"))
 }
 
