@@ -120,6 +120,9 @@ func findEmulator(o *options, arch *elfmagic.Arch) (*emulator.Emulator, error) {
 // checkSettings returns what is wrong with the environment's settings, whichever
 // architecture they are for: a program may start one of it.
 func checkSettings() error {
+	if _, _, err := translationsDirectory(); errors.Is(err, errNoSetting) {
+		return err
+	}
 	for _, v := range os.Environ() {
 		name, value, _ := strings.Cut(v, "=")
 		for _, what := range []string{"EMULATOR", "SYSROOT", "CPU"} {

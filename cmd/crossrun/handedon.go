@@ -54,13 +54,14 @@ func handedOnWay(w *way, p *program, o *options, f *facts) {
 	w.why += ", and it hands on what it starts"
 	// Flags, as the guest may clear its environment.
 	var flags []string
-	if w.env != nil {
-		flags = []string{"-cpu", strings.TrimPrefix(w.env[0], "QEMU_CPU=")}
+	if o.cpu == "" && f.cpu != nil {
+		flags = []string{"-cpu", strings.TrimPrefix(f.cpu[0], "QEMU_CPU=")}
+		w.env = w.env[len(f.cpu):]
 	}
 	if o.strace {
 		flags = append(flags, "-strace")
 	}
-	w.env, w.argv = nil, slices.Insert(w.argv, 1, flags...)
+	w.argv = slices.Insert(w.argv, 1, flags...)
 }
 
 // execHandedOn replaces this process by the emulator. It returns only if that
@@ -101,7 +102,7 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	argv := slices.Insert(slices.Clone(w.argv), 1, append(native, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))...)
-	return file.Exec(program, argv, h.environ)
+	return file.Exec(program, argv, append(slices.Clone(h.environ), w.env...))
 }
 
 // openSelf opens this command's file. Where there is no /proc it is the one that the
@@ -292,7 +293,7 @@ func handOnTo(args []string) error {
 	}
 	chroot := !slices.Contains(h.kept, rootSetting())
 	if chroot { // nothing is put into another root file system
-		if err := os.Setenv(embedded.CacheVariable, "off"); err != nil {
+		if err := cmp.Or(os.Setenv(embedded.CacheVariable, "off"), os.Setenv(translationsVariable, "off")); err != nil {
 			return err
 		}
 	}

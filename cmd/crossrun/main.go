@@ -66,7 +66,7 @@ type options struct {
 	doctor                                     bool
 	emulator, cpu, sysroot, rootfs             string
 	env, link, names, gdb, generate            string
-	platform                                   string
+	platform, translations, cache              string
 	archive                                    string // that rootfs was unpacked from
 	setenv                                     []string
 	changes                                    []string // of the caller's environment: NAME=VALUE, or NAME to be unset
@@ -103,6 +103,10 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
 	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
+	f.StringVar(&o.translations, "cache-translations", "", "have emulators of ours keep what they translate, for the next start: `on|off`, or a directory of your own; alone: on")
+	f.Lookup("cache-translations").NoOptDefVal = "on"
+	f.StringVar(&o.cache, "cache", "", "show which translations are kept, and how many: `show|clear`; clear removes them; alone: show")
+	f.Lookup("cache").NoOptDefVal = showCache
 	f.StringVar(&o.env, "env", "", "print what a shell evaluates to build and test for an `architecture`: eval \"$(crossrun --env arm64)\"")
 	f.StringVar(&o.link, "link", "", "make links to this command in a `directory`, under the names that others look for in PATH")
 	f.StringVar(&o.names, "names", "", "with --link, a `list` of whose names: go (go run, go test; the default), qemu (what calls QEMU's emulators), buildkit (RUN steps of other platforms; a crossrun with embedded emulators)")
@@ -141,9 +145,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case o.names != "" && o.link == "":
 		err = errors.New("--names is for --link: which links are made")
-	case o.env != "" || o.link != "" || o.doctor:
+	case o.env != "" || o.link != "" || o.doctor || o.cache != "":
 		if len(o.args) > 0 {
-			err = fmt.Errorf("--env, --link and --doctor run no program: %q is too much", o.args[0])
+			err = fmt.Errorf("--env, --link, --cache and --doctor run no program: %q is too much", o.args[0])
 		}
 	case len(o.args) == 0:
 		err = errors.New("no program given")
@@ -154,6 +158,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.timeout < 0:
 		err = fmt.Errorf("--timeout %v is negative", o.timeout)
 	}
+	if o.translations != "" && err == nil {
+		err = os.Setenv(translationsVariable, o.translations) // for what the program starts, too
+	}
 	if err != nil {
 		err = habit(err, args)
 	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
@@ -163,6 +170,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 	case o.doctor:
 		err = doctor(context.Background(), stdout)
+	case o.cache != "":
+		err = cache(o.cache, stdout)
 	case o.env != "" || o.link != "":
 		err = forBuilds(&o, stdout)
 	default:
@@ -297,6 +306,9 @@ in capitals, such as ARM64 or S390X:
                           your own, which nobody else may write to, or off
                           (default: crossrun/emulators in XDG_CACHE_HOME or
                           ~/.cache)
+  CROSSRUN_TRANSLATIONS   as --cache-translations: on, off, or a directory
+                          (default: off; on: crossrun/translations in
+                          XDG_CACHE_HOME or ~/.cache)
 QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and
 those that its manual lists.
 

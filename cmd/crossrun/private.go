@@ -141,6 +141,9 @@ func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()
 	defer i.Close()
 	environment := append(changed(os.Environ(), w.changes), sysroots...)
 	w.why = fmt.Sprintf("a private instance of binfmt_misc with %d emulators runs it, and what it starts", len(found.entries))
+	if len(found.ours) > 0 && o.rootfs == "" {
+		w.keepTranslations(o)
+	}
 	if o.rootfs != "" {
 		environment = rootEnvironment(environment, o.setenv)
 		w.why += ", and " + o.rootfs + " is its root file system, "

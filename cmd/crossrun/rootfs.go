@@ -28,7 +28,7 @@ func rootEnvironment(caller, asked []string) []string {
 	for _, v := range caller {
 		key, _, _ := strings.Cut(v, "=")
 		switch lower := strings.ToLower(key); {
-		case strings.HasPrefix(key, "QEMU_LD_PREFIX"), key == "QEMU_LOG_FILENAME":
+		case strings.HasPrefix(key, "QEMU_LD_PREFIX"), strings.HasPrefix(key, tbCache), key == "QEMU_LOG_FILENAME":
 		case strings.HasPrefix(key, "LC_"), strings.HasPrefix(key, "QEMU_"),
 			slices.Contains([]string{"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ", "DEBIAN_FRONTEND", "SOURCE_DATE_EPOCH"}, key),
 			slices.Contains([]string{"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}, lower):

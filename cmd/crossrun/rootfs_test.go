@@ -11,7 +11,7 @@ func TestTheEnvironmentOfARootFileSystemIsALogins(t *testing.T) {
 	login := []string{"PATH=" + rootPath, "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh"}
 	caller := []string{
 		"GOROOT=/usr/local/go", "PYTHONHOME=/py", "JAVA_HOME=/java", "USER=me", "HOME=/home/me", "SSH_AUTH_SOCK=/tmp/ssh", "PWD=/src", "TMPDIR=/var/me",
-		"LD_PRELOAD=/x.so", "XDG_CACHE_HOME=/home/me/.cache", "QEMU_LD_PREFIX=/sysroot", "QEMU_LOG_FILENAME=/log", "CROSSRUN_SYSROOT_ARM64=/srv", "EMPTY=",
+		"LD_PRELOAD=/x.so", "XDG_CACHE_HOME=/home/me/.cache", "QEMU_LD_PREFIX=/sysroot", "QEMU_LOG_FILENAME=/log", "QEMU_TB_CACHE=/c", "CROSSRUN_SYSROOT_ARM64=/srv", "EMPTY=",
 		"TERM=xterm", "LC_ALL=C", "LANG=de_DE", "https_proxy=http://proxy", "NO_PROXY=localhost", "QEMU_CPU=max",
 	}
 	kept := append(login, "TERM=xterm", "LC_ALL=C", "LANG=de_DE", "https_proxy=http://proxy", "NO_PROXY=localhost", "QEMU_CPU=max")

@@ -76,6 +76,7 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 		sysroot = p.binary().header.Arch.Name + "=" + dir
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
+	w.keepTranslations(o)
 	return w.runWatched(watchedState(sysroot, entry.Ignored(), nil), append(changed(os.Environ(), w.changes), w.env...), tell)
 }
 

@@ -176,6 +176,9 @@ func directWay(w *way, p *program, o *options, f *facts) {
 	if o.cpu == "" {
 		w.env = f.cpu
 	}
+	if found.HandsOn() {
+		w.keepTranslations(o)
+	}
 }
 
 // notAFlag returns a path that no emulator takes for one of its flags.
@@ -202,6 +205,9 @@ func (w *way) asItIs(p *program, f *facts) {
 // the private instance, and what is embedded has no path.
 func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
+	if o.translations != "" {
+		argv = append(argv, "--cache-translations="+o.translations)
+	}
 	switch {
 	case w.flag == inRoot:
 		argv = append(argv, cmp.Or(o.archive, o.rootfs))

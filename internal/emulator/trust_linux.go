@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,4 +85,29 @@ func othersMayChange(path string, st *unix.Stat_t) bool {
 		guardedDirs.Store(dir, guarded)
 	}
 	return !guarded.(bool) || !t.guards(st)
+}
+
+// OwnDirectory returns the path without symbolic links of a directory that is the
+// caller's, and into which nobody else but root can put a file.
+func OwnDirectory(dir string) (string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(real, &st); err != nil {
+		return "", &os.PathError{Op: "lstat", Path: real, Err: err}
+	}
+	user := uint32(os.Geteuid())
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return "", fmt.Errorf("%s: not a directory", real)
+	case st.Uid != user:
+		return "", fmt.Errorf("%s: belongs to user %d, not to %d", real, st.Uid, user)
+	case st.Mode&0o022 != 0:
+		return "", fmt.Errorf("%s: others may write to it (mode %04o)", real, st.Mode&0o7777)
+	case !eachOnTheWay(real, trust{users: []uint32{0, user}, groups: []uint32{0}}.guards):
+		return "", fmt.Errorf("%s: others may put another directory into its place", real)
+	}
+	return real, nil
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -96,4 +97,42 @@ func TestRootRunsNoEmulatorThatOthersMayChange(t *testing.T) {
 			assert.NoError(t, err, "whoever names it means it")
 		})
 	}
+}
+
+func TestADirectoryOfOnesOwn(t *testing.T) {
+	above, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	dir := filepath.Join(above, "own")
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	real, err := OwnDirectory(dir)
+	require.NoError(t, err)
+	assert.Equal(t, dir, real)
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	real, err = OwnDirectory(link)
+	require.NoError(t, err)
+	assert.Equal(t, dir, real, "it cannot lead elsewhere later")
+
+	_, err = OwnDirectory(filepath.Join(dir, "none"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	_, err = OwnDirectory(filepath.Join(dir, "file"))
+	assert.EqualError(t, err, dir+"/file: not a directory")
+	for mode, fails := range map[os.FileMode]bool{0o755: false, 0o770: true, 0o702: true, 0o777 | os.ModeSticky: true} {
+		require.NoError(t, os.Chmod(dir, mode))
+		_, err = OwnDirectory(dir)
+		assert.Equal(t, fails, err != nil, "%v", mode)
+	}
+	require.NoError(t, os.Chmod(dir, 0o700))
+	require.NoError(t, os.Chmod(above, 0o777))
+	_, err = OwnDirectory(dir)
+	assert.EqualError(t, err, dir+": others may put another directory into its place")
+	require.NoError(t, os.Chmod(above, 0o777|os.ModeSticky)) // as /tmp
+	_, err = OwnDirectory(dir)
+	assert.NoError(t, err)
+	if err := os.Chown(dir, 12345, 0); err != nil {
+		t.Skip("the rest requires root and another user: ", err)
+	}
+	_, err = OwnDirectory(dir)
+	assert.EqualError(t, err, fmt.Sprintf("%s: belongs to user 12345, not to %d", dir, os.Geteuid()))
 }

@@ -340,6 +340,37 @@ func TestCachesOfOthersAreNotUsed(t *testing.T) {
 	assert.Empty(t, entries)
 }
 
+// Translations are kept beside them, if that is asked for; where the user has chosen
+// a directory, or there is no place, nothing is changed.
+func TestTranslationsAreKeptBesideCaches(t *testing.T) {
+	root(t)
+	for _, test := range []struct {
+		owner     int
+		variables []string
+		want      string
+	}{
+		{0, nil, ""},
+		{0, []string{"CROSSRUN_TRANSLATIONS=off"}, "off"},
+		{0, []string{"CROSSRUN_TRANSLATIONS=/chosen"}, "/chosen"},
+		{0, []string{"CROSSRUN_TRANSLATIONS=on"}, "/caches/translations/1234"},
+		{1234, []string{"CROSSRUN_TRANSLATIONS=on"}, "/caches/translations/1234"},
+		{5678, []string{"CROSSRUN_TRANSLATIONS=on"}, "on"},
+	} {
+		dir := directory(t, "", test.owner, 0o755)
+		flags := append(environment(append(test.variables, "LOCAL_USER_ID=1234", "GOCACHE=/a", "GOMODCACHE=/b")...), "--volume", dir+":/caches")
+		r := container(t, flags, "sh", "-c", `echo "$CROSSRUN_TRANSLATIONS"; crossrun --cache | head -n 1`)
+		assert.Zero(t, r.Status, r.Stderr)
+		said, directory, _ := strings.Cut(r.Stdout, "\n")
+		assert.Equal(t, test.want, said)
+		if filepath.IsAbs(test.want) {
+			assert.Equal(t, "directory: "+test.want+"\n", directory, "crossrun uses it")
+		} else {
+			assert.Equal(t, "directory: /home/user/.cache/crossrun/translations\n", directory)
+		}
+		assert.Empty(t, r.Stderr)
+	}
+}
+
 // So it is with the home directory, where /home is a volume.
 func TestHomeIsMadeInNobodyElsesDirectory(t *testing.T) {
 	root(t)
