@@ -232,7 +232,7 @@ func ported(name string) (*elfmagic.Arch, error) {
 func baseImage(c *call) {
 	c.arch("the images", base.Port)
 	suite := c.String("suite", "stable", "Debian's `release`")
-	tag := c.String("tag", "", "`name` of the image (default REPOSITORY/base:latest-ARCH)")
+	tag := c.String("tag", "", "`name` of the image (default REPOSITORY/go-build-base:latest-ARCH)")
 	dir := c.String("dir", "dist/base", "`directory` for the root file systems, which are kept")
 	c.forRepository()
 	c.emulatorsFlag() // for those that are registered
@@ -240,7 +240,7 @@ func baseImage(c *call) {
 	images := make(map[*elfmagic.Arch]base.Image)
 	c.forOne("tag")
 	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error {
-		ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+		ref, err := base.Tag(cmp.Or(*tag, c.repository+"/go-build-base:"+versions.Latest(arch)), arch)
 		images[arch] = base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
 		return wrong(err)
 	})
@@ -298,7 +298,7 @@ func pin(c *call) {
 func build(c *call) {
 	b := gobuild.Builder{Builder: artifacts.Builder{Say: c.say}, Progress: c.stderr}
 	c.arch("the images", versions.Architecture)
-	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/base:latest-ARCH, which base makes, else that of the versions file)")
+	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/go-build-base:latest-ARCH, which base makes, else that of the versions file)")
 	c.BoolVar(&b.Core, "core", false, "build core-ARCH: Go, the emulators and our own commands, from the same Dockerfile, for tests")
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()
