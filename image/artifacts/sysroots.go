@@ -48,10 +48,8 @@ func (b *Builder) sysroots(ctx context.Context) (c contents, err error) {
 		}
 		c.files, list = append(c.files, files...), list+packages
 	}
-	if len(b.sysrootArchs()) > 1 {
-		if err := b.clangs(&c); err != nil {
-			return c, err
-		}
+	if err := b.clangs(&c); err != nil {
+		return c, err
 	}
 	file := b.work("sysroots", "sysroots.tsv")
 	c.add(ShareDir+"sysroots.tsv", file, 0o644)
@@ -72,20 +70,38 @@ func Sysroot(arch *elfmagic.Arch) string { return "/usr/" + triplet(arch) + "/sy
 
 func triplet(arch *elfmagic.Arch) string { return arch.Debian[0].Triplet }
 
-// clangs adds a compiler for each sysroot: TRIPLET-clang, as clang --target=TRIPLET is.
-// Beside itself clang looks for a file that is named after its target, as LLVM writes it
-// (loadDefaultConfigFiles in clang/lib/Driver/Driver.cpp, since 16). That of amd64
-// is another than the one of plain clang there, which has no sysroot.
+// clangs adds what clang is to know of Debian. Beside itself it looks for a file that is
+// named after its target, as LLVM writes it (loadDefaultConfigFiles in
+// clang/lib/Driver/Driver.cpp, since 16).
+//
+// BPF programs include headers of the kernel's, which include others that Debian has in
+// the directory of an architecture, and others in none. Where there are several sysroots
+// each has a compiler: TRIPLET-clang, as clang --target=TRIPLET is. That of amd64 is
+// another target than the one of plain clang there, which has no sysroot.
 func (b *Builder) clangs(c *contents) error {
 	bin := "lib/llvm-" + b.Versions.LLVMMajor() + "/bin/"
-	for _, arch := range b.sysrootArchs() {
-		file := b.work("sysroots", triplet(arch)+".cfg")
-		if err := os.WriteFile(file, []byte("--sysroot="+Sysroot(arch)+" -fuse-ld=lld\n"), 0o644); err != nil {
+	configure := func(target, flags string) error {
+		file := b.work("sysroots", target+".cfg")
+		for _, command := range []string{"clang", "clang++"} {
+			c.add("usr/"+bin+target+"-"+command+".cfg", file, 0o644)
+		}
+		return os.WriteFile(file, []byte(flags+"\n"), 0o644)
+	}
+	for _, target := range []string{"bpf", "bpfeb", "bpfel"} {
+		if err := configure(target, "-idirafter /usr/include/"+triplet(b.Arch)); err != nil {
+			return err
+		}
+	}
+	archs := b.sysrootArchs()
+	if len(archs) == 1 {
+		return nil
+	}
+	for _, arch := range archs {
+		target := strings.Replace(triplet(arch), "-linux", "-unknown-linux", 1)
+		if err := configure(target, "--sysroot="+Sysroot(arch)+" -fuse-ld=lld"); err != nil {
 			return err
 		}
 		for _, command := range []string{"clang", "clang++"} {
-			target := strings.Replace(triplet(arch), "-linux", "-unknown-linux", 1)
-			c.add("usr/"+bin+target+"-"+command+".cfg", file, 0o644)
 			c.files = append(c.files, rootfs.File{Name: "usr/bin/" + triplet(arch) + "-" + command, Target: "../" + bin + command})
 		}
 	}
