@@ -182,7 +182,22 @@ func registerImages(c *call) {
 	dir := c.String("dir", "dist/register-image", "`directory` for what goes into the images, in ARCH/; ARCH/oci is an OCI layout of them")
 	load := c.Bool("load", true, "hand the images to Docker")
 	archive := c.String("tarball", "", "write the images of one ARCH to a `file`, for docker load")
-	push := c.Bool("push", false, "push the images to the registry that --repository begins with")
+	push := c.Bool("push", false, "push the images to the registry that --repository begins with, and join those for several ARCH there")
+	var guests []*elfmagic.Arch
+	c.Func("guests", "`architectures` whose emulator gets an image of its own, too: qemu-user-static:aarch64 (default: none; all: each that there is one for)", func(text string) error {
+		for _, name := range words(text) {
+			arch, err := elfmagic.Lookup(name)
+			switch {
+			case name == "all":
+				guests = elfmagic.Archs()
+			case err != nil:
+				return err
+			default:
+				guests = append(guests, arch)
+			}
+		}
+		return nil
+	})
 	c.withEmulators(artifacts.Choice{})
 	c.forRepository()
 	c.forOne("tarball")
@@ -195,12 +210,14 @@ func registerImages(c *call) {
 	c.withToolchain()
 	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
 	c.claims(dirOf)
+	var pushed []registerimages.Images
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
 			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: dirOf(arch),
-			Emulators: c.dirs[arch], Say: c.say,
+			Emulators: c.dirs[arch], Guests: guests, Say: c.say,
 		}
 		images, err := b.Build(ctx)
+		pushed = append(pushed, images)
 		if err == nil {
 			err = images.Layout(filepath.Join(b.Dir, "oci"))
 		}
@@ -217,6 +234,16 @@ func registerImages(c *call) {
 			return nil, err
 		}
 		return images.Names()
+	})
+	c.step(func(ctx context.Context) error {
+		if !*push || len(c.archs) < 2 {
+			return nil
+		}
+		names, err := registerimages.Join(ctx, c.archs, pushed)
+		for _, name := range names {
+			fmt.Fprintln(c.stdout, name)
+		}
+		return err
 	})
 }
 
