@@ -182,7 +182,22 @@ func registerImages(c *call) {
 	dir := c.String("dir", "dist/register-image", "`directory` for what goes into the images, in ARCH/; ARCH/oci is an OCI layout of them")
 	load := c.Bool("load", true, "hand the images to Docker")
 	archive := c.String("tarball", "", "write the images of one ARCH to a `file`, for docker load")
-	push := c.Bool("push", false, "push the images to the registry that --repository begins with")
+	push := c.Bool("push", false, "push the images to the registry that --repository begins with, and join those for several ARCH there")
+	var guests []*elfmagic.Arch
+	c.Func("guests", "`architectures` whose emulator gets an image of its own, too: qemu-user-static:aarch64 (default: none; all: each that there is one for)", func(text string) error {
+		for _, name := range words(text) {
+			arch, err := elfmagic.Lookup(name)
+			switch {
+			case name == "all":
+				guests = elfmagic.Archs()
+			case err != nil:
+				return err
+			default:
+				guests = append(guests, arch)
+			}
+		}
+		return nil
+	})
 	c.withEmulators(artifacts.Choice{})
 	c.forRepository()
 	c.forOne("tarball")
@@ -195,12 +210,14 @@ func registerImages(c *call) {
 	c.withToolchain()
 	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
 	c.claims(dirOf)
+	var pushed []registerimages.Images
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
 			Toolchain: c.toolchain, Arch: arch, Repository: c.repository, Dir: dirOf(arch),
-			Emulators: c.dirs[arch], Say: c.say,
+			Emulators: c.dirs[arch], Guests: guests, Say: c.say,
 		}
 		images, err := b.Build(ctx)
+		pushed = append(pushed, images)
 		if err == nil {
 			err = images.Layout(filepath.Join(b.Dir, "oci"))
 		}
@@ -218,6 +235,16 @@ func registerImages(c *call) {
 		}
 		return images.Names()
 	})
+	c.step(func(ctx context.Context) error {
+		if !*push || len(c.archs) < 2 {
+			return nil
+		}
+		names, err := registerimages.Join(ctx, c.archs, pushed)
+		for _, name := range names {
+			fmt.Fprintln(c.stdout, name)
+		}
+		return err
+	})
 }
 
 // ported returns the architecture of a name, if commands can be built for it.
@@ -232,7 +259,7 @@ func ported(name string) (*elfmagic.Arch, error) {
 func baseImage(c *call) {
 	c.arch("the images", base.Port)
 	suite := c.String("suite", "stable", "Debian's `release`")
-	tag := c.String("tag", "", "`name` of the image (default REPOSITORY/base:latest-ARCH)")
+	tag := c.String("tag", "", "`name` of the image (default REPOSITORY/go-build-base:latest-ARCH)")
 	dir := c.String("dir", "dist/base", "`directory` for the root file systems, which are kept")
 	c.forRepository()
 	c.emulatorsFlag() // for those that are registered
@@ -240,7 +267,7 @@ func baseImage(c *call) {
 	images := make(map[*elfmagic.Arch]base.Image)
 	c.forOne("tag")
 	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error {
-		ref, err := base.Tag(cmp.Or(*tag, c.repository+"/base:"+versions.Latest(arch)), arch)
+		ref, err := base.Tag(cmp.Or(*tag, c.repository+"/go-build-base:"+versions.Latest(arch)), arch)
 		images[arch] = base.Image{Arch: arch, Suite: *suite, Tag: ref, Dir: *dir}
 		return wrong(err)
 	})
@@ -298,7 +325,7 @@ func pin(c *call) {
 func build(c *call) {
 	b := gobuild.Builder{Builder: artifacts.Builder{Say: c.say}, Progress: c.stderr}
 	c.arch("the images", versions.Architecture)
-	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/base:latest-ARCH, which base makes, else that of the versions file)")
+	c.StringVar(&b.Base, "base", "", "`image` that it is made from (default REPOSITORY/go-build-base:latest-ARCH, which base makes, else that of the versions file)")
 	c.BoolVar(&b.Core, "core", false, "build core-ARCH: Go, the emulators and our own commands, from the same Dockerfile, for tests")
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()

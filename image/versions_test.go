@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestWhatMakefilesAskFor(t *testing.T) {
 		"architectures":                          "amd64\narm64\nppc64le\ns390x",
 		"go":                                     v.Go,
 		"llvm":                                   v.LLVM,
-		"--file image/versions.yaml yq":          v.Tools[11].Version,
+		"--file image/versions.yaml yq":          v.Tools[slices.IndexFunc(v.Tools, func(t versions.Tool) bool { return t.Name == "yq" })].Version,
 		"branch-name --arch mips64":              "image-" + v.String(),
 	}
 	if _, err := versions.Architecture(runtime.GOARCH); err == nil {

@@ -271,17 +271,34 @@ func TestEmulatorsOfTheHostAreAllButItsOwn(t *testing.T) {
 }
 
 func TestToolsDependOnTheirVersions(t *testing.T) {
+	inputsOf := func(b *Builder, tool versions.Tool) inputs {
+		in, err := b.toolInputs(tool)
+		require.NoError(t, err)
+		return in
+	}
 	b, _ := newBuilder(t, "arm64")
 	tool := b.Versions.Tools[3]
-	in := b.toolInputs(tool)
-	assert.Equal(t, in, b.toolInputs(tool))
+	in := inputsOf(b, tool)
+	assert.Equal(t, in, inputsOf(b, tool))
 	tool.Version = "v9.9.9"
-	assert.NotEqual(t, in, b.toolInputs(tool))
+	assert.NotEqual(t, in, inputsOf(b, tool))
+	tool = b.Versions.Tools[3]
+	tool.With = []string{"example.org/x@v1.0.0"}
+	assert.NotEqual(t, in, inputsOf(b, tool))
 	tool = b.Versions.Tools[3]
 	b.Versions.Go = "1.26.7"
-	assert.NotEqual(t, in, b.toolInputs(tool))
+	assert.NotEqual(t, in, inputsOf(b, tool))
 	b, _ = newBuilder(t, "amd64")
-	assert.NotEqual(t, in, b.toolInputs(tool))
+	assert.NotEqual(t, in, inputsOf(b, tool))
+
+	b.File = filepath.Join(t.TempDir(), "versions.yaml")
+	tool.Patch = "x.patch"
+	_, err := b.toolInputs(tool)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	write(t, b.patch(tool), "1")
+	in = inputsOf(b, tool)
+	write(t, b.patch(tool), "2")
+	assert.NotEqual(t, in, inputsOf(b, tool), "its patch's content counts")
 }
 
 // fakeModules has the licences of some modules where those of a toolchain are kept.

@@ -52,6 +52,7 @@ type part struct {
 var parts = []part{
 	{"own", (*Builder).own},
 	{"emulators", (*Builder).emulators},
+	{"sysroots", (*Builder).sysroots},
 	{"go", (*Builder).golang},
 	{"tools", (*Builder).tools},
 	{"kubernetes", (*Builder).kubernetes},

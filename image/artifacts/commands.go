@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
-	"github.com/projectcalico/go-build/image/versions"
 )
 
 // programDir is where commands go that Debian does not have.
@@ -120,51 +118,4 @@ func goMode(name string) int64 {
 		return 0o755
 	}
 	return 0o644
-}
-
-func (b *Builder) toolInputs(t versions.Tool) inputs {
-	return b.inputs(fmt.Sprintf("%s %s@%s linked %s", t.Name, t.Package, t.Version, toolchain.Linked))
-}
-
-// tools builds the tools, each from its own module, with the versions of
-// others that this asks for.
-func (b *Builder) tools(ctx context.Context) (c contents, err error) {
-	for i, t := range b.Versions.Tools {
-		file := b.work("tools", t.Name, t.Name)
-		install := func() error { return b.install(ctx, t, file) }
-		err := b.step(ctx, filepath.Dir(file), fmt.Sprintf("tool %d of %d, %s %s", i+1, len(b.Versions.Tools), t.Name, t.Version), b.toolInputs(t), install)
-		if err == nil {
-			err = c.built(b, programDir+t.Name, file, t.Version)
-		}
-		if err != nil {
-			return c, err
-		}
-	}
-	return c, nil
-}
-
-// install has the go command install a tool, which it does only into a GOPATH
-// when it is for another architecture, and only under its own name.
-func (b *Builder) install(ctx context.Context, t versions.Tool, file string) error {
-	gopath := b.work("gopath")
-	if err := os.RemoveAll(filepath.Join(gopath, "bin")); err != nil {
-		return err
-	}
-	tc := *b.toolchain
-	tc.Env = append(slices.Clip(tc.Env), "GOPATH="+gopath)
-	if _, err := tc.Run(ctx, b.Arch, b.Dir, "install", "-trimpath", "-buildvcs=false", "-ldflags="+toolchain.Linked, t.Package+"@"+t.Version); err != nil {
-		return err
-	}
-	dir := filepath.Join(gopath, "bin")
-	if b.Arch != b.toolchain.Host {
-		dir = filepath.Join(dir, "linux_"+b.Arch.GOARCH)
-	}
-	installed, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(installed) != 1 {
-		return fmt.Errorf("%s is not one command: %d were installed", t.Package, len(installed))
-	}
-	return os.Rename(filepath.Join(dir, installed[0].Name()), file)
 }

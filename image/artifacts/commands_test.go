@@ -3,6 +3,7 @@ package artifacts
 import (
 	"archive/zip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -151,6 +153,41 @@ func TestToolsAreBuiltUnderTheirNames(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, said.String())
 	}
+}
+
+// A tool that is patched, or whose module does not say what it requires, is built in a
+// module of its own; and what was patched is not taken for what was released.
+func TestToolsArePatchedAndPinned(t *testing.T) {
+	tc := needToolchain(t)
+	const main = "package main\n\nvar version string\n\nfunc main() { println(version) }\n"
+	dir := proxy(t, "example.org/hello", "v2.1.0+incompatible", main)
+	tc.Env = append(tc.Env, "GOPROXY=file://"+dir, "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw -trimpath")
+	b, _ := newBuilder(t, tc.Host.GOARCH)
+	b.toolchain, b.File = tc, filepath.Join(t.TempDir(), "versions.yaml")
+	tool := versions.Tool{Name: "hello", Also: []string{"greet"}, Package: "example.org/hello", Version: "v2.1.0+incompatible", Patch: "hello.patch", Stamp: "main.version"}
+	b.Versions.Tools = []versions.Tool{tool}
+	says := func() string {
+		t.Helper()
+		c, err := b.tools(t.Context())
+		require.NoError(t, err)
+		require.Len(t, c.files, 2)
+		assert.Equal(t, rootfs.File{Name: "usr/local/bin/greet", Target: "hello"}, c.files[1])
+		assert.Equal(t, []Module{{"stdlib", tc.Version}, {"example.org/hello", tool.Version}}, c.programs[0].Modules)
+		out, err := exec.Command(c.files[0].Source).CombinedOutput()
+		require.NoError(t, err)
+		return string(out)
+	}
+	write(t, b.patch(tool), "Why: for a test\n\n--- a/main.go\n+++ b/main.go\n@@ -5 +5 @@\n-func main() { println(version) }\n+func main() { println(version, 2) }\n")
+	assert.Equal(t, "v2.1.0+incompatible 2\n", says())
+	write(t, b.patch(tool), "--- a/main.go\n+++ b/main.go\n@@ -5 +5 @@\n-func main() { println(version) }\n+func main() { println(version, 3) }\n")
+	assert.Equal(t, "v2.1.0+incompatible 3\n", says())
+	write(t, b.patch(tool), "--- a/main.go\n+++ b/main.go\n@@ -5 +5 @@\n-func main() {}\n+func main() { println(3) }\n")
+	_, err := b.tools(t.Context())
+	require.ErrorContains(t, err, "hello.patch does not fit example.org/hello@v2.1.0+incompatible: ")
+	assert.Contains(t, cli.Hint(err), "correct the patch")
+
+	b.Versions.Tools = []versions.Tool{{Name: "hello", Also: tool.Also, Package: tool.Package, Version: tool.Version, With: []string{"example.org/hello@" + tool.Version}}}
+	assert.Equal(t, "\n", says())
 }
 
 func TestAProgramsLicenceIsItsModules(t *testing.T) {

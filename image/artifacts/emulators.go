@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -144,15 +145,17 @@ func ReadEmulators(ctx context.Context, host *elfmagic.Arch, dir string, targets
 	return Emulators{found, origin}, err
 }
 
-// InImage returns the emulators, and what is distributed with them, as files of an
-// image, of which one is written into a directory, and what there is to say of them.
+// InImage returns the emulators, under the names that static ones have in Debian and those
+// that others have, and what is distributed with them, as files of an image, of which one is
+// written into a directory, and what there is to say of them.
 func (e Emulators) InImage(dir string) (files []rootfs.File, programs []Program, err error) {
 	if files, err = e.Origin.Files(dir); err != nil {
 		return nil, nil, err
 	}
 	name := func(e *emulator.Emulator) string { return "usr/bin/qemu-" + e.Arch.Name + "-static" }
 	for _, e := range e.Found {
-		files = append(files, rootfs.File{Name: name(e), Source: e.Path, Mode: 0o755})
+		files = append(files, rootfs.File{Name: name(e), Source: e.Path, Mode: 0o755},
+			rootfs.File{Name: strings.TrimSuffix(name(e), "-static"), Target: path.Base(name(e))})
 	}
 	programs, err = e.Programs(name)
 	return files, programs, err

@@ -67,7 +67,7 @@ func Describe(t *toolchain.Toolchain, arch *elfmagic.Arch, source, path, version
 		p.Modules = append(p.Modules, Module{info.Main.Path, v})
 	}
 	for _, m := range info.Deps {
-		if m.Replace != nil {
+		if m.Replace != nil && !strings.HasPrefix(m.Replace.Path, ".") { // else it is a patched copy of the same
 			m = m.Replace
 		}
 		p.Modules = append(p.Modules, Module{m.Path, m.Version})

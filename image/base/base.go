@@ -49,7 +49,7 @@ func Port(name string) (*elfmagic.Arch, error) {
 func Tag(text string, arch *elfmagic.Arch) (name.Tag, error) {
 	tag, err := name.NewTag(text)
 	if err != nil {
-		err = cli.WithHint(fmt.Errorf("--tag: %w", err), "calico/base:latest-%s is one", arch.GOARCH)
+		err = cli.WithHint(fmt.Errorf("--tag: %w", err), "calico/go-build-base:latest-%s is one", arch.GOARCH)
 	}
 	return tag, err
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -40,7 +41,7 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	b.Root, b.Dir = ".", filepath.Join("dist", "image", b.Arch.GOARCH)
 	if b.Base == "" {
 		b.Base = b.Versions.Base
-		made := b.Repository + "/base:" + versions.Latest(b.Arch)
+		made := b.Repository + "/go-build-base:" + versions.Latest(b.Arch)
 		if _, err := docker.Inspect(ctx, made); err == nil {
 			b.Base = made
 		}
@@ -82,7 +83,7 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
-	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions"}
+	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions", "image/gobuild/ssh_known_hosts"}
 	for _, part := range append(artifacts.Parts(), "manifest") {
 		if !b.Core || slices.Contains(parts, part) {
 			links = append(links, filepath.Join(b.Dir, part+".tar"))
@@ -109,14 +110,16 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 // image has Docker build the image, and returns its names.
 func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	tag, llvm, kubernetes := b.Versions.Tag(b.Arch), b.Versions.LLVM, b.Versions.Kubernetes
+	cc, cxx := "clang --sysroot="+artifacts.Sysroot(b.Arch), "clang++"
 	if b.Core {
-		tag, llvm, kubernetes = versions.Core(b.Arch), "", ""
+		tag, llvm, kubernetes, cc, cxx = versions.Core(b.Arch), "", "", "", ""
 	}
 	name := b.Repository + "/go-build:"
 	revision := toolchain.ReadRevision(ctx, ".")
 	args := []string{"--file", "image/gobuild/Dockerfile"}
 	for _, value := range []string{
 		"BASE_IMAGE=" + b.Base, "GO_VERSION=" + b.Versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
+		"CC=" + cc, "CXX=" + cxx,
 		"VERSION=" + tag, "REVISION=" + revision.Commit, "CREATED=" + revision.Time.UTC().Format(time.RFC3339),
 		// Debian's packages have theirs in /usr/share/doc.
 		"LICENSES=" + licenses.All(licenses.Own, licenses.QEMU, b.Licenses, "LicenseRef-Debian-packages"),
@@ -128,7 +131,14 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	if err != nil || b.Core {
 		return []string{name + tag}, err
 	}
-	latest := name + versions.Latest(b.Arch)
-	_, err = docker.Run(ctx, "tag", name+tag, latest)
-	return []string{name + tag, latest}, err
+	names := []string{name + tag, name + versions.Latest(b.Arch)}
+	if b.Arch.GOARCH == runtime.GOARCH {
+		names = append(names, name+"latest") // what docker run takes if it is told nothing
+	}
+	for _, other := range names[1:] {
+		if _, err := docker.Run(ctx, "tag", name+tag, other); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

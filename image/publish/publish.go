@@ -149,7 +149,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	index, err := join(archs, images)
+	index, err := Join(archs, images)
 	if err != nil {
 		return err
 	}
@@ -173,10 +173,10 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	return nil
 }
 
-// join returns the image index. What all images say of themselves in
+// Join returns the image index of architectures. What all images say of themselves in
 // annotations of the OCI image specification it says, too; they must be of one
 // version and revision.
-func join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
+func Join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
 	const version, revision = "org.opencontainers.image.version", "org.opencontainers.image.revision"
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	var common map[string]string

@@ -11,7 +11,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,6 +30,7 @@ import (
 	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // A Builder makes the images for one architecture, in the root of the repository.
@@ -36,6 +39,7 @@ type Builder struct {
 	Arch       *elfmagic.Arch
 	Repository string                           // before the names of the images: calico, localhost:5000/calico
 	Emulators  string                           // directory with emulators; empty: Debian's are fetched
+	Guests     []*elfmagic.Arch                 // those whose emulator gets an image of its own, too
 	Dir        string                           // for what is made on the way
 	Say        func(format string, args ...any) // is told of each step
 }
@@ -48,6 +52,14 @@ type Image struct {
 
 // Images are the images for one architecture.
 type Images []Image
+
+// A spec says what one is to be.
+type spec struct {
+	name, title, description, licenses string
+	layer                              v1.Layer
+	versions                           map[string]string
+	entrypoint                         []string
+}
 
 // Annotations of the OCI image specification begin with this.
 const oci = "org.opencontainers.image."
@@ -79,7 +91,11 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	emulators, programs, versions, err := b.emulators(ctx)
+	found, versions, err := b.emulators(ctx)
+	if err != nil {
+		return nil, err
+	}
+	emulators, programs, err := found.InImage(filepath.Join(b.Dir, "papers"))
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +104,7 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 		return nil, err
 	}
 	const registers = "Registers QEMU's user-mode emulators with the kernel, and proves that programs of every architecture run"
-	var images Images
-	for _, i := range []struct {
-		name, title, description, licenses string
-		layer                              v1.Layer
-		versions                           map[string]string
-		entrypoint                         []string
-	}{
+	specs := []spec{
 		// The command line of multiarch/qemu-user-static.
 		{"qemu-user-static:latest", "qemu-user-static", registers, licenses, all, versions, []string{"/usr/bin/register"}},
 		// For emulators that live in the containers: multiarch/qemu-user-static:register.
@@ -102,7 +112,29 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 			license, register, nil, []string{"/usr/bin/register", "--persistent", "no"}},
 		// The command line of tonistiigi/binfmt: the same command under another name.
 		{"binfmt:latest", "binfmt", registers, licenses, all, versions, []string{"/usr/bin/binfmt"}},
-	} {
+	}
+	// The same by QEMU's version, for whoever wants one to stay: Calico's lib.Makefile has
+	// calico/binfmt:qemu-v10.2.2.
+	if number := qemuNumber.FindString(versions["org.qemu.version"]); number != "" {
+		for name, other := range map[string]string{"qemu-user-static:latest": number, "binfmt:latest": "qemu-v" + number} {
+			same := specs[slices.IndexFunc(specs, func(s spec) bool { return s.name == name })]
+			same.name = strings.Replace(name, "latest", other, 1)
+			specs = append(specs, same)
+		}
+		slices.SortStableFunc(specs[3:], func(a, b spec) int { return strings.Compare(a.name, b.name) })
+	}
+	for _, guest := range b.Guests {
+		s, err := b.guest(ctx, found, guest, revision)
+		if err != nil {
+			return nil, err
+		}
+		if s.layer != nil {
+			s.versions = versions
+			specs = append(specs, s)
+		}
+	}
+	var images Images
+	for _, i := range specs {
 		tag, err := name.NewTag(b.Repository + "/" + i.name + "-" + b.Arch.GOARCH)
 		if err != nil {
 			return nil, err
@@ -137,25 +169,43 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	return images, nil
 }
 
+// qemuNumber is the number at the beginning of what an emulator says of its version.
+var qemuNumber = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?`)
+
+// guest returns the image of one emulator, which others copy it from.
+func (b *Builder) guest(ctx context.Context, all artifacts.Emulators, guest *elfmagic.Arch, r toolchain.Revision) (s spec, err error) {
+	one := slices.IndexFunc(all.Found, func(e *emulator.Emulator) bool { return e.Arch == guest })
+	if one < 0 {
+		b.Say("no image of an emulator for %s", guest)
+		return s, nil
+	}
+	all.Found = all.Found[one : one+1]
+	files, programs, err := all.InImage(filepath.Join(b.Dir, "papers", "qemu-"+guest.Name))
+	if err != nil {
+		return s, err
+	}
+	layer, licenses, err := b.layer(ctx, "qemu-"+guest.Name, files, r, programs...)
+	return spec{
+		name: "qemu-user-static:" + guest.Name, title: "qemu-" + guest.Name, licenses: licenses, layer: layer,
+		description: "QEMU's user-mode emulator of " + guest.Name + ", to be copied from here",
+	}, err
+}
+
 // emulators finds a static emulator for each architecture that is not the images',
-// and returns what there is to say of them, and of their versions.
-func (b *Builder) emulators(ctx context.Context) (files []rootfs.File, programs []artifacts.Program, labels map[string]string, err error) {
+// and returns what there is to say of their versions.
+func (b *Builder) emulators(ctx context.Context) (e artifacts.Emulators, labels map[string]string, err error) {
 	dir := b.Emulators
 	if dir == "" {
 		if dir, err = artifacts.FetchEmulators(ctx, b.Arch, filepath.Join(b.Dir, "fetched"), b.Say); err != nil {
-			return nil, nil, nil, err
+			return e, nil, err
 		}
 	}
-	e, err := artifacts.ReadEmulators(ctx, b.Arch, dir, nil, b.Say)
-	if err == nil {
-		files, programs, err = e.InImage(filepath.Join(b.Dir, "papers"))
-	}
-	if err != nil {
-		return nil, nil, nil, err
+	if e, err = artifacts.ReadEmulators(ctx, b.Arch, dir, nil, b.Say); err != nil {
+		return e, nil, err
 	}
 	version := e.Found[len(e.Found)-1].Version
 	b.Say("%d emulators of QEMU %s", len(e.Found), version)
-	return files, programs, map[string]string{"org.qemu.version": version, "org.debian.package": e.Origin.String()}, nil
+	return e, map[string]string{"org.qemu.version": version, "org.debian.package": e.Origin.String()}, nil
 }
 
 // layer writes a layer's archive, with what is distributed with the programs in it,
@@ -222,6 +272,38 @@ func (images Images) Push(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Join joins the images of several architectures that were pushed, each name without
+// its architecture, and returns the names with their digests.
+func Join(ctx context.Context, archs []*elfmagic.Arch, all []Images) (names []string, err error) {
+	var tags []string // in the order in which they were made
+	images, of := make(map[string][]v1.Image), make(map[string][]*elfmagic.Arch)
+	for i, arch := range archs {
+		for _, image := range all[i] {
+			name := strings.TrimSuffix(image.Tag.Name(), "-"+arch.GOARCH)
+			if images[name] == nil {
+				tags = append(tags, name)
+			}
+			images[name], of[name] = append(images[name], image.Image), append(of[name], arch)
+		}
+	}
+	for _, text := range tags {
+		tag, err := name.NewTag(text)
+		if err != nil {
+			return nil, err
+		}
+		index, err := publish.Join(of[text], images[text])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", text, err)
+		}
+		digest, err := publish.Write(ctx, tag, index)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, text+"@"+digest.String())
+	}
+	return names, nil
 }
 
 // Names returns the images' names with their digests.

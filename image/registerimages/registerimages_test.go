@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -60,7 +61,7 @@ func emulators(t *testing.T, host string, targets ...string) string {
 }
 
 // build makes the images, and returns what was said.
-func build(t *testing.T, arch, repository, emulators string) (Images, string) {
+func build(t *testing.T, arch, repository, emulators string, guests ...*elfmagic.Arch) (Images, string) {
 	t.Helper()
 	versions, err := versions.Load(versions.File)
 	require.NoError(t, err)
@@ -70,7 +71,7 @@ func build(t *testing.T, arch, repository, emulators string) (Images, string) {
 	}
 	var said strings.Builder
 	b := Builder{
-		Toolchain: tc, Arch: lookup(t, arch), Repository: repository, Emulators: emulators, Dir: t.TempDir(),
+		Toolchain: tc, Arch: lookup(t, arch), Repository: repository, Emulators: emulators, Guests: guests, Dir: t.TempDir(),
 		Say: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) },
 	}
 	images, err := b.Build(t.Context())
@@ -149,7 +150,10 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 	assert.Equal(t, revision.Dirty(), strings.Contains(said, "warning: there are changes that are in no commit"))
 
 	command := map[string]string{"usr/bin/register": "755", "usr/bin/binfmt": "-> register"}
-	all := map[string]string{"usr/bin/qemu-x86_64-static": "755", "usr/bin/qemu-s390x-static": "755"}
+	all := map[string]string{
+		"usr/bin/qemu-x86_64-static": "755", "usr/bin/qemu-s390x-static": "755",
+		"usr/bin/qemu-x86_64": "-> qemu-x86_64-static", "usr/bin/qemu-s390x": "-> qemu-s390x-static",
+	}
 	for name, value := range command {
 		all[name] = value
 	}
@@ -176,7 +180,7 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		assert.Empty(t, config.Config.Cmd)
 		got, programs := content(t, images[i]), []string{"usr/bin/register"}
 		for name := range want.content {
-			if strings.Contains(name, "qemu-") {
+			if strings.HasSuffix(name, "-static") {
 				programs = append(programs, name)
 			}
 		}
@@ -263,6 +267,72 @@ func TestUsesOfOneValue(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, digest)
 	}
+}
+
+// versioned makes emulators in which their version is, where it is looked for.
+func versioned(t *testing.T, host, version string, targets ...string) string {
+	t.Helper()
+	dir := emulators(t, host, targets...)
+	for _, target := range targets {
+		file := filepath.Join(dir, "qemu-"+target+"-static")
+		program, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, append(program, "qemu-"+target+" version "+version+"\n\x00"...), 0o755))
+	}
+	return dir
+}
+
+// Emulators have images of their own, and those with all of them tags that stay.
+func TestTagsOfOneEmulatorAndOfAVersion(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	repository := strings.TrimPrefix(server.URL, "http://") + "/calico"
+	guests := []*elfmagic.Arch{lookup(t, "s390x"), lookup(t, "m68k"), lookup(t, "riscv64")}
+	var all []Images
+	archs := []*elfmagic.Arch{lookup(t, "arm64"), lookup(t, "amd64")}
+	for _, arch := range archs {
+		targets := []string{"s390x", "riscv64"}
+		if arch.GOARCH == "amd64" {
+			targets = targets[:1]
+		}
+		images, said := build(t, arch.GOARCH, repository, versioned(t, arch.GOARCH, "10.2.2 (Debian 1:10.2.2+ds-1)", targets...), guests...)
+		assert.Contains(t, said, "no image of an emulator for m68k\n")
+		require.NoError(t, images.Push(t.Context()))
+		all = append(all, images)
+	}
+	one := all[0][len(all[0])-2]
+	assert.Equal(t, repository+"/qemu-user-static:s390x-arm64", one.Tag.String())
+	got := content(t, one)
+	assert.Equal(t, "755", got["usr/bin/qemu-s390x-static"])
+	assert.Equal(t, "-> qemu-s390x-static", got["usr/bin/qemu-s390x"])
+	assert.Contains(t, got[papers+"licenses/SOURCE"], "Written offer")
+	assert.NotContains(t, got, "usr/bin/register")
+	assert.NotContains(t, got, "usr/bin/qemu-riscv64-static")
+
+	names, err := Join(t.Context(), archs, all)
+	require.NoError(t, err)
+	var tags []string
+	for _, text := range names {
+		ref, err := name.NewDigest(text)
+		require.NoError(t, err)
+		index, err := remote.Index(ref)
+		require.NoError(t, err)
+		require.NoError(t, validate.Index(index))
+		manifest, err := index.IndexManifest()
+		require.NoError(t, err)
+		var platforms []string
+		for _, m := range manifest.Manifests {
+			platforms = append(platforms, m.Platform.String())
+		}
+		tag, _, _ := strings.Cut(strings.TrimPrefix(text, repository+"/"), "@")
+		tags = append(tags, tag+" "+strings.Join(platforms, " "))
+	}
+	const both = " linux/arm64 linux/amd64"
+	assert.Equal(t, []string{
+		"qemu-user-static:latest" + both, "qemu-user-static:register" + both, "binfmt:latest" + both,
+		"binfmt:qemu-v10.2.2" + both, "qemu-user-static:10.2.2" + both,
+		"qemu-user-static:s390x" + both, "qemu-user-static:riscv64 linux/arm64",
+	}, tags)
 }
 
 func TestWhatCannotBeMadeIsSaid(t *testing.T) {

@@ -24,18 +24,35 @@ const File = "image/versions.yaml"
 
 // Versions is what the versions file says.
 type Versions struct {
+	Calico     string // the branch of Calico's that it is for: master
 	Go         string // 1.26.8
-	LLVM       string `yaml:"llvm"` // 19
-	Kubernetes string // 1.37.2
+	LLVM       string `yaml:"llvm"` // 22.1.8
+	Kubernetes string // 1.37.2, 1.38.0-beta.0
+	Rebuild    int    // counts images of the same versions, of which something else differs: 1 is the second
 	Base       string // debian:trixie-slim@sha256:…
 	Tools      []Tool
 }
 
 // A Tool is a command that is built from a Go module.
 type Tool struct {
-	Name    string // of the command
-	Package string // import path
-	Version string // of the package's module: v2.34.0
+	Name    string   // of the command
+	Also    []string // its other names
+	Package string   // import path
+	Version string   // of the package's module: v2.34.0
+
+	// With are the versions of other modules, as golang.org/x/tools@v0.52.0, where the
+	// tool's own has no go.mod that says them.
+	With []string
+	// Patch is a file beside the versions file, for patch -p1 in the module's root.
+	// What is changed, the commands' own version does not say by itself: Stamp is
+	// the variable that holds it, for the linker.
+	Patch, Stamp string
+}
+
+// LLVMMajor is LLVM's version in the names of Debian's packages: clang-22.
+func (v *Versions) LLVMMajor() string {
+	major, _, _ := strings.Cut(v.LLVM, ".")
+	return major
 }
 
 // Load reads a versions file.
@@ -68,9 +85,13 @@ func Parse(data []byte) (*Versions, error) {
 
 var (
 	release  = regexp.MustCompile(`^[1-9][0-9]*\.[0-9]+\.[0-9]+$`)
+	early    = regexp.MustCompile(`^[1-9][0-9]*\.[0-9]+\.[0-9]+(-(alpha|beta|rc)\.[0-9]+)?$`)
+	branch   = regexp.MustCompile(`^(master|release-v[0-9]+\.[0-9]+)$`)
 	pinned   = regexp.MustCompile(`^[a-z0-9][^@\s]*:[^@/\s]+@sha256:[0-9a-f]{64}$`)
-	major    = regexp.MustCompile(`^[1-9][0-9]*$`)
 	tagged   = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$`)
+	required = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)*@v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$`)
+	patch    = regexp.MustCompile(`^[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*\.patch$`)
+	variable = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)+\.[A-Za-z_][A-Za-z0-9_]*$`)
 	command  = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	imported = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)+$`)
 )
@@ -83,18 +104,33 @@ func (v *Versions) check() error {
 		}
 	}
 	check("go", v.Go, release, "1.26.8")
-	check("llvm", v.LLVM, major, "19")
-	check("kubernetes", v.Kubernetes, release, "1.37.2")
+	check("llvm", v.LLVM, release, "22.1.8")
+	check("kubernetes", v.Kubernetes, early, "1.37.2, or 1.38.0-beta.0,")
+	if v.Rebuild < 0 {
+		errs = append(errs, fmt.Errorf("rebuild: %d is not valid", v.Rebuild))
+	}
 	check("base", v.Base, pinned, "debian:trixie-slim@sha256:…, with the digest that go run ./image pin --base writes,")
+	check("calico", v.Calico, branch, "master, or release-v3.32,")
 	if len(v.Tools) == 0 {
 		errs = append(errs, errors.New("tools: the list is empty"))
 	}
-	for i, t := range v.Tools {
-		check("tools: name", t.Name, command, "goimports")
+	seen := make(map[string]bool)
+	for _, t := range v.Tools {
+		for _, name := range append([]string{t.Name}, t.Also...) {
+			check("tools: name", name, command, "goimports")
+			if seen[name] {
+				errs = append(errs, fmt.Errorf("tools: %s is there twice", name))
+			}
+			seen[name] = true
+		}
 		check("tools: "+t.Name+": package", t.Package, imported, "golang.org/x/tools/cmd/goimports")
 		check("tools: "+t.Name+": version", t.Version, tagged, "v1.2.3")
-		if slices.ContainsFunc(v.Tools[:i], func(other Tool) bool { return other.Name == t.Name }) {
-			errs = append(errs, fmt.Errorf("tools: %s is there twice", t.Name))
+		for _, module := range t.With {
+			check("tools: "+t.Name+": with", module, required, "golang.org/x/tools@v0.52.0")
+		}
+		if t.Patch != "" || t.Stamp != "" {
+			check("tools: "+t.Name+": patch", t.Patch, patch, "patches/"+t.Name+".patch, beside this file,")
+			check("tools: "+t.Name+": stamp", t.Stamp, variable, "sigs.k8s.io/controller-tools/pkg/version.version")
 		}
 	}
 	return errors.Join(errs...)
@@ -103,7 +139,11 @@ func (v *Versions) check() error {
 // String returns the versions as the image's tag has them, without an
 // architecture: the tag of the image for all of them.
 func (v *Versions) String() string {
-	return fmt.Sprintf("%s-llvm%s-k8s%s", v.Go, v.LLVM, v.Kubernetes)
+	text := fmt.Sprintf("%s-llvm%s-k8s%s", v.Go, v.LLVM, v.Kubernetes)
+	if v.Rebuild > 0 {
+		text += fmt.Sprintf("-%d", v.Rebuild)
+	}
+	return text
 }
 
 // Tag returns the tag of an architecture's image.
@@ -121,9 +161,11 @@ func (v *Versions) Branch() string { return "image-" + v.String() }
 
 // Get returns a version by its name: go, llvm, kubernetes, or that of a tool.
 func (v *Versions) Get(name string) (string, error) {
-	all := map[string]string{"go": v.Go, "llvm": v.LLVM, "kubernetes": v.Kubernetes}
+	all := map[string]string{"calico": v.Calico, "go": v.Go, "llvm": v.LLVM, "kubernetes": v.Kubernetes}
 	for _, t := range v.Tools {
-		all[t.Name] = t.Version
+		for _, name := range append([]string{t.Name}, t.Also...) {
+			all[name] = t.Version
+		}
 	}
 	if version, ok := all[name]; ok {
 		return version, nil

@@ -13,24 +13,27 @@ import (
 )
 
 const some = `
+calico: master
 go: 1.26.8
-llvm: 19
+llvm: 22.1.8
 kubernetes: 1.37.2
 base: debian:trixie-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 tools:
   - {name: ginkgo, package: github.com/onsi/ginkgo/ginkgo, version: v1.16.5}
-  - {name: ginkgo2, package: github.com/onsi/ginkgo/v2/ginkgo, version: v2.34.0}
+  - {name: ginkgo2, also: [ginkgo-cli], package: github.com/onsi/ginkgo/v2/ginkgo, version: v2.34.0}
+  - {name: old, package: example.org/old, version: v1.0.0, with: [example.org/x@v0.1.0], patch: patches/old.patch, stamp: example.org/old/version.version}
 `
 
 func TestNamesAreMadeOfVersions(t *testing.T) {
 	v, err := versions.Parse([]byte(some))
 	require.NoError(t, err)
 	assert.Equal(t, &versions.Versions{
-		Go: "1.26.8", LLVM: "19", Kubernetes: "1.37.2",
+		Calico: "master", Go: "1.26.8", LLVM: "22.1.8", Kubernetes: "1.37.2",
 		Base: "debian:trixie-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 		Tools: []versions.Tool{
 			{Name: "ginkgo", Package: "github.com/onsi/ginkgo/ginkgo", Version: "v1.16.5"},
-			{Name: "ginkgo2", Package: "github.com/onsi/ginkgo/v2/ginkgo", Version: "v2.34.0"},
+			{Name: "ginkgo2", Also: []string{"ginkgo-cli"}, Package: "github.com/onsi/ginkgo/v2/ginkgo", Version: "v2.34.0"},
+			{Name: "old", Package: "example.org/old", Version: "v1.0.0", With: []string{"example.org/x@v0.1.0"}, Patch: "patches/old.patch", Stamp: "example.org/old/version.version"},
 		},
 	}, v)
 	var tags []string
@@ -38,13 +41,19 @@ func TestNamesAreMadeOfVersions(t *testing.T) {
 		tags = append(tags, v.Tag(arch), versions.Latest(arch))
 	}
 	assert.Equal(t, []string{
-		"1.26.8-llvm19-k8s1.37.2-amd64", "latest-amd64",
-		"1.26.8-llvm19-k8s1.37.2-arm64", "latest-arm64",
-		"1.26.8-llvm19-k8s1.37.2-ppc64le", "latest-ppc64le",
-		"1.26.8-llvm19-k8s1.37.2-s390x", "latest-s390x",
+		"1.26.8-llvm22.1.8-k8s1.37.2-amd64", "latest-amd64",
+		"1.26.8-llvm22.1.8-k8s1.37.2-arm64", "latest-arm64",
+		"1.26.8-llvm22.1.8-k8s1.37.2-ppc64le", "latest-ppc64le",
+		"1.26.8-llvm22.1.8-k8s1.37.2-s390x", "latest-s390x",
 	}, tags)
-	assert.Equal(t, "1.26.8-llvm19-k8s1.37.2", v.String())
-	assert.Equal(t, "image-1.26.8-llvm19-k8s1.37.2", v.Branch())
+	assert.Equal(t, "1.26.8-llvm22.1.8-k8s1.37.2", v.String())
+	assert.Equal(t, "image-1.26.8-llvm22.1.8-k8s1.37.2", v.Branch())
+	assert.Equal(t, "22", v.LLVMMajor())
+
+	v, err = versions.Parse([]byte(strings.Replace(some, "1.37.2\n", "1.38.0-beta.0\nrebuild: 2\n", 1)))
+	require.NoError(t, err)
+	assert.Equal(t, "1.26.8-llvm22.1.8-k8s1.38.0-beta.0-2", v.String())
+	assert.Equal(t, "1.26.8-llvm22.1.8-k8s1.38.0-beta.0-2-s390x", v.Tag(versions.Architectures()[3]))
 }
 
 func TestArchitecturesHaveAllTheirNames(t *testing.T) {
@@ -63,25 +72,25 @@ func TestArchitecturesHaveAllTheirNames(t *testing.T) {
 func TestGetKnowsAllVersions(t *testing.T) {
 	v, err := versions.Parse([]byte(some))
 	require.NoError(t, err)
-	for name, want := range map[string]string{"go": "1.26.8", "llvm": "19", "kubernetes": "1.37.2", "ginkgo2": "v2.34.0"} {
+	for name, want := range map[string]string{"go": "1.26.8", "calico": "master", "llvm": "22.1.8", "kubernetes": "1.37.2", "ginkgo2": "v2.34.0", "ginkgo-cli": "v2.34.0"} {
 		got, err := v.Get(name)
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	}
 	_, err = v.Get("gingko")
 	require.EqualError(t, err, `no version of "gingko"`)
-	assert.Equal(t, "there are ginkgo, ginkgo2, go, kubernetes, llvm", cli.Hint(err))
+	assert.Equal(t, "there are calico, ginkgo, ginkgo-cli, ginkgo2, go, kubernetes, llvm, old", cli.Hint(err))
 }
 
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	tests := []struct{ old, new, want string }{
-		{"llvm:", "lvm:", "line 3: field lvm not found"},
-		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 8: field path not found"},
-		{"llvm: 19", "llvm: 19\nllvm: 20", "line 4: mapping key \"llvm\" already defined"},
+		{"llvm:", "lvm:", "line 4: field lvm not found"},
+		{"package: github.com/onsi/ginkgo/v2", "path: github.com/onsi/ginkgo/v2", "line 9: field path not found"},
+		{"llvm: 22.1.8", "llvm: 22.1.8\nllvm: 22.1.9", "line 5: mapping key \"llvm\" already defined"},
 		{"go: 1.26.8", "", `go: "" is not valid`},
 		{"go: 1.26.8", "go: 1.26", `go: "1.26" is not valid`},
 		{"go: 1.26.8", "go: go1.26.8", `go: "go1.26.8" is not valid`},
-		{"llvm: 19", "llvm: 19.1", `llvm: "19.1" is not valid`},
+		{"llvm: 22.1.8", "llvm: 22", `llvm: "22" is not valid`},
 		{"trixie-slim@", "trixie-slim:", `base: "debian:trixie-slim:sha256:`},
 		{"debian:trixie-slim@sha256", "debian@sha256", `base: "debian@sha256:`},
 		{"abcdef\n", "abcde\n", "is not valid"},
@@ -92,7 +101,14 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"name: ginkgo,", "name: ../ginkgo,", `tools: name: "../ginkgo" is not valid`},
 		{"name: ginkgo2", "name: ginkgo", "tools: ginkgo is there twice"},
 		{some[strings.Index(some, "tools:"):], "", "tools: the list is empty"},
-		{"llvm: 19", "llvm: [19]", "line 3: cannot unmarshal"},
+		{"llvm: 22.1.8", "llvm: [22.1.8]", "line 4: cannot unmarshal"},
+		{"calico: master", "calico: main", `calico: "main" is not valid`},
+		{"kubernetes: 1.37.2", "kubernetes: 1.37.2-dev.1", `kubernetes: "1.37.2-dev.1" is not valid`},
+		{"kubernetes: 1.37.2", "kubernetes: 1.37.2\nrebuild: -1", `rebuild: -1 is not valid`},
+		{"[ginkgo-cli]", "[ginkgo]", "tools: ginkgo is there twice"},
+		{"example.org/x@v0.1.0", "example.org/x@latest", `tools: old: with: "example.org/x@latest" is not valid`},
+		{"patches/old.patch", "../old.patch", `tools: old: patch: "../old.patch" is not valid`},
+		{", stamp: example.org/old/version.version", "", `tools: old: stamp: "" is not valid`},
 	}
 	for _, test := range tests {
 		require.Contains(t, some, test.old)

@@ -1,6 +1,10 @@
 package gobuild
 
 import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +86,60 @@ func TestUserHasAHomeAndCaches(t *testing.T) {
 		strings.Replace(said, "/caches/go-mod-cache/1234", "/caches/go-mod-cache", 1))
 	assert.Equal(t, "/root", prints(t, environment("RUN_AS_ROOT=true"), "sh", "-c", "echo ~"))
 	assert.Equal(t, "/elsewhere", prints(t, environment("GOCACHE=/elsewhere"), "go", "env", "GOCACHE"), "the caller's choice stays")
+}
+
+// The caller's own cache of modules, mounted where Go looks for it, is used: what is in
+// it is not fetched, and there is no network.
+func TestAMountedCacheOfModulesIsUsed(t *testing.T) {
+	root(t)
+	cache := moduleCache(t, "example.org/dep", "v1.0.0", "package dep\n\nconst Name = \"dep\"\n")
+	source := directory(t, "", aUser, 0o755)
+	for name, content := range map[string]string{
+		"go.mod":  "module example.test/main\n\ngo 1.26\n\nrequire example.org/dep v1.0.0\n",
+		"main.go": "package main\n\nimport \"example.org/dep\"\n\nfunc main() { print(dep.Name) }\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(source, name), []byte(content), 0o644))
+	}
+	flags := append(environment("LOCAL_USER_ID=1234", "GOFLAGS=-mod=mod", "GOPROXY=off", "GONOSUMDB=*", "GONOSUMCHECK=1", "GOSUMDB=off"), "--volume", source+":/src", "--workdir", "/src")
+	r := container(t, flags, "go", "run", ".")
+	require.NotZero(t, r.Status, "it is nowhere else")
+	flags = append(flags, "--volume", cache+":/go/pkg/mod:rw")
+	r = container(t, flags, "go", "run", ".")
+	assert.Zero(t, r.Status, r.Stderr)
+	assert.Equal(t, "dep", r.Stderr)
+	assert.Equal(t, "/go/pkg/mod", prints(t, flags, "go", "env", "GOMODCACHE"))
+	assert.Equal(t, "/elsewhere", prints(t, append(flags, environment("GOMODCACHE=/elsewhere")...), "go", "env", "GOMODCACHE"), "the caller's choice stays")
+	assert.Equal(t, "/go/pkg/mod", prints(t, append(flags, environment("RUN_AS_ROOT=true")...), "go", "env", "GOMODCACHE"))
+}
+
+// moduleCache makes a user's cache with one module of one file.
+func moduleCache(t *testing.T, module, version, content string) string {
+	t.Helper()
+	proxy, cache := t.TempDir(), directory(t, "", aUser, 0o755)
+	mod := "module " + module + "\n\ngo 1.26\n"
+	dir := filepath.Join(proxy, module, "@v")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	for name, text := range map[string]string{"go.mod": mod, "dep.go": content} {
+		f, err := w.Create(module + "@" + version + "/" + name)
+		require.NoError(t, err)
+		_, err = f.Write([]byte(text))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	for name, text := range map[string]string{version + ".info": `{"Version": "` + version + `"}`, version + ".mod": mod, version + ".zip": archive.String()} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	cmd := exec.Command("go", "mod", "download", module+"@"+version)
+	cmd.Dir = proxy
+	cmd.Env = append(os.Environ(), "GOPROXY=file://"+proxy, "GOSUMDB=off", "GOFLAGS=-modcacherw", "GOMODCACHE="+cache)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NoError(t, filepath.WalkDir(cache, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, aUser, aUser))
+	}))
+	return cache
 }
 
 func TestExtraGroup(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/guests"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -134,55 +137,119 @@ func TestGoIsOfTheTag(t *testing.T) {
 func TestLLVMAndKubernetesAreOfTheTag(t *testing.T) {
 	whole(t)
 	v := pinned(t)
-	assert.Contains(t, prints(t, nil, "clang", "--version"), "clang version "+v.LLVM+".")
+	assert.Contains(t, prints(t, nil, "clang", "--version"), "clang version "+v.LLVM+" ")
 	for _, program := range []string{"kube-apiserver", "kube-controller-manager"} {
 		assert.Equal(t, "Kubernetes v"+v.Kubernetes, prints(t, nil, program, "--version"))
 	}
 	assert.Contains(t, prints(t, nil, "kubectl", "version", "--client"), "v"+v.Kubernetes)
 }
 
-// Each tool starts, and is of the version that the file names.
+// Each tool starts, and is of the version that the file names, under all its names.
 func TestToolsAreThere(t *testing.T) {
 	whole(t)
 	var script strings.Builder
 	v := pinned(t)
-	for _, tool := range v.Tools {
-		script.WriteString(`echo "` + tool.Name + ` $(go version -m "$(command -v ` + tool.Name + `)" | awk '$1 == "mod" {print $3}')"; `)
-		script.WriteString(tool.Name + ` --help >/tmp/out 2>&1 </dev/null; [ $? -lt 3 ] && [ -s /tmp/out ] || echo "` + tool.Name + ` does not start"; `)
-	}
 	var want []string
 	for _, tool := range v.Tools {
-		want = append(want, tool.Name+" "+tool.Version)
+		for _, name := range append([]string{tool.Name}, tool.Also...) {
+			script.WriteString(`echo "` + name + ` $(go version -m "$(command -v ` + name + `)" | awk '($1 == "mod" || $1 == "dep") && index("` + tool.Package + `/", $2 "/") == 1 {print $3}')"; `)
+			script.WriteString(name + ` --help >/tmp/out 2>&1 </dev/null; [ $? -lt 3 ] && [ -s /tmp/out ] || echo "` + name + ` does not start"; `)
+			want = append(want, name+" "+tool.Version)
+		}
 	}
 	assert.Equal(t, strings.Join(want, "\n"), prints(t, nil, "sh", "-c", script.String()))
+	for _, tool := range v.Tools {
+		if tool.Stamp != "" {
+			assert.Contains(t, prints(t, nil, tool.Name, "--version"), tool.Version)
+		}
+	}
+}
+
+// controller-gen knows Calico's types that are numbers or names in JSON, and their fields
+// not. (The name of a type's package decides.)
+func TestCalicosNumbersOrNames(t *testing.T) {
+	whole(t)
+	flags := append(environment("GOFLAGS=-mod=mod", "GOPROXY=off"), source(t, "numorstring")...)
+	said := prints(t, flags, "controller-gen", "crd:crdVersions=v1", "paths=./v1/...", "output:stdout")
+	assert.Equal(t, 3, strings.Count(said, "x-kubernetes-int-or-string: true"), said)
+	assert.NotContains(t, said, "numVal")
+}
+
+// github.com's host keys are known, by the fingerprints that it publishes
+// (docs.github.com, "GitHub's SSH key fingerprints", 2026).
+func TestGitHubsHostKeysAreKnown(t *testing.T) {
+	tested(t)
+	if isCore(t) {
+		assert.Equal(t, "3", prints(t, nil, "grep", "-c", "^github.com ", "/etc/ssh/ssh_known_hosts"))
+		return
+	}
+	said := prints(t, nil, "ssh-keygen", "-l", "-f", "/etc/ssh/ssh_known_hosts")
+	for _, fingerprint := range []string{"+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU", "p2QAMXNIC1TJYWeIOttrVc98/R1BUFWu3/LiyKgUfQM", "uNiVztksCsDhcc0u9e8BujQXVUpKZIDTMczCvj3tD2s"} {
+		assert.Contains(t, said, "SHA256:"+fingerprint+" github.com ")
+	}
+	assert.Contains(t, prints(t, nil, "ssh", "-G", "github.com"), "globalknownhostsfile /etc/ssh/ssh_known_hosts")
+}
+
+// protoc finds the definitions that it is used with.
+func TestProtocHasItsDefinitions(t *testing.T) {
+	whole(t)
+	prints(t, nil, "sh", "-c", `cd /tmp && printf 'syntax = "proto3"; package x; option go_package = "example.org/x"; import "google/protobuf/timestamp.proto"; message M { google.protobuf.Timestamp at = 1; }' >x.proto &&
+		protoc --go_out=. --go_opt=paths=source_relative x.proto && grep -q timestamppb x.pb.go`)
 }
 
 func TestUtilitiesAreThere(t *testing.T) {
 	whole(t)
-	utilities := "gcc g++ make git autoconf automake libtoolize pkg-config patch clang clang++ ld.lld llc opt llvm-strip llvm-objcopy bsdtar curl wget xz zip unzip jq ip ping ssh bpftool protoc file ps"
+	utilities := "gcc g++ make git autoconf automake libtoolize pkg-config patch clang clang++ ld.lld llc opt llvm-strip llvm-objcopy bsdtar curl wget xz zip unzip jq ip ping ssh bpftool protoc file ps uuidgen"
 	headers := "bpf/libbpf.h gelf.h pcap/pcap.h pcre2.h curl/curl.h"
 	if goarch(t) == "amd64" {
-		utilities += " aarch64-linux-gnu-gcc powerpc64le-linux-gnu-gcc s390x-linux-gnu-gcc x86_64-w64-mingw32-gcc"
+		utilities += " aarch64-linux-gnu-clang powerpc64le-linux-gnu-clang s390x-linux-gnu-clang x86_64-linux-gnu-clang x86_64-w64-mingw32-gcc"
 	}
 	said := prints(t, nil, "sh", "-c", `for u in `+utilities+`; do command -v $u >/dev/null || echo "no $u"; done
 		for h in `+headers+`; do printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <%s>\n' $h | gcc -E - >/dev/null 2>&1 || echo "no $h"; done`)
 	assert.Empty(t, said)
 }
 
-// C is linked against each cross library, and runs.
+// C is linked for each architecture, in the way of Calico's makefiles and by a compiler's
+// name, with libraries that Calico links; and runs, by crossrun's sysroot. None asks
+// for a C library that UBI 9 does not have.
 func TestCGO(t *testing.T) {
 	whole(t)
 	if goarch(t) != "amd64" {
-		t.Skip("cross compilers are in the image for amd64 only")
+		t.Skip("sysroots of other architectures are in the image for amd64 only")
 	}
-	flags := source(t, "cgo")
-	for arch, test := range map[string]struct{ cc, order string }{
-		"amd64": {"gcc", "little"}, "arm64": {"aarch64-linux-gnu-gcc", "little"},
-		"ppc64le": {"powerpc64le-linux-gnu-gcc", "little"}, "s390x": {"s390x-linux-gnu-gcc", "big"},
-	} {
-		said := prints(t, append(environment("CGO_ENABLED=1", "GOARCH="+arch, "CC="+test.cc), flags...), "sh", "-c", "go run . && go build -o program . && file program")
-		assert.Contains(t, said, arch+" "+test.order+" endian, 42\n")
-		assert.Contains(t, said, "dynamically linked")
+	flags := append(source(t, "cgo"), environment("CGO_ENABLED=1")...)
+	for arch, order := range map[string]string{"amd64": "little", "arm64": "little", "ppc64le": "little", "s390x": "big"} {
+		triplet := tripletOf(t, arch)
+		for way, variables := range map[string][]string{
+			"makefiles": {"CC=clang --target=" + triplet + " --sysroot=/usr/" + triplet + "/sys-root", "CGO_LDFLAGS=-fuse-ld=lld"},
+			"name":      {"CC=" + triplet + "-clang"},
+			"default":   nil,
+		} {
+			if way == "default" && arch != "amd64" {
+				continue
+			}
+			flags := append(environment(append(variables, "GOARCH="+arch)...), flags...)
+			said := prints(t, flags, "sh", "-c", "go build -o program . && ./program && file program && llvm-readelf --version-info program")
+			assert.Contains(t, said, arch+" "+order+" endian, 42, libelf 1, zlib 1.2.13\n", way)
+			assert.Contains(t, said, "dynamically linked")
+			newest := slices.MaxFunc(regexp.MustCompile(`GLIBC_2\.(\d+)`).FindAllStringSubmatch(said, -1), func(a, b []string) int {
+				x, _ := strconv.Atoi(a[1])
+				y, _ := strconv.Atoi(b[1])
+				return x - y
+			})
+			assert.LessOrEqual(t, newest[0], "GLIBC_2.34", "%s %s", arch, way)
+		}
+	}
+}
+
+// What is linked with libpcap links; who runs it has that library, and what it needs.
+func TestLibpcapLinks(t *testing.T) {
+	whole(t)
+	if goarch(t) != "amd64" {
+		t.Skip("sysroots of other architectures are in the image for amd64 only")
+	}
+	for _, arch := range versions.GOARCHs {
+		prints(t, nil, "sh", "-c", `cd /tmp && printf '#include <pcap/pcap.h>\nint main(void) { return pcap_lib_version() == 0; }' >x.c && `+tripletOf(t, arch)+`-clang -o x x.c -lpcap`)
 	}
 }
 
@@ -193,7 +260,7 @@ func TestBPF(t *testing.T) {
 	source, err := os.ReadFile("testdata/filter.c")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "filter.c"), source, 0o644))
-	prints(t, []string{"--volume", dir + ":/src", "--workdir", "/src"}, "clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-I/usr/include/"+triplet(t), "-c", "filter.c")
+	prints(t, []string{"--volume", dir + ":/src", "--workdir", "/src"}, "clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c", "filter.c")
 	object, err := elf.Open(filepath.Join(dir, "filter.o"))
 	require.NoError(t, err)
 	defer object.Close()
@@ -206,7 +273,12 @@ func TestBPF(t *testing.T) {
 
 func triplet(t *testing.T) string {
 	t.Helper()
-	arch, err := elfmagic.Lookup(goarch(t))
+	return tripletOf(t, goarch(t))
+}
+
+func tripletOf(t *testing.T, name string) string {
+	t.Helper()
+	arch, err := elfmagic.Lookup(name)
 	require.NoError(t, err)
 	return arch.Debian[0].Triplet
 }

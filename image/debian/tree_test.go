@@ -1,0 +1,24 @@
+package debian
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLinksStayInATree(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "usr/lib64"), 0o755))
+	require.NoError(t, os.Symlink("usr/lib64", filepath.Join(dir, "lib64")))
+	require.NoError(t, os.Symlink("/usr/lib/ld.so.1", filepath.Join(dir, "usr/lib64/ld.so.1")))
+	require.NoError(t, relative(dir))
+	target, err := os.Readlink(filepath.Join(dir, "usr/lib64/ld.so.1"))
+	require.NoError(t, err)
+	assert.Equal(t, "../lib/ld.so.1", target)
+	target, err = os.Readlink(filepath.Join(dir, "lib64"))
+	require.NoError(t, err)
+	assert.Equal(t, "usr/lib64", target)
+}
