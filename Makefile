@@ -123,8 +123,8 @@ DIST_HOSTS ?= amd64 arm64
 dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/
 	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)'
 
-packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, into dist/
-	@$(IMAGE) packages --arch '$(DIST_HOSTS)'
+packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, into dist/; MAINTAINER is said to look after them
+	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
 release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
 	@$(IMAGE) notes >dist/NOTES.md

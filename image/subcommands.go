@@ -152,6 +152,7 @@ func packagesOf(c *call) {
 	b := packages.Builder{Say: c.say}
 	c.arch("the hosts that the packages are for", ported)
 	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the packages")
+	c.StringVar(&b.Maintainer, "maintainer", packages.DefaultMaintainer, "who looks after them: `NAME <ADDRESS>`")
 	c.withToolchain()
 	c.claims(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {

@@ -251,7 +251,7 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 func (f *Facts) served() []string {
 	var paths []string
 	for arch, e := range f.Emulators {
-		if e.FUSE && e.Problem == "" && !slices.Contains(f.Native, arch) {
+		if e.FUSE && !e.Dynamic && e.Problem == "" && !slices.Contains(f.Native, arch) {
 			paths = append(paths, e.Path)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // A Choice is yes, no, or left to what kernel and emulator can do.
@@ -35,7 +36,9 @@ type Request struct {
 	Suffix *string
 
 	// Emulators are the paths of some architectures' emulators, by QEMU's names of
-	// the architectures: nothing is looked for.
+	// the architectures: nothing is looked for, and what is wrong with one is an error,
+	// as if the architecture had been named. They need not be QEMU's. Without Own, it is
+	// an error, too, if programs are left to an entry with another emulator.
 	Emulators map[string]string
 
 	// Own, unless it is nil, are the registrations that were made for the request
@@ -185,20 +188,19 @@ func (r *Request) about() []*elfmagic.Arch {
 // order of the request. An architecture that was named and is native, or has no
 // emulator that serves, has a decision to skip it; one that nobody named has none.
 func Desired(f *Facts, r Request) ([]Decision, error) {
-	fixBinary := f.FixBinary && r.Persistent != No
 	if r.Persistent == Yes && !f.FixBinary {
 		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
 	}
-	named := len(r.Archs) > 0
 	var list []Decision
 	for _, arch := range r.about() {
+		named := r.names(arch)
 		d := Decision{Arch: arch, Step: binfmt.Step{Name: EntryName(r.Prefix, arch)}}
 		e, err := f.serving(r, arch)
 		switch {
 		case errors.Is(err, ErrNeedsFixBinary):
 			return nil, err
 		case e != nil:
-			d.Emulator, d.Desired = e, entry(f, r, arch, e, fixBinary)
+			d.Emulator, d.Desired = e, entry(f, r, arch, e)
 			err = d.Desired.Validate()
 		case err == nil && f.IsNative(arch) && named:
 			d.skip(native)
@@ -223,6 +225,13 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	return nil, &worded{fmt.Sprintf("%v in %s", ErrNoEmulator, strings.Join(f.Searched, ":")), errors.Join(missing...)}
 }
 
+// names reports whether the request is about an architecture by its name, not only as
+// one of all.
+func (r *Request) names(arch *elfmagic.Arch) bool {
+	_, emulator := r.Emulators[arch.Name]
+	return emulator || len(r.Archs) > 0
+}
+
 // native is the reason why an architecture that was named has no entry.
 const native = "native"
 
@@ -232,7 +241,7 @@ const runs = "it runs, by an entry that cannot be seen from here"
 // serving returns the emulator that serves an architecture; nil if it is native, or
 // nobody asked for it by name and it has none.
 func (f *Facts) serving(r Request, arch *elfmagic.Arch) (*Emulator, error) {
-	e, named := f.Emulators[arch.Name], len(r.Archs) > 0
+	e, named := f.Emulators[arch.Name], r.names(arch)
 	switch {
 	case f.IsNative(arch) && !(named && r.Force), e == nil:
 		return nil, nil
@@ -266,19 +275,22 @@ func (f *Facts) passedOver(r Request, problem string) []error {
 // then runs what it could not open itself: programs that may be executed and not
 // read, and those that fexecve(3) is given. QEMU has used that descriptor
 // (AT_EXECFD) since before it could be registered with the flag F; of another
-// interpreter it is not known.
-func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator, fixBinary bool) binfmt.Entry {
+// interpreter it is not known, but for those that emulator.TakesDescriptor knows.
+//
+// The flag F is for what is static. An emulator that is not has got here because it is
+// meant to be found in each root file system.
+func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator) binfmt.Entry {
 	var flags binfmt.Flags
 	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && e.PassesArgv0 {
 		flags |= binfmt.PreserveArgv0
 	}
-	if e.Version != "" {
+	if emulator.TakesDescriptor(e.Product, e.Version) {
 		flags |= binfmt.OpenBinary
 	}
 	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
 		flags |= binfmt.OpenBinary | binfmt.Credentials
 	}
-	if fixBinary {
+	if f.FixBinary && r.Persistent != No && !e.Dynamic {
 		flags |= binfmt.FixBinary
 	}
 	interpreter := e.Path
@@ -296,6 +308,9 @@ func elsewhere(r Request, arch *elfmagic.Arch) *Emulator {
 	}
 	if r.Suffix != nil {
 		suffix = *r.Suffix
+	}
+	if path := r.Emulators[arch.Name]; path != "" {
+		return &Emulator{Path: path, Dynamic: emulator.FoundInRoot(path)}
 	}
 	return &Emulator{Path: filepath.Join(dir, r.Prefix+"qemu-"+arch.Name+suffix)}
 }
@@ -334,6 +349,9 @@ func (d *Decision) leaveAlone(f *Facts, r Request) {
 		d.skip("the entry of this name cannot be read: " + unreadable)
 	case len(others) > 0:
 		d.LeftTo = others[0].Name
+		if path, named := r.Emulators[d.Arch.Name]; named && r.Own == nil && others[0].Interpreter != path {
+			d.Err = &worded{fmt.Sprintf("not registered: %s (%s) is for the same programs", others[0].Name, others[0].Interpreter), ErrLeftToOthers}
+		}
 		d.skip(fmt.Sprintf("%s (%s) is for the same programs", others[0].Name, others[0].Interpreter))
 	}
 }

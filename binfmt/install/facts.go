@@ -90,7 +90,9 @@ const (
 // An Emulator is what was found for an architecture.
 type Emulator struct {
 	Path     string    `json:"path,omitempty"`
-	Host     string    `json:"host,omitempty"` // architecture that it is a program of; empty if it is not here
+	Host     string    `json:"host,omitempty"`    // architecture that it is a program of; empty if it is not here
+	Product  string    `json:"product,omitempty"` // what it is, if it is none of QEMU's: "FEX"
+	Dynamic  bool      `json:"dynamic,omitempty"` // it needs a loader, and is registered without the flag F
 	Version  string    `json:"version,omitempty"`
 	Changed  time.Time `json:"changed,omitzero"`   // last change of the file
 	Embedded string    `json:"embedded,omitempty"` // digest, if it is part of this program

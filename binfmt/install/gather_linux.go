@@ -23,7 +23,7 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 	case err != nil:
 		return &Emulator{Problem: OtherProblem, Message: err.Error(), err: err}
 	}
-	e := &Emulator{Path: found.Path, Host: found.Host.Name, Version: found.Version, Changed: found.Changed, PassesArgv0: found.PassesArgv0(), found: found}
+	e := &Emulator{Path: found.Path, Host: found.Host.Name, Product: found.Product, Dynamic: !found.Static(), Version: found.Version, Changed: found.Changed, PassesArgv0: found.PassesArgv0(), found: found}
 	if found.Embedded != nil {
 		e.Embedded = found.Embedded.Digest()
 	} else {
@@ -158,8 +158,7 @@ func ForHost(native []*elfmagic.Arch, r Request, isThis bool) *Facts {
 	search.Embedded, search.Native = nil, native // a path is needed, that lasts
 	f.Searched = search.Dirs
 	for _, arch := range elfmagic.Archs() {
-		found, err := search.Find(arch)
-		if f.Emulators[arch.Name] = newEmulator(found, err); err != nil && !isThis {
+		if f.Emulators[arch.Name] = r.find(search, arch); f.Emulators[arch.Name].Problem != "" && !isThis {
 			f.Emulators[arch.Name] = elsewhere(r, arch)
 		}
 	}
@@ -177,6 +176,9 @@ func (r *Request) find(search emulator.Search, arch *elfmagic.Arch) *Emulator {
 	path, named := r.Emulators[arch.Name]
 	if !named {
 		return newEmulator(search.Find(arch))
+	}
+	if r.Persistent == Auto && emulator.FoundInRoot(path) {
+		search.Static = false
 	}
 	found, err := search.Open(arch, path)
 	return newEmulator(found, err)

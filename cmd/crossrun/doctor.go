@@ -143,13 +143,7 @@ func diagnoseArch(ctx context.Context, arch *elfmagic.Arch) diagnosed {
 	d.Missing = errors.Is(err, emulator.ErrMissing)
 	if err == nil {
 		d.Version = found.Version
-		version, _, _ := strings.Cut(found.Version, " ")
-		where := "embedded in this command"
-		if found.Embedded == nil {
-			where = filepath.Dir(found.Path)
-		}
-		d.Emulator = cli.Visible(fmt.Sprintf("QEMU %s in %s", cmp.Or(strings.TrimSuffix(version, ","), "of unknown version"), where))
-		d.Emulator = strings.Replace(d.Emulator, "in embedded", "embedded", 1)
+		d.Emulator = cli.Visible(described(found))
 	}
 	if d.Registered = host.Check(ctx, binfmt.New(binfmt.DefaultMount), arch) == nil; d.Registered {
 		d.Runs = true
@@ -157,7 +151,36 @@ func diagnoseArch(ctx context.Context, arch *elfmagic.Arch) diagnosed {
 	}
 	d.Why = runTiny(ctx, arch, firstWay)
 	d.Runs = d.Why == failure{}
+	if !d.Runs && found != nil {
+		d.Why = knownFault(found, d.Why)
+	}
 	return d
+}
+
+// knownFault is what is known of an emulator by which nothing ran, or else what was said:
+// by one that crashes, the signal.
+func knownFault(e *emulator.Emulator, said failure) failure {
+	if err := e.Useless(); err != nil {
+		return failure{versionOf(e) + " runs none of its programs", cli.Hint(err)}
+	}
+	return said
+}
+
+// described says which emulator it is, and where.
+func described(e *emulator.Emulator) string {
+	if e.Embedded != nil {
+		return versionOf(e) + " embedded in this command"
+	}
+	return versionOf(e) + " in " + filepath.Dir(e.Path)
+}
+
+// versionOf is what an emulator is, without what a distribution says of its package.
+func versionOf(e *emulator.Emulator) string {
+	if !e.IsQEMU() {
+		return cmp.Or(e.Version, filepath.Base(e.Path)) // which has a name
+	}
+	version, _, _ := strings.Cut(e.Version, " ")
+	return "QEMU " + cmp.Or(strings.TrimSuffix(version, ","), "of unknown version")
 }
 
 // runTiny has this command run a tiny program of an architecture, in a way, and

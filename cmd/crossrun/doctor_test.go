@@ -11,6 +11,8 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -59,6 +61,32 @@ func TestDiagnosesInWords(t *testing.T) {
 		assert.Equal(t, d.text(cli.Screen{Columns: 80}), d.text(cli.Screen{}), "as wide as a page where there is no terminal")
 	}
 	kerneltest.Golden(t, "doctor/whole-colour.txt", strings.ReplaceAll(diagnoses()["whole"].text(cli.Screen{Columns: 80, Colour: true}), "\x1b", "ESC"))
+}
+
+func TestEmulatorsAreDescribed(t *testing.T) {
+	for want, e := range map[string]emulator.Emulator{
+		"QEMU 10.0.2 in /usr/bin":              {Path: "/usr/bin/qemu-arm", Version: "10.0.2 (Debian 1:10.0.2)"},
+		"QEMU 10.2.2 in /o":                    {Path: "/o/qemu-arm", Version: "10.2.2, exec-helper 1"},
+		"QEMU of unknown version in /o":        {Path: "/o/qemu-arm"},
+		"QEMU 10.2.2 embedded in this command": {Embedded: new(embedded.Emulator), Version: "10.2.2"},
+		"box64 0.4.3 in /usr/bin":              {Path: "/usr/bin/box64", Product: "box64", Version: "box64 0.4.3"},
+		"blink in /o":                          {Path: "/o/blink"},
+	} {
+		assert.Equal(t, want, described(&e))
+	}
+}
+
+// An emulator that crashes at once, by a fault that is known, has a line that says so.
+func TestAnEmulatorThatRunsNothingIsOneLine(t *testing.T) {
+	crashed := failure{Error: "qemu: uncaught target signal 11 (Segmentation fault) - core dumped"}
+	e := emulator.Emulator{Arch: kerneltest.Lookup(t, "microblazeel"), Path: "/usr/bin/qemu-microblazeel", Version: "10.0.2 (Debian 1:10.0.2+ds-2)"}
+	why := knownFault(&e, crashed)
+	assert.Equal(t, "QEMU 10.0.2 runs none of its programs", why.Error)
+	assert.Contains(t, why.Hint, "install a newer one (10.0.13), or name it with "+emulator.Option)
+	d := diagnosis{Archs: []diagnosed{{Platform: e.Arch.Platform(), Why: why}}}
+	assert.Contains(t, d.text(cli.Screen{Columns: 60}), "\n  microblazeel QEMU 10.0.2 runs none of its programs\n")
+	e.Version = "10.0.13"
+	assert.Equal(t, crashed, knownFault(&e, crashed))
 }
 
 func TestAdviceIsWhatHelps(t *testing.T) {

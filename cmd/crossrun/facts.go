@@ -64,7 +64,7 @@ func gather(p *program, o *options) (*facts, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.sysroot, err = sysroot(binary, named); err != nil {
+			if f.sysroot, err = sysroot(binary, named); err != nil && !bringsLibraries(o.emulator, arch) {
 				return nil, cannot(err)
 			}
 		}
@@ -172,6 +172,50 @@ func setSetting(arch *elfmagic.Arch, what, value string) error {
 		os.Unsetenv("CROSSRUN_" + what + "_" + variableOf(n))
 	}
 	return os.Setenv("CROSSRUN_"+what+"_"+variableOf(arch.Name), value)
+}
+
+// nameEmulators reads the values of --emulator: FILE is for the program itself, and
+// ARCH=FILE a setting, which what the program starts has, too.
+func (o *options) nameEmulators() error {
+	for _, value := range o.emulators {
+		of, file, ok := strings.Cut(value, "=")
+		arch, err := elfmagic.Lookup(of)
+		if _, statErr := os.Stat(value); !ok || err != nil && statErr == nil {
+			if o.emulator != "" {
+				return fmt.Errorf("--emulator %s and --emulator %s: the program is run by one", o.emulator, value)
+			}
+			o.emulator = value
+			continue
+		}
+		if err == nil && file == "" {
+			err = errors.New("must be FILE or ARCH=FILE")
+		}
+		if err == nil {
+			file, err = lookEmulator(file)
+		}
+		if err == nil {
+			file, err = filepath.Abs(file) // for what the program starts elsewhere
+		}
+		if err != nil {
+			return cli.WithHint(fmt.Errorf("--emulator %s: %w", value, err), "name a file, or a command in PATH: --emulator FILE, or --emulator linux/amd64=FILE")
+		}
+		if err := setSetting(arch, "EMULATOR", file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringsLibraries reports whether an architecture's programs are to be run by an
+// emulator that was named and is none of QEMU's: FEX and box64 find loader and
+// libraries in their own ways.
+func bringsLibraries(flag string, arch *elfmagic.Arch) bool {
+	named, err := namedEmulator(flag, arch)
+	if err != nil || named == "" {
+		return false
+	}
+	e, err := emulator.Open(arch, named)
+	return err == nil && !e.IsQEMU()
 }
 
 // namedEmulator returns the emulator that the flag or the environment names, if

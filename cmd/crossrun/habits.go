@@ -35,7 +35,7 @@ func saidHere(word string) string {
 	case "--root", "--chroot", "--image", "-r":
 		return "--rootfs DIRECTORY, or an archive"
 	case "--qemu", "--qemu-path", "-Q":
-		return "--emulator FILE, or a name looked up in PATH"
+		return "--emulator FILE, or a name looked up in PATH; --emulator ARCH=FILE for all that it starts"
 	case "--dry-run", "-n":
 		return "--print"
 	case "--json", "--output":

@@ -68,7 +68,7 @@ type options struct {
 	env, link, names, gdb, generate            string
 	platform, translations, cache              string
 	archive                                    string // that rootfs was unpacked from
-	setenv                                     []string
+	setenv, emulators                          []string
 	changes                                    []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                                    time.Duration
 
@@ -99,7 +99,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.handedOn, "handed-on", false, "run the program by an emulator that hands on what it cannot execute, or fail; it must be one of ours")
 	f.BoolVar(&o.watched, "watched", false, "run it, and what it starts, under a supervisor that looks at what they execute, or fail; needs no namespaces")
 	f.BoolVar(&o.direct, "direct", false, "run the program by the emulator, and leave what it starts to the kernel")
-	f.StringVar(&o.emulator, "emulator", "", "run the program with this emulator: a `file`, or a name looked up in PATH")
+	f.StringArrayVar(&o.emulators, "emulator", nil, "run the program with this emulator, QEMU's or not (FEX, box64): a `file`, or a name looked up in PATH; or, with what it starts, all of an architecture: ARCH=FILE")
 	f.BoolVar(&o.strace, "strace", false, "print emulated system calls on standard error, of all processes")
 	f.StringVarP(&o.gdb, "gdb", "g", "", "wait for a debugger on this TCP `port` (gdb-multiarch: target remote :PORT); the program itself only, by the emulator")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program with SIGTERM after this `time` (90s, 5m), and with SIGKILL ten seconds later")
@@ -163,7 +163,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		err = habit(err, args)
-	} else if err = cmp.Or(o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
+	} else if err = cmp.Or(o.nameEmulators(), o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
 		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
 	switch {
@@ -275,6 +275,7 @@ Examples:
   crossrun --rootfs image.tar sh         an image: docker save, OCI layout, tar
   crossrun --sysroot /srv/arm64 ./hello  with the libraries of that system
   crossrun --cpu max ./hello             with every CPU feature
+  crossrun --emulator amd64=FEX make     amd64 programs by another emulator
   crossrun --print ./hello               what would be run?
 
 To build and test for another architecture with Go, C and C++, CMake, Meson,
@@ -297,8 +298,8 @@ have them: /usr/TRIPLET, /usr/ARCH-redhat-linux/sys-root, …
 
 Environment, for flags that cannot be given; ARCH is any name of an architecture
 in capitals, such as ARM64 or S390X:
-  CROSSRUN_EMULATOR_ARCH  the emulator: a file, or a name looked up in PATH;
-                          what is registered with the kernel is not used then
+  CROSSRUN_EMULATOR_ARCH  as --emulator ARCH=FILE: what is registered with the
+                          kernel is not used then for that architecture
   CROSSRUN_SYSROOT_ARCH   as --sysroot, for programs of that architecture
   CROSSRUN_CPU_ARCH       the CPU model, for all processes
   CROSSRUN_CACHE          where a crossrun with embedded emulators (--version

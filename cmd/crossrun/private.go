@@ -107,7 +107,7 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 	if f.PassesArgv0() {
 		entry.Flags |= binfmt.PreserveArgv0
 	}
-	if f.Version != "" { // QEMU takes the program from the kernel
+	if emulator.TakesDescriptor(f.Product, f.Version) {
 		entry.Flags |= binfmt.OpenBinary
 	}
 	return entry

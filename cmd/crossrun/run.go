@@ -181,7 +181,11 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 	}
 	// Opened again: which version it is costs time, and is for this line only.
 	if e, err := emulator.Open(taken.emulator.Arch, taken.emulator.Path); err == nil && e.Version != "" {
-		say("%s: QEMU %s", e.Path, e.Version)
+		version := e.Version // with the product's name, if it has one
+		if e.Product == "" {
+			version = "QEMU " + version
+		}
+		say("%s: %s", e.Path, version)
 		if faults, _ := emulator.Faults(e.Arch.Name, e.Version); taken.flag != byEmulator && len(faults) > 0 {
 			say("%s: %s", e.Path, strings.Join(faults, "; "))
 		}

@@ -325,6 +325,7 @@ func TestWaysExcludeOneAnother(t *testing.T) {
 	} {
 		var o options
 		require.NoError(t, o.flags().Parse(strings.Fields(test.args)))
+		require.NoError(t, o.nameEmulators())
 		require.NoError(t, o.mode())
 		assert.Equal(t, test.mode, o.asked, test.args)
 	}

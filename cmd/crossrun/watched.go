@@ -225,7 +225,7 @@ func (w *emulations) emulate(p *watch.Program) (*watch.Emulation, error) {
 		return nil, err
 	}
 	root, err := w.sysrootOf(binary, p.Root)
-	if err != nil {
+	if err != nil && (by.emulator == nil || by.emulator.IsQEMU()) {
 		return nil, fmt.Errorf("%w (%w)", err, syscall.ENOENT)
 	}
 	if by.kernel && root == "" {
@@ -238,7 +238,7 @@ func (w *emulations) emulate(p *watch.Program) (*watch.Emulation, error) {
 	if by.file != nil && (p.Root != "" || by.emulator.Embedded != nil || int(p.UID) != os.Geteuid()) {
 		e.Path, e.File = "", by.file
 	}
-	if strings.HasPrefix(filepath.Base(e.Name), "qemu-") {
+	if by.emulator.IsQEMU() {
 		e.Argv0Flag = "-0"
 		e.Flags = by.cpu
 		if root != "" {

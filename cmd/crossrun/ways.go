@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/projectcalico/go-build/internal/cli"
@@ -151,7 +150,7 @@ func directWay(w *way, p *program, o *options, f *facts) {
 		w.path, w.comment = emulator.EntryName(found.Arch), found.Embedded.Describe()
 	}
 	w.argv = []string{w.path}
-	isQEMU := strings.HasPrefix(filepath.Base(w.path), "qemu-")
+	isQEMU := found.IsQEMU()
 	if isQEMU {
 		w.argv = append(w.argv, "-0", binary.argv[0])
 	}

@@ -101,6 +101,7 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 		t.Run(strings.TrimSpace(test.program+" "+test.request), func(t *testing.T) {
 			var o options
 			require.NoError(t, o.flags().Parse(strings.Fields(test.request)))
+			require.NoError(t, o.nameEmulators())
 			require.NoError(t, o.mode())
 			if p := programs[test.program].binary(); p.header.Arch != amd64 {
 				test.facts.foreign = p.header.Arch

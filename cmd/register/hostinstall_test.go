@@ -52,7 +52,7 @@ func TestPlanHostChanges(t *testing.T) {
 }
 
 func TestServicesAreAsWritten(t *testing.T) {
-	kerneltest.Golden(t, "register.service", systemdUnit([]string{"--watch", "aarch64"}))
+	kerneltest.Golden(t, "register-watch.service", systemdUnit([]string{"--watch", "aarch64"}))
 	kerneltest.Golden(t, "register.initd", openRCScript([]string{"--watch", "aarch64"}))
 }
 
@@ -88,8 +88,8 @@ func TestAHostIsInstalledAndUninstalled(t *testing.T) {
 	name := "qemu-" + arch.Name + "-static"
 	commands.CopyFile(t, found.Path, filepath.Join(emulators, name))
 	for program, service := range map[string][]string{
-		"usr/lib/systemd/systemd": {"etc/systemd/system/multi-user.target.wants/register.service", "etc/systemd/system/register.service"},
-		"sbin/openrc-run":         {"etc/init.d/register", "etc/runlevels/default/register"},
+		"usr/lib/systemd/systemd": {"etc/systemd/system/multi-user.target.wants/register-watch.service", "etc/systemd/system/register-watch.service"},
+		"sbin/openrc-run":         {"etc/init.d/register-watch", "etc/runlevels/default/register-watch"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			root := fakeHost(t, program)

@@ -56,16 +56,16 @@ func planHost(init initSystem, command, version string, emulators map[string]str
 	args = append([]string{"--watch"}, args...)
 	switch init {
 	case systemd:
-		const unit = "etc/systemd/system/register.service"
+		const unit = "etc/systemd/system/register-watch.service"
 		p.Files = append(p.Files,
 			hostFile{Path: unit, text: systemdUnit(args), mode: 0o644},
-			hostFile{Path: "etc/systemd/system/multi-user.target.wants/register.service", Target: "../register.service"})
-		p.start = []string{"systemctl daemon-reload", "systemctl restart register.service"}
+			hostFile{Path: "etc/systemd/system/multi-user.target.wants/register-watch.service", Target: "../register-watch.service"})
+		p.start = []string{"systemctl daemon-reload", "systemctl restart register-watch.service"}
 	case openRC:
 		p.Files = append(p.Files,
-			hostFile{Path: "etc/init.d/register", text: openRCScript(args), mode: 0o755},
-			hostFile{Path: "etc/runlevels/default/register", Target: "/etc/init.d/register"})
-		p.start = []string{"rc-service register restart"}
+			hostFile{Path: "etc/init.d/register-watch", text: openRCScript(args), mode: 0o755},
+			hostFile{Path: "etc/runlevels/default/register-watch", Target: "/etc/init.d/register-watch"})
+		p.start = []string{"rc-service register-watch restart"}
 	}
 	return p
 }

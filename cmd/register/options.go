@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +21,9 @@ import (
 type options struct {
 	install.Request
 
-	name string   // under which the command runs
-	args []string // which name the architectures of the request
+	name      string   // under which the command runs
+	args      []string // which name the architectures of the request
+	emulators []string // ARCH=FILE
 
 	mount string
 	json  bool // the report's form
@@ -83,6 +85,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVar(&o.Reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")
 	f.BoolVar(&o.Force, "force", false, "register native architectures too, and in front of entries that others made")
 	f.StringP("qemu-path", "Q", os.Getenv("QEMU_BIN_DIR"), "`directory` of the emulators (default: QEMU_BIN_DIR in the environment, else the embedded ones that --version lists, this command's directory and emulators/ARCH in it, /usr/bin, PATH)")
+	f.StringArrayVar(&o.emulators, "emulator", nil, "run the programs of an architecture by this emulator, QEMU's or not (FEX, box64, Rosetta): `ARCH=FILE`; may be given for several")
 	f.Var(choice[bool]{&o.json, []string{"table", "json"}, []bool{false, true}}, "output", "form of the report on standard output")
 	f.BoolP("help", "h", false, "print this text")
 	f.BoolVar(&o.version, "version", false, "print the version")
@@ -168,7 +171,69 @@ func parse(args []string) (*options, error) {
 	if o.systemd != "" && !strings.EqualFold(o.systemd, "all") {
 		o.args = []string{o.systemd}
 	}
+	if err := o.nameEmulators(modes); err != nil {
+		return nil, err
+	}
 	return &o, nil
+}
+
+// nameEmulators reads the values of --emulator.
+func (o *options) nameEmulators(modes []string) error {
+	if len(o.emulators) == 0 {
+		return nil
+	}
+	for _, mode := range []string{"--status", "--uninstall", "--install-host", "--uninstall-host"} {
+		if slices.Contains(modes, mode) {
+			err := fmt.Errorf("--emulator and %s cannot be used together", mode)
+			if mode == "--install-host" {
+				err = cli.WithHint(err, `the service reads it from its settings: "emulators" in --config's file`)
+			}
+			return err
+		}
+	}
+	if o.rootless != "" {
+		return errors.New("--emulator and --rootless cannot be used together")
+	}
+	named := make(map[string]string)
+	for _, value := range o.emulators {
+		name, path, ok := strings.Cut(value, "=")
+		if !ok || name == "" || path == "" {
+			return cli.WithHint(fmt.Errorf("--emulator %s: must be ARCH=FILE", value), "--emulator linux/amd64=/usr/bin/FEX")
+		}
+		file, err := fileNamed(path)
+		if err != nil {
+			return cli.WithHint(fmt.Errorf("--emulator %s: %w", value, err), "name a file, or a command in PATH")
+		}
+		named[name] = file
+	}
+	paths, err := emulatorPaths(named)
+	if err != nil {
+		return fmt.Errorf("--emulator: %w", err)
+	}
+	if len(paths) < len(o.emulators) {
+		return cli.WithHint(fmt.Errorf("--emulator: an architecture is named twice: %s", strings.Join(o.emulators, " ")), "it has one entry; crossrun --emulator runs a program by another emulator")
+	}
+	if archs, _ := o.architectures(); len(archs) > 0 {
+		for name := range paths {
+			if !slices.ContainsFunc(archs, func(a *elfmagic.Arch) bool { return a.Name == name }) {
+				return cli.WithHint(fmt.Errorf("--emulator %s=…: %s is not among the architectures that are named: %s", name, name, strings.Join(o.args, " ")), "name it, too, or none")
+			}
+		}
+	}
+	o.Emulators = paths
+	return nil
+}
+
+// fileNamed returns the absolute path of a file, or of a command in PATH.
+func fileNamed(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return filepath.Abs(name)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", errors.Unwrap(err)
+	}
+	return path, nil
 }
 
 // checkRootless says what is wrong with --rootless.
@@ -194,7 +259,7 @@ var habits = map[string]string{
 	"disable": "register --uninstall ARCH…", "--disable": "register --uninstall ARCH…", "--unregister": "register --uninstall ARCH…",
 	"reset": "register --reset", "--json": "--output json", "--platform": "register linux/arm64", "--platforms": "register linux/arm64,linux/s390x",
 	"--arch": "register ARCH…", "-v": "--status shows everything; --version prints the version", "--verbose": "--status shows everything",
-	"--path": "--qemu-path DIRECTORY", "--suffix": "--qemu-suffix SUFFIX", "--binfmt-dir": "--mount DIRECTORY",
+	"--interpreter": "--emulator ARCH=FILE", "--path": "--qemu-path DIRECTORY", "--suffix": "--qemu-suffix SUFFIX", "--binfmt-dir": "--mount DIRECTORY",
 }
 
 // habit adds to an error how what was meant is said here.
@@ -262,6 +327,7 @@ Examples:
   register --uninstall arm64      remove its entry
   register --qemu-path /opt/qemu  with the emulators in this directory
   register -p no                  emulators are in each container: no F flag
+  register --emulator amd64=FEX   FEX for these programs, QEMU for all others
   register --watch                stay, and heal what others undo
   register --systemd ALL          files, so that systemd registers at boot
 

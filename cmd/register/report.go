@@ -393,8 +393,12 @@ func (r *report) done(action string) string {
 	return cmp.Or(past[action], action)
 }
 
-// shortVersion leaves out what a distribution says of its package.
+// shortVersion leaves out what a distribution says of its package. One that is none of
+// QEMU's begins with a name.
 func shortVersion(v string) string {
+	if strings.IndexAny(v, "0123456789") > 0 {
+		return v
+	}
 	short, _, _ := strings.Cut(v, " ")
 	return strings.TrimSuffix(short, ",") // ours: 10.2.2, exec-helper 1
 }

@@ -142,7 +142,13 @@ func (o *options) merge(set watchSettings) (s keep.Settings, err error) {
 		}
 	}
 	if s.Request.Emulators, err = emulatorPaths(set.Emulators); err != nil {
-		return s, err
+		return s, fmt.Errorf("emulators: %w", err)
+	}
+	if len(o.Emulators) > 0 {
+		if s.Request.Emulators == nil {
+			s.Request.Emulators = make(map[string]string)
+		}
+		maps.Copy(s.Request.Emulators, o.Emulators)
 	}
 	if set.QEMUPath != "" && len(s.Request.Dirs) == 0 {
 		if !filepath.IsAbs(set.QEMUPath) {
@@ -188,10 +194,10 @@ func emulatorPaths(named map[string]string) (map[string]string, error) {
 		}
 		path := named[name]
 		if !filepath.IsAbs(path) {
-			return nil, fmt.Errorf("emulators: %s: %q is not an absolute path", name, path)
+			return nil, fmt.Errorf("%s: %q is not an absolute path", name, path)
 		}
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("emulators: %s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		paths[arch.Name] = path
 	}

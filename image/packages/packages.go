@@ -7,8 +7,10 @@ import (
 	"compress/gzip"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
+	"net/mail"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,8 +42,12 @@ var files embed.FS
 
 // A Builder makes the packages for one host, in the root of the repository.
 type Builder struct {
-	Host      *elfmagic.Arch
-	Dir       string // for the packages
+	Host *elfmagic.Arch
+	Dir  string // for the packages
+
+	// Maintainer is who is said to look after the packages, NAME <ADDRESS>.
+	Maintainer string
+
 	Work      string // directory for what goes into them
 	Toolchain *toolchain.Toolchain
 	Say       func(format string, args ...any)
@@ -51,8 +57,11 @@ type Builder struct {
 
 // Build builds the commands and packages, and returns the packages' files.
 func (b *Builder) Build(ctx context.Context) ([]string, error) {
+	err := checkMaintainer(b.Maintainer)
+	if err != nil {
+		return nil, err
+	}
 	b.revision = toolchain.ReadRevision(ctx, ".")
-	var err error
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return nil, err
 	}
@@ -161,7 +170,7 @@ func (b *Builder) papers(ctx context.Context, commands []string) (string, error)
 		err = os.WriteFile(filepath.Join(b.Work, "copyright"), []byte(copyright(string(modules))), 0o644)
 	}
 	if err == nil {
-		err = compress(filepath.Join(b.Work, "changelog.gz"), changelog(Version(b.revision, "deb"), b.revision.Time))
+		err = compress(filepath.Join(b.Work, "changelog.gz"), changelog(b.Maintainer, Version(b.revision, "deb"), b.revision.Time))
 	}
 	return papers.Licenses, err
 }
@@ -178,14 +187,27 @@ License: Apache-2.0, in /usr/share/common-licenses/Apache-2.0 on Debian, and in
 
 // changelog is the one that Debian's policy (12.7) wants; what has changed is in the
 // release's notes.
-func changelog(version string, when time.Time) string {
+func changelog(maintainer, version string, when time.Time) string {
 	return fmt.Sprintf("%s (%s) stable; urgency=medium\n\n  * See https://github.com/projectcalico/go-build/blob/master/CHANGELOG.md\n\n -- %s  %s\n",
 		Name, version, maintainer, when.Format(time.RFC1123Z))
 }
 
-// maintainer is a form that formats want; whoever has something to say finds the issues
-// at the homepage.
-const maintainer = "Project Calico <noreply@github.com>"
+// DefaultMaintainer is the address that Project Calico gives as the author's of what it
+// publishes. Who builds packages for others names another.
+const DefaultMaintainer = "Project Calico Maintainers <maintainers@projectcalico.org>"
+
+// checkMaintainer says what is wrong with a maintainer. Debian's policy (5.6.2) and RPM
+// want the form of an address; a comma would begin another one.
+func checkMaintainer(maintainer string) error {
+	address, err := mail.ParseAddress(maintainer)
+	if err == nil && (address.Name == "" || strings.ContainsAny(maintainer, ",\n")) {
+		err = errors.New("a name and one address are wanted")
+	}
+	if err != nil {
+		return cli.WithHint(fmt.Errorf("maintainer %q: %w", maintainer, err), "such as %q", DefaultMaintainer)
+	}
+	return nil
+}
 
 // copyFiles writes what is in every package as it is here.
 func (b *Builder) copyFiles() error {
@@ -251,7 +273,7 @@ func (b *Builder) config(format, license string) map[string]any {
 	config := map[string]any{
 		"name": Name, "arch": b.Host.GOARCH, "platform": "linux",
 		"version": Version(b.revision, format), "version_schema": "none",
-		"maintainer": maintainer, "homepage": "https://github.com/projectcalico/go-build", "license": license,
+		"maintainer": b.Maintainer, "homepage": "https://github.com/projectcalico/go-build", "license": license,
 		"section": "utils", "priority": "optional",
 		"description": "run programs of any architecture\n" +
 			"crossrun runs a program of another architecture, and all that it starts,\n" +

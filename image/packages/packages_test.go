@@ -74,6 +74,46 @@ func TestEachFormatHasWhatItsSystemsRead(t *testing.T) {
 	}
 }
 
+func TestAMaintainerIsANameAndAnAddress(t *testing.T) {
+	for maintainer, valid := range map[string]bool{
+		DefaultMaintainer: true, "A Person <a@example.org>": true,
+		"": false, "a@example.org": false, "A Person": false, "A Person <nowhere>": false, "Person, A <a@example.org>": false,
+	} {
+		err := checkMaintainer(maintainer)
+		assert.Equal(t, valid, err == nil, "%s: %v", maintainer, err)
+		if !valid {
+			_, buildErr := (&Builder{Maintainer: maintainer}).Build(t.Context())
+			assert.Equal(t, err, buildErr, "nothing is built")
+		}
+	}
+	when := time.Date(2026, 11, 28, 17, 30, 0, 0, time.UTC)
+	assert.Contains(t, changelog("A Person <a@example.org>", "1.0.0", when), "\n -- A Person <a@example.org>  Sat, 28 Nov 2026 17:30:00 +0000\n")
+	host, err := elfmagic.Lookup("arm64")
+	require.NoError(t, err)
+	b := &Builder{Host: host, Maintainer: "A Person <a@example.org>"}
+	assert.Equal(t, "A Person <a@example.org>", b.config("deb", "Apache-2.0")["maintainer"])
+}
+
+// A service of the packages and that of register --install-host, which have the same
+// command to run, are two: neither hides the other, and one of them registers.
+func TestTheServiceOfPackagesStandsBackForThatOfTheHost(t *testing.T) {
+	unit, err := files.ReadFile("files/register.service")
+	require.NoError(t, err)
+	assert.Contains(t, string(unit), "\nConditionPathExists=!/etc/systemd/system/register-watch.service\n", "cmd/register/hostplan.go")
+	script, err := files.ReadFile("files/register.initd")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	text := strings.NewReplacer("/etc/init.d/register-watch", dir+"/register-watch", "/usr/bin/register", "echo registers").Replace(string(script))
+	start := func() string {
+		out, err := exec.Command("sh", "-c", "ebegin() { :; }; eend() { return $1; }\n"+text+"\nstart").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	assert.Equal(t, "registers\n", start())
+	require.NoError(t, os.WriteFile(dir+"/register-watch", nil, 0o755))
+	assert.Empty(t, start())
+}
+
 // What the service has registered goes with the package, and stays in an upgrade.
 func TestAnUpgradeStopsNothing(t *testing.T) {
 	script, err := files.ReadFile("files/preremove")

@@ -26,11 +26,14 @@ type Emulator struct {
 	// Embedded is the emulator if it is in this command.
 	Embedded *embedded.Emulator
 
+	// Product is what it is if it is none of QEMU's, such as "FEX".
+	Product string
+
 	// Interp is the loader that it needs, or empty if it is static.
 	Interp string
 
 	// Version is what it says of itself, such as "7.2.22 (Debian 1:7.2+dfsg-7)",
-	// or empty if it says nothing that is understood.
+	// with the name of the product if that is none of QEMU's ("box64 0.3.4"), or empty if it says nothing that is understood.
 	Version string
 
 	// Changed is when the file's content or attributes last changed.
@@ -129,7 +132,7 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	if err != nil {
 		return fail(err, again)
 	}
-	e.Path = path
+	e.Path, e.Product = path, productOf(path)
 	switch {
 	case e.isCommand(f, &info):
 		return fail(ErrCommand, "{install}, or name others with {option}")
@@ -140,8 +143,11 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
 		return fail(fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host), "this host runs "+join(s.Native)+": use an image or package for it")
 	case s.Static && !e.Static():
-		return fail(fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp),
-			"with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}")
+		hint := "with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}"
+		if e.Product != "" {
+			hint = "with the flag F an emulator must bring everything with it: name a static one, or register it without F (-p no), to be found in each container"
+		}
+		return fail(fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp), hint)
 	}
 	if version {
 		e.Version = e.version(f)

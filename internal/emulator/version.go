@@ -43,8 +43,12 @@ func (e *Emulator) version(f descriptor) string {
 	for _, part := range parts {
 		if v, at := scan(f, needle, part[0], part[1]); v != "" {
 			lastDistance.Store(tables - at)
+			e.Product = "" // whatever it is called
 			return v
 		}
+	}
+	if e.Product != "" {
+		return e.askProduct()
 	}
 	return e.askVersion()
 }
@@ -117,6 +121,9 @@ func (e *Emulator) Release() (major, minor int, ok bool) {
 // flag: QEMU does since 6.0 (6e1c0d7b951e). Older ones would take the extra
 // argument for the program's first.
 func (e *Emulator) PassesArgv0() bool {
+	if e.Product != "" {
+		return known(e.Product).argv0
+	}
 	major, _, ok := e.Release()
 	return ok && major >= 6
 }
