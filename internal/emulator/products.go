@@ -74,7 +74,7 @@ func (e *Emulator) IsQEMU() bool {
 	return e.Product == "" && (e.Version != "" || e.Embedded != nil || strings.HasPrefix(filepath.Base(e.Path), "qemu-"))
 }
 
-// numbered is a version as box64 ("Box64 arm64 v0.4.3 nogit with Dynarec built on …") and
+// numberedLine has a version as box64 ("Box64 arm64 v0.4.3 nogit with Dynarec built on …") and
 // FEX ("FEX-2506") print it.
 var numberedLine = regexp.MustCompile(`(?:\bv|FEX-)(\d+(?:\.\d+)*)`)
 
