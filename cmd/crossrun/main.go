@@ -132,7 +132,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
-		for _, v := range emulator.EmbeddedFaults(embedded.Emulators()) {
+		search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true}
+		for _, v := range search.Faults() {
 			fmt.Fprintln(stdout, v)
 		}
 		return 0

@@ -84,7 +84,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if opts.version {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
-		for _, v := range emulator.EmbeddedFaults(embedded.Emulators()) {
+		search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true}
+		for _, v := range search.Faults() {
 			fmt.Fprintln(stdout, v)
 		}
 		return exitOK

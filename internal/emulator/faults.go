@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // A fault is something that emulators older than a major version do wrong, seen by
@@ -125,13 +124,12 @@ func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []Vers
 	return list
 }
 
-// EmbeddedFaults are those of the emulators in an archive, or nothing if there is none.
-func EmbeddedFaults(archive *embedded.Archive) (list []VersionFaults) {
-	if archive == nil {
-		return nil
-	}
-	for _, e := range archive.Emulators {
-		list = AddFaults(list, e.Arch, e.Version)
+// Faults are those of the emulators that a search finds, by version: for --version.
+func (s *Search) Faults() (list []VersionFaults) {
+	for _, arch := range elfmagic.Archs() {
+		if e, err := s.Find(arch); err == nil {
+			list = AddFaults(list, arch, e.Version)
+		}
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,7 +62,6 @@ func TestTheTableOfFaultsGoesWithVersionAndArchitecture(t *testing.T) {
 		{Version: "7.2.22", Faults: []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
 	}, list)
 	assert.Equal(t, "QEMU 12.0: no known faults (docs/emulators.md#faults)", emulator.VersionFaults{Version: "12.0"}.String())
-	assert.Nil(t, emulator.EmbeddedFaults(nil))
 }
 
 func TestTheYearOfAVersion(t *testing.T) {
@@ -83,4 +83,27 @@ func TestEmulatorsThatRunNothing(t *testing.T) {
 		}
 		assert.NoError(t, (&emulator.Emulator{Arch: lookup(t, "microblaze"), Version: version}).Useless())
 	}
+}
+
+func TestFaultsOfWhatASearchFinds(t *testing.T) {
+	dir, ours := t.TempDir(), t.TempDir()
+	put := func(dir, arch, version string) {
+		program := binaryFile{arch: lookup(t, "x86_64"), content: []byte("qemu-" + arch + " version " + version + "\n")}
+		write(t, filepath.Join(dir, "qemu-"+arch+"-static"), program.bytes(t))
+	}
+	put(dir, "s390x", "10.0.13 (Debian 1:10.0.13)")
+	put(dir, "i386", "7.2.22 (Debian 1:7.2+dfsg-7)")
+	put(ours, "riscv64", "10.2.2 (Debian 1:10.2.2+ds-1, go-build 99 patches 0123456789), exec-helper 1")
+	search := emulator.Search{Dirs: []string{dir, ours}}
+	var lines []string
+	for _, v := range search.Faults() {
+		lines = append(lines, v.String())
+	}
+	assert.ElementsMatch(t, []string{
+		"QEMU 10.0.13: faults E2 to E4, E6 to E9, E11 to E15 (docs/emulators.md#faults)",
+		"QEMU 7.2.22: faults E0, E2, E4 to E9, E11 to E15 (docs/emulators.md#faults)",
+		"QEMU 10.2.2 with 99 patches: faults E14, E15 (docs/emulators.md#faults)",
+	}, lines)
+	search.Dirs = []string{t.TempDir()}
+	assert.Empty(t, search.Faults())
 }
