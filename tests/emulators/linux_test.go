@@ -30,6 +30,7 @@ var linuxPrograms = []linuxProgram{
 	{name: "seccomp"},
 	{name: "sigbus"},
 	{name: "proc"},
+	{name: "stat"},
 }
 
 // robustFlags have threads that are killed tried, too, where the kernel can walk the

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// pythonSuite is the release of Debian's that Python comes from.
-	pythonSuite = "bookworm"
+	// unpackedSuite is the release of Debian's that unpackedRoot takes packages of.
+	unpackedSuite = "bookworm"
 
 	// python is its program, and the package of its tests depends on the rest.
 	python         = "python3.11"
-	pythonPackages = "libpython3.11-testsuite python3.11 dash coreutils base-files libc-bin netbase"
+	pythonPackages = "libpython3.11-testsuite python3.11 dash coreutils base-files base-passwd libc-bin netbase"
 
 	// pythonLimit is how long a module's tests may take.
 	pythonLimit = time.Hour
@@ -36,20 +36,20 @@ var pythonModules = []string{
 // pythonPorts are Debian's names of the targets.
 var pythonPorts = []string{"arm64", "armhf", "s390x", "ppc64el"} // riscv64 is no port of this release
 
-// pythonRoot returns a root file system with Python and its tests, made without
-// running any program of it, so that it is the same for each emulator.
-func pythonRoot(t *testing.T, s settings, port string) string {
+// unpackedRoot returns a root file system of Debian's packages, made without running any
+// program of it, so that it is the same for each emulator.
+func unpackedRoot(t *testing.T, s settings, name, port, packages string) string {
 	t.Helper()
-	root := filepath.Join(s.work, "suites", "python-"+port)
+	root := filepath.Join(s.work, "suites", name+"-"+port)
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, pythonSuite)
+	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, unpackedSuite)
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
-	files, err := apt.Closure(t.Context(), strings.Fields(pythonPackages)...)
+	files, err := apt.Closure(t.Context(), strings.Fields(packages)...)
 	require.NoError(t, err)
 	debs, err := apt.Get(t.Context(), files)
 	require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestPythonsSuite(t *testing.T) {
 	for _, port := range pythonPorts {
 		t.Run(port, func(t *testing.T) {
 			contestants := s.suiteContestants(t, port)
-			roots := map[bool]string{true: pythonRoot(t, s, "amd64"), false: pythonRoot(t, s, port)}
+			roots := map[bool]string{true: unpackedRoot(t, s, "python", "amd64", pythonPackages), false: unpackedRoot(t, s, "python", port, pythonPackages)}
 			for _, module := range chosen(pythonModules) {
 				t.Run(module, func(t *testing.T) {
 					t.Parallel()

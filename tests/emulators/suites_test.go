@@ -195,7 +195,7 @@ func TestGosSuite(t *testing.T) {
 						return got, o.String()
 					}
 					list := func(c contestant) []string {
-						o := execute(t.Context(), time.Minute, dir, c.environment(t, goarch), cross, "--private", binaries[c.path == ""], "-test.list=^(Test|Fuzz)")
+						o := execute(t.Context(), suiteLimit, dir, c.environment(t, goarch), cross, "--private", binaries[c.path == ""], "-test.list=^(Test|Fuzz)")
 						return slices.DeleteFunc(strings.Fields(o.stdout), func(name string) bool { return name == "TestMain" })
 					}
 					part{"Go's standard library", goarch, pkg, list, run}.test(t, contestants)

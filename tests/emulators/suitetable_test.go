@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -120,10 +121,16 @@ func parseKnownTests(text string) (list knownTests, err error) {
 	return list, nil
 }
 
+// is reports whether a line is of a test; the test's name may be a pattern with *.
+func (k knownTest) is(suite, target, part, test string) bool {
+	matches, _ := path.Match(k.test, test)
+	return k.suite == suite && (k.target == "*" || k.target == target) && k.part == part && matches
+}
+
 // reason says why a test fails, if that is known.
 func (l knownTests) reason(suite, target, part, test string) string {
 	for _, k := range l {
-		if k.suite == suite && (k.target == "*" || k.target == target) && k.part == part && k.test == test {
+		if k.is(suite, target, part, test) {
 			return k.why
 		}
 	}
@@ -282,7 +289,7 @@ func TestKnownTestsAreThoseThatFail(t *testing.T) {
 				for _, test := range row.worse() {
 					assert.NotEmpty(t, known.reason(suite, target, part, test), "%s, %s: %s %s fails and is not in %s", suite, target, part, test, knownTestsFile)
 					for _, k := range known {
-						if k.suite == suite && (k.target == "*" || k.target == target) && k.part == part && k.test == test {
+						if k.is(suite, target, part, test) {
 							seen[k] = true
 						}
 					}

@@ -1,5 +1,6 @@
-// Netlink: links, generic families, sockets as ss sees them, and what nft and ipset
-// talk to. Programs of another byte order than the host's have links only.
+// Netlink: links with all their attributes, of which the last may be empty, generic
+// families, sockets as ss sees them, and what nft and ipset talk to. Programs of another
+// byte order than the host's have links only.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -66,7 +67,15 @@ static void links(void)
     ssize_t n = ask(name, fd, RTM_GETLINK, NLM_F_DUMP, &m, sizeof(m));
     for (struct nlmsghdr *h = (struct nlmsghdr *)reply; n > 0 && NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
         struct ifinfomsg *i = NLMSG_DATA(h);
-        found |= h->nlmsg_type == RTM_NEWLINK && i->ifi_index == 1;
+        if (h->nlmsg_type != RTM_NEWLINK)
+            continue;
+        found |= i->ifi_index == 1;
+        struct rtattr *a = IFLA_RTA(i);
+        int left = IFLA_PAYLOAD(h);
+        while (RTA_OK(a, left))
+            a = RTA_NEXT(a, left);
+        if (left > 0)
+            failed(name, "an attribute is cut off", EBADMSG);
     }
     if (n >= 0 && !found)
         failed(name, "no link 1", ENOENT);
