@@ -410,9 +410,16 @@ static char *map(size_t size, int protection) {
 	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
 	return p;
 }
-PROBE(unmapped_load) {
-	char *p = map(65536 * 2, PROT_READ);
+// unmapped is an address where nothing is, away from where the kernel would put what an emulator maps for itself.
+static char *unmapped(void) {
+	void *far = (void *)(sizeof(long) == 8 ? (uintptr_t)(1ULL << 36) : 0);
+	char *p = mmap(far, 65536 * 2, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
 	OK(munmap(p, 65536 * 2));
+	return p;
+}
+PROBE(unmapped_load) {
+	char *p = unmapped();
 	fault(SIGSEGV, load, p + 65541);
 	EQUAL(last.si_code, SEGV_MAPERR);
 	CHECK(at(p + 65541));
@@ -481,8 +488,7 @@ PROBE(jump_to_nothing) {
 #if defined __hppa__
 	elsewhere("function pointers are descriptors in the linkage table");
 #endif
-	char *p = map(65536, PROT_READ);
-	OK(munmap(p, 65536));
+	char *p = unmapped();
 	fault(SIGSEGV, jump_there, p);
 	EQUAL(last.si_code, SEGV_MAPERR);
 	CHECK(at(p));
