@@ -135,7 +135,7 @@ func complete(socket *os.File, entries func() ([]binfmt.Entry, error)) (files []
 
 // answer receives what the helper has opened, or why it has not.
 func answer(socket int) (files []*os.File, err error) {
-	text, rights := make([]byte, 16<<10), make([]byte, unix.CmsgSpace((1+rootFiles)*4))
+	text, rights := make([]byte, 16<<10), make([]byte, unix.CmsgSpace((2+rootFiles)*4))
 	n, m, flags, _, err := unix.Recvmsg(socket, text, rights, unix.MSG_CMSG_CLOEXEC)
 	var failure *Error
 	if err == nil {

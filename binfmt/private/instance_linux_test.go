@@ -89,3 +89,24 @@ func TestWhyThereIsNoInstance(t *testing.T) {
 		})
 	}
 }
+
+// Who is root in a root file system looks into /proc/1/fd.
+func TestProcess1OfARootHasNothingOfTheMachines(t *testing.T) {
+	needInstances(t)
+	root := t.TempDir()
+	require.NoError(t, os.Chmod(root, 0o755))
+	for _, name := range []string{"proc", "sys", "dev", "tmp"} {
+		require.NoError(t, os.Mkdir(filepath.Join(root, name), 0o755))
+	}
+	for range 5 {
+		i, err := private.NewInstance(t.Context(), private.InstanceOptions{Root: root})
+		require.NoError(t, err)
+		processes := children(t)
+		require.Len(t, processes, 1)
+		open, err := os.ReadDir(filepath.Join("/proc", processes[0], "fd"))
+		require.NoError(t, err)
+		assert.Len(t, open, 1, "the socket: when it is closed, process 1 ends")
+		i.Close()
+		assert.Empty(t, children(t))
+	}
+}

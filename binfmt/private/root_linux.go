@@ -48,6 +48,12 @@ func helpRoot(args []string) {
 		refuse(rootMarker, err)
 	}
 	fds, err := setUpRoot(socket, args[1], args[2] == "sent", args[3] == "template")
+	if err == nil {
+		var executed [2]int // the other end is closed by execve: see tryRootInstance
+		if err = os.NewSyscallError("pipe2", unix.Pipe2(executed[:], unix.O_CLOEXEC)); err == nil {
+			fds = append(fds, executed[0])
+		}
+	}
 	if tell(socket, fds, err) {
 		for _, fd := range fds {
 			unix.Close(fd)

@@ -172,6 +172,12 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Until process 1 is another program it has the machine's /proc and /dev open, which
+	// whoever is root in its namespace would find in /proc/1/fd.
+	executed := files[rootFiles]
+	_, _ = executed.Read(make([]byte, 1))
+	executed.Close()
+	files = files[:rootFiles]
 	return &Instance{files: files, root: &rootInstance{socket: socket, init: cmd, mapping: m}}, nil
 }
 
