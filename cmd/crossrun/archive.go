@@ -13,7 +13,7 @@ import (
 // unpackRoot unpacks the archive that --rootfs names, if it names one, unless that
 // has been done before: the directory is a template, which no run changes.
 func (o *options) unpackRoot(stderr io.Writer) error {
-	if !rootarchive.Is(o.rootfs) {
+	if o.rootfs == "" || !rootarchive.Is(o.rootfs) {
 		if o.platform != "" {
 			return cli.WithHint(errors.New("--platform is for an image that --rootfs names"), "leave it out: a directory has one system")
 		}

@@ -73,6 +73,18 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	defer program.Close()
 	h := w.handing
+	var command *os.File
+	if h.helper < 0 {
+		if command, err = openSelf(); err != nil {
+			return err
+		}
+		defer command.Close()
+	}
+	var native []string
+	if watchable() == nil {
+		native = []string{"-exec-native"} // this command watches what they start
+	}
+	tell()
 	restoreLimit()
 	opened := descriptors{least: highestInFirst}
 	if ownDescriptors() {
@@ -85,21 +97,11 @@ func (w *way) execHandedOn(tell func()) error {
 	}
 	helper := h.helper
 	if helper < 0 {
-		command, err := openSelf()
-		if err != nil {
-			return err
-		}
-		defer command.Close()
 		if helper, err = opened.add(int(command.Fd())); err != nil {
 			return err
 		}
 	}
-	tell()
 	ignore(h.ignored)
-	var native []string
-	if watchable() == nil {
-		native = []string{"-exec-native"} // this command watches what they start
-	}
 	argv := slices.Insert(slices.Clone(w.argv), 1, append(native, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))...)
 	return file.Exec(program, argv, append(slices.Clone(h.environ), w.env...))
@@ -152,7 +154,9 @@ const (
 )
 
 // ownDescriptors gives this thread, which is about to execute something, a table of
-// descriptors of its own. Container runtimes' seccomp profiles may deny that.
+// descriptors of its own. Container runtimes' seccomp profiles may deny that. What Go's
+// run time opens afterwards, as for its poller, its other threads do not have: it ends
+// the process when one uses that. Nothing but the system calls of add comes behind it.
 func ownDescriptors() bool {
 	runtime.LockOSThread()
 	return unix.Unshare(unix.CLONE_FILES) == nil

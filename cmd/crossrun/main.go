@@ -309,7 +309,7 @@ in capitals, such as ARM64 or S390X:
                           (default: crossrun/emulators in XDG_CACHE_HOME or
                           ~/.cache)
   CROSSRUN_TRANSLATIONS   as --cache-translations: on, off, or a directory
-                          (default: off; on: crossrun/translations in
+                          (default: ` + translationsDefault + `; on: crossrun/translations in
                           XDG_CACHE_HOME or ~/.cache)
 QEMU's own variables are honoured: QEMU_LD_PREFIX, QEMU_CPU, QEMU_STRACE and
 those that its manual lists.

@@ -51,6 +51,7 @@ var qemuFlags = []qemuFlag{
 	{"one-insn-per-tb", false, "QEMU_ONE_INSN_PER_TB", nil},
 	{"singlestep", false, "QEMU_SINGLESTEP", nil},
 	{"tb-size", true, "QEMU_TB_SIZE", nil},
+	{"tb-cache", true, tbCache, nil}, // ours
 	{"seed", true, "QEMU_RAND_SEED", nil},
 	{"trace", true, "QEMU_TRACE", nil},
 	{"plugin", true, "QEMU_PLUGIN", nil},

@@ -81,7 +81,7 @@ func othersMayChange(path string, st *unix.Stat_t) bool {
 	guarded, known := guardedDirs.Load(dir)
 	if !known {
 		real, err := filepath.EvalSymlinks(dir)
-		guarded = err == nil && eachOnTheWay(dir, t.guards) && eachOnTheWay(real, t.guards)
+		guarded = err == nil && eachOnTheWay(real, t.guards) && (dir == real || eachOnTheWay(dir, t.guards))
 		guardedDirs.Store(dir, guarded)
 	}
 	return !guarded.(bool) || !t.guards(st)

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
-	"fmt"
 	"io"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,11 +16,13 @@ import (
 )
 
 // A file is read in pieces of chunk bytes and the beginning of the next, which
-// is longer than the line that is looked for.
+// is longer than the line that is looked for. Each page of a buffer that is used for
+// the first time is a page fault, which takes longer than to read it.
 const (
-	chunk   = 48 << 10
+	chunk   = 16<<10 - overlap
 	overlap = 256
 	near    = 5 << 10
+	far     = 48 << 10
 )
 
 // lastDistance is how far before its tables for unwinding the last emulator had
@@ -38,7 +40,7 @@ func (e *Emulator) version(f descriptor) string {
 	parts := [][2]int64{{constants, tables}, {0, constants}, {tables, end}}
 	if distance := lastDistance.Load(); distance > 0 {
 		at := max(0, tables-distance)
-		parts = append([][2]int64{{max(0, at-near), at + near}, {max(0, at-chunk), at + chunk}}, parts...)
+		parts = append([][2]int64{{max(0, at-near), at + near}, {max(0, at-far), at + far}}, parts...)
 	}
 	for _, part := range parts {
 		if v, at := scan(f, needle, part[0], part[1]); v != "" {
@@ -113,8 +115,13 @@ func (e *Emulator) askVersion() string {
 // Release returns the first two numbers of the version, and whether it has
 // them.
 func (e *Emulator) Release() (major, minor int, ok bool) {
-	n, _ := fmt.Sscanf(e.Version, "%d.%d", &major, &minor)
-	return major, minor, n == 2
+	first, rest, _ := strings.Cut(e.Version, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	major, err := strconv.Atoi(first)
+	if err == nil {
+		minor, err = strconv.Atoi(second)
+	}
+	return major, minor, err == nil
 }
 
 // PassesArgv0 reports whether the emulator understands an entry with the P

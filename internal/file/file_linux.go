@@ -16,12 +16,16 @@ import (
 // file is refused in the end.
 func Open(path string) (*os.File, error) { return OpenFile(path, os.O_RDONLY) }
 
-// OpenFile is to os.OpenFile what Open is to os.Open. It makes no file.
+// OpenFile is to os.OpenFile what Open is to os.Open. It makes no file. O_NONBLOCK is for
+// opening: os.NewFile would offer what stays so to the poller.
 func OpenFile(path string, flags int) (*os.File, error) {
 	for {
 		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
 		switch err {
 		case nil:
+			if flags&unix.O_NONBLOCK != 0 {
+				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags&^unix.O_NONBLOCK)
+			}
 			return os.NewFile(uintptr(fd), path), nil
 		case unix.EINTR: // a file system such as FUSE was interrupted
 		default:

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -137,10 +138,39 @@ func bench(bin, dist string, rounds int) error {
 	if err != nil {
 		return err
 	}
+	if err := starting(crossrun, hello, work, rounds); err != nil {
+		return err
+	}
 	if err := spawning(register, crossrun, work, rounds); err != nil {
 		return err
 	}
 	return singleFiles(register, dist, hello, work, rounds)
+}
+
+// starting shows what crossrun itself takes: its emulator does nothing.
+func starting(crossrun, hello, work string, rounds int) error {
+	fmt.Println("\nwhat comes before an emulator, which does nothing here:")
+	native, err := compile(work, "gcc")
+	if err != nil || native == nil {
+		return err
+	}
+	emulator, executes := filepath.Join(work, "qemu-aarch64"), filepath.Join(work, "executes")
+	if err := errors.Join(clear(), os.Rename(native[1], emulator)); err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", executes, "./tests/bench/testdata/executes")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	list := []contestant{
+		{name: "a Go program that only executes", argv: []string{executes, emulator}},
+		{name: "the emulator itself", argv: []string{emulator}},
+	}
+	for _, way := range []string{"--direct", "--handed-on", "--private", "--watched"} {
+		list = append(list, contestant{name: "crossrun " + way, argv: []string{crossrun, way, hello}, env: []string{"CROSSRUN_EMULATOR_AARCH64=" + emulator}})
+	}
+	return race(list, rounds)
 }
 
 // singleFiles shows what it costs to embed emulators: bytes, and time. The plain
@@ -258,7 +288,7 @@ func clear() error {
 
 // race runs the contestants in turn, and prints how long they took.
 func race(contestants []contestant, rounds int) error {
-	took := make([][]time.Duration, len(contestants))
+	took, cpu, faults := make([][]time.Duration, len(contestants)), make([][]time.Duration, len(contestants)), make([][]int, len(contestants))
 	for round := range rounds + 2 {
 		for i, c := range contestants {
 			if c.empty {
@@ -276,17 +306,19 @@ func race(contestants []contestant, rounds int) error {
 					return err
 				}
 			}
-			duration, err := c.run()
+			duration, used, err := c.run()
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 			if round >= 2 { // the first ones warm the caches
 				took[i] = append(took[i], duration)
+				cpu[i] = append(cpu[i], used.UserTime()+used.SystemTime())
+				faults[i] = append(faults[i], int(used.SysUsage().(*syscall.Rusage).Minflt))
 			}
 		}
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "median\tfastest\tratio\tdifference\t \t")
+	fmt.Fprintln(w, "median\tfastest\tratio\tdifference\tCPU\tpage faults\t \t")
 	for i, c := range contestants {
 		var ratios []float64
 		var differences []time.Duration
@@ -294,14 +326,14 @@ func race(contestants []contestant, rounds int) error {
 			ratios = append(ratios, float64(took[i][round])/float64(took[0][round]))
 			differences = append(differences, took[i][round]-took[0][round])
 		}
-		fmt.Fprintf(w, "%.2f ms\t%.2f ms\t%.2f\t%+.2f ms\t  %s\n",
-			milliseconds(median(took[i])), milliseconds(slices.Min(took[i])), median(ratios), milliseconds(median(differences)), c.name)
+		fmt.Fprintf(w, "%.2f ms\t%.2f ms\t%.2f\t%+.2f ms\t%.2f ms\t%d\t  %s\n", milliseconds(median(took[i])), milliseconds(slices.Min(took[i])),
+			median(ratios), milliseconds(median(differences)), milliseconds(median(cpu[i])), median(faults[i]), c.name)
 	}
 	return w.Flush()
 }
 
-// run runs it once.
-func (c *contestant) run() (time.Duration, error) {
+// run runs it once. What it used is that of all its processes which it waited for.
+func (c *contestant) run() (time.Duration, *os.ProcessState, error) {
 	cmd := exec.Command(c.argv[0], c.argv[1:]...)
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdin = bytes.NewReader(c.stdin)
@@ -312,12 +344,16 @@ func (c *contestant) run() (time.Duration, error) {
 	}
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, stderr.Bytes())
+		return 0, nil, fmt.Errorf("%w: %s", err, stderr.Bytes())
 	}
+	took := time.Since(start)
 	if c.own {
-		return itsOwn(stdout.String())
+		var err error
+		if took, err = itsOwn(stdout.String()); err != nil {
+			return 0, nil, err
+		}
 	}
-	return time.Since(start), nil
+	return took, cmd.ProcessState, nil
 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,4 +64,38 @@ func TestEmulatorsAreToldWhereToKeepTranslations(t *testing.T) {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 		assert.Equal(t, nothing, said("--rootfs", "/", "--cache-translations", hello))
 	})
+}
+
+// What the first start has translated the second one finds. In another root file system
+// whoever wants that names a directory of it.
+func TestTranslationsAreFoundByTheNextStart(t *testing.T) {
+	kerneltest.Instance(t)
+	arch := kerneltest.Lookup(t, "arm64")
+	if kerneltest.Native(t, arch) {
+		t.Skip("arm64 is native here")
+	}
+	if e := commands.FindEmulator(t, arch); !strings.Contains(commands.Read(t, e.Path), "QEMU_TB_CACHE") || runtime.GOARCH != "amd64" {
+		t.Skip(e.Path, " keeps no translations: ours do, on amd64 (make emulators, TEST_EMULATORS)")
+	}
+	hello := commands.GoHello(t, "arm64")
+	for _, way := range []string{"--private", "--handed-on", "--watched", "--direct", "--rootfs"} {
+		t.Run(way, func(t *testing.T) {
+			cache, err := filepath.EvalSymlinks(t.TempDir())
+			require.NoError(t, err)
+			stats, own := filepath.Join(cache, "stats"), filepath.Join(cache, "own")
+			require.NoError(t, os.Mkdir(own, 0o700))
+			env := []string{"QEMU_TB_CACHE_STATS=" + stats, "XDG_CACHE_HOME=" + cache, "CROSSRUN_CACHE="}
+			args := []string{way, "--cache-translations", hello}
+			if way == "--rootfs" {
+				args = []string{way, "/", "--setenv", "QEMU_TB_CACHE=" + own, "--setenv", "QEMU_TB_CACHE_STATS=" + stats, hello}
+			}
+			for range 2 {
+				cmd := commands.Command("crossrun", args...)
+				cmd.Env = append(os.Environ(), env...)
+				assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, commands.Run(t, cmd))
+			}
+			said := commands.Read(t, stats)
+			assert.Regexp(t, `^tb-cache: hits 0 misses \d+ written [1-9]\d*\ntb-cache: hits [1-9]\d* misses \d+ written \d+\n$`, said)
+		})
+	}
 }
