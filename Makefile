@@ -123,11 +123,12 @@ branch-name: ## print the name of the branch for the versions in image/versions.
 
 DIST_HOSTS ?= amd64 arm64
 dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/
-	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)'
+	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(ARCHIVES)
 
 packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, into dist/
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)'
 release: DIST_HOSTS = $(HOSTS)
+release: ARCHIVES = --archives
 release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
 	@$(IMAGE) notes >dist/NOTES.md
 	@cp ci/install.sh dist/

@@ -122,6 +122,7 @@ func singleFiles(c *call) {
 	c.archList(&b.Targets, "targets", "`architectures` whose emulators are embedded (default: every one)", elfmagic.Lookup)
 	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the commands")
 	names := c.String("commands", "crossrun,register", "which `commands`")
+	c.BoolVar(&b.Archives, "archives", false, "write an archive of each emulator, too: x86_64_qemu-s390x-static.tar.gz")
 	c.step(func(context.Context) error {
 		b.Commands = words(*names)
 		for _, name := range b.Commands {
