@@ -271,11 +271,6 @@ func TestBPF(t *testing.T) {
 	assert.Contains(t, said, "struct filter")
 }
 
-func triplet(t *testing.T) string {
-	t.Helper()
-	return tripletOf(t, goarch(t))
-}
-
 func tripletOf(t *testing.T, name string) string {
 	t.Helper()
 	arch, err := elfmagic.Lookup(name)
