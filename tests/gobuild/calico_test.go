@@ -83,7 +83,7 @@ const (
 	plugin = "protoc-gen-go's or protoc-gen-go-grpc's, which are there"
 	goHelp = "for c in build test testflag run install get list mod edit vet generate; do go help $c; done; go help mod edit; go tool link; go tool compile -help; go tool cover -help"
 
-	compileBPF = "cd /tmp && printf '#include <linux/types.h>\n#include <stdio.h>\nint x;\n' >x.c && " +
+	compileBPF = "cd /tmp && printf '#include <linux/if_ether.h>\n#include <stdint.h>\nint x;\n' >x.c && " +
 		"flags='-target bpf -O2 -g -emit-llvm -Wall -Werror -Wunused -Wno-address-of-packed-member -fno-stack-protector -I . -D__x86_64__' && " +
 		"clang $flags -x c -c x.c -o x.ll && clang -M -MM -MP $flags x.c"
 )
