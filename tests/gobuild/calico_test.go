@@ -158,6 +158,7 @@ var values = map[string]string{
 // A container that is started with all that the makefiles mount and pass is one in which
 // Go works: with the caches that are mounted, as the user.
 func TestSettingsOfCalicosMakefiles(t *testing.T) {
+	whole(t) // it compiles the standard library
 	root(t)
 	const source = "/go/src/github.com/projectcalico/calico"
 	flags := []string{"--init", "--workdir", source}
