@@ -112,20 +112,25 @@ base-image: build ## make a base image for ARCH from Debian's packages, for mach
 
 push: ## push the go-build image for ARCH to REGISTRY (Docker, and its credentials)
 	@$(IMAGE) push --arch '$(ARCH)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
+push-register: ## push the images to register from, and one for each emulator, for every host to REGISTRY, and join them (no Docker)
+	@$(IMAGE) register-images --arch '$(HOSTS)' --emulators '$(EMULATORS)' --load=false --push --guests all --repository '$(REGISTRY)/$(REPOSITORY)'
 manifest: ## join the images for ARCHS (default: all) that REGISTRY has into one image for all (no Docker)
 	@$(IMAGE) manifest --arch '$(ARCHS)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
 tag: ## print the go-build image's tag for ARCH
 	@$(IMAGE) versions tag --arch '$(ARCH)'
+updates: ## print what there are newer versions of than those in image/versions.yaml, as a pull request's text
+	@$(IMAGE) updates
 branch-name: ## print the name of the branch for the versions in image/versions.yaml
 	@$(IMAGE) versions branch-name
 
 DIST_HOSTS ?= amd64 arm64
 dist: ## build both commands with the emulators inside, single files for DIST_HOSTS (amd64 arm64), into dist/
-	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)'
+	@$(IMAGE) single-files --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(ARCHIVES)
 
 packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, into dist/; MAINTAINER is said to look after them
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
+release: ARCHIVES = --archives
 release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
 	@$(IMAGE) notes >dist/NOTES.md
 	@cp ci/install.sh dist/

@@ -56,7 +56,7 @@ the user's cache directory, and not built again.`, emulators},
 	{"register-images", "", "make the images qemu-user-static and binfmt, to register from", "", registerImages},
 	{"base", "", "make a base image from Debian's packages (root, Docker)", "", baseImage},
 	{"parts", "[PART…]", "build what the go-build image is made of besides packages",
-		"Each part is an archive: " + strings.Join(artifacts.Parts(), ", ") + "; all, if none is named.", parts},
+		"Each part is an archive: " + strings.Join(artifacts.Parts(), ", ") + ".\nAll, if none is named.", parts},
 	{"build", "", "build the go-build image (Docker)", "", build},
 	{"push", "", "push go-build images to a registry (Docker)",
 		`Docker has the images. They get their versions' tags and latest-ARCH, and are read
@@ -72,6 +72,8 @@ back. Credentials are those of docker login.`, push},
   architectures   those that there are images for
   go, llvm, kubernetes, or the name of a tool: its version`, versionNames},
 	{"pin", "", "write image/kubernetes/go.mod for the versions file", "", pin},
+	{"updates", "", "print what there are newer versions of, as a pull request's text",
+		"Nothing is printed if there is nothing.", updates},
 }
 
 func debianEmulators(c *call) {
@@ -120,6 +122,7 @@ func singleFiles(c *call) {
 	c.archList(&b.Targets, "targets", "`architectures` whose emulators are embedded (default: every one)", elfmagic.Lookup)
 	c.StringVar(&b.Dir, "dir", "dist", "`directory` for the commands")
 	names := c.String("commands", "crossrun,register", "which `commands`")
+	c.BoolVar(&b.Archives, "archives", false, "write an archive of each emulator, too: x86_64_qemu-s390x-static.tar.gz")
 	c.step(func(context.Context) error {
 		b.Commands = words(*names)
 		for _, name := range b.Commands {
@@ -320,6 +323,45 @@ func pin(c *call) {
 			return err
 		}
 		return (&artifacts.Builder{Root: ".", Versions: c.versions, Say: c.say}).Pin(ctx)
+	})
+}
+
+func updates(c *call) {
+	write := c.Bool("write", false, "write them into the versions file, too")
+	suite := c.String("suite", "trixie", "Debian's `release` that the base image is of")
+	c.fromVersions()
+	c.withToolchain()
+	c.step(func(ctx context.Context) error {
+		found, err := c.versions.Updates(ctx, versions.Registries{
+			Module: c.toolchain.Versions,
+			Debian: func(ctx context.Context, name string) ([]string, error) {
+				apt, err := debian.Open(filepath.Join("dist", "apt"), "amd64", *suite)
+				if err == nil {
+					err = apt.Update(ctx)
+				}
+				if err != nil {
+					return nil, err
+				}
+				return apt.Versions(ctx, name)
+			},
+		})
+		if err != nil {
+			return err
+		}
+		if *write && len(found) > 0 {
+			content, err := os.ReadFile(c.file)
+			if err == nil {
+				content, err = versions.Write(content, found)
+			}
+			if err == nil {
+				err = file.ReplaceWith(c.file, 0o644, content)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		fmt.Fprint(c.stdout, versions.Text(found))
+		return nil
 	})
 }
 

@@ -165,7 +165,7 @@ func TestPartsAreKnown(t *testing.T) {
 	assert.NoError(t, CheckParts(Parts()))
 	err := CheckParts([]string{"own", "mine"})
 	require.EqualError(t, err, `no part "mine"`)
-	assert.Equal(t, "there are own, emulators, go, tools, kubernetes", cli.Hint(err))
+	assert.Equal(t, "there are own, emulators, sysroots, go, tools, kubernetes", cli.Hint(err))
 }
 
 func TestTwoRunsWaitForOneAnother(t *testing.T) {
@@ -331,7 +331,7 @@ func TestManifestSaysWhatAllPartsHold(t *testing.T) {
 		"kubernetes": {},
 	}
 	require.NoError(t, b.manifest(t.Context()))
-	assert.Equal(t, "no manifest.tar before there are own, emulators, go, tools, kubernetes\n", said.String())
+	assert.Equal(t, "no manifest.tar before there are own, emulators, sysroots, go, tools, kubernetes\n", said.String())
 	for _, name := range Parts() {
 		data, err := json.Marshal(programs[name])
 		require.NoError(t, err)

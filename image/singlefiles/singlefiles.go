@@ -34,6 +34,7 @@ type Builder struct {
 	Targets   []*elfmagic.Arch // whose emulators are embedded; none: all
 	Emulators string           // directory of emulators; empty: Debian's package is fetched
 	Dir       string           // for the commands
+	Archives  bool             // of each emulator, too
 	Commands  []string
 	Say       func(format string, args ...any)
 	Toolchain *toolchain.Toolchain
@@ -59,6 +60,11 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 	emulators, err := artifacts.ReadEmulators(ctx, b.Host, b.Emulators, b.Targets, b.Say)
 	if err != nil {
 		return nil, err
+	}
+	if b.Archives {
+		if paths, err = b.archives(emulators, filepath.Join(work, "papers")); err != nil {
+			return nil, err
+		}
 	}
 	programs, err := emulators.Programs(func(e *emulator.Emulator) string { return "qemu-" + e.Arch.Name })
 	if err != nil {
@@ -166,7 +172,7 @@ func Checksums(dir string) error {
 	}
 	var text strings.Builder
 	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !strings.Contains(entry.Name(), "-linux-") {
+		if !entry.Type().IsRegular() || !strings.Contains(entry.Name(), "-linux-") && !strings.HasSuffix(entry.Name(), "-static.tar.gz") {
 			continue
 		}
 		sum, err := file.SHA256(filepath.Join(dir, entry.Name()))

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	pathpkg "path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,6 +156,21 @@ func (t *Toolchain) ModuleDir(ctx context.Context, name, version string) (string
 	}
 	_, err = t.Run(ctx, t.Host, os.TempDir(), "mod", "download", name+"@"+version) // outside of any module
 	return dir, err
+}
+
+// Versions returns the versions that there are of the module that a package is of, or of Go,
+// which is called go.
+func (t *Toolchain) Versions(ctx context.Context, name string) ([]string, error) {
+	for path := name; ; path = pathpkg.Dir(path) {
+		out, err := t.Run(ctx, t.Host, os.TempDir(), "list", "-m", "-versions", "-f", "{{range .Versions}}{{.}} {{end}}", path) // outside of any module
+		if list := strings.Fields(out); err == nil && len(list) > 0 {
+			return list, nil
+		}
+		// A package's module is one of the directories that it is in.
+		if !strings.Contains(path, "/") {
+			return nil, cmp.Or(err, fmt.Errorf("%s: no versions", name))
+		}
+	}
 }
 
 // hint says what to do about a go command that failed.

@@ -283,6 +283,22 @@ func TestDistributionIsTheSameFromAnyGOROOT(t *testing.T) {
 	assert.ErrorContains(t, err, "not a regular file")
 }
 
+// The module of a package is looked for in the directories that this is in.
+func TestVersionsOfAPackagesModule(t *testing.T) {
+	tc := &Toolchain{Root: t.TempDir(), Host: lookup(t, "amd64")}
+	write(t, filepath.Join(tc.Root, "bin/go"), "#!/bin/sh\nfor last; do :; done\ncase $last in go) echo 1.1 1.2;; example.org/x/v2) echo v2.0.0 v2.1.0;; example.org/y) ;; *) echo \"no $last\" >&2; exit 1;; esac\n")
+	require.NoError(t, os.Chmod(filepath.Join(tc.Root, "bin/go"), 0o755))
+	for name, want := range map[string]string{"go": "1.1 1.2", "example.org/x/v2/cmd/x": "v2.0.0 v2.1.0"} {
+		got, err := tc.Versions(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Join(got, " "))
+	}
+	for _, name := range []string{"example.org/y", "z"} {
+		_, err := tc.Versions(t.Context(), name)
+		assert.Error(t, err, name)
+	}
+}
+
 // git shortens a commit by how many objects a clone has, and as it is told to.
 func TestTheVersionIsTheSameInEveryClone(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {

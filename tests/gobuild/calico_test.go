@@ -2,6 +2,7 @@ package gobuild
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,18 +31,18 @@ var tries = map[string]try{
 	"cat":                     there,
 	"chmod":                   there,
 	"clang":                   {script: compileBPF},
-	"client-gen":              {help: "client-gen --help"},
+	"client-gen":              {help: "client-gen --help", unlisted: map[string]string{"--clientset-path": "another name of --output-pkg"}},
 	"column":                  {help: "column --help"},
 	"controller-gen":          {help: "controller-gen --help"},
 	"conversion-gen":          {help: "conversion-gen --help"},
 	"cp":                      there,
 	"crane":                   {help: "crane --help"},
 	"curl":                    {help: "curl --help all", unlisted: map[string]string{"-fsSL": "-f -s -S -L", "-fL": "-f -L"}},
-	"deepcopy-gen":            {help: "deepcopy-gen --help"},
+	"deepcopy-gen":            {help: "deepcopy-gen --help", unlisted: map[string]string{"--bounding-dirs": "gone since Kubernetes 1.36; v3.32 and older have it, and pin older ones"}},
 	"defaulter-gen":           {help: "defaulter-gen --help"},
 	"docker":                  {absent: "run by the host's shell, on the line on which the image is run"},
 	"find":                    there,
-	"ginkgo":                  {help: "ginkgo help run; ginkgo help watch", unlisted: ginkgo1},
+	"ginkgo":                  {help: "ginkgo help run; ginkgo help watch", unlisted: map[string]string{"-skipPackage": "Ginkgo 1's name, which 2 takes", "-keepGoing": "Ginkgo 1's name, which 2 takes"}},
 	"ginkgo2":                 {help: "ginkgo2 help run; ginkgo2 help watch"},
 	"git":                     there,
 	"go":                      {help: goHelp, unlisted: ownProgramsFlags},
@@ -68,7 +69,7 @@ var tries = map[string]try{
 	"nproc":                   there,
 	"openapi-gen":             {help: "openapi-gen --help"},
 	"openssl":                 there,
-	"patch":                   {help: "patch --help"},
+	"patch":                   {help: "patch --help", unlisted: map[string]string{"-p1": "-p 1", "-p2": "-p 2"}},
 	"protoc":                  {help: "protoc --help", unlisted: map[string]string{"--go": plugin, "--go-grpc": plugin, "--go-grpc_out": plugin, "--go_out": plugin, "--go_opt": plugin}},
 	"rm":                      there,
 	"sed":                     there,
@@ -80,17 +81,18 @@ var tries = map[string]try{
 
 const (
 	plugin = "protoc-gen-go's or protoc-gen-go-grpc's, which are there"
-	goHelp = "for c in build test testflag run install get list mod edit vet generate; do go help $c; done; go help mod edit; go tool link; go tool compile -V=full -help; go tool cover -help"
+	goHelp = "for c in build test testflag run install get list mod edit vet generate; do go help $c; done; go help mod edit; go tool link; go tool compile -help; go tool cover -help"
 
-	compileBPF = "cd /tmp && printf '#include <linux/types.h>\n#include <stdio.h>\nint x;\n' >x.c && " +
+	compileBPF = "cd /tmp && printf '#include <linux/if_ether.h>\n#include <stdint.h>\nint x;\n' >x.c && " +
 		"flags='-target bpf -O2 -g -emit-llvm -Wall -Werror -Wunused -Wno-address-of-packed-member -fno-stack-protector -I . -D__x86_64__' && " +
 		"clang $flags -x c -c x.c -o x.ll && clang -M -MM -MP $flags x.c"
 )
 
-var (
-	ginkgo1          = map[string]string{}
-	ownProgramsFlags = map[string]string{}
-)
+// ownProgramsFlags are those of Calico's own programs, behind go run.
+var ownProgramsFlags = map[string]string{
+	"--bin-dir": "hack/…", "--format": "gotestsum's and docgen's", "-binary": "e2e/cmd/gen-test-set", "-out": "e2e/cmd/gen-test-set",
+	"-repo-root": "e2e/cmd/gen-test-set", "-commit-range": "hack/test/spider", "-filter-dir": "hack/test/spider",
+}
 
 // All that the makefiles call in the image is there, and knows the flags that it gets.
 func TestCommandsOfCalicosMakefiles(t *testing.T) {
@@ -108,6 +110,9 @@ func TestCommandsOfCalicosMakefiles(t *testing.T) {
 	}
 }
 
+// colour is what Ginkgo has around flags, on no terminal, too.
+var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 func (try try) run(t *testing.T, name string, flags map[string]bool) {
 	t.Helper()
 	prints(t, nil, "sh", "-c", "command -v "+name)
@@ -121,7 +126,7 @@ func (try try) run(t *testing.T, name string, flags map[string]bool) {
 		return
 	}
 	r := container(t, environment("RUN_UNWATCHED=true"), "sh", "-c", "("+try.help+") 2>&1")
-	words := strings.FieldsFunc(r.Stdout, func(c rune) bool { return strings.ContainsRune(" \t\n,;:=[]()<>|'\"`", c) })
+	words := strings.FieldsFunc(colour.ReplaceAllString(r.Stdout, ""), func(c rune) bool { return strings.ContainsRune(" \t\n,;:=[]()<>|'\"`", c) })
 	slices.Sort(words)
 	for flag := range flags {
 		if _, ok := try.unlisted[flag]; ok || listed(words, flag) {
@@ -153,6 +158,7 @@ var values = map[string]string{
 // A container that is started with all that the makefiles mount and pass is one in which
 // Go works: with the caches that are mounted, as the user.
 func TestSettingsOfCalicosMakefiles(t *testing.T) {
+	whole(t) // it compiles the standard library
 	root(t)
 	const source = "/go/src/github.com/projectcalico/calico"
 	flags := []string{"--init", "--workdir", source}

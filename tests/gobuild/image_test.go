@@ -230,7 +230,11 @@ func TestCGO(t *testing.T) {
 			}
 			flags := append(environment(append(variables, "GOARCH="+arch)...), flags...)
 			said := prints(t, flags, "sh", "-c", "go build -o program . && ./program && file program && llvm-readelf --version-info program")
-			assert.Contains(t, said, arch+" "+order+" endian, 42, libelf 1, zlib 1.2.13\n", way)
+			zlib := "1.2.13" // the sysroot's; the image's own is newer
+			if arch == "amd64" {
+				zlib = ""
+			}
+			assert.Contains(t, said, arch+" "+order+" endian, 42, libelf 1, zlib "+zlib, way)
 			assert.Contains(t, said, "dynamically linked")
 			newest := slices.MaxFunc(regexp.MustCompile(`GLIBC_2\.(\d+)`).FindAllStringSubmatch(said, -1), func(a, b []string) int {
 				x, _ := strconv.Atoi(a[1])
@@ -269,11 +273,6 @@ func TestBPF(t *testing.T) {
 	assert.NotNil(t, object.Section(".BTF"))
 	said := prints(t, []string{"--volume", dir + ":/src"}, "bpftool", "gen", "skeleton", "/src/filter.o")
 	assert.Contains(t, said, "struct filter")
-}
-
-func triplet(t *testing.T) string {
-	t.Helper()
-	return tripletOf(t, goarch(t))
 }
 
 func tripletOf(t *testing.T, name string) string {

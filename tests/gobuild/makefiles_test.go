@@ -116,7 +116,7 @@ func (f facts) commands(text string) {
 		}
 		var flags []string
 		for _, w := range words[1:] {
-			if o := option.FindString(w); o != "" {
+			if o := strings.TrimSuffix(option.FindString(w), "VARIABLE"); o != "" {
 				flags = append(flags, o)
 			}
 		}
