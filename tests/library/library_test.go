@@ -94,7 +94,7 @@ func TestCommandsLinkAServerWithItsTagOnly(t *testing.T) {
 
 // What Podman and BuildKit ask is answered by examples on these packages, in a module of
 // their own. They passed Podman's own test of its detection (5.6.2), and gave the
-// platforms that BuildKit's (0.34.2) does.
+// platforms that BuildKit's (0.34.2) does, of which linux/arm is called linux/arm/v7.
 func TestExamplesOfContainerEngines(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
