@@ -26,12 +26,13 @@ ppc64le | s390x | riscv64) host=$(uname -m) ;;
 esac
 case $from in
 /*) base=$from ;;
-*)
+https://*)
 	case $version in
 	latest) base=$from/latest/download ;;
 	*) base=$from/download/$version ;;
 	esac
 	;;
+*) fail "FROM is $from" "it names a directory, by its whole path, or begins with https://" ;;
 esac
 
 dir=$(mktemp -d)

@@ -46,7 +46,8 @@ func TestDocumentsNameTargetsAndFlagsThatExist(t *testing.T) {
 		}
 		text := commands.Read(t, path)
 		for _, m := range regexp.MustCompile("(?:\n    |`|; |=[a-z0-9]+ )make ([a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
-			assert.True(t, strings.Contains(makefile, "\n"+m[1]+":"), "%s says make %s", path, m[1])
+			automakes := path == "../docs/toolchains.md" && m[1] == "check"
+			assert.True(t, automakes || strings.Contains(makefile, "\n"+m[1]+":"), "%s says make %s", path, m[1])
 		}
 		for _, m := range regexp.MustCompile("(?:register|crossrun) (--[a-z][a-z0-9-]*)").FindAllStringSubmatch(text, -1) {
 			assert.True(t, strings.Contains(help, m[1]), "%s says %s", path, m[0])

@@ -326,7 +326,11 @@ func existingDirectory(flag, path string) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "name the directory that has lib/ and usr/ in it")
+		hint := "name the directory that has lib/ and usr/ in it"
+		if flag == "--rootfs" { // an image's name, perhaps
+			hint += ", or an archive: docker save IMAGE -o image.tar makes one of an image"
+		}
+		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "%s", hint)
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("%s: %s is not a directory", flag, filepath.Clean(path))

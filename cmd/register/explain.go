@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -126,6 +127,7 @@ func deniedHint(err error, s host.Surroundings) string {
 	}{
 		{!mounting && s.UID != 0, fmt.Sprintf("only user 0 of the user namespace that mounted this binfmt_misc may change it, and this is user %d: sudo, or in a container docker run --user 0", s.UID)},
 		{!mounting && user, "these entries are those of the user namespace above this one; " + mountOn + filepath.Dir(failed.Path) + " (Linux 6.7) gives this one entries of its own, which hide them"},
+		{!s.SysAdmin && !user && s.UID != 0, "this takes root: sudo " + filepath.Base(os.Args[0]) + " …; in a container docker run --user 0 --privileged. Without root, crossrun PROGRAM runs one and all that it starts"},
 		{!s.SysAdmin && user, "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted"},
 		{!s.SysAdmin, "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged, or at least " + least + "; where the host has mounted it, none is required: -v " + binfmt.DefaultMount + ":/mnt … --mount /mnt"},
 		{user && s.Seccomp, "this is a user namespace (rootless container, or userns-remap), and seccomp may deny mount: --security-opt seccomp=unconfined; the host's entries are its root's to make"},

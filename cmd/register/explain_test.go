@@ -57,6 +57,7 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 		hint         string // beginning
 	}{
 		"no capability":                     {host.Surroundings{InitialUser: true}, "this requires CAP_SYS_ADMIN: root of the host has it; in a container: docker run --privileged"},
+		"an ordinary user":                  {host.Surroundings{InitialUser: true, UID: 1000}, "this takes root: sudo "},
 		"no capability, whatever else":      {host.Surroundings{InitialUser: true, Seccomp: true, AppArmor: "docker-default (enforce)"}, "this requires CAP_SYS_ADMIN: root of the host has it"},
 		"no capability in a user namespace": {host.Surroundings{}, "this requires CAP_SYS_ADMIN over the user namespace"},
 		"a user namespace":                  {with(func(s *host.Surroundings) { s.InitialUser = false }), "this is a user namespace (rootless container, or userns-remap): "},

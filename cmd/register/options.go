@@ -198,7 +198,7 @@ func (o *options) nameEmulators(modes []string) error {
 	for _, value := range o.emulators {
 		name, path, ok := strings.Cut(value, "=")
 		if !ok || name == "" || path == "" {
-			return cli.WithHint(fmt.Errorf("--emulator %s: must be ARCH=FILE", value), "--emulator linux/amd64=/usr/bin/FEX")
+			return cli.WithHint(fmt.Errorf("--emulator %s: must be ARCH=FILE", value), "such as --emulator linux/amd64=/usr/bin/FEX")
 		}
 		file, err := fileNamed(path)
 		if err != nil {

@@ -51,6 +51,19 @@ func TestSettingsOfAWatchAreFlagsEnvironmentOrAFile(t *testing.T) {
 	assert.Equal(t, ":9", o.watch.listen)
 	assert.Equal(t, "/features", o.watch.features)
 
+	// Emulators that are named are so besides those of the file.
+	for _, test := range []struct {
+		flags []string
+		want  map[string]string
+	}{
+		{[]string{"--emulator", "s390x=/bin/sh"}, map[string]string{"aarch64": emulator, "s390x": "/bin/sh"}},
+		{[]string{"--emulator", "arm64=/bin/sh"}, map[string]string{"aarch64": "/bin/sh"}},
+	} {
+		s, err = parsed(t, append(test.flags, "--watch", "--config", file)...).load()
+		require.NoError(t, err)
+		assert.Equal(t, test.want, s.Request.Emulators)
+	}
+
 	// Flags are before the environment, and that is before the file.
 	t.Setenv("REGISTER_CONFIG", file)
 	t.Setenv("REGISTER_ARCHITECTURES", "riscv64 s390x")

@@ -2,9 +2,11 @@ package documents
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -242,5 +244,46 @@ func TestBlocksOfYAMLArePartsOfTemplates(t *testing.T) {
 			}
 			assert.True(t, found, "%s is in no template: %s", b, part)
 		}
+	}
+}
+
+// keys are all keys of each template, as the JSON schema has them that its CI publishes.
+// Each file is valid by that of November 2026: GitLab's editor/schema/ci.json,
+// Semaphore's (spc) schemas/v1.0.yml, CircleCI's schema.json, Buildkite's
+// pipeline-schema, Woodpecker's linter/schema, and, for the action and the workflow,
+// SchemaStore's. Whoever adds a key looks there first.
+var keys = map[string]string{
+	"ci/gitlab.yml": "test test.before_script test.image test.parallel test.parallel.matrix test.parallel.matrix[].ARCH test.script",
+	"ci/semaphore.yml": "agent agent.machine agent.machine.os_image agent.machine.type blocks blocks[].name blocks[].task blocks[].task.jobs " +
+		"blocks[].task.jobs[].commands blocks[].task.jobs[].matrix blocks[].task.jobs[].matrix[].env_var blocks[].task.jobs[].matrix[].values blocks[].task.jobs[].name name version",
+	"ci/circleci.yml": "jobs jobs.test jobs.test.docker jobs.test.docker[].image jobs.test.environment jobs.test.environment.ARCH jobs.test.parameters jobs.test.parameters.arch " +
+		"jobs.test.parameters.arch.type jobs.test.steps jobs.test.steps[].run version workflows workflows.test workflows.test.jobs workflows.test.jobs[].test " +
+		"workflows.test.jobs[].test.matrix workflows.test.jobs[].test.matrix.parameters workflows.test.jobs[].test.matrix.parameters.arch",
+	"ci/buildkite.yml":  "steps steps[].commands steps[].env steps[].env.ARCH steps[].label steps[].matrix",
+	"ci/woodpecker.yml": "matrix matrix.ARCH steps steps[].commands steps[].environment steps[].environment.ARCH steps[].image steps[].name when when[].event",
+}
+
+// keysOf returns the paths of all keys of a document.
+func keysOf(document any, path string, found map[string]bool) {
+	switch document := document.(type) {
+	case map[string]any:
+		for key, value := range document {
+			below := strings.TrimPrefix(path+"."+key, ".")
+			found[below] = true
+			keysOf(value, below, found)
+		}
+	case []any:
+		for _, value := range document {
+			keysOf(value, path+"[]", found)
+		}
+	}
+}
+
+func TestTemplatesHaveTheKeysOfTheirSchemas(t *testing.T) {
+	require.Len(t, keys, len(templates))
+	for name, want := range keys {
+		found := make(map[string]bool)
+		keysOf(readYAML(t, name), "", found)
+		assert.Equal(t, strings.Fields(want), slices.Sorted(maps.Keys(found)), name)
 	}
 }

@@ -189,7 +189,15 @@ func TestEachLineOfTheDocumentsWorks(t *testing.T) {
 }
 
 // otherwise are the kinds of blocks that other tests are of.
-var otherwise = map[string]string{"yaml": "TestBlocksOfYAMLArePartsOfTemplates"}
+var otherwise = map[string]string{"yaml": "TestBlocksOfYAMLArePartsOfTemplates", "ini": "crossFile gives it to Meson"}
+
+// needs are tools that need not be here: patterns of scripts that call them.
+var needs = map[string]*regexp.Regexp{
+	"cmake":                 regexp.MustCompile(`(?m)^cmake `),
+	"meson":                 regexp.MustCompile(`(?m)^meson `),
+	"automake":              regexp.MustCompile(`(?m)^autoreconf `),
+	"aarch64-linux-gnu-gcc": regexp.MustCompile(`aarch64-linux-gnu|(?m)^meson `),
+}
 
 // try runs a script in a directory in which there is what the documents speak of.
 func try(t *testing.T, text string, prints []string) {
@@ -204,7 +212,15 @@ func try(t *testing.T, text string, prints []string) {
 	if commands.SingleUser(t) && regexp.MustCompile(`\bgo (build|test|doc) |debian-arm64|image\.tar`).MatchString(text) {
 		t.Skip("it takes caches that are root's: the run as root shows it")
 	}
+	for tool, calls := range needs {
+		if _, err := exec.LookPath(tool); err != nil && calls.MatchString(text) {
+			t.Skipf("%v: tests/install-tools installs it", err)
+		}
+	}
 	dir := workplace(t, text)
+	if strings.Contains(text, "--cross-file ") {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "arm64.ini"), crossFile(t), 0o644))
+	}
 	if len(prints) > 0 && !strings.Contains(text, "register ") { // as root has it, who has typed what is above
 		arch := kerneltest.Lookup(t, "s390x")
 		r := commands.Register(t, "--mount", fs.Dir(), arch.Name)
@@ -218,6 +234,16 @@ func try(t *testing.T, text string, prints []string) {
 	for _, line := range prints {
 		assert.Regexp(t, `(?m)^`+likeness(line)+`$`, r.Stdout, "%s%s", text, r.Stderr)
 	}
+}
+
+// crossFile is what docs/toolchains.md has for Meson.
+func crossFile(t *testing.T) []byte {
+	t.Helper()
+	const file = "docs/toolchains.md"
+	list := blocks(file, commands.Read(t, filepath.Join(root, file)))
+	i := slices.IndexFunc(list, func(b block) bool { return b.kind == "ini" })
+	require.GreaterOrEqual(t, i, 0)
+	return []byte(strings.Join(list[i].lines, "\n") + "\n")
 }
 
 // likeness is a pattern for a line that is printed, whatever the emulator's path and

@@ -1,7 +1,10 @@
 package documents
 
 import (
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,4 +83,78 @@ func spoil(t *testing.T, release, command string) {
 	content := []byte(commands.Read(t, path(release, command)))
 	content[len(content)/2] ^= 1
 	require.NoError(t, os.WriteFile(path(release, command), content, 0o644))
+}
+
+// A release is fetched from a server, whichever program fetches it, and by https only.
+func TestAReleaseIsInstalledFromAServer(t *testing.T) {
+	script, err := filepath.Abs(root + "/ci/install.sh")
+	require.NoError(t, err)
+	releases := t.TempDir()
+	var sums string
+	for _, command := range []string{"crossrun", "register"} {
+		file1 := path(releases, command)
+		commands.CopyFile(t, filepath.Join(commands.Dir(), command), file1)
+		sum, err := file.SHA256(file1)
+		require.NoError(t, err)
+		sums += fmt.Sprintf("%s  %s\n", sum, filepath.Base(file1))
+	}
+	write(t, releases, "SHA256SUMS", sums)
+	files := http.FileServer(http.Dir(releases))
+	mux := http.NewServeMux()
+	mux.Handle("/releases/download/v1.2.3/", http.StripPrefix("/releases/download/v1.2.3", files))
+	mux.HandleFunc("/releases/latest/download/", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/releases/download/v1.2.3/"+filepath.Base(r.URL.Path), http.StatusFound)
+	})
+	server, insecure := httptest.NewTLSServer(mux), httptest.NewServer(mux)
+	defer server.Close()
+	defer insecure.Close()
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	require.NoError(t, os.WriteFile(authority, certificate, 0o644))
+	wgetrc := filepath.Join(t.TempDir(), "wgetrc")
+	require.NoError(t, os.WriteFile(wgetrc, []byte("ca_certificate = "+authority+"\n"), 0o644))
+
+	for _, test := range []struct {
+		with, from string
+		args       []string
+		want       string // of the error
+	}{
+		{"curl", server.URL, nil, ""},
+		{"curl", server.URL, []string{"v1.2.3"}, ""},
+		{"wget", server.URL, nil, ""},
+		{"curl", server.URL, []string{"v9.9.9"}, "cannot get " + server.URL + "/releases/download/v9.9.9/SHA256SUMS"},
+		{"wget", server.URL, []string{"v9.9.9"}, "cannot get "},
+		{"curl", insecure.URL, nil, "FROM is " + insecure.URL},
+		{"wget", insecure.URL, nil, "FROM is " + insecure.URL},
+	} {
+		t.Run(strings.Join(append([]string{test.with}, test.args...), " "), func(t *testing.T) {
+			to := filepath.Join(t.TempDir(), "bin")
+			cmd := exec.Command("sh", append([]string{script}, test.args...)...)
+			cmd.Env = []string{"FROM=" + test.from + "/releases", "TO=" + to, "PATH=" + withOnly(t, test.with), "CURL_CA_BUNDLE=" + authority, "WGETRC=" + wgetrc}
+			r := commands.Run(t, cmd)
+			if test.want != "" {
+				assert.Equal(t, 1, r.Status)
+				assert.Contains(t, r.Stderr, test.want)
+				assert.NoDirExists(t, to, "nothing is installed")
+				return
+			}
+			require.Zero(t, r.Status, r.Stderr)
+			assert.True(t, strings.HasPrefix(r.Stdout, "crossrun "), r.Stdout)
+		})
+	}
+}
+
+// withOnly returns a directory for PATH that has what install.sh needs, and one program
+// that fetches.
+func withOnly(t *testing.T, fetcher string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{fetcher, "id", "uname", "mktemp", "rm", "sed", "sha256sum", "mkdir", "cp", "chmod", "mv", "head", "sh"} {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		require.NoError(t, os.Symlink(found, filepath.Join(dir, name)))
+	}
+	return dir
 }

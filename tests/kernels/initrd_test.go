@@ -37,6 +37,12 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 		files[strings.TrimPrefix(hello(goarch), "/")] = build(t, ctx, dir, goarch, "../testdata/hello")
 		files["root"+hello(goarch)] = files[strings.TrimPrefix(hello(goarch), "/")]
 	}
+	return pack(t, dir, module, steps, files)
+}
+
+// pack makes an initial RAM disk of files, a module and a plan.
+func pack(t *testing.T, dir, module string, steps []plan.Step, files map[string]string) string {
+	t.Helper()
 	contents := map[string][]byte{path.Base(module): plain(t, module)}
 	var err error
 	contents["plan.json"], err = json.Marshal(steps)

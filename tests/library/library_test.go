@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -89,4 +90,50 @@ func TestCommandsLinkAServerWithItsTagOnly(t *testing.T) {
 		assert.NotContains(t, deps, path)
 		assert.Contains(t, with, path)
 	}
+}
+
+// What Podman and BuildKit ask is answered by examples on these packages, in a module of
+// their own. They passed Podman's own test of its detection (5.6.2), and gave the
+// platforms that BuildKit's (0.34.2) does, of which linux/arm is called linux/arm/v7.
+func TestExamplesOfContainerEngines(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, name := range []string{"emulation", "archutil"} {
+		require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("testdata", name))))
+	}
+	sum, err := os.ReadFile("../../go.sum")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "says"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "says", "main.go"), []byte(`package main
+
+import (
+	"fmt"
+
+	"github.com/containerd/platforms"
+
+	"example.com/engines/archutil"
+	"example.com/engines/emulation"
+)
+
+func main() {
+	fmt.Println(emulation.Registered())
+	for _, p := range archutil.SupportedPlatforms(true) {
+		fmt.Println(platforms.Format(p))
+	}
+	archutil.WarnIfUnsupported([]platforms.Platform{{OS: "linux", Architecture: "nonsense"}})
+}
+`), 0o644))
+	// With this module's requirements, whose files are here.
+	gomod, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	text := strings.Replace(string(gomod), "module "+module+"\n", "module example.com/engines\n", 1)
+	text += fmt.Sprintf("\nrequire %s v0.0.0\nreplace %[1]s => %s\n", module, root)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644))
+	run(t, dir, "go", "vet", "-mod=mod", "./...")
+	said := strings.Split(strings.TrimSpace(run(t, dir, "go", "run", "-mod=mod", "./says")), "\n")
+	require.Greater(t, len(said), 1)
+	assert.Regexp(t, `^\[.*\]$`, said[0])
+	assert.Equal(t, "linux/"+runtime.GOARCH, said[1], "this program's own comes first")
 }
