@@ -39,6 +39,9 @@ func TestSysroots(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			return string(out), err
 		}
+		if out, err := run(nil); err == nil {
+			t.Skip("the machine has a loader and libraries for it: ", out)
+		}
 		variable := "QEMU_LD_PREFIX_" + arch.Name
 		empty := t.TempDir()
 		for _, env := range [][]string{
