@@ -10,7 +10,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
-	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 // A Choice is yes, no, or left to what kernel and emulator can do.
@@ -275,7 +275,7 @@ func (f *Facts) passedOver(r Request, problem string) []error {
 // then runs what it could not open itself: programs that may be executed and not
 // read, and those that fexecve(3) is given. QEMU has used that descriptor
 // (AT_EXECFD) since before it could be registered with the flag F; of another
-// interpreter it is not known, but for those that emulator.TakesDescriptor knows.
+// interpreter it is not known, but for those that product.TakesDescriptor knows.
 //
 // The flag F is for what is static. An emulator that is not has got here because it is
 // meant to be found in each root file system.
@@ -284,7 +284,7 @@ func entry(f *Facts, r Request, arch *elfmagic.Arch, e *Emulator) binfmt.Entry {
 	if r.PreserveArgv0 == Yes || r.PreserveArgv0 == Auto && f.PreserveArgv0 && e.PassesArgv0 {
 		flags |= binfmt.PreserveArgv0
 	}
-	if emulator.TakesDescriptor(e.Product, e.Version) {
+	if product.TakesDescriptor(e.Product, e.Version) {
 		flags |= binfmt.OpenBinary
 	}
 	if r.Credentials == Yes || r.Credentials == Auto && !r.Reset && f.own(arch, r.Prefix).Flags.Has(binfmt.Credentials) {
@@ -310,7 +310,7 @@ func elsewhere(r Request, arch *elfmagic.Arch) *Emulator {
 		suffix = *r.Suffix
 	}
 	if path := r.Emulators[arch.Name]; path != "" {
-		return &Emulator{Path: path, Dynamic: emulator.FoundInRoot(path)}
+		return &Emulator{Path: path, Dynamic: product.FoundInRoot(path)}
 	}
 	return &Emulator{Path: filepath.Join(dir, r.Prefix+"qemu-"+arch.Name+suffix)}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 func newEmulator(found *emulator.Emulator, err error) *Emulator {
@@ -177,7 +178,7 @@ func (r *Request) find(search emulator.Search, arch *elfmagic.Arch) *Emulator {
 	if !named {
 		return newEmulator(search.Find(arch))
 	}
-	if r.Persistent == Auto && emulator.FoundInRoot(path) {
+	if r.Persistent == Auto && product.FoundInRoot(path) {
 		search.Static = false
 	}
 	found, err := search.Open(arch, path)

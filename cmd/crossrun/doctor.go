@@ -179,8 +179,7 @@ func versionOf(e *emulator.Emulator) string {
 	if !e.IsQEMU() {
 		return cmp.Or(e.Version, filepath.Base(e.Path)) // which has a name
 	}
-	version, _, _ := strings.Cut(e.Version, " ")
-	return "QEMU " + cmp.Or(strings.TrimSuffix(version, ","), "of unknown version")
+	return "QEMU " + cmp.Or(emulator.ShortVersion(e.Version), "of unknown version")
 }
 
 // runTiny has this command run a tiny program of an architecture, in a way, and

@@ -15,7 +15,6 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 )
 
@@ -109,7 +108,8 @@ func findEmulator(o *options, arch *elfmagic.Arch) (*emulator.Emulator, error) {
 		}
 		return &emulator.Emulator{Arch: arch, Path: named}, err
 	}
-	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Native: []*elfmagic.Arch{native()}}
+	search := emulator.DefaultSearch()
+	search.Native = []*elfmagic.Arch{native()}
 	found, err := search.Find(arch)
 	if err != nil {
 		return nil, cannot(err)

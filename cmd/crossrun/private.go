@@ -19,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 // emulators are those of a private instance.
@@ -40,7 +41,8 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	var nativeErr, imageErr error
 	archs := elfmagic.Archs()
 	found, named := make([]*emulator.Emulator, len(archs)), make([]error, len(archs))
-	search := emulator.Search{Embedded: embedded.Emulators(), Dirs: emulator.DefaultDirs(), Unnamed: true, Static: true}
+	search := emulator.DefaultSearch()
+	search.Static = true
 	var wait sync.WaitGroup
 	wait.Go(func() { native, nativeErr = host.Native(ctx) })
 	for i, a := range archs {
@@ -107,7 +109,7 @@ func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
 	if f.PassesArgv0() {
 		entry.Flags |= binfmt.PreserveArgv0
 	}
-	if emulator.TakesDescriptor(f.Product, f.Version) {
+	if product.TakesDescriptor(f.Product, f.Version) {
 		entry.Flags |= binfmt.OpenBinary
 	}
 	return entry

@@ -186,7 +186,7 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 			version = "QEMU " + version
 		}
 		say("%s: %s", e.Path, version)
-		if faults, _ := emulator.Faults(e.Arch.Name, e.Version); taken.flag != byEmulator && len(faults) > 0 {
+		if faults, _ := emulator.Faults(e.Arch, e.Version); taken.flag != byEmulator && len(faults) > 0 {
 			say("%s: %s", e.Path, strings.Join(faults, "; "))
 		}
 	}

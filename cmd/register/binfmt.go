@@ -21,6 +21,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/emulator"
 )
 
 // binfmtName is the name under which this command has the flags, output and
@@ -117,7 +118,7 @@ func (o *binfmtOptions) installedVersion() string {
 	r.Persistent = install.No // whether it is static does not matter
 	for _, arch := range elfmagic.Archs() {
 		if e := r.Find(arch); e.Problem == "" {
-			return shortVersion(e.Version)
+			return emulator.ShortVersion(e.Version)
 		}
 	}
 	return ""

@@ -215,8 +215,8 @@ func (r *report) finish(err error) {
 			continue
 		}
 		r.Versions = emulator.AddFaults(r.Versions, row.arch, row.version())
-		version := shortVersion(row.version())
-		own, all := emulator.Faults(row.Arch, version)
+		version := emulator.ShortVersion(row.version())
+		own, all := emulator.Faults(row.arch, version)
 		row.Faults = own
 		known := slices.ContainsFunc(r.Old, func(o old) bool { return o.Version == version })
 		if len(all) > 0 && !known {
@@ -257,7 +257,7 @@ func (r *report) write(w io.Writer, asJSON bool, screen cli.Screen) error {
 		table.Rows = append(table.Rows, cli.Row{Cells: cells, Colour: colour})
 	}
 	for _, row := range r.Rows {
-		line(row.colour(), row.Platform, row.Entry, row.Flags, row.file(), shortVersion(row.version()), row.result(r))
+		line(row.colour(), row.Platform, row.Entry, row.Flags, row.file(), emulator.ShortVersion(row.version()), row.result(r))
 	}
 	for _, x := range r.Removed {
 		line("", "", x.Entry, "", "", "", r.done(x.Action)+": "+x.Reason)
@@ -343,7 +343,7 @@ func (r *row) result(rep *report) string {
 	}
 	parts = append(parts, r.held(), r.Error)
 	if len(r.Faults) > 0 {
-		parts = append(parts, "QEMU "+shortVersion(r.version())+": "+strings.Join(r.Faults, "; "))
+		parts = append(parts, "QEMU "+emulator.ShortVersion(r.version())+": "+strings.Join(r.Faults, "; "))
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
@@ -391,14 +391,4 @@ func (r *report) done(action string) string {
 	}
 	past := map[string]string{"keep": "kept", "add": "added", "replace": "replaced", "remove": "removed", "skip": "left alone"}
 	return cmp.Or(past[action], action)
-}
-
-// shortVersion leaves out what a distribution says of its package. One that is none of
-// QEMU's begins with a name.
-func shortVersion(v string) string {
-	if strings.IndexAny(v, "0123456789") > 0 {
-		return v
-	}
-	short, _, _ := strings.Cut(v, " ")
-	return strings.TrimSuffix(short, ",") // ours: 10.2.2, exec-helper 1
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/embedded"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 // An Emulator is an executable that runs one architecture's programs.
@@ -132,7 +133,7 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	if err != nil {
 		return fail(err, again)
 	}
-	e.Path, e.Product = path, productOf(path)
+	e.Path, e.Product = path, product.Of(path)
 	switch {
 	case e.isCommand(f, &info):
 		return fail(ErrCommand, "{install}, or name others with {option}")

@@ -14,7 +14,10 @@ import (
 func faultRows() string {
 	var b strings.Builder
 	b.WriteString("| fault | what | whose programs | QEMU | ours |\n| --- | --- | --- | --- | --- |\n")
-	for _, f := range numbered {
+	for _, f := range faults {
+		if f.number == unnumbered {
+			continue
+		}
 		versions := "all"
 		switch {
 		case f.since > 0:

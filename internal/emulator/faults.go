@@ -10,19 +10,12 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
-// A fault is something that emulators older than a major version do wrong, seen by
-// running programs under Debian's 7.2, 10.0 and 11.1 and QEMU's 10.2 side by side.
+// A fault is something that emulators do wrong, seen by running programs under Debian's
+// 7.2, 10.0 and 11.1 and QEMU's 10.2 side by side. QEMU has it from one major version on
+// and before another; 0 is the first, or none so far. Ours do not have it if they have at
+// least so many patches, or 0: they have it.
 type fault struct {
-	before int
-	arch   string // whose programs; empty: all
-	what   string
-}
-
-// A numberedFault is a row of the table of faults in docs/emulators.md. QEMU has it from
-// one major version on and before another; 0 is the first, or none so far. Ours do not have it
-// if they have at least so many patches, or 0: they have it.
-type numberedFault struct {
-	number      int
+	number      int // its row in the table of docs/emulators.md
 	since       int
 	before      int
 	patches     int
@@ -31,29 +24,38 @@ type numberedFault struct {
 	whose       string // of, in words
 	left        string // what ours still have
 	patchesThat string // the patches of ours that mend it
+
+	// advice is what is said to whoever has it and could have a newer QEMU.
+	advice string
 }
+
+// unnumbered is the number of what is not in the table.
+const unnumbered = -1
 
 // firstMends is how many patches ours had when the first of the faults were mended.
 const firstMends = 24
 
-var numbered = []numberedFault{
-	{0, 0, 8, 0, named("i386"), "programs with threads crash", "i386", "", ""},
-	{1, 0, 0, firstMends, named("aarch64", "arm"), "atomics that are to be sequentially consistent are reordered", "aarch64, arm", "", "a0"},
-	{2, 0, 0, firstMends, nil, "posix_spawn(3) of a missing program succeeds", "all", "", "a1"},
-	{3, 8, 0, firstMends, nil, "execveat(2) of a close-on-exec descriptor fails", "all", "", "a2"},
-	{4, 0, 0, firstMends, nil, "unshare(2) and clone(2) of namespaces fail", "all", "", "a3"},
-	{5, 0, 0, firstMends, is32Bit, "readdir(3) fails on ext4", "32-bit ones", "", "b1"},
-	{6, 0, 10, firstMends, named("aarch64"), "code that is written through another mapping is stale", "aarch64", "", "b0"},
-	{6, 0, 0, firstMends, notNamed("aarch64"), "code that is written through another mapping is stale", "others", "what another process writes", "b0"},
-	{7, 0, 0, firstMends, nil, "there are no robust mutexes", "all", "", "b2"},
-	{8, 0, 0, firstMends, nil, "most of netlink is missing", "all", "programs of the other byte order", "b3"},
-	{9, 0, 0, firstMends, nil, "beyond the end of a mapped file a signal has a wrong address", "all", "", "b7"},
-	{10, 0, 10, 0, named("aarch64"), "pointer authentication is 6 to 8 times slower", "aarch64", "", ""},
-	{11, 0, 0, firstMends, nil, "some 25 socket options fail or are cut", "all", "", "b4"},
-	{12, 0, 0, firstMends, nil, "seccomp(2), keyctl(2), fanotify and other calls are missing", "all", "io_setup and userfaultfd", "b5, b6"},
-	{13, 0, 0, firstMends, nil, "/proc says of a program what is the emulator's", "all", "", "b8"},
-	{14, 0, 0, 40, nil, "timers, limits, flags of mmap(2) and others are not as Linux's", "all", "what docs/probes.md lists", "b9 to bm"},
-	{15, 0, 0, 0, nil, "there is no ptrace(2)", "all", "", ""},
+var faults = []fault{
+	{number: 0, before: 8, of: named("i386"), what: "programs with threads crash", whose: "i386", advice: "programs with threads crash"},
+	{number: 1, patches: firstMends, of: named("aarch64", "arm"), what: "atomics that are to be sequentially consistent are reordered", whose: "aarch64, arm", patchesThat: "a0"},
+	{number: 2, patches: firstMends, what: "posix_spawn(3) of a missing program succeeds", whose: "all", patchesThat: "a1"},
+	{number: 3, since: 8, patches: firstMends, what: "execveat(2) of a close-on-exec descriptor fails", whose: "all", patchesThat: "a2"},
+	{number: 4, patches: firstMends, what: "unshare(2) and clone(2) of namespaces fail", whose: "all", patchesThat: "a3"},
+	{number: 5, patches: firstMends, of: is32Bit, what: "readdir(3) fails on ext4", whose: "32-bit ones", patchesThat: "b1"},
+	{number: 6, before: 10, patches: firstMends, of: named("aarch64"), what: "code that is written through another mapping is stale", whose: "aarch64", patchesThat: "b0"},
+	{number: 6, patches: firstMends, of: notNamed("aarch64"), what: "code that is written through another mapping is stale", whose: "others", left: "what another process writes", patchesThat: "b0"},
+	{number: 7, patches: firstMends, what: "there are no robust mutexes", whose: "all", patchesThat: "b2"},
+	{number: 8, patches: firstMends, what: "most of netlink is missing", whose: "all", left: "programs of the other byte order", patchesThat: "b3"},
+	{number: 9, patches: firstMends, what: "beyond the end of a mapped file a signal has a wrong address", whose: "all", patchesThat: "b7"},
+	{number: 10, before: 10, of: named("aarch64"), what: "pointer authentication is 6 to 8 times slower", whose: "aarch64", advice: "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
+	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4"},
+	{number: 12, patches: firstMends, what: "seccomp(2), keyctl(2), fanotify and other calls are missing", whose: "all", left: "io_setup and userfaultfd", patchesThat: "b5, b6"},
+	{number: 13, patches: firstMends, what: "/proc says of a program what is the emulator's", whose: "all", patchesThat: "b8"},
+	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm"},
+	{number: 15, what: "there is no ptrace(2)", whose: "all"},
+	{number: unnumbered, before: 10, of: named("x86_64"), advice: "the stack of signal handlers is misaligned"},
+	{number: unnumbered, before: 10, advice: "/proc/self/exe is wrong after chdir"},
+	{number: unnumbered, before: 10, advice: "PR_SET_CHILD_SUBREAPER fails"},
 }
 
 func named(names ...string) func(*elfmagic.Arch) bool {
@@ -78,23 +80,18 @@ func patches(version string) int {
 	return n
 }
 
-// Numbered returns the numbers of the faults in the table that an emulator of the
-// given version has, in their order; nothing where the version is not known.
-func Numbered(arch *elfmagic.Arch, version string) []int {
+// had returns the faults that an emulator of the given version has, in the order of the
+// table: none where the version is not known.
+func had(version string) []fault {
 	e := Emulator{Version: version}
 	major, _, ok := e.Release()
 	if !ok {
 		return nil
 	}
 	ours := patches(version)
-	var list []int
-	for _, f := range numbered {
-		has := major >= f.since && (f.before == 0 || major < f.before) && (f.patches == 0 || ours < f.patches)
-		if has && (f.of == nil || f.of(arch)) {
-			list = append(list, f.number)
-		}
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
+		return major < f.since || f.before > 0 && major >= f.before || f.patches > 0 && ours >= f.patches
+	})
 }
 
 // VersionFaults are the faults of the table that emulators of a version have, as far as
@@ -110,8 +107,7 @@ func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []Vers
 	if _, _, ok := e.Release(); !ok {
 		return list
 	}
-	short, _, _ := strings.Cut(version, " ")
-	short = strings.TrimSuffix(short, ",")
+	short := ShortVersion(version)
 	if n := patches(version); n > 0 {
 		short += fmt.Sprintf(" with %d patches", n)
 	}
@@ -120,7 +116,14 @@ func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []Vers
 		i = len(list)
 		list = append(list, VersionFaults{Version: short, Faults: []int{}})
 	}
-	list[i].Faults = slices.Compact(slices.Sorted(slices.Values(append(list[i].Faults, Numbered(arch, version)...))))
+	all := list[i].Faults
+	for _, f := range had(version) {
+		if f.number != unnumbered && (f.of == nil || f.of(arch)) {
+			all = append(all, f.number)
+		}
+	}
+	slices.Sort(all)
+	list[i].Faults = slices.Compact(all)
 	return list
 }
 
@@ -164,14 +167,6 @@ func ranges(numbers []int) string {
 	return strings.Join(parts, ", ")
 }
 
-var faults = []fault{
-	{8, "i386", "programs with threads crash"},
-	{10, "aarch64", "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
-	{10, "x86_64", "the stack of signal handlers is misaligned"},
-	{10, "", "/proc/self/exe is wrong after chdir"},
-	{10, "", "PR_SET_CHILD_SUBREAPER fails"},
-}
-
 // Useless returns why an emulator runs no program at all, or nil: QEMU 10.0.2 (Debian
 // 13.0, and the backports of 12) reads those of microblazeel in the other byte order
 // unless QEMU_CPU has little-endian=on; 10.0.13 and 10.2.2 do not.
@@ -201,18 +196,16 @@ func (e *Emulator) FasterCPU() string {
 // Old is the major version of QEMU below which its faults are worth saying.
 const Old = 10
 
-// Faults returns what an emulator of the given version is known to do wrong: in
-// programs of the architecture, by QEMU's name of it, and in all.
-func Faults(arch, version string) (own, all []string) {
-	e := Emulator{Version: version}
-	major, _, ok := e.Release()
-	for _, f := range faults {
+// Faults returns what an emulator of the given version does wrong that newer ones do
+// right: in programs of the architecture, and in all.
+func Faults(arch *elfmagic.Arch, version string) (own, all []string) {
+	for _, f := range had(version) {
 		switch {
-		case !ok || major >= f.before:
-		case f.arch == "":
-			all = append(all, f.what)
-		case f.arch == arch:
-			own = append(own, f.what)
+		case f.advice == "":
+		case f.of == nil:
+			all = append(all, f.advice)
+		case f.of(arch):
+			own = append(own, f.advice)
 		}
 	}
 	return own, all

@@ -25,11 +25,11 @@ func TestFaultsGoWithVersionAndArchitecture(t *testing.T) {
 		{"i386", "", nil, false}, // nothing is known of it
 		{"i386", "blink 0.9", nil, false},
 	} {
-		own, all := emulator.Faults(test.arch, test.version)
+		own, all := emulator.Faults(lookup(t, test.arch), test.version)
 		assert.Equal(t, test.own, own, "%+v", test)
 		assert.Equal(t, test.all, len(all) > 0, "%+v", test)
 	}
-	own, _ := emulator.Faults("aarch64", "9.2.4")
+	own, _ := emulator.Faults(lookup(t, "aarch64"), "9.2.4")
 	assert.Len(t, own, 1)
 	assert.Contains(t, own[0], "pointer authentication")
 }

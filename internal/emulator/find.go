@@ -41,6 +41,11 @@ type Search struct {
 	Native []*elfmagic.Arch
 }
 
+// DefaultSearch is the search for what nobody has named.
+func DefaultSearch() Search {
+	return Search{Embedded: embedded.Emulators(), Dirs: DefaultDirs(), Unnamed: true}
+}
+
 // BesideDir is where, beside a command, there are emulators for hosts of its
 // own architecture: emulators/amd64.
 func BesideDir(goarch string) string { return filepath.Join("emulators", goarch) }

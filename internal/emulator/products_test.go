@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 func TestWhatIsNoneOfQEMUsIsKnownByItsName(t *testing.T) {
@@ -36,15 +37,15 @@ func TestWhatIsNoneOfQEMUsIsKnownByItsName(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, want.product, e.Product)
 			assert.Equal(t, want.argv0, e.PassesArgv0(), name)
-			assert.Equal(t, want.descriptor, emulator.TakesDescriptor(e.Product, e.Version), name)
-			assert.Equal(t, want.atAll, emulator.FoundInRoot(path))
+			assert.Equal(t, want.descriptor, product.TakesDescriptor(e.Product, e.Version), name)
+			assert.Equal(t, want.atAll, product.FoundInRoot(path))
 			assert.Equal(t, path == filepath.Join(dir, "qemu-x86_64"), e.IsQEMU(), path)
 			assert.Empty(t, e.FasterCPU())
 			_, _, numbered := e.Release()
 			assert.False(t, numbered, "no fault of QEMU's is its")
 		}
 	}
-	assert.True(t, emulator.TakesDescriptor("", "10.0.2"), "QEMU")
+	assert.True(t, product.TakesDescriptor("", "10.0.2"), "QEMU")
 }
 
 // A file that has QEMU's version in it is QEMU's, whatever it is called.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 // A file is read in pieces of chunk bytes and the beginning of the next, which
@@ -124,12 +125,22 @@ func (e *Emulator) Release() (major, minor int, ok bool) {
 	return major, minor, err == nil
 }
 
+// ShortVersion is a version without what a distribution says of its package. One that is
+// none of QEMU's begins with a name, and stays.
+func ShortVersion(version string) string {
+	if strings.IndexAny(version, "0123456789") > 0 {
+		return version
+	}
+	short, _, _ := strings.Cut(version, " ")
+	return strings.TrimSuffix(short, ",") // ours: 10.2.2, exec-helper 1
+}
+
 // PassesArgv0 reports whether the emulator understands an entry with the P
 // flag: QEMU does since 6.0 (6e1c0d7b951e). Older ones would take the extra
 // argument for the program's first.
 func (e *Emulator) PassesArgv0() bool {
 	if e.Product != "" {
-		return known(e.Product).argv0
+		return product.PassesArgv0(e.Product)
 	}
 	major, _, ok := e.Release()
 	return ok && major >= 6
