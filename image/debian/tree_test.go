@@ -22,3 +22,21 @@ func TestLinksStayInATree(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "usr/lib64", target)
 }
+
+func TestLinksPointBelowTheRoot(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "lib64"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/lib/ld.so"), []byte("loader"), 0o644))
+	require.NoError(t, os.Symlink("/usr/lib/ld.so", filepath.Join(root, "lib64/ld.so.1")))
+	require.NoError(t, os.Symlink("ld.so", filepath.Join(root, "usr/lib/ld.so.1")))
+	for range 2 {
+		require.NoError(t, relative(root))
+		text, err := os.ReadFile(filepath.Join(root, "lib64/ld.so.1"))
+		require.NoError(t, err)
+		assert.Equal(t, "loader", string(text))
+		to, err := os.Readlink(filepath.Join(root, "usr/lib/ld.so.1"))
+		require.NoError(t, err)
+		assert.Equal(t, "ld.so", to)
+	}
+}

@@ -105,9 +105,7 @@ func runGoTests(ctx context.Context, cross, dir, binary string, limit time.Durat
 
 func TestGosStandardLibrary(t *testing.T) {
 	s := setup(t)
-	out, err := exec.Command("go", "env", "GOROOT").Output()
-	require.NoError(t, err)
-	goroot := strings.TrimSpace(string(out))
+	goroot := strings.TrimSpace(goOutput(t, "env", "GOROOT"))
 	cross := crossrun(t, s)
 	for _, goarch := range goarchs {
 		t.Run(goarch, func(t *testing.T) {
@@ -122,23 +120,14 @@ func TestGosStandardLibrary(t *testing.T) {
 			for _, pkg := range goPackages {
 				t.Run(pkg, func(t *testing.T) {
 					t.Parallel()
-					dir := filepath.Join(s.work, "go", goarch)
-					require.NoError(t, os.MkdirAll(dir, 0o755))
-					binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "-")+".test")
-					build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-buildvcs=false", "-o", binary, pkg)
-					build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
-					out, err := build.CombinedOutput()
-					require.NoError(t, err, "%s", out)
+					binary := compiledTests(t, filepath.Join(s.work, "go", goarch), goarch, pkg)
 
 					// Without the go command in PATH, tests that would build are skipped.
 					src := filepath.Join(goroot, "src", pkg)
 					run := func(c contestant, expression string) (goTests, outcome) {
-						work, err := os.MkdirTemp(s.work, "home-")
-						require.NoError(t, err)
-						defer os.RemoveAll(work)
-						require.NoError(t, own(work))
-						env := []string{emulatorVariable(arch, c), "HOME=" + work, "TMPDIR=" + work}
-						tests, o, err := runGoTests(t.Context(), cross, src, binary, goLimit, env, expression, skip)
+						home, env := s.home(t)
+						defer os.RemoveAll(home)
+						tests, o, err := runGoTests(t.Context(), cross, src, binary, goLimit, append(env, emulatorVariable(arch, c)), expression, skip)
 						require.NoError(t, err)
 						return tests, o
 					}

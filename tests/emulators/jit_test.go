@@ -2,13 +2,10 @@ package emulators
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // jitPackages are of runtimes that write machine code, by the name of their part.
@@ -52,18 +49,16 @@ func TestJustInTimeSuite(t *testing.T) {
 			for _, name := range chosen([]string{"node", "java"}) {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					roots := map[bool]string{true: unpackedRoot(t, s, name, "amd64", jitPackages[name]), false: unpackedRoot(t, s, name, port, jitPackages[name])}
+					roots := unpackedRoots(t, s, name, port, jitPackages[name])
 					run := func(c contestant, tests []string) (ends, string) {
 						root, native := roots[c.path == ""], c.path == ""
-						dir, err := os.MkdirTemp(filepath.Join(root, "tmp"), "jit-")
-						require.NoError(t, err)
+						dir, inside := temporary(t, root)
 						defer os.RemoveAll(dir)
-						require.NoError(t, own(dir))
 						of := port
 						if native {
 							of = "amd64"
 						}
-						words := strings.NewReplacer("DIR/", strings.TrimPrefix(dir, root)+"/", "PORT", of)
+						words := strings.NewReplacer("DIR/", inside+"/", "PORT", of)
 						got, said := ends{}, ""
 						for _, p := range jitPrograms {
 							if p.part != name || tests != nil && !slices.Contains(tests, p.name) {

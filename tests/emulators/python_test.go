@@ -55,15 +55,9 @@ func unpackedRoot(t *testing.T, s settings, name, port, packages string) string 
 	require.NoError(t, err)
 	partial := root + ".partial"
 	require.NoError(t, os.RemoveAll(partial))
-	for _, deb := range debs {
-		require.NoError(t, debian.Unpack(t.Context(), deb, partial))
-	}
+	require.NoError(t, debian.UnpackTree(t.Context(), partial, debs...))
 	// What scripts of packages would do.
 	script := `cd "$1"
-		for dir in bin sbin lib lib64; do
-			[ -d $dir ] || continue
-			mkdir -p usr/$dir && cp -a $dir/. usr/$dir/ && rm -r $dir && ln -s usr/$dir $dir
-		done
 		cp usr/share/base-passwd/passwd.master etc/passwd && cp usr/share/base-passwd/group.master etc/group
 		ln -sf dash usr/bin/sh
 		echo 127.0.0.1 localhost >etc/hosts
@@ -78,6 +72,21 @@ func unpackedRoot(t *testing.T, s settings, name, port, packages string) string 
 	}))
 	require.NoError(t, os.Rename(partial, root))
 	return root
+}
+
+// unpackedRoots are the root file systems of a target, and of this machine: true is the native one.
+func unpackedRoots(t *testing.T, s settings, name, port, packages string) map[bool]string {
+	t.Helper()
+	return map[bool]string{true: unpackedRoot(t, s, name, "amd64", packages), false: unpackedRoot(t, s, name, port, packages)}
+}
+
+// temporary makes a directory in a root file system for one run, and returns its path there, too.
+func temporary(t *testing.T, root string) (dir, inside string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(filepath.Join(root, "tmp"), "tests-")
+	require.NoError(t, err)
+	require.NoError(t, own(dir))
+	return dir, strings.TrimPrefix(dir, root)
 }
 
 // A testReport is what Python's tests write (--junit-xml).
@@ -118,17 +127,14 @@ func TestPythonsSuite(t *testing.T) {
 	for _, port := range pythonPorts {
 		t.Run(port, func(t *testing.T) {
 			contestants := s.suiteContestants(t, port)
-			roots := map[bool]string{true: unpackedRoot(t, s, "python", "amd64", pythonPackages), false: unpackedRoot(t, s, "python", port, pythonPackages)}
+			roots := unpackedRoots(t, s, "python", port, pythonPackages)
 			for _, module := range chosen(pythonModules) {
 				t.Run(module, func(t *testing.T) {
 					t.Parallel()
 					run := func(c contestant, tests []string) (ends, string) {
 						root := roots[c.path == ""]
-						dir, err := os.MkdirTemp(filepath.Join(root, "tmp"), "tests-")
-						require.NoError(t, err)
+						dir, inside := temporary(t, root)
 						defer os.RemoveAll(dir)
-						require.NoError(t, own(dir))
-						inside := strings.TrimPrefix(dir, root)
 						args := []string{cross, "--rootfs", root, python, "-m", "test", "--junit-xml", inside + "/report.xml", "--tempdir", inside}
 						for _, name := range tests {
 							args = append(args, "--match", name)

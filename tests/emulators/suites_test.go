@@ -175,8 +175,8 @@ func TestGosSuite(t *testing.T) {
 				t.Run(pkg, func(t *testing.T) {
 					t.Parallel()
 					binaries := map[bool]string{
-						true:  compiledTests(t, s, runtime.GOARCH, pkg),
-						false: compiledTests(t, s, goarch, pkg),
+						true:  compiledTests(t, filepath.Join(s.work, "suites", runtime.GOARCH), runtime.GOARCH, pkg, "-ldflags=-w"),
+						false: compiledTests(t, filepath.Join(s.work, "suites", goarch), goarch, pkg, "-ldflags=-w"),
 					}
 					dir := filepath.Join(goroot, "src", pkg)
 					if _, err := os.Stat(dir); err != nil {
@@ -234,13 +234,12 @@ func anyOf(tests []string) string {
 	return "^(" + strings.Join(quoted, "|") + ")$"
 }
 
-// compiledTests compiles a package's tests.
-func compiledTests(t *testing.T, s settings, goarch, pkg string) string {
+// compiledTests compiles a package's tests into a directory.
+func compiledTests(t *testing.T, dir, goarch, pkg string, flags ...string) string {
 	t.Helper()
-	dir := filepath.Join(s.work, "suites", goarch)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	binary := filepath.Join(dir, strings.ReplaceAll(pkg, "/", "-")+".test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-buildvcs=false", "-ldflags=-w", "-o", binary, pkg)
+	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"test", "-c", "-vet=off", "-buildvcs=false", "-o", binary}, flags, []string{pkg})...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

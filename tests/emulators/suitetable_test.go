@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -243,29 +244,9 @@ func suiteParts(targets map[string]map[string]suiteRow) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(ran)) {
 		slices.Sort(ran[key])
-		b.WriteString(wrapped("Run for "+key+": "+strings.Join(ran[key], ", ")+".", 120) + "\n")
+		b.WriteString(cli.Wrap("Run for "+key+": "+strings.Join(ran[key], ", ")+".", 121, 0) + "\n\n")
 	}
 	return b.String()
-}
-
-// wrapped has a text in lines that are not longer than so many bytes.
-func wrapped(text string, width int) string {
-	var b strings.Builder
-	length := 0
-	for _, word := range strings.Fields(text) {
-		switch {
-		case length == 0:
-		case length+1+len(word) > width:
-			b.WriteByte('\n')
-			length = 0
-		default:
-			b.WriteByte(' ')
-			length++
-		}
-		b.WriteString(word)
-		length += len(word)
-	}
-	return b.String() + "\n"
 }
 
 // The document says what was counted, and what is known.

@@ -248,43 +248,10 @@ func (m *maker) unpackFrom(ctx context.Context, suite string) (string, error) {
 	if err := os.RemoveAll(root); err != nil {
 		return "", err
 	}
-	for _, deb := range debs {
-		if err := debian.Unpack(ctx, deb, root); err != nil {
-			return "", err
-		}
-	}
-	// Since Debian 13 libc6 has its loader in /usr/lib alone; base-files, which
-	// nothing here depends on, has the links.
-	for _, name := range []string{"lib", "lib64"} {
-		if err := os.Symlink("usr/"+name, filepath.Join(root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", err
-		}
-	}
-	if err := relink(root); err != nil {
+	if err := debian.UnpackTree(ctx, root, debs...); err != nil {
 		return "", err
 	}
 	return root, os.WriteFile(done, []byte(want), 0o644)
-}
-
-// relink has absolute links, such as some ports' loaders are, point below the
-// root.
-func relink(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Type() != fs.ModeSymlink {
-			return err
-		}
-		to, err := os.Readlink(path)
-		if err != nil || !filepath.IsAbs(to) {
-			return err
-		}
-		if to, err = filepath.Rel(filepath.Dir(path), filepath.Join(root, to)); err != nil {
-			return err
-		}
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-		return os.Symlink(to, path)
-	})
 }
 
 // debian adds the programs of Debian's packages.
