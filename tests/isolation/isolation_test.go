@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,11 +27,10 @@ import (
 
 func TestMain(m *testing.M) {
 	kerneltest.Outside()
-	// What the tests' caller has open, and ignores, is not what is tested.
+	// What the tests' caller has open is not what is tested.
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		panic(err)
 	}
-	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGHUP)
 	os.Exit(commands.Main(m))
 }
 

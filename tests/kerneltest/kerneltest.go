@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -37,13 +39,13 @@ func Main(m *testing.M) int {
 	private.Main()
 	switch os.Getenv(phase) {
 	case inside, outside:
-		return m.Run()
+		return tested(m)
 	case asUser:
 		return run(asPrivate())
 	}
 	if fuzzing() {
 		os.Setenv(phase, outside)
-		return m.Run() // a fuzzing coordinator talks to workers that it starts itself
+		return tested(m) // a fuzzing coordinator talks to workers that it starts itself
 	}
 	if err := private.Available(context.Background()); err != nil {
 		return without(m, err)
@@ -53,6 +55,17 @@ func Main(m *testing.M) int {
 		status = max(status, run(asNobody()))
 	}
 	return status
+}
+
+// tested runs the tests. Signals that their caller ignores, as nohup does, are not
+// ignored in the programs that they start: those get them as on a terminal.
+func tested(m *testing.M) int {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+	return m.Run()
 }
 
 // Outside has Main run the tests as who calls them, once, and not in an instance: for
@@ -72,7 +85,7 @@ func without(m *testing.M, reason error) int {
 	}
 	errUnavailable = reason
 	os.Setenv(phase, outside)
-	return m.Run()
+	return tested(m)
 }
 
 // Need skips a test that needs a private instance where it is unavailable.
