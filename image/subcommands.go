@@ -227,7 +227,7 @@ func provenance(c *call) {
 	p := release.Provenance{Root: "."}
 	c.arch("the hosts that the release is for", ported)
 	c.StringVar(&p.Dir, "dir", "dist", "`directory` with the release's files")
-	c.StringVar(&p.Builder, "builder", release.ByHand, "`URI` of the service that builds")
+	c.StringVar(&p.Builder, "builder", "", "`URI` of the service that builds (default: a person does)")
 	c.StringVar(&p.Invocation, "invocation", "", "`URI` of this run of it")
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	c.withToolchain()

@@ -2,6 +2,7 @@ package release
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -38,7 +39,7 @@ const (
 type Provenance struct {
 	Root       string // the repository
 	Dir        string // with the files
-	Builder    string // URI of who builds
+	Builder    string // URI of who builds; empty: ByHand
 	Invocation string // URI of this run of it, if there is one
 	Hosts      []string
 	Toolchain  *toolchain.Toolchain
@@ -96,7 +97,7 @@ func (p *Provenance) Write(ctx context.Context) (path string, err error) {
 	if s.Predicate.BuildDefinition, err = p.definition(revision); err != nil {
 		return "", err
 	}
-	s.Predicate.RunDetails.Builder.ID = p.Builder
+	s.Predicate.RunDetails.Builder.ID = cmp.Or(p.Builder, ByHand)
 	if p.Invocation != "" {
 		s.Predicate.RunDetails.Metadata = &metadata{p.Invocation}
 	}

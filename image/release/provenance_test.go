@@ -42,7 +42,7 @@ example.com/A v1.0.0/go.mod h1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 		Sources: debian.Sources{Source: debian.Package{Name: "qemu", Version: "1:10.0"}, Using: []debian.Package{{Name: "glibc", Version: "2.41"}}},
 	}
 	return &release.Provenance{
-		Root: root, Dir: dir, Builder: release.ByHand, Hosts: []string{"amd64"},
+		Root: root, Dir: dir, Hosts: []string{"amd64"},
 		Toolchain: &toolchain.Toolchain{Version: "1.26.8"}, Origins: []artifacts.Origin{o, o},
 	}
 }
