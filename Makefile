@@ -131,9 +131,12 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
 release: ARCHIVES = --archives
-release: dist packages ## make all that is released, for every host, into dist/: single files, packages, notes, checksums
+release: sources dist packages ## make all that is released, for every host, into dist/: single files, packages, sources, notes, checksums, provenance
 	@$(IMAGE) notes >dist/NOTES.md
 	@cp ci/install.sh dist/
+	@$(IMAGE) provenance --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(BUILDER),--builder '$(BUILDER)') $(if $(INVOCATION),--invocation '$(INVOCATION)')
+sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
+	@$(IMAGE) sources --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(filter yes,$(PARTIAL)),--partial)
 test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again

@@ -22,6 +22,7 @@ import (
 	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/registerimages"
+	"github.com/projectcalico/go-build/image/release"
 	"github.com/projectcalico/go-build/image/singlefiles"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -52,6 +53,12 @@ the user's cache directory, and not built again.`, emulators},
 	{"commands", "", "build register and crossrun as they are shipped, by the pinned Go", "", ownCommands},
 	{"packages", "", "make Debian's, RPM's and Alpine's packages of both commands",
 		"They have no emulators in them; those of the distribution are recommended.", packagesOf},
+	{"sources", "", "collect the source of the emulators in a release (git)",
+		`Debian's source packages of QEMU and of what is linked into the emulators, in the versions
+that these were built from, and this repository, in sources.tar. What the mirror no longer
+has is fetched by debsnap, of Debian's package devscripts.`, sources},
+	{"provenance", "", "say what the files of a release were made from, as SLSA's provenance",
+		"Its subjects are the files that SHA256SUMS names. It is not signed.", provenance},
 	{"notes", "", "print a release's notes: the newest section of CHANGELOG.md", "", notes},
 	{"register-images", "", "make the images qemu-user-static and binfmt, to register from", "", registerImages},
 	{"base", "", "make a base image from Debian's packages (root, Docker)", "", baseImage},
@@ -166,6 +173,77 @@ func packagesOf(c *call) {
 			err = singlefiles.Checksums(b.Dir)
 		}
 		return paths, err
+	})
+}
+
+// origins returns where the emulators are from that go into a release, fetching those
+// that are fetched.
+func (c *call) origins(ctx context.Context, dir string) (origins []artifacts.Origin, err error) {
+	for _, arch := range c.archs {
+		from := c.dirs[arch]
+		if from == "" {
+			from, err = artifacts.FetchEmulators(ctx, arch, filepath.Join(dir, singlefiles.Work, arch.GOARCH, "debian"), c.say)
+		}
+		if err != nil {
+			return nil, err
+		}
+		e, err := artifacts.ReadEmulators(ctx, arch, from, nil, c.say)
+		if err != nil {
+			return nil, err
+		}
+		origins = append(origins, e.Origin)
+	}
+	return origins, nil
+}
+
+func sources(c *call) {
+	s := release.Sources{Root: ".", Say: c.say}
+	c.arch("the hosts that the emulators are for", ported)
+	c.StringVar(&s.Dir, "dir", "dist", "`directory` for the archive")
+	c.BoolVar(&s.Partial, "partial", false, "make it even if some sources are unavailable; it says which are missing")
+	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
+	work := func() string { return filepath.Join(s.Dir, singlefiles.Work, "sources") }
+	c.claims(func(*elfmagic.Arch) string { return work() })
+	c.step(func(ctx context.Context) error {
+		s.Work = work()
+		origins, err := c.origins(ctx, s.Dir)
+		if err != nil {
+			return err
+		}
+		var of []debian.Sources
+		for _, o := range origins {
+			of = append(of, o.Sources)
+		}
+		path, err := s.Build(ctx, release.Merge(of...))
+		if err == nil {
+			fmt.Fprintln(c.stdout, path)
+			err = singlefiles.Checksums(s.Dir)
+		}
+		return err
+	})
+}
+
+func provenance(c *call) {
+	p := release.Provenance{Root: "."}
+	c.arch("the hosts that the release is for", ported)
+	c.StringVar(&p.Dir, "dir", "dist", "`directory` with the release's files")
+	c.StringVar(&p.Builder, "builder", "", "`URI` of the service that builds (default: a person does)")
+	c.StringVar(&p.Invocation, "invocation", "", "`URI` of this run of it")
+	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
+	c.withToolchain()
+	c.step(func(ctx context.Context) (err error) {
+		for _, arch := range c.archs {
+			p.Hosts = append(p.Hosts, arch.GOARCH)
+		}
+		p.Toolchain = c.toolchain
+		if p.Origins, err = c.origins(ctx, p.Dir); err != nil {
+			return err
+		}
+		path, err := p.Write(ctx)
+		if err == nil {
+			fmt.Fprintln(c.stdout, path)
+		}
+		return err
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,17 +86,21 @@ func (o *Origin) built(dir string) (err error) {
 // Known reports whether it is known.
 func (o Origin) Known() bool { return o.Source.Name != "" }
 
+// SourceArchives returns the files of the source that they were built from, if they were
+// built.
+func (o Origin) SourceArchives() []qemu.SourceArchive {
+	if o.manifest == nil {
+		return nil
+	}
+	return o.manifest.Source
+}
+
 // String names the package.
 func (o Origin) String() string {
 	if o.manifest != nil {
 		return o.Source.Name + " " + o.Source.Version + " (source)"
 	}
 	return strings.TrimSpace(o.Package.Name + " " + o.Package.Version)
-}
-
-// snapshot returns where Debian keeps the files of all versions of a source.
-func snapshot(p debian.Package) string {
-	return "https://snapshot.debian.org/package/" + p.Name + "/" + url.PathEscape(p.Version) + "/"
 }
 
 // Files returns what is distributed with the emulators, as files of an image. One
@@ -125,7 +128,7 @@ func (o Origin) statement() string {
 	var text strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	source := func(p debian.Package, license string) {
-		say("  %s %s, %s\n    %s", p.Name, p.Version, license, snapshot(p))
+		say("  %s %s, %s\n    %s", p.Name, p.Version, license, debian.Snapshot(p))
 	}
 	say(`The emulators here (qemu-*) are programs of QEMU. QEMU as a whole is free software
 under the GNU General Public License, version 2 (%s); parts of it are under
@@ -169,11 +172,11 @@ func (o Origin) describe(p *Program, port string) {
 		p.Libraries = append(p.Libraries, Library{l, licenses.Debian(l.Name)})
 	}
 	if o.Known() {
-		p.Location = snapshot(o.Source)
+		p.Location = debian.Snapshot(o.Source)
 	}
 	if o.Package.Name != "" {
 		p.Package, p.Version = o.Package.Name, o.Package.Version
-		p.PURL = purl("deb/debian", p.Package, p.Version, "?arch="+port)
+		p.PURL = PURL("deb/debian", p.Package, p.Version, "?arch="+port)
 	}
 	if o.manifest == nil {
 		return
@@ -185,7 +188,7 @@ func (o Origin) describe(p *Program, port string) {
 	for _, q := range o.manifest.Patches {
 		patches = append(patches, q.Name+" (sha256 "+q.SHA256+")")
 	}
-	p.PURL = purl("deb/debian", o.Source.Name, o.Source.Version, "?arch=source")
+	p.PURL = PURL("deb/debian", o.Source.Name, o.Source.Version, "?arch=source")
 	p.Source = fmt.Sprintf("built from Debian's source qemu %s: %s; patches: %s",
 		o.manifest.Debian, strings.Join(files, ", "), strings.Join(patches, ", "))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/licenses"
 )
 
@@ -25,8 +26,8 @@ type Whole struct {
 	Root          string    // before the programs' paths
 }
 
-// purl returns a package URL.
-func purl(kind, name, version, qualifiers string) string {
+// PURL returns a package URL.
+func PURL(kind, name, version, qualifiers string) string {
 	return "pkg:" + kind + "/" + name + "@" + url.QueryEscape(version) + qualifiers
 }
 
@@ -75,10 +76,10 @@ func (w Whole) document(programs []Program, said texts) (document []byte, licens
 		add(id, p.PURL, cmp.Or(p.License, said.license(p)), p.Location, program)
 		relate(whole, "CONTAINS", id)
 		for _, m := range p.Modules {
-			link(id, m, "module", purl("golang", strings.ToLower(m.Path), m.Version, ""), licenses.Of(said[m]), "", m.Path, m.Version)
+			link(id, m, "module", PURL("golang", strings.ToLower(m.Path), m.Version, ""), licenses.Of(said[m]), "", m.Path, m.Version)
 		}
 		for _, l := range p.Libraries {
-			link(id, l, "library", purl("deb/debian", l.Name, l.Version, "?arch=source"), l.License, snapshot(l.Package), l.Name, l.Version)
+			link(id, l, "library", PURL("deb/debian", l.Name, l.Version, "?arch=source"), l.License, debian.Snapshot(l.Package), l.Name, l.Version)
 		}
 	}
 	license = licenses.All(found...)

@@ -3,6 +3,7 @@ package debian
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os/exec"
 	"strings"
 
@@ -29,6 +30,11 @@ func parseSources(text string) (s Sources) {
 		}
 	}
 	return s
+}
+
+// Snapshot returns where Debian keeps the files of all versions of a source package.
+func Snapshot(p Package) string {
+	return "https://snapshot.debian.org/package/" + p.Name + "/" + url.PathEscape(p.Version) + "/"
 }
 
 // SourcesOf returns what a package in a file was built from.

@@ -17,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/image/progress"
+	"github.com/projectcalico/go-build/image/release"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/embedded"
@@ -172,14 +173,15 @@ func Checksums(dir string) error {
 	}
 	var text strings.Builder
 	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !strings.Contains(entry.Name(), "-linux-") && !strings.HasSuffix(entry.Name(), "-static.tar.gz") {
+		name := entry.Name()
+		if !entry.Type().IsRegular() || !strings.Contains(name, "-linux-") && !strings.HasSuffix(name, "-static.tar.gz") && name != release.SourcesFile {
 			continue
 		}
-		sum, err := file.SHA256(filepath.Join(dir, entry.Name()))
+		sum, err := file.SHA256(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "%s  %s\n", sum, entry.Name())
+		fmt.Fprintf(&text, "%s  %s\n", sum, name)
 	}
-	return file.ReplaceWith(filepath.Join(dir, "SHA256SUMS"), 0o644, []byte(text.String()))
+	return file.ReplaceWith(filepath.Join(dir, release.ChecksumsFile), 0o644, []byte(text.String()))
 }

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <elf.h>
+#include <netinet/in.h>
 #include <sys/auxv.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -474,4 +475,45 @@ PROBE(hidden_by_path) {
 	OK(symlink("/proc/self", "here"));
 	is_program("here/exe");
 	SAME(link_of("here/exe"), program);
+}
+// has_in says that a file has a text.
+static void has_in(const char *path, const char *text) {
+	FILE *f = fopen(path, "re");
+	if (!f) WRONG("%s: %s", path, strerror(errno));
+	char *line = NULL;
+	size_t n = 0;
+	while (getline(&line, &n, f) > 0)
+		if (strstr(line, text)) return;
+	WRONG("%s does not have \"%s\"", path, text);
+}
+static void listens(struct sockaddr *a, socklen_t n) {
+	int fd = OK(socket(a->sa_family, SOCK_STREAM, 0));
+	if (bind(fd, a, n)) unsupported("there is no such address");
+	OK(listen(fd, 1));
+	OK(getsockname(fd, a, &n));
+}
+PROBE(addresses_of_sockets) {
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	listens((void *)&a, sizeof a);
+	char text[100];
+	snprintf(text, sizeof text, " %08X:%04X 00000000:0000 ", a.sin_addr.s_addr, ntohs(a.sin_port));
+	has_in("/proc/net/tcp", text);
+	has_in("/proc/self/net/tcp", text);
+}
+PROBE(addresses_of_sockets_6) {
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	listens((void *)&a, sizeof a);
+	uint32_t n[4];
+	memcpy(n, &a.sin6_addr, sizeof n);
+	char text[100];
+	snprintf(text, sizeof text, " %08X%08X%08X%08X:%04X ", n[0], n[1], n[2], n[3], ntohs(a.sin6_port));
+	has_in("/proc/net/tcp6", text);
+}
+PROBE(groups) {
+	struct ip_mreq r = {.imr_multiaddr.s_addr = htonl(0xe00000c8), .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	if (setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &r, sizeof r)) unsupported("no group on the loopback interface");
+	char text[100];
+	snprintf(text, sizeof text, "\t%08X ", r.imr_multiaddr.s_addr);
+	has_in("/proc/net/igmp", text);
 }

@@ -157,17 +157,20 @@ static struct cmsghdr *control(struct msghdr *m, int level, int type) {
 	WRONG("there is no control message %d, %d (%zu bytes of them)", level, type, (size_t)m->msg_controllen);
 }
 static char space[1000] __attribute__((aligned(16)));
+static void send_descriptors(int fd, const int *what, int n) {
+	union { struct cmsghdr h; char b[CMSG_SPACE(4 * sizeof(int))]; } u;
+	memset(&u, 0, sizeof u);
+	struct iovec v = {"x", 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	u.h.cmsg_level = SOL_SOCKET, u.h.cmsg_type = SCM_RIGHTS, u.h.cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(&u.h), what, n * sizeof(int));
+	EQUAL(OK(sendmsg(fd, &m, 0)), 1);
+}
 PROBE(passes_descriptors) {
 	int ends[2], pipes[2];
 	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
 	OK(pipe(pipes));
-	union { struct cmsghdr h; char b[CMSG_SPACE(2 * sizeof(int))]; } u;
-	memset(&u, 0, sizeof u);
-	struct iovec v = {"x", 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
-	u.h.cmsg_level = SOL_SOCKET, u.h.cmsg_type = SCM_RIGHTS, u.h.cmsg_len = CMSG_LEN(2 * sizeof(int));
-	memcpy(CMSG_DATA(&u.h), pipes, sizeof pipes);
-	EQUAL(OK(sendmsg(ends[0], &m, 0)), 1);
+	send_descriptors(ends[0], pipes, 2);
 	struct cmsghdr *c = control(received(ends[1], space, sizeof space), SOL_SOCKET, SCM_RIGHTS);
 	EQUAL(c->cmsg_len, CMSG_LEN(2 * sizeof(int)));
 	int got[2];
@@ -176,6 +179,33 @@ PROBE(passes_descriptors) {
 	EQUAL(write(got[1], "y", 1), 1);
 	char b;
 	EQUAL(read(pipes[0], &b, 1), 1);
+}
+static int lowest_free(void) {
+	int fd = OK(dup(0));
+	close(fd);
+	return fd;
+}
+PROBE(descriptors_cut) {
+	int ends[2], in[3] = {0, 1, 2};
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	send_descriptors(ends[0], in, 3);
+	int before = lowest_free();
+	struct msghdr *m = received(ends[1], space, CMSG_LEN(2 * sizeof(int)));
+	EQUAL(m->msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+	EQUAL(control(m, SOL_SOCKET, SCM_RIGHTS)->cmsg_len, CMSG_LEN(2 * sizeof(int)));
+	EQUAL(lowest_free(), before + 2);
+}
+PROBE(descriptors_do_not_fit) {
+	int ends[2], in[2] = {0, 1};
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	for (size_t n = 0; n < CMSG_LEN(sizeof(int)); n++) {
+		send_descriptors(ends[0], in, 2);
+		int before = lowest_free();
+		struct msghdr *m = received(ends[1], space, n);
+		EQUAL(m->msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+		EQUAL(m->msg_controllen, 0);
+		EQUAL(lowest_free(), before);
+	}
 }
 PROBE(passes_credentials) {
 	int ends[2];
@@ -453,6 +483,30 @@ PROBE(control_cut) {
 	EQUAL(send(ends[0], "x", 1, 0), 1);
 	struct msghdr *m = received(ends[1], space, 4);
 	EQUAL(m->msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+}
+PROBE(control_cut_in_data) {
+	int ends[2], on = 1;
+	datagrams(ends);
+	OK(setsockopt(ends[1], IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
+	for (size_t n = CMSG_LEN(0); n < CMSG_LEN(sizeof(struct in_pktinfo)); n++) {
+		EQUAL(send(ends[0], "x", 1, 0), 1);
+		struct msghdr *m = received(ends[1], space, n);
+		EQUAL(m->msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+		EQUAL(m->msg_controllen, n);
+		EQUAL(((struct cmsghdr *)space)->cmsg_len, n);
+	}
+}
+PROBE(second_control_cut) {
+	int ends[2], on = 1;
+	datagrams(ends);
+	OK(setsockopt(ends[1], IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
+	OK(setsockopt(ends[1], IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
+	for (size_t n = 0; n < CMSG_LEN(sizeof(int)); n++) {
+		EQUAL(send(ends[0], "x", 1, 0), 1);
+		struct msghdr *m = received(ends[1], space, CMSG_SPACE(sizeof(struct in_pktinfo)) + n);
+		EQUAL(m->msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+		EQUAL(control(m, IPPROTO_IP, IP_PKTINFO)->cmsg_len, CMSG_LEN(sizeof(struct in_pktinfo)));
+	}
 }
 PROBE(urgent) {
 	int ends[2];
