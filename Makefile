@@ -63,6 +63,7 @@ HOSTARCH = $(shell $(GO) env GOHOSTARCH)
 PROVE ?= $(BIN)/emulators/$(HOSTARCH)
 PLAIN := $(BIN)/emulators-plain
 WITH_COMMANDS := ./tests/programs ./tests/translation ./tests/register ./tests/crossrun ./tests/single
+VIA ?= $(firstword $(wildcard $(BIN)/emulators/$(HOSTARCH)/qemu-aarch64-static /usr/bin/qemu-aarch64-static /usr/bin/qemu-aarch64))
 STOCK ?= $(if $(wildcard $(PLAIN)/$(HOSTARCH)/manifest.json),$(abspath $(PLAIN)/$(HOSTARCH)):/usr/bin)
 
 test: test-tools ## install what the tests need, and run them all, with Linux's own binfmt_misc left as it is
@@ -82,6 +83,9 @@ test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's wa
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
+test-foreign-emulators: PROVE = $(BIN)/emulators/arm64
+test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are for arm64 hosts, keep memory in order and pass the battery, under VIA, an emulator of this machine's (half an hour for each target)
+	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
 test-suites: test-tools ## run whole test suites of others' natively, and under the emulators in STOCK and PROVE: Go's, CPython's (hours; TEST_SUITES_ONLY=net,os for some)
 	TEST_SUITES=1 TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)

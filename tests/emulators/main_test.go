@@ -52,11 +52,13 @@ func TestMain(m *testing.M) {
 type settings struct {
 	judged guests.Set
 	stock  []guests.Set
+	via    string // what runs those to judge, if they are for another host
 	work   string // directory that is kept, and belongs to who runs programs
 }
 
 var prepare = sync.OnceValues(func() (s settings, err error) {
 	s.judged = guests.Set{Name: "judged", Path: os.Getenv("TEST_EMULATORS")}
+	s.via = os.Getenv("TEST_VIA")
 	for _, dir := range filepath.SplitList(os.Getenv("TEST_STOCK")) {
 		s.stock = append(s.stock, guests.Set{Path: dir})
 	}
@@ -96,7 +98,18 @@ var prepare = sync.OnceValues(func() (s settings, err error) {
 	return s, own(s.work)
 })
 
+// setup returns what the environment asks for, or skips the test.
 func setup(t *testing.T) settings {
+	t.Helper()
+	s := setupForeign(t)
+	if s.via != "" {
+		t.Skip("emulators for another host run TestOrder and TestBarriers only")
+	}
+	return s
+}
+
+// setupForeign is setup for tests whose emulators may be for another host.
+func setupForeign(t *testing.T) settings {
 	t.Helper()
 	if os.Getenv("TEST_EMULATORS") == "" {
 		t.Skip("TEST_EMULATORS names no directory of emulators to prove: make test-emulators")
@@ -121,11 +134,23 @@ type contestant struct {
 	path    string
 	judged  bool
 	patched bool // by us
+	via     string
+}
+
+// argv is how a command begins that the emulator runs.
+func (c contestant) argv() []string {
+	if c.via != "" {
+		return []string{c.via, c.path}
+	}
+	return []string{c.path}
 }
 
 // contestants are the target's stock emulators, and the one to judge at last.
 func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 	t.Helper()
+	if s.via != "" {
+		return []contestant{s.foreign(t, arch)}
+	}
 	var list []contestant
 	for _, set := range append(slices.Clone(s.stock), s.judged) {
 		found, err := set.Find(arch)
@@ -139,10 +164,34 @@ func (s *settings) contestants(t *testing.T, arch *elfmagic.Arch) []contestant {
 		version, _, _ := strings.Cut(found.Version, " ")
 		path, err := s.placed(set, found.Path)
 		require.NoError(t, err)
-		list = append(list, contestant{set.Name, version, path, set == s.judged, strings.Contains(found.Version, "go-build ") && !strings.Contains(found.Version, "go-build 0 ")})
+		list = append(list, contestant{name: set.Name, version: version, path: path, judged: set == s.judged, patched: isPatched(found.Version)})
 	}
 	require.Greater(t, len(list), 1, "there is no stock emulator for %s to compare with", arch)
 	return list
+}
+
+// isPatched says whether a version is of an emulator with our patches.
+func isPatched(version string) bool {
+	return strings.Contains(version, "go-build ") && !strings.Contains(version, "go-build 0 ")
+}
+
+// foreign is the emulator to judge where it is for another host.
+func (s *settings) foreign(t *testing.T, arch *elfmagic.Arch) contestant {
+	t.Helper()
+	dir, err := filepath.Abs(s.judged.Path)
+	require.NoError(t, err)
+	search := emulator.Search{Dirs: []string{dir}, Native: elfmagic.Archs()}
+	found, err := search.Find(arch)
+	if errors.Is(err, emulator.ErrMissing) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	path, err := s.placed(guests.Set{Name: "foreign"}, found.Path)
+	require.NoError(t, err)
+	via, err := s.placed(guests.Set{Name: "via"}, s.via)
+	require.NoError(t, err)
+	version, _, _ := strings.Cut(found.Version, " ")
+	return contestant{name: s.judged.Name, version: version, path: path, judged: true, patched: isPatched(found.Version), via: via}
 }
 
 // placed returns where an ordinary user finds a copy of an emulator of a set.

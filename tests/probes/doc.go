@@ -5,7 +5,7 @@
 // the emulators to judge is a failure unless testdata/known has it with the reason. docs/probes.md is written from
 // the counts.
 //
-// TEST_EMULATORS names the directory of the emulators to judge, TEST_STOCK those of stock ones. TEST_PROBES_VIA
+// TEST_EMULATORS names the directory of the emulators to judge, TEST_STOCK those of stock ones. TEST_VIA
 // is an emulator that runs all of these, which are for another host then (qemu-aarch64: those of arm64 hosts).
 // TEST_PROBES_ONLY are families, with commas.
 package probes

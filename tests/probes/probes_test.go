@@ -58,7 +58,7 @@ type settings struct {
 }
 
 var prepare = sync.OnceValues(func() (settings, error) {
-	s := settings{judged: guests.Set{Name: "ours", Path: os.Getenv("TEST_EMULATORS")}, via: os.Getenv("TEST_PROBES_VIA")}
+	s := settings{judged: guests.Set{Name: "ours", Path: os.Getenv("TEST_EMULATORS")}, via: os.Getenv("TEST_VIA")}
 	if families := os.Getenv("TEST_PROBES_ONLY"); families != "" {
 		s.only = strings.Split(families, ",")
 	}

@@ -1,6 +1,7 @@
 // Two threads, x = 1; r = y and y = 1; r = x, with each pair of a store that
 // releases and a load that acquires. Not both may see 0, if what the language
-// promises of sequentially consistent accesses is to hold.
+// promises of sequentially consistent accesses is to hold. What it promises of those that
+// only acquire and release is tried with a message, and with loads before stores.
 //
 // usage: order ROUNDS
 #include <pthread.h>
@@ -13,7 +14,7 @@
 enum { batch = 1024 };
 
 typedef struct {
-    uint32_t value;
+    _Alignas(8) uint32_t value;
     char apart[124];
 } cell;
 
@@ -60,7 +61,39 @@ static inline __attribute__((always_inline)) void step(int self, int i)
 
 inline_store store_c11(uint32_t *p) { __atomic_store_n(p, 1, __ATOMIC_SEQ_CST); }
 inline_load load_c11(uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+inline_store store_byte(uint32_t *p) { __atomic_store_n((uint8_t *)p, 1, __ATOMIC_SEQ_CST); }
+inline_load load_byte(uint32_t *p) { return __atomic_load_n((uint8_t *)p, __ATOMIC_SEQ_CST); }
+inline_store store_half(uint32_t *p) { __atomic_store_n((uint16_t *)p, 1, __ATOMIC_SEQ_CST); }
+inline_load load_half(uint32_t *p) { return __atomic_load_n((uint16_t *)p, __ATOMIC_SEQ_CST); }
+inline_store store_fence(uint32_t *p)
+{
+    __atomic_store_n(p, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+inline_load load_relaxed(uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 inline_store store_exchange(uint32_t *p) { __atomic_exchange_n(p, 1, __ATOMIC_SEQ_CST); }
+inline_load load_add(uint32_t *p) { return __atomic_fetch_add(p, 0, __ATOMIC_SEQ_CST); }
+inline_store store_compare(uint32_t *p)
+{
+    uint32_t old = 0;
+    __atomic_compare_exchange_n(p, &old, 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+// It fails, and stores nothing.
+inline_load load_compare(uint32_t *p)
+{
+    uint32_t old = 2;
+    __atomic_compare_exchange_n(p, &old, 3, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return old;
+}
+#if __SIZEOF_POINTER__ == 8
+inline_store store_long(uint32_t *p) { __atomic_store_n((uint64_t *)p, 1, __ATOMIC_SEQ_CST); }
+inline_load load_long(uint32_t *p) { return !!__atomic_load_n((uint64_t *)p, __ATOMIC_SEQ_CST); }
+#define LONG PAIR(long, long)
+#else
+#define LONG
+#endif
+#define LANGUAGE PAIR(c11, c11) PAIR(byte, byte) PAIR(half, half) LONG PAIR(fence, relaxed) PAIR(exchange, c11) \
+    PAIR(exchange, add) PAIR(c11, add) PAIR(compare, c11) PAIR(c11, compare)
 
 #if defined(__aarch64__)
 #define STORE(name, ...) \
@@ -115,15 +148,40 @@ LOAD(ldaex, "ldaex %0, [%1]")
         } \
     }
 PAIRS
-PAIR(c11, c11)
-PAIR(exchange, c11)
+LANGUAGE
 #undef PAIR
+
+// Who sees that there is a message sees the message. What is seen in the wrong order is 0.
+static void run_message(int self)
+{
+    for (int i = 0; i < batch; i++) {
+        step(self, i);
+        if (!self) {
+            __atomic_store_n(&cells[0][i].value, 1, __ATOMIC_RELAXED);
+            __atomic_store_n(&cells[1][i].value, 1, __ATOMIC_RELEASE);
+            seen[0][i] = 0;
+        } else {
+            uint32_t there = __atomic_load_n(&cells[1][i].value, __ATOMIC_ACQUIRE);
+            seen[1][i] = !there || __atomic_load_n(&cells[0][i].value, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+// Not both see what the other stores afterwards.
+static void run_before(int self)
+{
+    for (int i = 0; i < batch; i++) {
+        step(self, i);
+        seen[self][i] = !__atomic_load_n(&cells[!self][i].value, __ATOMIC_ACQUIRE);
+        __atomic_store_n(&cells[self][i].value, 1, __ATOMIC_RELEASE);
+    }
+}
 
 #define PAIR(store, load) { #store " " #load, run_##store##_##load },
 static const struct {
     const char *name;
     void (*run)(int self);
-} pairs[] = { PAIRS PAIR(c11, c11) PAIR(exchange, c11) };
+} pairs[] = { PAIRS LANGUAGE { "release acquire", run_message }, { "acquire release", run_before } };
 
 static long rounds;
 
