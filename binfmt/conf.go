@@ -51,7 +51,7 @@ func WriteConf(w io.Writer, entries []Entry) error {
 		if e.Disabled {
 			return fmt.Errorf("entry %q is disabled, which binfmt.d cannot express", e.Name)
 		}
-		line, err := e.line(confDelimiters)
+		line, err := e.line(make([]byte, 0, e.longest()), confDelimiters)
 		if err != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ const (
 // the entry ambiguous, and an interpreter without an absolute path, which would
 // be looked up in the directory of whoever executes.
 func (e Entry) Validate() error {
-	_, err := e.MarshalText()
+	_, err := e.line(make([]byte, 0, 512), delimiters)
 	return err
 }
 

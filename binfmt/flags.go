@@ -2,6 +2,7 @@ package binfmt
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 )
 
@@ -44,14 +45,14 @@ func ParseFlags(s string) (Flags, error) {
 
 // String returns the flags as the kernel prints them: P, O, C and F in this
 // order, then the others in that of the alphabet.
-func (f Flags) String() string {
-	var s strings.Builder
-	for bit := range letters {
-		if f&(1<<bit) != 0 {
-			s.WriteByte(letters[bit])
-		}
+func (f Flags) String() string { return string(f.appendTo(nil)) }
+
+// appendTo appends what String returns.
+func (f Flags) appendTo(b []byte) []byte {
+	for rest := f & (1<<len(letters) - 1); rest != 0; rest &= rest - 1 {
+		b = append(b, letters[bits.TrailingZeros64(uint64(rest))])
 	}
-	return s.String()
+	return b
 }
 
 // Has reports whether all of the given flags are set.

@@ -16,37 +16,58 @@ const delimiters = ":,;|!#%&*+=?@^_~ "
 // MarshalText returns the line that registers the entry, as the kernel reads
 // it: :name:type:offset:magic:mask:interpreter:flags. It fails where Validate
 // does. That the entry is disabled cannot be said in it.
-func (e Entry) MarshalText() ([]byte, error) { return e.line(delimiters) }
+func (e Entry) MarshalText() ([]byte, error) { return e.line(make([]byte, 0, e.longest()), delimiters) }
 
-// line is MarshalText with one of the given delimiters.
-func (e Entry) line(delimiters string) ([]byte, error) {
+// longest is at least as many bytes as the line has.
+func (e *Entry) longest() int {
+	const others = 32 + len(letters) // type, offset, delimiters, flags
+	return others + len(e.Name) + len(e.Interpreter) + len(e.Extension) + len(`\x00`)*(len(e.Pattern.Magic)+len(e.Pattern.Mask))
+}
+
+// line appends what MarshalText returns, with one of the given delimiters.
+func (e *Entry) line(line []byte, delimiters string) ([]byte, error) {
 	if err := e.validate(); err != nil {
 		return nil, fmt.Errorf("entry %q: %w", e.Name, err)
 	}
-	text := e.Name + e.Interpreter + e.Extension
-	i := strings.IndexFunc(delimiters, func(c rune) bool { return !strings.ContainsRune(text, c) })
-	if i < 0 {
+	i := 0
+	for i < len(delimiters) && e.has(delimiters[i]) {
+		i++
+	}
+	if i == len(delimiters) {
 		return nil, fmt.Errorf("entry %q: no character is left to separate the parts of its registration: none of %s is free", e.Name, delimiters)
 	}
-	typ, offset, magic, mask := "E", "", e.Extension, ""
-	if e.Extension == "" {
-		typ, offset, magic, mask = "M", strconv.Itoa(e.Pattern.Offset), escape(e.Pattern.Magic), escape(e.Pattern.Mask)
+	delimiter := delimiters[i]
+	line = append(append(append(line, delimiter), e.Name...), delimiter)
+	if e.Extension != "" {
+		line = append(line, 'E', delimiter, delimiter)
+		line = append(append(line, e.Extension...), delimiter)
+	} else {
+		line = append(line, 'M', delimiter)
+		line = append(strconv.AppendInt(line, int64(e.Pattern.Offset), 10), delimiter)
+		line = append(appendEscaped(line, e.Pattern.Magic), delimiter)
+		line = appendEscaped(line, e.Pattern.Mask)
 	}
-	line := strings.Join([]string{"", e.Name, typ, offset, magic, mask, e.Interpreter, e.Flags.String()}, delimiters[i:i+1])
+	line = append(append(append(line, delimiter), e.Interpreter...), delimiter)
+	line = e.Flags.appendTo(line)
 	if len(line) > maxLine {
 		return nil, fmt.Errorf("entry %q: registration of %d bytes; the kernel takes %d", e.Name, len(line), maxLine)
 	}
-	return []byte(line), nil
+	return line, nil
 }
 
-// escape returns each byte as \xHH: the kernel needs it for NUL, the delimiter and
+// has reports whether a character is in one of the entry's texts.
+func (e *Entry) has(c byte) bool {
+	return strings.IndexByte(e.Name, c) >= 0 || strings.IndexByte(e.Interpreter, c) >= 0 || strings.IndexByte(e.Extension, c) >= 0
+}
+
+// appendEscaped appends each byte as \xHH: the kernel needs it for NUL, the delimiter and
 // the backslash, and it is readable for all.
-func escape(b []byte) string {
-	var escaped []byte
-	for i := range b {
-		escaped = hex.AppendEncode(append(escaped, `\x`...), b[i:i+1])
+func appendEscaped(line, b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		line = append(line, '\\', 'x', digits[c>>4], digits[c&15])
 	}
-	return string(escaped)
+	return line
 }
 
 // Status returns the text in which the kernel describes the entry. It does not

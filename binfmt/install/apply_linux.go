@@ -219,15 +219,18 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 // unpack puts the embedded emulators of new entries into memory that will be
 // registered. They are to be open until then.
 func unpack(outcomes []Outcome) ([]*embedded.Image, error) {
-	images := make([]*embedded.Image, len(outcomes))
-	errs := make([]error, len(outcomes))
-	inParallel(len(outcomes), func(i int) {
+	var packed []*Outcome
+	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Emulator == nil || o.Emulator.Embedded == "" || o.Action != binfmt.Add && o.Action != binfmt.Replace {
-			return
+		if o.Emulator != nil && o.Emulator.Embedded != "" && (o.Action == binfmt.Add || o.Action == binfmt.Replace) {
+			packed = append(packed, o)
 		}
-		if images[i], errs[i] = o.Emulator.found.(*emulator.Emulator).Embedded.Open(""); errs[i] == nil {
-			o.Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
+	}
+	images := make([]*embedded.Image, len(packed))
+	errs := make([]error, len(packed))
+	inParallel(len(packed), func(i int) {
+		if images[i], errs[i] = packed[i].Emulator.found.(*emulator.Emulator).Embedded.Open(""); errs[i] == nil {
+			packed[i].Desired.Interpreter = descriptors + strconv.Itoa(int(images[i].File.Fd()))
 		}
 	})
 	return slices.DeleteFunc(images, func(image *embedded.Image) bool { return image == nil }), errors.Join(errs...)

@@ -3,6 +3,7 @@ package emulator
 import (
 	"debug/elf"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,18 +81,24 @@ func patches(version string) int {
 	return n
 }
 
-// had returns the faults that an emulator of the given version has, in the order of the
+// had yields the faults that an emulator of the given version has, in the order of the
 // table: none where the version is not known.
-func had(version string) []fault {
-	e := Emulator{Version: version}
-	major, _, ok := e.Release()
-	if !ok {
-		return nil
+func had(version string) iter.Seq[*fault] {
+	return func(yield func(*fault) bool) {
+		e := Emulator{Version: version}
+		major, _, ok := e.Release()
+		if !ok {
+			return
+		}
+		ours := patches(version)
+		for i := range faults {
+			f := &faults[i]
+			mended := major < f.since || f.before > 0 && major >= f.before || f.patches > 0 && ours >= f.patches
+			if !mended && !yield(f) {
+				return
+			}
+		}
 	}
-	ours := patches(version)
-	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
-		return major < f.since || f.before > 0 && major >= f.before || f.patches > 0 && ours >= f.patches
-	})
 }
 
 // VersionFaults are the faults of the table that emulators of a version have, as far as
@@ -117,7 +124,7 @@ func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []Vers
 		list = append(list, VersionFaults{Version: short, Faults: []int{}})
 	}
 	all := list[i].Faults
-	for _, f := range had(version) {
+	for f := range had(version) {
 		if f.number != unnumbered && (f.of == nil || f.of(arch)) {
 			all = append(all, f.number)
 		}
@@ -199,7 +206,7 @@ const Old = 10
 // Faults returns what an emulator of the given version does wrong that newer ones do
 // right: in programs of the architecture, and in all.
 func Faults(arch *elfmagic.Arch, version string) (own, all []string) {
-	for _, f := range had(version) {
+	for f := range had(version) {
 		switch {
 		case f.advice == "":
 		case f.of == nil:

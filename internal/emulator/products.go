@@ -4,7 +4,6 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -14,9 +13,22 @@ func (e *Emulator) IsQEMU() bool {
 	return e.Product == "" && (e.Version != "" || e.Embedded != nil || strings.HasPrefix(filepath.Base(e.Path), "qemu-"))
 }
 
-// numberedLine has a version as box64 ("Box64 arm64 v0.4.3 nogit with Dynarec built on …") and
-// FEX ("FEX-2506") print it.
-var numberedLine = regexp.MustCompile(`(?:\bv|FEX-)(\d+(?:\.\d+)*)`)
+// number returns the first version in what box64 ("Box64 arm64 v0.4.3 nogit with Dynarec
+// built on …") or FEX ("FEX-2506") prints, or an empty string. It does without regexp, whose
+// tables each start would pay for.
+func number(text string) string {
+	for word := range strings.FieldsSeq(text) {
+		rest, found := strings.CutPrefix(word, "v")
+		if !found {
+			_, rest, found = strings.Cut(word, "FEX-")
+		}
+		number := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789."))]
+		if number = strings.Trim(number, "."); found && number != "" {
+			return number
+		}
+	}
+	return ""
+}
 
 // askProduct runs an emulator that is none of QEMU's with --version, and returns its
 // name with what it says.
@@ -24,8 +36,8 @@ func (e *Emulator) askProduct() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, e.Path, "--version").CombinedOutput()
-	if found := numberedLine.FindSubmatch(out); err == nil && found != nil {
-		return e.Product + " " + string(found[1])
+	if number := number(string(out)); err == nil && number != "" {
+		return e.Product + " " + number
 	}
 	return e.Product
 }
