@@ -83,7 +83,7 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
-	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/check-versions", "image/gobuild/ssh_known_hosts"}
+	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/not-unpacked", "image/gobuild/check-versions", "image/gobuild/ssh_known_hosts"}
 	for _, part := range append(artifacts.Parts(), "manifest") {
 		if !b.Core || slices.Contains(parts, part) {
 			links = append(links, filepath.Join(b.Dir, part+".tar"))

@@ -19,6 +19,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/guests"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -255,6 +256,57 @@ func TestLibpcapLinks(t *testing.T) {
 	for _, arch := range versions.GOARCHs {
 		prints(t, nil, "sh", "-c", `cd /tmp && printf '#include <pcap/pcap.h>\nint main(void) { return pcap_lib_version() == 0; }' >x.c && `+tripletOf(t, arch)+`-clang -o x x.c -lpcap`)
 	}
+}
+
+// C is linked for Windows, too, with its libraries.
+func TestCGOForWindows(t *testing.T) {
+	whole(t)
+	if goarch(t) != "amd64" {
+		t.Skip("the compiler for Windows is in the image for amd64 only")
+	}
+	flags := append(source(t, "windows"), environment("GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=1", "CC=x86_64-w64-mingw32-gcc")...)
+	said := prints(t, flags, "sh", "-c", "go build -o program.exe . && file program.exe && llvm-readobj --coff-imports program.exe")
+	assert.Regexp(t, `PE32\+ executable.*x86-64`, said)
+	for _, library := range []string{"WS2_32.dll", "IPHLPAPI.DLL", "ole32.dll", "KERNEL32.dll"} {
+		assert.Contains(t, said, "Name: "+library)
+	}
+}
+
+// What packages have and nobody looks for here is not unpacked, and nothing that is
+// there is linked with it.
+func TestWhatIsNotUnpackedIsNotMissed(t *testing.T) {
+	whole(t)
+	file, err := os.ReadFile("../../image/gobuild/not-unpacked")
+	require.NoError(t, err)
+	script := ""
+	for line := range strings.Lines(string(file)) {
+		if pattern, ok := strings.CutPrefix(strings.TrimSpace(line), "path-exclude="); ok && !strings.HasPrefix(pattern, "/usr/share/") {
+			script += "find /usr -path '" + pattern + "'; "
+		}
+	}
+	require.NotEmpty(t, script)
+	assert.Empty(t, prints(t, nil, "sh", "-c", script))
+	said := prints(t, environment("RUN_UNWATCHED=true"), "sh", "-c", `find /usr/bin /usr/sbin /usr/lib/llvm-*/bin /usr/lib/gcc /usr/libexec -type f -perm -100 -exec ldd {} + 2>/dev/null | grep 'not found'; find /usr/bin /usr/lib/llvm-*/bin -xtype l`)
+	assert.Empty(t, said, "libraries that are missing, and links to nothing")
+}
+
+// The sizes that are aimed at: what a machine keeps, and what is pulled. They are those with
+// our own emulators; what Debian's have more is allowed for.
+func TestSizes(t *testing.T) {
+	whole(t)
+	number := func(r commands.Result) float64 {
+		t.Helper()
+		n, err := strconv.ParseFloat(strings.TrimSpace(r.Stdout), 64)
+		require.NoError(t, err, r.Stderr)
+		return n / 1e6
+	}
+	emulators := number(container(t, nil, "sh", "-c", "cat /usr/bin/qemu-*-static | wc -c"))
+	more := max(0, emulators-130)
+	unpacked := number(run(t, "docker", "image", "inspect", "--format", "{{.Size}}", tested(t)))
+	compressed := number(run(t, "sh", "-c", "docker save "+tested(t)+" | gzip | wc -c"))
+	t.Logf("%.0f MB, of which emulators %.0f MB; compressed %.0f MB", unpacked, emulators, compressed)
+	assert.LessOrEqual(t, unpacked-more, 2200.)
+	assert.LessOrEqual(t, compressed-more*0.25, 700.)
 }
 
 func TestBPF(t *testing.T) {

@@ -106,18 +106,24 @@ func StockEmulators(ctx context.Context, dir string) ([]Set, error) {
 // StockEmulator returns an architecture's static emulator of the first newer
 // release of Debian's, which is fetched into a directory, once.
 func StockEmulator(ctx context.Context, dir string, arch *elfmagic.Arch) (*emulator.Emulator, error) {
-	self, err := elfmagic.Lookup(runtime.GOARCH)
-	if err != nil {
-		return nil, err
-	}
-	if len(self.Debian) == 0 {
-		return nil, fmt.Errorf("%s is no port of Debian's", self)
-	}
-	s, err := fetched(ctx, self, stockSuites[0], dir)
+	s, err := SuiteEmulators(ctx, dir, stockSuites[0])
 	if err != nil {
 		return nil, err
 	}
 	return s.Find(arch)
+}
+
+// SuiteEmulators returns the static emulators of one of Debian's suites, which are
+// fetched into a directory, once.
+func SuiteEmulators(ctx context.Context, dir, suite string) (Set, error) {
+	self, err := elfmagic.Lookup(runtime.GOARCH)
+	if err != nil {
+		return Set{}, err
+	}
+	if len(self.Debian) == 0 {
+		return Set{}, fmt.Errorf("%s is no port of Debian's", self)
+	}
+	return fetched(ctx, self, suite, dir)
 }
 
 // fetched returns the emulators of a suite for a host.

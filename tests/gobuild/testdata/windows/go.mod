@@ -1,0 +1,3 @@
+module example.test/windows
+
+go 1.26
