@@ -55,7 +55,7 @@ type Status struct {
 type Report struct {
 	Settings Settings
 	Began    time.Time
-	Made     time.Time // when this was last known: at least each second, unless programs are being run
+	Made     time.Time // when this was last known: at least each half minute, unless programs are being run
 	Looked   time.Time // when entries were last looked at
 	Blocked  bool      // all entries are disabled
 	Polls    bool      // there is no inotify: changes are seen within a second

@@ -15,9 +15,13 @@ import (
 
 // Times of a keeper.
 const (
-	// tick is how often it is looked whether the instance is still mounted, which no
-	// event tells of; without inotify, how often entries are looked at.
+	// tick is how often entries are looked at without inotify; and whether the instance is
+	// still mounted, where no event tells of mounts.
 	tick = time.Second
+
+	// idle is how often a keeper says that it is there, where events tell of everything. A
+	// process that wakes once in a second uses more than all else that it does.
+	idle = 30 * time.Second
 
 	// quiet is for how long nothing may have changed before what was healed at once is
 	// put in order. Whoever removes an entry may be about to register another.
@@ -153,6 +157,9 @@ func (k *Keeper) step(ctx context.Context, reload <-chan struct{}) {
 // next returns when there is something to do whatever happens.
 func (k *Keeper) next() time.Time {
 	next := time.Now().Add(tick)
+	if k.notices != nil && k.notices.mounts != nil {
+		next = next.Add(idle - tick)
+	}
 	due := k.finish
 	if due.IsZero() {
 		due = k.check
@@ -213,7 +220,8 @@ func (k *Keeper) due(ctx context.Context) {
 }
 
 // mounted reports whether the instance is mounted where it was. What else is mounted
-// since, or nothing, is no event of inotify while another mount keeps the instance.
+// since, or nothing, is no event of inotify while another mount keeps the instance: notices
+// have the mounts watched for that.
 func (k *Keeper) mounted() bool {
 	state, err := k.fs.State()
 	return err == nil && state == binfmt.Mounted
