@@ -1,11 +1,17 @@
 package keep
 
 import (
+	"errors"
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 )
+
+// ErrNoInotify says that the kernel tells of no changes. There are limits for each user, of
+// how many may be told (EMFILE) and of how much (ENOSPC, inotify(7)); since Linux 4.11 they
+// hold for all user namespaces that a user owns together (1cce1eea0aff).
+var ErrNoInotify = errors.New("no inotify: changes are looked for once in a second, emulators' files with each check")
 
 // A Kind says what happened.
 type Kind string

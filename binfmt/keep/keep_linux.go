@@ -3,6 +3,7 @@ package keep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Keeper struct {
 	archs    []*arch
 	claims   *claims
 	notices  *notices
+	polls    bool // there are none, and that was told
 	looks    pace
 
 	began   time.Time
@@ -265,11 +267,10 @@ func (k *Keeper) watch() {
 		list = append(list, emulators(filepath.Dir(path), filepath.Base(path)))
 	}
 	n, err := k.watches(list)
-	if err != nil {
-		k.tell(Event{Kind: Failed, Err: err})
-		return
+	if err != nil && !k.polls {
+		k.tell(Event{Kind: Warned, Err: fmt.Errorf("%w: %w", ErrNoInotify, err)})
 	}
-	k.notices = n
+	k.notices, k.polls = n, err != nil
 }
 
 // searched are the directories in which emulators are looked for.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // A change is what somebody does to an instance. It returns how long programs had no entry,
@@ -60,6 +62,7 @@ var changes = []change{
 	}},
 	{"watcher killed, and started", func(i *instance, _ string) (time.Duration, error) {
 		i.kill()
+		i.anew()
 		return 0, i.again()
 	}},
 	{"all removed while it was killed", func(i *instance, _ string) (time.Duration, error) {
@@ -68,7 +71,18 @@ var changes = []change{
 		i.other = ""
 		return 0, errors.Join(err, i.again())
 	}},
-	{"SIGHUP", func(i *instance, _ string) (time.Duration, error) { return 0, i.cmd.Process.Signal(syscall.SIGHUP) }},
+	{"SIGHUP", func(i *instance, _ string) (time.Duration, error) {
+		i.anew()
+		return 0, i.cmd.Process.Signal(syscall.SIGHUP)
+	}},
+}
+
+// anew is said of a watcher that registers as register does: it replaces what has its entry's
+// name.
+func (i *instance) anew() {
+	if i.other == name {
+		i.other = ""
+	}
 }
 
 // undo writes to a file of the instance, and waits until there is an entry for the programs.
@@ -89,15 +103,14 @@ func (i *instance) undo(file, text string) (time.Duration, error) {
 type record struct {
 	mu    sync.Mutex
 	did   map[string]int
-	gaps  []time.Duration // of those that do not poll
-	polls []time.Duration
+	heals commands.Heals
 	errs  []error
 }
 
 // changeAtRandom has something done to an instance each time that apart is over, for as long as
 // it is to be.
 func changeAtRandom(instances []*instance, others string, apart, long time.Duration) *record {
-	r := &record{did: make(map[string]int)}
+	r := &record{did: make(map[string]int), heals: make(commands.Heals)}
 	ticker := time.NewTicker(apart)
 	defer ticker.Stop()
 	var all sync.WaitGroup
@@ -123,8 +136,8 @@ func (r *record) note(i *instance, what string, took time.Duration, err error) {
 	case err != nil:
 		r.errs = append(r.errs, errors.Join(errors.New(what), err))
 	case took > 0 && i.polls:
-		r.polls = append(r.polls, took)
+		r.heals[what+", without inotify"] = append(r.heals[what+", without inotify"], took)
 	case took > 0:
-		r.gaps = append(r.gaps, took)
+		r.heals[what] = append(r.heals[what], took)
 	}
 }

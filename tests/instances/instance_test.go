@@ -37,8 +37,8 @@ const firstOwner = 300000
 
 // newInstance starts a watcher in new namespaces that a user owns: the one who runs the tests,
 // if that is not root.
-func newInstance(command, dir string, number, owner int, args ...string) (*instance, error) {
-	i := &instance{log: filepath.Join(dir, strconv.Itoa(number)+".json"), args: append([]string{command, "--watch", "--own-instance", "--output", "json"}, args...)}
+func newInstance(command []string, dir string, number, owner int, args ...string) (*instance, error) {
+	i := &instance{log: filepath.Join(dir, strconv.Itoa(number)+".json"), args: slices.Concat(command, []string{"--watch", "--own-instance", "--output", "json"}, args)}
 	if os.Geteuid() == 0 {
 		id := strconv.Itoa(firstOwner + owner)
 		i.owner = []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups"}
@@ -101,6 +101,8 @@ func (i *instance) start(cmd *exec.Cmd) error {
 	return fmt.Errorf("a watcher does not begin: %s", text)
 }
 
+func (i *instance) pid() string { return strconv.Itoa(i.cmd.Process.Pid) }
+
 // kill kills the watcher.
 func (i *instance) kill() {
 	_ = i.cmd.Process.Signal(syscall.SIGKILL)
@@ -119,8 +121,8 @@ func (i *instance) close() {
 
 // An event is a line that a watcher wrote.
 type event struct {
-	Event, Cause, Error, Entry string
-	Seconds                    float64
+	Event, Cause, Error, Hint string
+	Seconds                   float64
 }
 
 func (i *instance) events() (list []event, err error) {

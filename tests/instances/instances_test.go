@@ -2,6 +2,7 @@ package instances
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // patience is for what takes a second at most where nobody else has the machine.
@@ -51,21 +54,11 @@ func TestManyInstancesChangedAtRandom(t *testing.T) {
 	n := setting(t, "TEST_INSTANCES", strconv.Atoi, 12)
 	long := setting(t, "TEST_INSTANCES_FOR", time.ParseDuration, 5*time.Second)
 	atRest := long / 10
-	for _, tool := range []string{"setpriv", "unshare", "nsenter"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("makes and enters namespaces: ", err)
-		}
-	}
-	if err := exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run(); err != nil {
-		t.Skip("user namespaces cannot be made here: ", err)
-	}
+	needNamespaces(t)
 	program := commands.GoHello(t, goarch)
 	dirs, _ := commands.TwoVersions(t, arch)
 	file := name + "-static"
-	for _, dir := range dirs {
-		require.NoError(t, os.Chmod(dir, 0o755))
-		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	}
+	readable(t, dirs[:])
 	own, others := filepath.Join(dirs[0], file), filepath.Join(dirs[1], file)
 
 	empty, err := use(nil)
@@ -83,9 +76,6 @@ func TestManyInstancesChangedAtRandom(t *testing.T) {
 	time.Sleep(atRest)
 	rested, err := use(instances)
 	require.NoError(t, err)
-	t.Log(rested.memory(empty, n))
-	each, most, _ := rested.cpuSince(started)
-	t.Logf("at rest for %v: %.4f %% of a core each, %.4f %% at most", atRest, 100*each, 100*most)
 
 	// Each instance is changed some four times in an hour.
 	apart := max(900*time.Second/time.Duration(n), 10*time.Millisecond)
@@ -95,15 +85,39 @@ func TestManyInstancesChangedAtRandom(t *testing.T) {
 	r := changeAtRandom(instances, others, apart, long)
 	changed, err := use(instances)
 	require.NoError(t, err)
-	each, most, same := changed.cpuSince(rested)
-	t.Logf("%v of changes: %.4f %% of a core each, %.4f %% at most (of %d watchers that were not killed)", long, 100*each, 100*most, same)
-	t.Log(changed.memory(empty, n))
-	r.log(t)
 	for _, err := range r.errs {
 		assert.NoError(t, err)
 	}
-	allRight(t, instances, own, others, program)
-	counted(t, instances)
+	wrong := allRight(t, instances, own, others, program)
+	events := counted(t, instances)
+	text := fmt.Sprintf("%d watchers, of which %d had no inotify; %s.\n\n", n, polling, commands.Conditions(t)) +
+		table(n, empty, started, rested, changed) + fmt.Sprintf("\nDone: %s. At the end %d were wrong. What the watchers said: %s.\n\n", list(r.did), wrong, list(events)) + r.heals.Markdown()
+	t.Log(text)
+	if kerneltest.Updating() {
+		commands.WriteSection(t, "../../docs/nodes.md", "instances", text)
+	}
+}
+
+// needNamespaces skips where instances cannot be made.
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	for _, tool := range []string{"setpriv", "unshare", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("makes and enters namespaces: ", err)
+		}
+	}
+	if err := private.Available(t.Context()); err != nil {
+		t.Skip(err)
+	}
+}
+
+// readable lets the owners of instances read directories that the test made.
+func readable(t *testing.T, dirs []string) {
+	t.Helper()
+	for _, dir := range dirs {
+		require.NoError(t, os.Chmod(dir, 0o755))
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	}
 }
 
 // startAll starts watchers, some at a time.
@@ -118,7 +132,7 @@ func startAll(t *testing.T, n int, command string, args ...string) []*instance {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			instances[number], errs[number] = newInstance(command, dir, number, number%owners, args...)
+			instances[number], errs[number] = newInstance([]string{command}, dir, number, number%owners, args...)
 		})
 	}
 	all.Wait()
@@ -135,29 +149,29 @@ func startAll(t *testing.T, n int, command string, args ...string) []*instance {
 	for _, i := range instances {
 		events, err := i.events()
 		require.NoError(t, err)
-		i.polls = slices.ContainsFunc(events, func(e event) bool { return strings.Contains(e.Error, "inotify") })
+		i.polls = slices.ContainsFunc(events, func(e event) bool { return e.Event == "warned" && strings.Contains(e.Error, "inotify") })
 	}
 	return instances
 }
 
-// allRight sees that nothing is wrong anywhere.
-func allRight(t *testing.T, instances []*instance, own, others, program string) {
+// allRight sees that nothing is wrong anywhere, and returns where something is.
+func allRight(t *testing.T, instances []*instance, own, others, program string) (wrong int) {
 	t.Helper()
-	wrong := 0
 	for number, i := range instances {
 		if err := i.eventuallyRight(own, others, program); !assert.NoError(t, err, "instance %d", number) {
 			wrong++
 		}
 	}
-	t.Logf("%d of %d are wrong at the end", wrong, len(instances))
+	return wrong
 }
 
 // expected are failures of what the test does: too many watchers for inotify, and a look at an
 // instance that is just disabled.
-var expected = regexp.MustCompile("inotify|^all entries of binfmt_misc are disabled")
+var expected = regexp.MustCompile("all entries (of binfmt_misc )?are disabled")
 
-// counted logs what the watchers said that happened, and sees that nothing else failed.
-func counted(t *testing.T, instances []*instance) {
+// counted returns how often the watchers said that something happened, and sees that nothing
+// else failed.
+func counted(t *testing.T, instances []*instance) map[string]int {
 	t.Helper()
 	counts := make(map[string]int)
 	for number, i := range instances {
@@ -170,25 +184,41 @@ func counted(t *testing.T, instances []*instance) {
 			}
 		}
 	}
-	t.Log("events: ", counts)
+	return counts
 }
 
-// memory says how much memory is used, beside what was before.
-func (u usage) memory(before usage, n int) string {
-	var kernel []string
+// table is what is used by each of n watchers.
+func table(n int, empty, started, rested, changed usage) string {
+	var b strings.Builder
+	row := func(what string, of func(now, before usage) string) {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", what, of(rested, started), of(changed, rested))
+	}
+	span := func(now, before usage) string { return now.when.Sub(before.when).Round(time.Second).String() }
+	fmt.Fprintf(&b, "| of each | at rest, %s | changed at random, %s |\n| --- | ---: | ---: |\n", span(rested, started), span(changed, rested))
+	row("CPU, with the programs that it runs, of one core", func(now, before usage) string {
+		each, most, same := now.cpuSince(before)
+		return fmt.Sprintf("%.4f %% (%.4f %% at most; of %d that were not killed)", 100*each, 100*most, same)
+	})
+	row("resident (VmRSS)", func(now, _ usage) string {
+		return fmt.Sprintf("%.1f MiB (%.1f at most)", mib(now.resident)/float64(n), mib(now.largest))
+	})
+	row("of that, its share (Pss)", func(now, _ usage) string { return fmt.Sprintf("%.1f MiB", mib(now.own)/float64(n)) })
+	row("threads; inotify watches", func(now, _ usage) string {
+		return fmt.Sprintf("%.1f; %.1f", float64(now.threads)/float64(n), float64(now.watches)/float64(n))
+	})
 	for _, line := range kernels {
-		more := u.kernel[line] - before.kernel[line]
-		kernel = append(kernel, fmt.Sprintf("%s %d KiB", line, more/n))
+		row("the machine's "+line+", more than before", func(now, _ usage) string { return fmt.Sprintf("%d KiB", (now.kernel[line]-empty.kernel[line])/n) })
 	}
-	return fmt.Sprintf("each: %d KiB resident (%d at most), %d KiB of these its own (PSS), %d threads, %.1f inotify watches; the machine's kernel, for each: %s",
-		u.resident/n, u.largest, u.own/n, u.threads/n, float64(u.watches)/float64(n), strings.Join(kernel, ", "))
+	return b.String()
 }
 
-func (r *record) log(t *testing.T) {
-	t.Log("done: ", r.did)
-	for what, gaps := range map[string][]time.Duration{"with inotify": r.gaps, "polling": r.polls} {
-		if slices.Sort(gaps); len(gaps) > 0 {
-			t.Logf("healed %d times %s: median %v, 99 %% %v, worst %v", len(gaps), what, gaps[len(gaps)/2], gaps[len(gaps)*99/100], gaps[len(gaps)-1])
-		}
+// list says how often what happened.
+func list(counts map[string]int) string {
+	var words []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%s %d", what, counts[what]))
 	}
+	return strings.Join(words, "; ")
 }
+
+func mib(kib int) float64 { return float64(kib) / 1024 }
