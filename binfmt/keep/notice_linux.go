@@ -28,9 +28,10 @@ type notices struct {
 	names  map[int32]func(name string) uint32 // of each watch: what a change of the name says
 }
 
-// Masks of inotify(7). The kernel says of an instance IN_CREATE and IN_DELETE for
-// entries, IN_MODIFY for what is written to one and to "status", and IN_UNMOUNT when its
-// last mount is gone (seen on 6.18, through another mount than the one that is watched).
+// Masks of inotify(7). The kernel says of an instance IN_MODIFY for what is written to
+// "register", to "status" and to an entry, IN_DELETE for entries, no IN_CREATE, and IN_UNMOUNT
+// when its last mount is gone (seen on 6.18, through another mount than the one that is
+// watched).
 const (
 	maskInstance = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MODIFY | unix.IN_ONLYDIR
 	maskEmulator = unix.IN_CREATE | unix.IN_DELETE | unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ATTRIB | unix.IN_ONLYDIR
