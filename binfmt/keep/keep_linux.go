@@ -221,7 +221,8 @@ func (k *Keeper) due(ctx context.Context) {
 	}
 }
 
-// mounted reports whether the instance is mounted where it was. What else is mounted
+// mounted reports whether the instance is mounted where it was. It is asked before a path there
+// is used: with an autofs there whose daemon does not answer, that would wait for ever. What else is mounted
 // since, or nothing, is no event of inotify while another mount keeps the instance: notices
 // have the mounts watched for that.
 func (k *Keeper) mounted() bool {
@@ -258,6 +259,9 @@ func (k *Keeper) watch() {
 	if k.notices != nil {
 		k.notices.close()
 		k.notices = nil
+	}
+	if !k.mounted() {
+		return // it is watched when it is mounted again
 	}
 	list := []watched{instance(k.fs.Dir())}
 	for _, dir := range k.searched() {
@@ -338,6 +342,9 @@ func (k *Keeper) look(now time.Time) {
 
 // read reads the entries, and whether the kernel uses them at all.
 func (k *Keeper) read() ([]binfmt.Entry, error) {
+	if !k.mounted() {
+		return nil, &binfmt.Error{Op: "look at", Path: k.fs.Dir(), Err: binfmt.ErrNotMounted}
+	}
 	enabled, err := k.fs.Enabled()
 	if err != nil {
 		return nil, err
