@@ -3,6 +3,7 @@ package binfmt
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"syscall"
@@ -91,7 +92,7 @@ func (s *Staged) Undo(names []string) error {
 	var errs []error
 	for _, name := range names {
 		if temporary, ok := s.added[name]; ok {
-			err := s.fs.Remove(temporary)
+			err := s.remove(temporary)
 			if err == nil {
 				delete(s.added, name)
 				s.undone[name] = true
@@ -124,7 +125,7 @@ func (s *Staged) Commit() error {
 			// A temporary entry that still does the work of the one that could
 			// not be replaced.
 		case step.Action == Remove:
-			errs = append(errs, s.fs.Remove(step.Name))
+			errs = append(errs, s.remove(step.Name))
 		case step.Action == Replace && staged:
 			errs = append(errs, s.replace(step, temporary))
 		}
@@ -133,11 +134,21 @@ func (s *Staged) Commit() error {
 }
 
 func (s *Staged) replace(step Step, temporary string) error {
-	if err := s.fs.Remove(step.Name); err != nil {
+	if err := s.remove(step.Name); err != nil {
 		return err
 	}
 	if err := s.fs.Register(step.Desired); err != nil {
 		return fmt.Errorf("%w (%s stands in for it)", err, temporary)
 	}
-	return s.fs.Remove(temporary)
+	return s.remove(temporary)
+}
+
+// remove removes an entry, unless somebody has meanwhile: systemd-binfmt and others do not
+// wait for who has the instance locked.
+func (s *Staged) remove(name string) error {
+	err := s.fs.Remove(name)
+	if errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrNotMounted) {
+		return nil
+	}
+	return err
 }

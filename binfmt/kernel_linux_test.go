@@ -527,6 +527,34 @@ func TestWhatWasUndoneIsNotCommitted(t *testing.T) {
 	assert.ElementsMatch(t, []string{"a", "b"}, names(t, fs))
 }
 
+// Others do not wait for who has the instance locked: systemd-binfmt, or a shell.
+func TestWhatSomebodyHasRemovedMeanwhileNeedNotBe(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	want := []binfmt.Entry{entry("a", "a", "/bin/true"), entry("b", "b", "/bin/true")}
+	stage := func() *binfmt.Staged {
+		require.NoError(t, fs.Register(entry("a", "a", "/bin/false")))
+		require.NoError(t, fs.Register(entry("b.new", "b", "/bin/false")))
+		staged, err := fs.Stage(binfmt.Plan(want, snapshot(t, fs), binfmt.PlanOptions{}))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("-1"), 0))
+		return staged
+	}
+	require.NoError(t, stage().Commit())
+	assert.Equal(t, []string{"a"}, names(t, fs), "what was replaced is there again; what was added was removed since")
+	require.NoError(t, fs.Remove("a"))
+	require.NoError(t, stage().Rollback())
+	assert.Empty(t, names(t, fs))
+
+	staged := stage()
+	require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("-1"), 0))
+	require.NoError(t, fs.Unmount())
+	defer func() {
+		_, err := fs.Mount()
+		require.NoError(t, err)
+	}()
+	require.ErrorIs(t, staged.Commit(), binfmt.ErrNotMounted)
+}
+
 func TestTemporaryEntriesOfKilledRunsAreTidied(t *testing.T) {
 	old, want := entry("a", "magic", "/bin/echo"), entry("a", "magic", "/bin/true")
 	temporary, another := want, want

@@ -90,7 +90,7 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 			r.Archs = append(r.Archs, arch)
 		}
 	}
-	if len(lost) > 0 {
+	if len(lost) > 0 && f.inContainer(fs, r) == nil { // or nothing is hidden
 		warn(&worded{"programs of " + strings.Join(lost, ", ") + " " + ErrHidden.Error(), ErrHidden})
 	}
 	f.Seen = nil

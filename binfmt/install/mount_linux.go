@@ -73,11 +73,8 @@ func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() er
 	if r.DryRun {
 		return attach(fs, s)
 	}
-	if !s.InitialUser && !s.InitialPID && !r.OwnInstance {
-		// Looking first is no way: an instance stays with its user namespace.
-		if state, err := fs.State(); err != nil || state != binfmt.Mounted {
-			return nothing, errors.Join(ErrContainer, err)
-		}
+	if err := f.inContainer(fs, r); err != nil {
+		return nothing, err
 	}
 	mounted, isNew, err := fresh(fs)
 	switch {
@@ -98,6 +95,18 @@ func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() er
 		return nothing, errors.Join(ErrNotLasting, fs.Unmount())
 	}
 	return fs.Unmount, nil
+}
+
+// inContainer returns why nothing is mounted in a container that is in a user namespace.
+func (f *Facts) inContainer(fs binfmt.FS, r Request) error {
+	if s := f.Surroundings; s.InitialUser || s.InitialPID || r.OwnInstance {
+		return nil
+	}
+	// Looking first is no way: an instance stays with its user namespace.
+	if state, err := fs.State(); err != nil || state != binfmt.Mounted {
+		return errors.Join(ErrContainer, err)
+	}
+	return nil
 }
 
 // Attach mounts binfmt_misc to read it, where it is not mounted: in a container

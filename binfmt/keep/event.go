@@ -1,11 +1,17 @@
 package keep
 
 import (
+	"errors"
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 )
+
+// ErrNoInotify says that the kernel tells of no changes. There are limits for each user, of
+// how many may be told (EMFILE) and of how much (ENOSPC, inotify(7)); since Linux 4.11 they
+// hold for all user namespaces that a user owns together (1cce1eea0aff).
+var ErrNoInotify = errors.New("no inotify: changes are looked for once in a second, emulators' files with each check")
 
 // A Kind says what happened.
 type Kind string
@@ -55,7 +61,7 @@ type Status struct {
 type Report struct {
 	Settings Settings
 	Began    time.Time
-	Made     time.Time // when this was last known: at least each second, unless programs are being run
+	Made     time.Time // when this was last known: at least each half minute, unless programs are being run
 	Looked   time.Time // when entries were last looked at
 	Blocked  bool      // all entries are disabled
 	Polls    bool      // there is no inotify: changes are seen within a second

@@ -193,6 +193,9 @@ func (k *Keeper) orphans(ctx context.Context, f *install.Facts, outcomes []insta
 // claimAll claims all that is kept.
 func (k *Keeper) claimAll(ctx context.Context) {
 	if k.claims == nil {
+		if !k.mounted() {
+			return
+		}
 		c, err := claim(ctx, k.fs)
 		if err != nil {
 			return // there is nothing yet that could be claimed

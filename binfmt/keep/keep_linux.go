@@ -3,6 +3,7 @@ package keep
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -15,9 +16,13 @@ import (
 
 // Times of a keeper.
 const (
-	// tick is how often it is looked whether the instance is still mounted, which no
-	// event tells of; without inotify, how often entries are looked at.
+	// tick is how often entries are looked at without inotify; and whether the instance is
+	// still mounted, where no event tells of mounts.
 	tick = time.Second
+
+	// idle is how often a keeper says that it is there, where events tell of everything. A
+	// process that wakes once in a second uses more than all else that it does.
+	idle = 30 * time.Second
 
 	// quiet is for how long nothing may have changed before what was healed at once is
 	// put in order. Whoever removes an entry may be about to register another.
@@ -48,6 +53,7 @@ type Keeper struct {
 	archs    []*arch
 	claims   *claims
 	notices  *notices
+	polls    bool // there are none, and that was told
 	looks    pace
 
 	began   time.Time
@@ -153,6 +159,9 @@ func (k *Keeper) step(ctx context.Context, reload <-chan struct{}) {
 // next returns when there is something to do whatever happens.
 func (k *Keeper) next() time.Time {
 	next := time.Now().Add(tick)
+	if k.notices != nil && k.notices.mounts != nil {
+		next = next.Add(idle - tick)
+	}
 	due := k.finish
 	if due.IsZero() {
 		due = k.check
@@ -212,8 +221,10 @@ func (k *Keeper) due(ctx context.Context) {
 	}
 }
 
-// mounted reports whether the instance is mounted where it was. What else is mounted
-// since, or nothing, is no event of inotify while another mount keeps the instance.
+// mounted reports whether the instance is mounted where it was. It is asked before a path there
+// is used: with an autofs there whose daemon does not answer, that would wait for ever. What else is mounted
+// since, or nothing, is no event of inotify while another mount keeps the instance: notices
+// have the mounts watched for that.
 func (k *Keeper) mounted() bool {
 	state, err := k.fs.State()
 	return err == nil && state == binfmt.Mounted
@@ -249,6 +260,9 @@ func (k *Keeper) watch() {
 		k.notices.close()
 		k.notices = nil
 	}
+	if !k.mounted() {
+		return // it is watched when it is mounted again
+	}
 	list := []watched{instance(k.fs.Dir())}
 	for _, dir := range k.searched() {
 		list = append(list, emulators(dir, ""))
@@ -257,11 +271,10 @@ func (k *Keeper) watch() {
 		list = append(list, emulators(filepath.Dir(path), filepath.Base(path)))
 	}
 	n, err := k.watches(list)
-	if err != nil {
-		k.tell(Event{Kind: Failed, Err: err})
-		return
+	if err != nil && !k.polls {
+		k.tell(Event{Kind: Warned, Err: fmt.Errorf("%w: %w", ErrNoInotify, err)})
 	}
-	k.notices = n
+	k.notices, k.polls = n, err != nil
 }
 
 // searched are the directories in which emulators are looked for.
@@ -329,6 +342,9 @@ func (k *Keeper) look(now time.Time) {
 
 // read reads the entries, and whether the kernel uses them at all.
 func (k *Keeper) read() ([]binfmt.Entry, error) {
+	if !k.mounted() {
+		return nil, &binfmt.Error{Op: "look at", Path: k.fs.Dir(), Err: binfmt.ErrNotMounted}
+	}
 	enabled, err := k.fs.Enabled()
 	if err != nil {
 		return nil, err

@@ -476,6 +476,39 @@ func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
 	assert.Zero(t, k.count(Failed), k)
 }
 
+// A keeper that has nothing to do sleeps, and still sees at once that its instance is
+// unmounted.
+func TestChangesOfMountsAreNoticed(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	n, err := watch([]watched{instance(fs.Dir())})
+	require.NoError(t, err)
+	defer n.close()
+	require.NotNil(t, n.mounts)
+	came := func(within time.Duration) bool {
+		select {
+		case <-n.came:
+			return n.take()&mountsChanged != 0
+		case <-time.After(within):
+			return false
+		}
+	}
+	for came(10 * between) { // the first one is for what was before
+	}
+	dir := t.TempDir()
+	for range 3 {
+		require.NoError(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		assert.True(t, came(soon))
+		require.NoError(t, unix.Unmount(dir, 0))
+		for came(10 * between) {
+		}
+	}
+	without := &notices{}
+	without.watchMounts(filepath.Join(dir, "none"))
+	assert.Nil(t, without.mounts)
+	without.watchMounts(os.Args[0])
+	assert.Nil(t, without.mounts, "of other files nothing tells")
+}
+
 func TestAnInstanceWithoutInotifyIsPolled(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,19 +16,22 @@ const (
 	instanceChanged = 1 << iota // entries, or the file "status"
 	watchEnded                  // of a directory that is no more, or of an instance without a mount
 	emulatorsChanged
+	mountsChanged // of this process's mount namespace
 )
 
 // Notices say that something was changed since they were last taken, whoever did it.
 type notices struct {
-	file  *os.File // inotify(7)
-	came  chan struct{}
-	bits  atomic.Uint32
-	names map[int32]func(name string) uint32 // of each watch: what a change of the name says
+	file   *os.File // inotify(7)
+	mounts *os.File // nil: nothing tells of mounts
+	came   chan struct{}
+	bits   atomic.Uint32
+	names  map[int32]func(name string) uint32 // of each watch: what a change of the name says
 }
 
-// Masks of inotify(7). The kernel says of an instance IN_CREATE and IN_DELETE for
-// entries, IN_MODIFY for what is written to one and to "status", and IN_UNMOUNT when its
-// last mount is gone (seen on 6.18, through another mount than the one that is watched).
+// Masks of inotify(7). The kernel says of an instance IN_MODIFY for what is written to
+// "register", to "status" and to an entry, IN_DELETE for entries, no IN_CREATE, and IN_UNMOUNT
+// when its last mount is gone (seen on 6.18, through another mount than the one that is
+// watched).
 const (
 	maskInstance = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MODIFY | unix.IN_ONLYDIR
 	maskEmulator = unix.IN_CREATE | unix.IN_DELETE | unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ATTRIB | unix.IN_ONLYDIR
@@ -81,7 +85,36 @@ func watch(list []watched) (*notices, error) {
 		n.names[int32(wd)] = says
 	}
 	go n.read()
+	n.watchMounts("/proc/self/mountinfo")
 	return n, nil
+}
+
+// between is the time between two looks at mounts: a host that starts containers changes
+// them all the time.
+const between = 100 * time.Millisecond
+
+// watchMounts has a goroutine wait for changes of mounts, if that can be. Poll and epoll say
+// of that file, which is always to be read, that something has changed (Linux 2.6.15,
+// proc_pid_mountinfo(5)); Go's run time asks for changes only (EPOLLET).
+func (n *notices) watchMounts(path string) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	f := os.NewFile(uintptr(fd), path)
+	raw, err := f.SyscallConn()
+	if err != nil || f.SetReadDeadline(time.Time{}) != nil { // it cannot be waited for
+		f.Close()
+		return
+	}
+	n.mounts = f
+	go func() {
+		_ = raw.Read(func(uintptr) bool {
+			n.note(mountsChanged)
+			time.Sleep(between)
+			return false // until it is closed
+		})
+	}()
 }
 
 func (n *notices) read() {
@@ -131,7 +164,12 @@ func (n *notices) note(bits uint32) {
 // take returns what was noticed since.
 func (n *notices) take() uint32 { return n.bits.Swap(0) }
 
-func (n *notices) close() { n.file.Close() }
+func (n *notices) close() {
+	n.file.Close()
+	if n.mounts != nil {
+		n.mounts.Close()
+	}
+}
 
 // real returns where a file is, behind symbolic links.
 func real(path string) string {

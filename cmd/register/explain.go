@@ -10,6 +10,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/binfmt/keep"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -93,6 +94,7 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 		{install.ErrNoMemory, "name the architectures that are needed, or give the container more: docker run --memory"},
 		{install.ErrOnFUSE, "programs run as long as the image, and what serves its files, is there"},
 		{install.ErrNotLasting, lasting},
+		{keep.ErrNoInotify, "sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=65536, or the like, where the host is administered; it is tried again with each check, and with SIGHUP"},
 		{host.ErrEmulated, "use the register, or the image, that is built for the host's architecture: docker run --platform names it (DOCKER_DEFAULT_PLATFORM, or the image's tag, may name another)"},
 	} {
 		if errors.Is(err, known.err) {

@@ -71,18 +71,21 @@ func planHost(init initSystem, command, version string, emulators map[string]str
 }
 
 // systemdUnit returns the service's unit (systemd.service(5)). It has no mount namespace of
-// its own, in which binfmt_misc would be mounted for nobody else.
+// its own, in which binfmt_misc would be mounted for nobody else. Ordinary users who log in,
+// and containers that are started at boot, find programs running; they do not wait for ever.
 func systemdUnit(args []string) string {
 	return `[Unit]
 Description=Emulators for programs of other architectures
 Documentation=https://github.com/projectcalico/go-build
 After=systemd-binfmt.service proc-sys-fs-binfmt_misc.mount
+Before=systemd-user-sessions.service docker.service containerd.service crio.service kubelet.service k3s.service podman-restart.service
 RequiresMountsFor=/` + hostDir + `
 
 [Service]
 Type=notify
 ExecStart=` + hostCommand + " " + strings.Join(args, " ") + `
 ExecReload=/bin/kill -HUP $MAINPID
+TimeoutStartSec=1min
 Restart=always
 RestartSec=1
 NoNewPrivileges=yes
@@ -93,7 +96,8 @@ WantedBy=multi-user.target
 `
 }
 
-// openRCScript returns the service's script (openrc-run(8)).
+// openRCScript returns the service's script (openrc-run(8)). supervise-daemon does not wait
+// until a service is ready, as logins do for the runlevel: programs run before it begins.
 func openRCScript(args []string) string {
 	return `#!/sbin/openrc-run
 # Emulators for programs of other architectures.
@@ -106,6 +110,12 @@ respawn_delay=1
 depend() {
 	need localmount
 	after procfs binfmt
+	before docker containerd kubelet k3s
+}
+
+start_pre() {
+	timeout 60 ` + strings.Join(append([]string{hostCommand}, args[1:]...), " ") + ` >/dev/null || ewarn "programs of some architectures do not run"
+	return 0
 }
 `
 }

@@ -142,6 +142,7 @@ func (s *server) readyz(w http.ResponseWriter, _ *http.Request) {
 var (
 	readyDesc   = prometheus.NewDesc("register_ready", "Whether a program of each architecture that is wanted ran, and nothing was undone since.", nil, nil)
 	blockedDesc = prometheus.NewDesc("register_blocked", "Whether somebody disabled all of binfmt_misc.", nil, nil)
+	pollsDesc   = prometheus.NewDesc("register_polls", "Whether changes are looked for once in a second, as there is no inotify to be had.", nil, nil)
 	runsDesc    = prometheus.NewDesc("register_architecture_runs", "Whether programs of the architecture run.", []string{"architecture"}, nil)
 	triedDesc   = prometheus.NewDesc("register_probe_timestamp_seconds", "When a program of the architecture was last run.", []string{"architecture"}, nil)
 	foreignDesc = prometheus.NewDesc("register_foreign_entries", "Entries of other owners for the architecture's programs.", []string{"architecture"}, nil)
@@ -151,7 +152,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (s *server) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{readyDesc, blockedDesc, runsDesc, triedDesc, foreignDesc, yieldedDesc, infoDesc} {
+	for _, d := range []*prometheus.Desc{readyDesc, blockedDesc, pollsDesc, runsDesc, triedDesc, foreignDesc, yieldedDesc, infoDesc} {
 		to <- d
 	}
 }
@@ -164,6 +165,7 @@ func (s *server) Collect(to chan<- prometheus.Metric) {
 	r := s.report()
 	gauge(readyDesc, number(len(r.Ready()) == 0))
 	gauge(blockedDesc, number(r.Blocked))
+	gauge(pollsDesc, number(r.Polls))
 	for _, a := range r.Archs {
 		platform := a.Arch.Platform()
 		gauge(runsDesc, number(a.Runs || a.Native), platform)

@@ -25,6 +25,16 @@ func Built(t testing.TB, name string, build func(path string) *exec.Cmd) string 
 	return path
 }
 
+// RegisterWithServer returns register as images have it: with the tag watch.
+func RegisterWithServer(t testing.TB) string {
+	t.Helper()
+	return Built(t, "register-watch", func(path string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=watch", "-ldflags=-s -w", "-o", path, module+"/cmd/register")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		return cmd
+	})
+}
+
 // Archive returns the path of a root file system's archive that build makes with
 // mmdebstrap, from a mirror of Debian's, once: it is kept in the user's cache. The
 // test is skipped where that cannot be.

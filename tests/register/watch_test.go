@@ -31,16 +31,6 @@ import (
 // machine.
 const patience = 30 * time.Second
 
-// withServer returns register as images have it: with the tag watch.
-func withServer(t testing.TB) string {
-	t.Helper()
-	return commands.Built(t, "register-watch", func(path string) *exec.Cmd {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=watch", "-ldflags=-s -w", "-o", path, "github.com/projectcalico/go-build/cmd/register")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		return cmd
-	})
-}
-
 // A watcher is a register --watch.
 type watcher struct {
 	t      testing.TB
@@ -215,7 +205,7 @@ func TestAWatchServesWhatItSees(t *testing.T) {
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
-	w := watch(t, withServer(t), 2, "--listen", address, "s390x", "arm64")
+	w := watch(t, commands.RegisterWithServer(t), 2, "--listen", address, "s390x", "arm64")
 	get := func(path string) (int, string) {
 		response, err := http.Get("http://" + address + path)
 		if err != nil {

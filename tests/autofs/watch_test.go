@@ -1,0 +1,96 @@
+package autofs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// A said is what a process says while it runs.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) times(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Count(s.text.String(), text)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// As on nodes of EKS, where nobody triggers the autofs of a host whose daemon does not answer
+// who comes from a container: a watcher mounts over it, heals, and does not wait for the daemon when that
+// is unmounted.
+func TestAWatchOverADaemonThatDoesNotMount(t *testing.T) {
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	hello := commands.GoProgram(t, "hello", "s390x")
+	for name, behave := range map[string]func(*daemon){
+		"silent": func(*daemon) {},
+		"fails":  func(d *daemon) { go d.answer(0x9361) },
+		"gone":   func(d *daemon) { d.asked.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			behave(mount(t))
+			cmd := other(inUserNamespace("register", "--watch", "--own-instance", "--check-every", "1s", "--output", "json", "s390x"))
+			var out said
+			cmd.Stdout, cmd.Stderr = &out, &out
+			require.NoError(t, cmd.Start())
+			defer func() {
+				require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+				assert.NoError(t, cmd.Wait(), &out)
+			}()
+			until := func(event string, n int) {
+				t.Helper()
+				require.Eventually(t, func() bool { return out.times(`"event":"`+event+`"`) >= n }, time.Minute, 5*time.Millisecond, "%s: %s", event, &out)
+			}
+			until("registered", 1)
+			// The instance, as the watcher sees it.
+			instance := fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, binfmt.DefaultMount)
+			inside := func(args ...string) commands.Result {
+				t.Helper()
+				pid := fmt.Sprint(cmd.Process.Pid)
+				cmd := commands.Command("register")
+				cmd.Path, cmd.Args = "/usr/bin/nsenter", append([]string{"nsenter", "--target", pid, "--user", "--mount", "--preserve-credentials"}, args...)
+				return commands.Run(t, other(cmd))
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(instance, "status"), []byte("-1"), 0))
+			until("healed", 1)
+			until("registered", 2)
+			assert.Contains(t, inside(hello).Stdout, "hello from s390x")
+
+			r := inside("umount", "--lazy", binfmt.DefaultMount)
+			require.Zero(t, r.Status, r.Stderr)
+			// In a user namespace programs run even so. What is checked meanwhile does not
+			// wait for the daemon.
+			time.Sleep(3 * time.Second)
+			r = inside(hello)
+			assert.Contains(t, r.Stdout, "hello from s390x", "%s; %s", r.Stderr, &out)
+			assert.Zero(t, out.times(`"event":"failed"`), &out)
+		})
+	}
+}
