@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +22,7 @@ type fleet struct {
 	groups      [nodes][]*os.File // by which nodes join theirs
 	nodes       [nodes]*node
 	foreign     string // an image for arm64, by its manifest's digest
+	another     string // one for the architecture that only pods' own instances have
 	ended       atomic.Bool
 }
 
@@ -107,6 +107,7 @@ func TestFleet(t *testing.T) {
 	f.nodes[0] = f.startNode(t, 0)
 	f.waitNode(t, 0)
 	t.Logf("one node ready after %v", time.Since(began).Round(time.Second))
+	f.step(t, "a node that has not mounted binfmt_misc", f.testMount)
 	for i := 1; i < nodes; i++ {
 		f.nodes[i] = f.startNode(t, i)
 	}
@@ -114,7 +115,23 @@ func TestFleet(t *testing.T) {
 		f.waitNode(t, i)
 	}
 	t.Logf("%d nodes ready after %v:\n%s", nodes, time.Since(began).Round(time.Second), f.kubectl(t, "", "get", "nodes", "-o", "wide"))
-	t.Run("the chart", func(t *testing.T) { f.testChart(t) })
+	f.step(t, "the chart", f.testChart)
+	f.step(t, "labels", f.testLabels)
+	f.step(t, "a foreign pod", f.testForeignPod)
+	f.step(t, "pods in user namespaces", f.testUserNamespaces)
+	f.step(t, "killed", f.testKilled)
+	f.step(t, "updated", f.testUpdated)
+	f.step(t, "healed", f.testHealed)
+	f.step(t, "restarted", f.testRestarted)
+}
+
+// step is a subtest that says how long it took. Those after it take it to have passed.
+func (f *fleet) step(t *testing.T, name string, what func(*testing.T)) {
+	began := time.Now()
+	if !t.Run(name, what) {
+		t.FailNow()
+	}
+	t.Logf("%s: %v", name, time.Since(began).Round(time.Second))
 }
 
 // waitNode waits until a node is ready.
@@ -127,11 +144,12 @@ func (f *fleet) waitNode(t *testing.T, i int) {
 	f.wait(t, "condition=Ready", "node/"+nodeName(i))
 }
 
-// testChart installs the chart by server-side apply: each node has a pod that is ready,
-// which means that it ran a program of each architecture.
-func (f *fleet) testChart(t *testing.T) {
-	f.kubectl(t, "", "apply", "--server-side", "-f", f.path("a.yaml"))
+// of are the options of kubectl that select the DaemonSet's pods.
+var of = []string{"--namespace=kube-system", "--selector=app.kubernetes.io/name=register"}
+
+// rolledOut waits until each node has the newest pod, and that is ready: it ran a program
+// of each architecture.
+func (f *fleet) rolledOut(t *testing.T) {
+	t.Helper()
 	f.kubectl(t, "", "--namespace=kube-system", "rollout", "status", "daemonset/register", fmt.Sprintf("--timeout=%s", patience))
-	pods := strings.Fields(f.kubectl(t, "", "--namespace=kube-system", "get", "pods", "--selector=app.kubernetes.io/name=register", "-o", "name"))
-	assert.Len(t, pods, nodes)
 }

@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -19,8 +21,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/require"
-	"log"
-	"runtime"
 )
 
 // startRegistry starts the cluster's registry, and pushes all images to it.
@@ -36,6 +36,7 @@ func (f *fleet) startRegistry(t *testing.T) {
 	}
 	f.push(t, "pause:latest", f.programImage(t, runtime.GOARCH, "pause"))
 	f.push(t, "native:latest", f.programImage(t, runtime.GOARCH, "hello-"+runtime.GOARCH))
+	f.another = f.push(t, "another:one", f.programImage(t, another, "hello-"+another))
 	foreign := f.programImage(t, "arm64", "hello-arm64")
 	f.foreign = f.push(t, "foreign:one", foreign)
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{

@@ -22,8 +22,12 @@ type prepared struct {
 	Versions [2]string // of the emulators that the images a and b have
 }
 
-// The architectures that the fleet emulates.
-var architectures = []string{"arm64", "s390x"}
+// The images have emulators for the architectures that the chart is told, and for one
+// more: that is for pods with an instance of their own.
+var (
+	architectures = []string{"arm64", "s390x"}
+	another       = "riscv64"
+)
 
 // repository is what images' names begin with: the cluster's registry.
 const repository = registryAddress + "/calico"
@@ -50,7 +54,7 @@ func prepareFiles(ctx context.Context) (p prepared, err error) {
 			return p, err
 		}
 	}
-	for _, goarch := range append(architectures, runtime.GOARCH) {
+	for _, goarch := range append(architectures, another, runtime.GOARCH) {
 		err = errors.Join(err, goBuild(ctx, goarch, "../testdata/hello", p.path("hello-"+goarch)))
 	}
 	return p, errors.Join(err, goBuild(ctx, runtime.GOARCH, "./pause", p.path("pause")))
@@ -64,7 +68,7 @@ func (p prepared) path(elements ...string) string {
 // their version.
 func (p prepared) registerImage(ctx context.Context, name string, set guests.Set) (version string, err error) {
 	from := mkdir(p.path("emulators-" + name))
-	for _, goarch := range architectures {
+	for _, goarch := range append(architectures, another) {
 		arch, err := elfmagic.Lookup(goarch)
 		if err != nil {
 			return "", err
