@@ -108,8 +108,10 @@ func enterNode() error {
 	if err := joinNetwork(m.Index); err != nil {
 		return err
 	}
-	env := append(os.Environ(), role+"="+asInit, "PATH="+m.Path+":"+os.Getenv("PATH"))
-	return unix.Exec("/proc/self/exe", os.Args[:1], env)
+	if err := errors.Join(os.Setenv(role, asInit), os.Setenv("PATH", m.Path+":"+os.Getenv("PATH"))); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args[:1], os.Environ())
 }
 
 // mountNode makes the node's files: this machine's, but for what a node writes to.
