@@ -72,6 +72,8 @@ test: test-tools ## install what the tests need, and run them all, with Linux's 
 	$(GO) test -count=1 -tags watch ./cmd/register
 test-deploy: ## render deploy/kubernetes with kustomize and Helm, as libraries (the first time they are compiled: some minutes)
 	cd tests/deploy && $(GO) test -count=1 ./...
+test-fleet: ## install deploy/kubernetes in a cluster of three nodes, made of etcd, Kubernetes, containerd and runc (root; FLEETTIME)
+	TEST_FLEET=1 $(GO) test -count=1 -v -timeout 90m ./tests/fleet
 test-kernels: base-tools ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels

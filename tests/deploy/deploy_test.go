@@ -11,15 +11,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/projectcalico/go-build/tests/deploy/render"
 )
 
 const manifests = "../../deploy/kubernetes"
@@ -72,24 +71,13 @@ func kustomized(t *testing.T, components ...string) rendered {
 // templated is what Helm makes of the chart with values.
 func templated(t *testing.T, name, values string) (rendered, error) {
 	t.Helper()
-	chart, err := loader.Load(filepath.Join(manifests, "chart"))
-	require.NoError(t, err)
-	set, err := chartutil.ReadValues([]byte(values))
-	require.NoError(t, err)
-	release := chartutil.ReleaseOptions{Name: name, Namespace: "kube-system", IsInstall: true}
-	all, err := chartutil.ToRenderValues(chart, set, release, chartutil.DefaultCapabilities)
-	if err != nil {
-		return nil, err
-	}
-	files, err := engine.Render(chart, all)
+	texts, err := render.Chart(filepath.Join(manifests, "chart"), name, values)
 	if err != nil {
 		return nil, err
 	}
 	objects := rendered{}
-	for path, text := range files {
-		if strings.HasSuffix(path, ".yaml") && strings.TrimSpace(text) != "" {
-			objects.add(t, text)
-		}
+	for _, text := range texts {
+		objects.add(t, text)
 	}
 	return objects, nil
 }

@@ -1,0 +1,85 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// watchers returns the process IDs of a node's register --watch, as the node has them.
+func (n *node) watchers(t *testing.T) []string {
+	t.Helper()
+	out, err := n.in("sh", "-c", `for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" != /usr/bin/register ] || echo ${p#/proc/}; done`).Output()
+	require.NoError(t, err)
+	return strings.Fields(string(out))
+}
+
+// testKilled kills each node's watcher. kubelet starts it again.
+func (f *fleet) testKilled(t *testing.T) {
+	f.withLoops(t, func() {
+		for _, n := range f.nodes {
+			killed := n.watchers(t)
+			require.Len(t, killed, 1)
+			require.NoError(t, n.in("kill", "-KILL", killed[0]).Run())
+			require.Eventually(t, func() bool {
+				now := n.watchers(t)
+				return len(now) == 1 && now[0] != killed[0]
+			}, patience, 100*time.Millisecond)
+		}
+		f.rolledOut(t)
+	})
+}
+
+// testUpdated has the DaemonSet go over to other emulators, one node after the other.
+func (f *fleet) testUpdated(t *testing.T) {
+	f.withLoops(t, func() {
+		f.kubectl(t, "", "apply", "--server-side", "-f", f.path("b.yaml"))
+		f.rolledOut(t)
+	})
+	f.runsVersion(t, f.Versions[1])
+}
+
+// testHealed removes all entries on all nodes, again and again. Nothing is said of how
+// long it may take: machines are shared. The histogram is in the log.
+func (f *fleet) testHealed(t *testing.T) {
+	const times = 20
+	var took []time.Duration
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for _, n := range f.nodes {
+		cmd := f.onNode(t, n, asHeal, looping{Program: f.path("hello-arm64"), Times: times})
+		group.Go(func() {
+			var some []time.Duration
+			out, err := cmd.Output()
+			if assert.NoError(t, err, n.name) && assert.NoError(t, json.Unmarshal(out, &some)) {
+				mu.Lock()
+				defer mu.Unlock()
+				took = append(took, some...)
+			}
+		})
+	}
+	group.Wait()
+	require.Len(t, took, times*nodes)
+	t.Logf("healed %d times on %d nodes:\n%s", len(took), nodes, histogram(took))
+}
+
+// testRestarted ends a node, with all that was in it, and starts it again.
+func (f *fleet) testRestarted(t *testing.T) {
+	const i = nodes - 1
+	require.NoError(t, f.nodes[i].cmd.Process.Kill())
+	require.Eventually(t, func() bool { return exec.Command("ip", "link", "show", "to-"+nodeName(i)).Run() != nil }, patience, 100*time.Millisecond)
+	began := time.Now()
+	f.nodes[i] = f.startNode(t, i)
+	program := f.path("hello-arm64")
+	require.Eventually(t, func() bool { return f.nodes[i].in(program).Run() == nil }, patience, 100*time.Millisecond)
+	t.Logf("foreign programs run %v after the node's start", time.Since(began).Round(100*time.Millisecond))
+	f.rolledOut(t)
+	assert.Len(t, f.nodes[i].watchers(t), 1, fmt.Sprint(f.nodes[i].name))
+}
