@@ -192,7 +192,7 @@ func TestA64Access(t *testing.T) {
 
 var (
 	guestAddress = regexp.MustCompile(`^  -- guest addr 0x([0-9a-f]+)`)
-	hostCode     = regexp.MustCompile(`^0x[0-9a-f]+:  (?:OBJD-H: )?([0-9a-f]+)`)
+	hostCode     = regexp.MustCompile(`^(?:0x[0-9a-f]+:  |OBJD-H: )([0-9a-f]+)`)
 )
 
 // readCode returns what -d out_asm shows of each guest instruction. Without a disassembler it
@@ -206,7 +206,7 @@ func readCode(log string) map[uint64][]uint32 {
 		} else if strings.HasPrefix(line, "  -- ") || strings.HasPrefix(line, "OUT:") || strings.HasPrefix(line, "PROLOGUE:") {
 			at = 0 // slow paths, which are functions with barriers of their own
 		} else if m := hostCode.FindStringSubmatch(line); m != nil && at != 0 {
-			bytes := strings.Contains(line, "OBJD-H")
+			bytes := strings.HasPrefix(line, "OBJD-H")
 			for text := m[1]; len(text) >= 8; text = text[8:] {
 				word, _ := strconv.ParseUint(text[:8], 16, 32)
 				if bytes {
@@ -217,6 +217,14 @@ func readCode(log string) map[uint64][]uint32 {
 		}
 	}
 	return code
+}
+
+func TestReadCode(t *testing.T) {
+	code := readCode("PROLOGUE: [size=8]\n0x7f00:  \nOBJD-H: 5f2403d5\n\nOUT: [size=20]\n" +
+		"  -- guest addr 0x0000000000401010 + tb prologue\n0x7f10:  d503249f  bti      j\n0x7f14:  b87f6a95  ldr      w21, [x20, xzr]\n" +
+		"  -- guest addr 0x0000000000401012\n0x7f18:  \nOBJD-H: bf3903d5761a40f9\nOBJD-H: d76a7fb8\n" +
+		"  -- tb slow paths + alignment\n0x7f24:  d63f0200  blr      x16\n")
+	assert.Equal(t, map[uint64][]uint32{0x401010: {0xd503249f, 0xb87f6a95}, 0x401012: {0xd50339bf, 0xf9401a76, 0xb87f6ad7}}, code)
 }
 
 // An event is an access of the program, or a barrier in the code for it.
