@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -209,9 +208,12 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	// half of the emulators.
 	var native []*elfmagic.Arch
 	var nativeErr error
-	var asked sync.WaitGroup
-	asked.Go(func() { native, nativeErr = askNative(ctx) })
-	f, err := kernelFacts(fs)
+	asked := make(chan struct{})
+	looked := lookThen(fs, func() {
+		defer close(asked)
+		native, nativeErr = askNative(ctx)
+	})
+	f, err := surroundingFacts(fs)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +226,10 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	for _, arch := range archs {
 		f.Emulators[arch.Name] = r.find(search, arch)
 	}
-	if asked.Wait(); nativeErr != nil {
+	if err := looked.wait(fs); err != nil {
+		return nil, err
+	}
+	if <-asked; nativeErr != nil {
 		return nil, nativeErr
 	}
 	f.setNative(native, r)
@@ -243,6 +248,11 @@ func kernelFacts(fs binfmt.FS) (*Facts, error) {
 	if err := answers(fs); err != nil {
 		return nil, err
 	}
+	return surroundingFacts(fs)
+}
+
+// surroundingFacts is kernelFacts without a look at the instance's directory.
+func surroundingFacts(fs binfmt.FS) (*Facts, error) {
 	kernel, err := binfmt.RunningKernel()
 	if err != nil {
 		return nil, err

@@ -165,21 +165,26 @@ func inspect(arch *elfmagic.Arch, f descriptor, info *unix.Stat_t) (*Emulator, e
 	if info.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
-	header, err := elfmagic.Identify(f)
+	var buffer [headers]byte
+	start, err := begin(f, &buffer)
+	if err != nil {
+		return nil, err
+	}
+	header, err := elfmagic.Identify(&start)
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: %w", ErrOtherHost, err)
 	}
 	if err != nil {
 		return nil, corrupt(err)
 	}
-	segments, err := header.Segments(f)
+	segments, err := header.Segments(&start)
 	if err != nil {
 		return nil, corrupt(err)
 	}
 	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size) {
 		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size, want)
 	}
-	interp, err := elfmagic.Interp(f, segments)
+	interp, err := elfmagic.Interp(&start, segments)
 	if err != nil {
 		return nil, corrupt(err)
 	}
