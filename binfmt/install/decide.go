@@ -362,6 +362,9 @@ func (d *Decision) leaveAlone(f *Facts, r Request) {
 // inFront returns the entries that the kernel tries for the programs before the
 // decision's: those of somebody else's, and those of other architectures.
 func inFront(current []binfmt.Entry, d *Decision) (others, another []binfmt.Entry) {
+	if len(current) == 0 {
+		return nil, nil
+	}
 	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
 		switch {
 		case e.Final() == d.Name:

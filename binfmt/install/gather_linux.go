@@ -204,16 +204,14 @@ func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
 
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
-	// The kernel is asked meanwhile: two programs that it refuses cost as much as
-	// half of the emulators.
-	var native []*elfmagic.Arch
-	var nativeErr error
-	asked := make(chan struct{})
-	looked := lookThen(fs, func() {
-		defer close(asked)
-		native, nativeErr = askNative(ctx)
-	})
+	looked := lookAt(fs)
 	f, err := surroundingFacts(fs)
+	if err != nil {
+		return nil, err
+	}
+	// On this thread: another one, and what it takes to wake it, cost more than the
+	// kernel's answer.
+	native, err := askNative(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -228,9 +226,6 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	}
 	if err := looked.wait(fs); err != nil {
 		return nil, err
-	}
-	if <-asked; nativeErr != nil {
-		return nil, nativeErr
 	}
 	f.setNative(native, r)
 	search.Native = native[:len(f.Native)]

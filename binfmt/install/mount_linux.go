@@ -21,14 +21,13 @@ const patience = 5 * time.Second
 
 // answers returns an error if looking at the instance's directory does not end: an
 // autofs may wait there for its daemon. The thread that waits ends with the process.
-func answers(fs binfmt.FS) error { return lookThen(fs, func() {}).wait(fs) }
+func answers(fs binfmt.FS) error { return lookAt(fs).wait(fs) }
 
 // A looking is a look at an instance's directory, on a thread of its own.
 type looking chan struct{}
 
-// lookThen looks at the instance's directory, and then calls another function on the same
-// thread.
-func lookThen(fs binfmt.FS, then func()) looking {
+// lookAt looks at the instance's directory meanwhile.
+func lookAt(fs binfmt.FS) looking {
 	looked := make(looking)
 	go func() {
 		// The kernel may give a signal to a thread that hangs, where the runtime's
@@ -42,7 +41,6 @@ func lookThen(fs binfmt.FS, then func()) looking {
 		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 		runtime.UnlockOSThread()
 		close(looked)
-		then()
 	}()
 	return looked
 }

@@ -49,8 +49,8 @@ type beginning struct {
 const headers = 1 << 10
 
 // begin reads the beginning of a file into a buffer.
-func begin(f descriptor, buffer *[headers]byte) (beginning, error) {
-	n, err := f.ReadAt(buffer[:], 0)
+func begin(f descriptor, buffer []byte) (beginning, error) {
+	n, err := f.ReadAt(buffer, 0)
 	if err == io.EOF {
 		err = nil
 	}
