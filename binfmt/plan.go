@@ -50,7 +50,7 @@ type PlanOptions struct {
 // entries that are not desired it removes only those that the options name, and
 // those temporary ones of desired entries that an interrupted run left.
 func Plan(desired, current []Entry, o PlanOptions) []Step {
-	var steps []Step
+	steps := make([]Step, 0, len(desired))
 	for _, d := range desired {
 		steps = append(steps, planOne(d, current, o))
 	}

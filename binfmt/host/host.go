@@ -13,24 +13,33 @@ import (
 // it learns about the host is about an emulated one.
 var ErrEmulated = errors.New("this program is for another architecture than the host's and runs under emulation")
 
-// relatives lists, for architectures that this program can be built for, those
+// relativesOf lists, for architectures that this program can be built for, those
 // that a kernel of that architecture may run besides its own. Whether it does
 // depends on its configuration (CONFIG_IA32_EMULATION, CONFIG_COMPAT, MIPS32_O32
 // and N32) and on the CPU (64-bit-only Arm cores), so it is asked.
-var relatives = map[string][]string{
-	"aarch64":  {"arm"},
-	"mips64":   {"mips", "mipsn32"},
-	"mips64el": {"mipsel", "mipsn32el"},
-	"ppc64":    {"ppc"},
-	"riscv64":  {"riscv32"},
-	"x86_64":   {"i386"},
+func relativesOf(name string) []string {
+	switch name {
+	case "aarch64":
+		return []string{"arm"}
+	case "mips64":
+		return []string{"mips", "mipsn32"}
+	case "mips64el":
+		return []string{"mipsel", "mipsn32el"}
+	case "ppc64":
+		return []string{"ppc"}
+	case "riscv64":
+		return []string{"riscv32"}
+	case "x86_64":
+		return []string{"i386"}
+	}
+	return nil
 }
 
 // Relatives returns the architectures that a kernel of the given one may run
 // besides its own.
 func Relatives(arch *elfmagic.Arch) []*elfmagic.Arch {
 	var archs []*elfmagic.Arch
-	for _, name := range relatives[arch.Name] {
+	for _, name := range relativesOf(arch.Name) {
 		if relative, err := elfmagic.Lookup(name); err == nil {
 			archs = append(archs, relative)
 		}

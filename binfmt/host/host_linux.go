@@ -29,7 +29,7 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 		return nil, fmt.Errorf("%w: %s, a program for %s, runs it", ErrEmulated, path, by.Platform())
 	}
 	// A 32-bit program may find itself on a 64-bit kernel.
-	wide := slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return !slices.Contains(relatives[a.Name], self.Name) })
+	wide := slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return !slices.Contains(relativesOf(a.Name), self.Name) })
 	var archs []*elfmagic.Arch
 	for _, arch := range slices.Concat([]*elfmagic.Arch{self}, Relatives(self), wide) {
 		switch err := ask(ctx, arch); {

@@ -1,9 +1,9 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -60,7 +60,9 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	text := bytes.NewBuffer(make([]byte, 0, 4<<10)) // what the kernel says is made anew for each read
+	_, err = text.ReadFrom(f)
+	return text.Bytes(), err
 }
 
 // parseStatus reads lines such as

@@ -141,7 +141,7 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	if err != nil {
 		return nil, err
 	}
-	var steps []binfmt.Step
+	steps := make([]binfmt.Step, 0, len(outcomes))
 	for _, o := range outcomes {
 		steps = append(steps, o.Step)
 	}

@@ -127,7 +127,7 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 		return nil, ErrAllDisabled
 	}
 	plan := binfmt.PlanOptions{Force: r.Force || r.Reset, Stale: map[string]string{}}
-	var wanted []binfmt.Entry
+	wanted := make([]binfmt.Entry, 0, len(decisions))
 	for i := range decisions {
 		d := &decisions[i]
 		if d.leaveAlone(f, r); d.settled() {
@@ -135,7 +135,9 @@ func Decide(f *Facts, r Request) ([]Decision, error) {
 		}
 		d.Desired = f.Entries.asHeld(d.Desired)
 		wanted = append(wanted, d.Desired)
-		plan.Stale[d.Name] = stale(f, r, d)
+		if why := stale(f, r, d); why != "" {
+			plan.Stale[d.Name] = why
+		}
 		if isQEMUs(f.Entries.named(d.Name), d.Arch) {
 			plan.Own = append(plan.Own, d.Name)
 		}
@@ -191,8 +193,9 @@ func Desired(f *Facts, r Request) ([]Decision, error) {
 	if r.Persistent == Yes && !f.FixBinary {
 		return nil, binfmt.FeatureFixBinary.Supported(f.Kernel)
 	}
-	var list []Decision
-	for _, arch := range r.about() {
+	archs := r.about()
+	list := make([]Decision, 0, len(archs))
+	for _, arch := range archs {
 		named := r.names(arch)
 		d := Decision{Arch: arch, Step: binfmt.Step{Name: EntryName(r.Prefix, arch)}}
 		e, err := f.serving(r, arch)
@@ -359,6 +362,9 @@ func (d *Decision) leaveAlone(f *Facts, r Request) {
 // inFront returns the entries that the kernel tries for the programs before the
 // decision's: those of somebody else's, and those of other architectures.
 func inFront(current []binfmt.Entry, d *Decision) (others, another []binfmt.Entry) {
+	if len(current) == 0 {
+		return nil, nil
+	}
 	for _, e := range binfmt.Catching(current, d.Arch.Heads()) {
 		switch {
 		case e.Final() == d.Name:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -205,13 +204,14 @@ func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
 
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
-	// The kernel is asked meanwhile: two programs that it refuses cost as much as
-	// half of the emulators.
-	var native []*elfmagic.Arch
-	var nativeErr error
-	var asked sync.WaitGroup
-	asked.Go(func() { native, nativeErr = askNative(ctx) })
-	f, err := kernelFacts(fs)
+	looked := lookAt(fs)
+	f, err := surroundingFacts(fs)
+	if err != nil {
+		return nil, err
+	}
+	// On this thread: another one, and what it takes to wake it, cost more than the
+	// kernel's answer.
+	native, err := askNative(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -224,8 +224,8 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 	for _, arch := range archs {
 		f.Emulators[arch.Name] = r.find(search, arch)
 	}
-	if asked.Wait(); nativeErr != nil {
-		return nil, nativeErr
+	if err := looked.wait(fs); err != nil {
+		return nil, err
 	}
 	f.setNative(native, r)
 	search.Native = native[:len(f.Native)]
@@ -243,6 +243,11 @@ func kernelFacts(fs binfmt.FS) (*Facts, error) {
 	if err := answers(fs); err != nil {
 		return nil, err
 	}
+	return surroundingFacts(fs)
+}
+
+// surroundingFacts is kernelFacts without a look at the instance's directory.
+func surroundingFacts(fs binfmt.FS) (*Facts, error) {
 	kernel, err := binfmt.RunningKernel()
 	if err != nil {
 		return nil, err

@@ -21,23 +21,39 @@ const patience = 5 * time.Second
 
 // answers returns an error if looking at the instance's directory does not end: an
 // autofs may wait there for its daemon. The thread that waits ends with the process.
-func answers(fs binfmt.FS) error {
-	looked := make(chan struct{})
+func answers(fs binfmt.FS) error { return lookAt(fs).wait(fs) }
+
+// A looking is a look at an instance's directory, on a thread of its own.
+type looking chan struct{}
+
+// lookAt looks at the instance's directory meanwhile.
+func lookAt(fs binfmt.FS) looking {
+	looked := make(looking)
 	go func() {
-		defer close(looked)
 		// The kernel may give a signal to a thread that hangs, where the runtime's
 		// handler is not reached, and wake no other (complete_signal in
 		// kernel/signal.c, seen on 6.18): this one takes none.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		var ends, before unix.Sigset_t
 		ends.Val[0] = 1<<(unix.SIGINT-1) | 1<<(unix.SIGTERM-1)
 		_ = unix.PthreadSigmask(unix.SIG_BLOCK, &ends, &before)
 		_, _ = fs.State()
 		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+		runtime.UnlockOSThread()
+		close(looked)
 	}()
+	return looked
+}
+
+// wait returns nil if the look has ended, for which it waits for some seconds.
+func (l looking) wait(fs binfmt.FS) error {
 	select {
-	case <-looked:
+	case <-l: // as it has, mostly, and no timer is needed
+		return nil
+	default:
+	}
+	select {
+	case <-l:
 		return nil
 	case <-time.After(patience):
 		return &binfmt.Error{Op: "look at", Path: fs.Dir(), Err: ErrNoAnswer}

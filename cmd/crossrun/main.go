@@ -3,7 +3,6 @@
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
-//go:debug decoratemappings=0
 
 // Crossrun runs a program of any architecture: by itself if the host can, by
 // what is registered with the kernel if that can, else by QEMU's user-mode

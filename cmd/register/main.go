@@ -3,7 +3,6 @@
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
-//go:debug decoratemappings=0
 
 // Register puts an emulator behind every architecture that this host does not
 // run natively: it writes entries to the kernel's binfmt_misc, runs a program

@@ -248,26 +248,26 @@ func (o *options) checkRootless(modes []string) error {
 }
 
 // habits are what other tools' users type, and how it is said here.
-var habits = map[string]string{
-	"status": "register --status", "list": "register --status", "ls": "register --status", "--list": "register --status",
-	"doctor": "register --status; crossrun --doctor says what runs without registering", "check": "register --status", "--check": "register --status",
-	"run": "a registered program is run by its name; crossrun PROGRAM runs it without registering", "exec": "crossrun PROGRAM",
-	"help": "register --help", "version": "register --version", "-V": "register --version",
-	"install": "register ARCH…", "--install": "register ARCH…, or all without one; the command binfmt has --install",
-	"add": "register ARCH…", "enable": "register ARCH…", "--enable": "register ARCH…", "--import": "register ARCH…",
-	"uninstall": "register --uninstall ARCH…", "remove": "register --uninstall ARCH…", "--remove": "register --uninstall ARCH…",
-	"disable": "register --uninstall ARCH…", "--disable": "register --uninstall ARCH…", "--unregister": "register --uninstall ARCH…",
-	"reset": "register --reset", "--json": "--output json", "--platform": "register linux/arm64", "--platforms": "register linux/arm64,linux/s390x",
-	"--arch": "register ARCH…", "-v": "--status shows everything; --version prints the version", "--verbose": "--status shows everything",
-	"--interpreter": "--emulator ARCH=FILE", "--path": "--qemu-path DIRECTORY", "--suffix": "--qemu-suffix SUFFIX", "--binfmt-dir": "--mount DIRECTORY",
+var habits = [][2]string{
+	{"status", "register --status"}, {"list", "register --status"}, {"ls", "register --status"}, {"--list", "register --status"},
+	{"doctor", "register --status; crossrun --doctor says what runs without registering"}, {"check", "register --status"}, {"--check", "register --status"},
+	{"run", "a registered program is run by its name; crossrun PROGRAM runs it without registering"}, {"exec", "crossrun PROGRAM"},
+	{"help", "register --help"}, {"version", "register --version"}, {"-V", "register --version"},
+	{"install", "register ARCH…"}, {"--install", "register ARCH…, or all without one; the command binfmt has --install"},
+	{"add", "register ARCH…"}, {"enable", "register ARCH…"}, {"--enable", "register ARCH…"}, {"--import", "register ARCH…"},
+	{"uninstall", "register --uninstall ARCH…"}, {"remove", "register --uninstall ARCH…"}, {"--remove", "register --uninstall ARCH…"},
+	{"disable", "register --uninstall ARCH…"}, {"--disable", "register --uninstall ARCH…"}, {"--unregister", "register --uninstall ARCH…"},
+	{"reset", "register --reset"}, {"--json", "--output json"}, {"--platform", "register linux/arm64"}, {"--platforms", "register linux/arm64,linux/s390x"},
+	{"--arch", "register ARCH…"}, {"-v", "--status shows everything; --version prints the version"}, {"--verbose", "--status shows everything"},
+	{"--interpreter", "--emulator ARCH=FILE"}, {"--path", "--qemu-path DIRECTORY"}, {"--suffix", "--qemu-suffix SUFFIX"}, {"--binfmt-dir", "--mount DIRECTORY"},
 }
 
 // habit adds to an error how what was meant is said here.
 func habit(err error, args []string) error {
 	for _, arg := range args {
 		arg, _, _ = strings.Cut(arg, "=")
-		if said, ok := habits[arg]; ok {
-			return cli.WithHint(err, "%s", said)
+		if i := slices.IndexFunc(habits, func(h [2]string) bool { return h[0] == arg }); i >= 0 {
+			return cli.WithHint(err, "%s", habits[i][1])
 		}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {

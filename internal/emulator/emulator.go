@@ -15,7 +15,6 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/embedded"
-	"github.com/projectcalico/go-build/internal/product"
 )
 
 // An Emulator is an executable that runs one architecture's programs.
@@ -111,11 +110,16 @@ func (s *Search) Open(arch *elfmagic.Arch, path string) (*Emulator, error) {
 // open is Open for what is searched, and without the version, which costs as much
 // as all the rest, unless it is wanted.
 func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator, error) {
+	f, err := openFile(path)
+	return s.opened(arch, path, f, err, version)
+}
+
+// opened is open of what openFile returned.
+func (s *Search) opened(arch *elfmagic.Arch, path string, f descriptor, err error, version bool) (*Emulator, error) {
 	fail := func(err error, hint string) (*Emulator, error) {
 		return nil, &Error{Arch: arch, Path: path, Err: err, hint: hint}
 	}
 	const again = "install it again: the file is not a whole ELF program"
-	f, err := openFile(path)
 	switch {
 	case err == unix.ENOENT:
 		return fail(ErrMissing, "")
@@ -133,7 +137,7 @@ func (s *Search) open(arch *elfmagic.Arch, path string, version bool) (*Emulator
 	if err != nil {
 		return fail(err, again)
 	}
-	e.Path, e.Product = path, product.Of(path)
+	e.Path, e.Product = path, productOf(path)
 	switch {
 	case e.isCommand(f, &info):
 		return fail(ErrCommand, "{install}, or name others with {option}")
@@ -165,21 +169,27 @@ func inspect(arch *elfmagic.Arch, f descriptor, info *unix.Stat_t) (*Emulator, e
 	if info.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%w: not a regular file", ErrCorrupt)
 	}
-	header, err := elfmagic.Identify(f)
+	buffer := buffers.Get().(*[chunk + overlap]byte)
+	defer buffers.Put(buffer)
+	start, err := begin(f, buffer[:headers])
+	if err != nil {
+		return nil, err
+	}
+	header, err := elfmagic.Identify(&start)
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: %w", ErrOtherHost, err)
 	}
 	if err != nil {
 		return nil, corrupt(err)
 	}
-	segments, err := header.Segments(f)
+	segments, err := header.Segments(&start)
 	if err != nil {
 		return nil, corrupt(err)
 	}
 	if want := elfmagic.Extent(segments); want == 0 || want > uint64(info.Size) {
 		return nil, fmt.Errorf("%w: %d bytes long, but its segments end at %d", ErrCorrupt, info.Size, want)
 	}
-	interp, err := elfmagic.Interp(f, segments)
+	interp, err := elfmagic.Interp(&start, segments)
 	if err != nil {
 		return nil, corrupt(err)
 	}

@@ -75,7 +75,10 @@ const FaultTable = "docs/emulators.md#faults"
 // patches returns how many patches of ours an emulator has, by its version: "10.2.2 (Debian
 // 1:10.2.2+ds-1, go-build 24 patches 0123456789)".
 func patches(version string) int {
-	_, rest, _ := strings.Cut(version, "go-build ")
+	_, rest, ours := strings.Cut(version, "go-build ")
+	if !ours {
+		return 0
+	}
 	count, _, _ := strings.Cut(rest, " ")
 	n, _ := strconv.Atoi(count) // none where there is no number
 	return n

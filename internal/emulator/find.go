@@ -116,11 +116,15 @@ func (s *Search) find(a *elfmagic.Arch, version bool) (*Emulator, error) {
 	for _, dir := range s.Dirs {
 		for _, name := range s.names(a) {
 			path := filepath.Join(dir, name)
-			e, err := s.open(a, path, version)
+			f, err := openFile(path)
+			if err == unix.ENOENT { // as of most
+				continue
+			}
+			e, err := s.opened(a, path, f, err, version)
 			if err == nil {
 				return e, nil
 			}
-			if first == nil && !errors.Is(err, ErrMissing) && !(len(s.Dirs) > 1 && hidden(path)) {
+			if first == nil && !(len(s.Dirs) > 1 && hidden(path)) {
 				first = err
 			}
 		}

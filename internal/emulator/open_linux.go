@@ -37,6 +37,34 @@ func openFile(path string) (descriptor, error) {
 
 func (d descriptor) close() { _ = unix.Close(int(d)) }
 
+// A beginning is an open file of which the first bytes were read: the headers of most
+// programs. That is one system call in place of several.
+type beginning struct {
+	descriptor
+	bytes []byte
+}
+
+// headers is how many bytes of a file are read at once: a 64-bit header and some 17
+// program headers.
+const headers = 1 << 10
+
+// begin reads the beginning of a file into a buffer.
+func begin(f descriptor, buffer []byte) (beginning, error) {
+	n, err := f.ReadAt(buffer, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return beginning{f, buffer[:n]}, err
+}
+
+// ReadAt implements io.ReaderAt.
+func (b *beginning) ReadAt(p []byte, offset int64) (int, error) {
+	if offset >= 0 && offset+int64(len(p)) <= int64(len(b.bytes)) {
+		return copy(p, b.bytes[offset:]), nil
+	}
+	return b.descriptor.ReadAt(p, offset)
+}
+
 // ReadAt implements io.ReaderAt.
 func (d descriptor) ReadAt(p []byte, offset int64) (n int, err error) {
 	for n < len(p) {

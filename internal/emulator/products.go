@@ -6,11 +6,24 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/product"
 )
 
 // IsQEMU reports whether the emulator takes QEMU's flags: it says so, or is called so.
 func (e *Emulator) IsQEMU() bool {
 	return e.Product == "" && (e.Version != "" || e.Embedded != nil || strings.HasPrefix(filepath.Base(e.Path), "qemu-"))
+}
+
+// productOf is product.Of, with one system call for what is no link.
+func productOf(path string) string {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return product.Called(filepath.Base(path))
+	}
+	return product.Of(path)
 }
 
 // number returns the first version in what box64 ("Box64 arm64 v0.4.3 nogit with Dynarec

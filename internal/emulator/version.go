@@ -2,14 +2,15 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
@@ -22,14 +23,45 @@ import (
 const (
 	chunk   = 16<<10 - overlap
 	overlap = 256
-	near    = 5 << 10
-	far     = 48 << 10
+	near    = 4 << 10
+	far     = 32 << 10
 )
 
-// lastDistance is how far before its tables for unwinding the last emulator had
-// its version. Those of one build have much the same constants: in Debian's, the
-// distances of most are within 5 KiB, and those of all within 55 KiB.
-var lastDistance atomic.Int64
+// A place is where an emulator had its version: how far before its tables for unwinding,
+// behind constants of so many bytes.
+type place struct{ constants, distance int64 }
+
+// places are those that were found. Emulators of one build have much the same constants:
+// of Debian's 32, of 7.2 as of 10.0.2, 23 have it within 4 KiB of where the one has it
+// whose constants are nearest in size, or that was looked at before, and all within 31 KiB.
+var places struct {
+	sync.Mutex
+	list []place
+}
+
+// likely appends the distances at which a version is likely to be.
+func likely(distances []int64, constants int64) []int64 {
+	places.Lock()
+	defer places.Unlock()
+	if len(places.list) == 0 {
+		return distances
+	}
+	away := func(p place) int64 { return max(p.constants-constants, constants-p.constants) }
+	nearest := slices.MinFunc(places.list, func(p, q place) int { return cmp.Compare(away(p), away(q)) })
+	last := places.list[len(places.list)-1]
+	distances = append(distances, nearest.distance)
+	if d := last.distance - nearest.distance; max(d, -d) >= near {
+		distances = append(distances, last.distance)
+	}
+	return distances
+}
+
+// found notes a place.
+func found(p place) {
+	places.Lock()
+	defer places.Unlock()
+	places.list = append(slices.DeleteFunc(places.list, func(q place) bool { return q == p }), p)
+}
 
 // version finds the line that QEMU prints for --version in the file itself:
 // starting 30 emulators to ask them costs more than all else that register
@@ -38,14 +70,21 @@ var lastDistance atomic.Int64
 func (e *Emulator) version(f descriptor) string {
 	needle := []byte("qemu-" + e.Arch.Name + " version ")
 	constants, tables, end := landmarks(e.segments)
-	parts := [][2]int64{{constants, tables}, {0, constants}, {tables, end}}
-	if distance := lastDistance.Load(); distance > 0 {
-		at := max(0, tables-distance)
-		parts = append([][2]int64{{max(0, at-near), at + near}, {max(0, at-far), at + far}}, parts...)
+	parts := make([][2]int64, 0, 16)
+	distances := likely(make([]int64, 0, 2), tables-constants)
+	for _, distance := range distances {
+		parts = append(parts, [2]int64{tables - distance - near, tables - distance + near})
 	}
+	if len(distances) > 0 {
+		at := tables - distances[0]
+		for d := int64(near); d < far; d += chunk { // on both sides of it
+			parts = append(parts, [2]int64{at + d, at + d + chunk}, [2]int64{at - d - chunk, at - d})
+		}
+	}
+	parts = append(parts, [2]int64{constants, tables}, [2]int64{0, constants}, [2]int64{tables, end})
 	for _, part := range parts {
-		if v, at := scan(f, needle, part[0], part[1]); v != "" {
-			lastDistance.Store(tables - at)
+		if v, at := scan(f, needle, max(0, part[0]), min(part[1], end)); v != "" {
+			found(place{tables - constants, tables - at})
 			e.Product = "" // whatever it is called
 			return v
 		}

@@ -43,12 +43,17 @@ func known(name string) (p product) {
 // or of that which it is a link to; empty if it is none that is known.
 func Of(path string) string {
 	names := []string{filepath.Base(path)}
-	// Each of thirty emulators is asked, and few are links: not each directory on the way.
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSymlink {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			names = append(names, filepath.Base(real))
 		}
 	}
+	return Called(names...)
+}
+
+// Called returns the name of the product that has a file of one of the names; empty if
+// none has.
+func Called(names ...string) string {
 	for _, p := range products {
 		if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.files, name) }) {
 			return p.name

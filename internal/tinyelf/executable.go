@@ -54,8 +54,9 @@ func order(arch *elfmagic.Arch) binary.AppendByteOrder {
 // mark of a program whose stack need not be executable, or the loader, before the
 // code.
 func (p executable) file() []byte {
-	file := append([]byte(elf.ELFMAG), byte(p.arch.Class), byte(p.arch.Data), p.version)
-	file = append(file, make([]byte, elf.EI_NIDENT-len(file))...)
+	file := append(make([]byte, 0, start(p.arch)+uint64(len(p.code))), elf.ELFMAG...)
+	file = append(file, byte(p.arch.Class), byte(p.arch.Data), p.version)
+	file = file[:elf.EI_NIDENT] // zeros
 	order := order(p.arch)
 	word := func(v uint32) { file = order.AppendUint32(file, v) }
 	halves := func(values ...uint16) {

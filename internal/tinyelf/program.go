@@ -5,7 +5,6 @@
 package tinyelf
 
 import (
-	"bytes"
 	"debug/elf"
 	"fmt"
 
@@ -23,8 +22,11 @@ func NativeProgram(arch *elfmagic.Arch) ([]byte, error) { return program(arch, F
 // the architecture, and then refuses for its loader's name: no file system that
 // Linux has allows one that is as long.
 func unloadable(arch *elfmagic.Arch) []byte {
-	name := append(bytes.Repeat([]byte{'n'}, 4000), 0)
-	copy(name, "/")
+	name := make([]byte, 4001)
+	for i := range name[:4000] {
+		name[i] = 'n'
+	}
+	name[0] = '/'
 	e := executable{arch: arch, version: ForeignVersion, code: name, interp: true}
 	if r := recipeOf(arch); r != nil {
 		e.flags = r.flags

@@ -35,7 +35,7 @@ func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, exec
 	add := func(instructions []byte) { code = append(code, instructions...) }
 	load := func(argument int, value uint32) { add(m.set(m.registers[argument], value)) }
 	call := func(name string) {
-		load(3, numbers[name].on(arch))
+		load(3, numberOf(name).on(arch))
 		add(m.call)
 	}
 	// Addresses are known once the lengths are: the first pass finds these.
@@ -45,7 +45,7 @@ func Stub(arch *elfmagic.Arch, calls []Call, descriptor uint32, callFailed, exec
 	for range 2 {
 		code = nil
 		for _, c := range calls {
-			if _, ok := numbers[c.Name]; !ok {
+			if numberOf(c.Name) == nil {
 				return nil, fmt.Errorf("no number of the system call %s is known", c.Name)
 			}
 			for i, arg := range c.Args {
@@ -97,7 +97,7 @@ func Asker(arch *elfmagic.Arch, first, second uint32) ([]byte, error) {
 		return nil, fmt.Errorf("no stub is known for %s", arch)
 	}
 	load := func(argument int, value uint32) []byte { return m.set(m.registers[argument], value) }
-	call := func(name string) []byte { return append(load(3, numbers[name].on(arch)), m.call...) }
+	call := func(name string) []byte { return append(load(3, numberOf(name).on(arch)), m.call...) }
 	execute := append(append([]byte{}, m.below...), call("execveat")...)
 	code := slices.Concat(m.stack, load(1, first), load(2, second), call("execve"))
 	code = append(code, m.branch(len(m.branch(0))+len(execute))...)
@@ -136,18 +136,31 @@ func (n number) on(arch *elfmagic.Arch) uint32 {
 	return n.generic
 }
 
-// numbers are from arch/*/kernel/syscalls/syscall.tbl, arch/x86/entry/syscalls
-// and include/uapi/asm-generic/unistd.h in Linux.
-var numbers = map[string]number{
-	"close":      {3, 57, 6, 6},
-	"execve":     {59, 221, 11, 11},
-	"execveat":   {322, 281, 362, 354},
-	"exit_group": {231, 94, 234, 248},
-	"fchdir":     {81, 50, 133, 133},
-	"flock":      {73, 32, 143, 143},
-	"setgroups":  {116, 159, 81, 206},
-	"setns":      {308, 268, 350, 339},
-	"setresgid":  {119, 149, 169, 210},
-	"setresuid":  {117, 147, 164, 208},
-	"write":      {1, 64, 4, 4},
+// numberOf returns the number of a system call. They are from
+// arch/*/kernel/syscalls/syscall.tbl, arch/x86/entry/syscalls and
+// include/uapi/asm-generic/unistd.h in Linux.
+func numberOf(call string) *number {
+	for i := range numbers {
+		if numbers[i].call == call {
+			return &numbers[i].number
+		}
+	}
+	return nil
+}
+
+var numbers = []struct {
+	call   string
+	number number
+}{
+	{"close", number{3, 57, 6, 6}},
+	{"execve", number{59, 221, 11, 11}},
+	{"execveat", number{322, 281, 362, 354}},
+	{"exit_group", number{231, 94, 234, 248}},
+	{"fchdir", number{81, 50, 133, 133}},
+	{"flock", number{73, 32, 143, 143}},
+	{"setgroups", number{116, 159, 81, 206}},
+	{"setns", number{308, 268, 350, 339}},
+	{"setresgid", number{119, 149, 169, 210}},
+	{"setresuid", number{117, 147, 164, 208}},
+	{"write", number{1, 64, 4, 4}},
 }
