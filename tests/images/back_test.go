@@ -1,12 +1,14 @@
 package images
 
 import (
+	"context"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,24 +25,30 @@ import (
 // latest moves.
 type pin struct{ image, version string }
 
+// buildOlder builds the images with the emulators of Debian 12, once for all tests.
+var buildOlder = sync.OnceValue(func() error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	set, err := guests.SuiteEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), "bookworm")
+	if err != nil {
+		return err
+	}
+	return build("amd64", filepath.Join(built, "older"), repository+"/older", "--emulators", set.Path)
+})
+
 // pins pushes the same image with older and with newer emulators, as others pull it.
-// Docker has neither afterwards.
+// Docker has neither under that name afterwards.
 func pins(t *testing.T, image string) (older, newer pin) {
 	t.Helper()
 	need(t)
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	set, err := guests.SuiteEmulators(t.Context(), filepath.Join(cache, "calico-go-build", "stock"), "bookworm")
-	require.NoError(t, err)
-	require.NoError(t, build("amd64", t.TempDir(), repository+"/older", "--emulators", set.Path))
+	require.NoError(t, buildOlder())
 	server := httptest.NewServer(registry.New())
 	t.Cleanup(server.Close)
 	older = push(t, repository+"/older/"+image+":latest-amd64", server.URL, image)
 	newer = push(t, repository+"/"+image+":latest-amd64", server.URL, image)
 	require.NotEqual(t, older.version, newer.version, "there is nothing to go back to")
-	for _, name := range []string{"binfmt:latest-amd64", "qemu-user-static:latest-amd64", "qemu-user-static:register-amd64"} {
-		run(t, "docker", "rmi", repository+"/older/"+name)
-	}
 	return older, newer
 }
 
