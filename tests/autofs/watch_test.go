@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/tests/commands"
@@ -93,4 +95,21 @@ func TestAWatchOverADaemonThatDoesNotMount(t *testing.T) {
 			assert.Zero(t, out.times(`"event":"failed"`), &out)
 		})
 	}
+}
+
+// A DaemonSet's container without privilege has the host's directory, bound somewhere else: it
+// cannot mount, so that it fails, says why, and is started again later; it does not wait.
+func TestAWatchWithoutPrivilegeSaysThatNobodyMounted(t *testing.T) {
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	mount(t)
+	dir := t.TempDir()
+	require.NoError(t, unix.Mount(binfmt.DefaultMount, dir, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	began := time.Now()
+	r := commands.Run(t, other(exec.Command("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", filepath.Join(commands.Dir(), "register"), "--watch", "--mount", dir, "s390x")))
+	assert.Equal(t, 1, r.Status, r.Stdout)
+	assert.Contains(t, r.Stderr, "register: error: ")
+	assert.Contains(t, r.Stderr, "register: hint: an autofs is there whose daemon has mounted nothing: systemctl start")
+	assert.Less(t, time.Since(began), time.Minute)
+	t.Log(r.Stderr)
 }
