@@ -77,6 +77,8 @@ test-fleet: ## install deploy/kubernetes in a cluster of three nodes, made of et
 test-kernels: base-tools ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools
 	TEST_KERNELS=1 $(GO) test -count=1 -v -parallel 2 -timeout 80m ./tests/kernels
+test-instances: test-tools ## watch a thousand private instances for an hour, while they are changed at random (root); write docs/nodes.md
+	TEST_INSTANCES=1000 TEST_INSTANCES_FOR=1h $(GO) test -count=1 -v -timeout 2h -run Random ./tests/instances -update
 test-rootfs: test-tools debian-emulators base-tools ## try crossrun with Debian systems of other architectures, as an ordinary user (root makes them; some minutes)
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's ways, on several kinds of hosts, with the emulators in PROVE, if any, and Debian's (root, Docker; an hour)
@@ -153,6 +155,9 @@ bench: build dist ## time parsing, register and crossrun, side by side with the 
 	$(GO) test -run '^$$' -bench . -benchmem ./elfmagic ./binfmt
 	$(GO) run ./tests/bench
 	@[ ! -e $(PROVE)/manifest.json ] || $(GO) run ./tests/emulatorbench -emulators built=$(PROVE) $(BENCHFLAGS)
+bench-watch: test-tools ## time how long programs fail until register --watch heals, what it writes and uses; write docs/nodes.md (root; a quarter of an hour)
+	TEST_WATCH_ROUNDS=40 TEST_WATCH_FOR=1m $(GO) test -count=1 -v -timeout 30m -run 'TestALoopOf|DoNotFightWithOthers' ./tests/register -update
+	TEST_WATCH_REST=330s $(GO) test -count=1 -v -timeout 30m -run AtRest ./tests/instances -update
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
 	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
 	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg

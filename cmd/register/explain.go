@@ -123,6 +123,9 @@ func deniedHint(err error, s host.Surroundings) string {
 	}
 	const least = "--cap-add SYS_ADMIN --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
 	mounting, user := failed.Op == "mount", !s.InitialUser
+	if state, err := binfmt.New(failed.Path).State(); mounting && err == nil && state == binfmt.Autofs {
+		return "an autofs is there whose daemon has mounted nothing: systemctl start proc-sys-fs-binfmt_misc.mount on the host, then start this again (Kubernetes: deploy/kubernetes/components/mount does so)"
+	}
 	for _, cause := range []struct {
 		is   bool
 		hint string

@@ -78,15 +78,30 @@ func (o *options) uninstallHost(stdout io.Writer) error {
 	return err
 }
 
-// initOf returns what starts services on a host.
+// initOf returns what starts services on a host: what does so now, or else what its init is.
+// Debian's systems with OpenRC have systemd's files, too.
 func initOf(root *os.Root) (initSystem, error) {
-	for _, is := range []struct {
-		path string
-		init initSystem
-	}{{"usr/lib/systemd/systemd", systemd}, {"lib/systemd/systemd", systemd}, {"sbin/openrc-run", openRC}, {"usr/bin/openrc-run", openRC}} {
-		if _, err := root.Stat(is.path); err == nil {
-			return is.init, nil
-		}
+	there := func(paths ...string) bool {
+		return slices.ContainsFunc(paths, func(path string) bool {
+			_, err := root.Lstat(path)
+			return err == nil
+		})
+	}
+	hasOpenRC := there("sbin/openrc-run", "usr/bin/openrc-run")
+	target, _ := root.Readlink("sbin/init")
+	switch {
+	case there("run/systemd/system"):
+		return systemd, nil
+	case there("run/openrc"):
+		return openRC, nil
+	case path.Base(target) == "systemd":
+		return systemd, nil
+	case hasOpenRC && there("sbin/init"):
+		return openRC, nil
+	case there("usr/lib/systemd/systemd", "lib/systemd/systemd"):
+		return systemd, nil
+	case hasOpenRC:
+		return openRC, nil
 	}
 	return "", cli.WithHint(errNoInit, "--install-host=DIRECTORY names the host's root directory; in a container: docker run -v /:/host … --install-host=/host")
 }

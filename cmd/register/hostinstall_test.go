@@ -142,6 +142,44 @@ func TestAHostIsInstalledAndUninstalled(t *testing.T) {
 	}
 }
 
+// What runs counts, then what /sbin/init is: Debian with OpenRC has systemd's files.
+func TestTheInitSystemIsTheOneThatStartsServices(t *testing.T) {
+	both := []string{"usr/lib/systemd/systemd", "usr/sbin/openrc-run", "usr/sbin/init"}
+	for name, test := range map[string]struct {
+		files []string
+		init  string // where /sbin/init leads
+		want  initSystem
+	}{
+		"Debian":                      {both[:1], "../lib/systemd/systemd", systemd},
+		"Debian with both":            {both[:2], "/lib/systemd/systemd", systemd},
+		"Debian with both, sysvinit":  {both, "", openRC},
+		"the same, systemd runs":      {append(both, "run/systemd/system"), "", systemd},
+		"systemd's link, OpenRC runs": {append(both[:2:2], "run/openrc"), "../lib/systemd/systemd", openRC},
+		"Alpine":                      {both[1:2], "/bin/busybox", openRC},
+		"without an init, OpenRC":     {both[1:2], "", openRC},
+		"without an init, both":       {both[:2], "", systemd},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range test.files {
+				require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o755))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), nil, 0o755))
+			}
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, "usr/sbin"), 0o755))
+			require.NoError(t, os.Symlink("usr/sbin", filepath.Join(dir, "sbin")))
+			if test.init != "" {
+				require.NoError(t, os.Symlink(test.init, filepath.Join(dir, "usr/sbin/init")))
+			}
+			root, err := os.OpenRoot(dir)
+			require.NoError(t, err)
+			defer root.Close()
+			got, err := initOf(root)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
 func TestNothingIsWrittenOutsideOfAHostsRoot(t *testing.T) {
 	arch := foreign(t)
 	found := commands.FindEmulator(t, arch)

@@ -97,7 +97,8 @@ WantedBy=multi-user.target
 }
 
 // openRCScript returns the service's script (openrc-run(8)). supervise-daemon does not wait
-// until a service is ready, as logins do for the runlevel: programs run before it begins.
+// until a service is ready, as logins do for the runlevel: programs run before it begins. It
+// needs no localmount, which Debian's and Devuan's OpenRC call mountall.
 func openRCScript(args []string) string {
 	return `#!/sbin/openrc-run
 # Emulators for programs of other architectures.
@@ -108,8 +109,7 @@ supervisor="supervise-daemon"
 respawn_delay=1
 
 depend() {
-	need localmount
-	after procfs binfmt
+	after localmount mountall procfs binfmt
 	before docker containerd kubelet k3s
 }
 

@@ -12,14 +12,15 @@ import (
 
 // Usage is what the watchers and the kernel use.
 type usage struct {
-	when     time.Time
-	resident int // KiB, of all watchers (VmRSS, proc_pid_status(5))
-	largest  int // KiB, of one
-	own      int // KiB, what no other process shares (Pss, proc_pid_smaps_rollup(5))
-	threads  int
-	watches  int                      // of inotify
-	cpu      map[string]time.Duration // of each instance's watcher, by its process ID, and of what it ran
-	kernel   map[string]int           // KiB, lines of /proc/meminfo
+	when      time.Time
+	resident  int // KiB, of all watchers (VmRSS, proc_pid_status(5))
+	largest   int // KiB, of one
+	own       int // KiB, what no other process shares (Pss, proc_pid_smaps_rollup(5))
+	anonymous int // KiB, what is not of its file (RssAnon)
+	threads   int
+	watches   int                      // of inotify
+	cpu       map[string]time.Duration // of each instance's watcher, by its process ID, and of what it ran
+	kernel    map[string]int           // KiB, lines of /proc/meminfo
 }
 
 // kernels are the lines of /proc/meminfo that are memory of the kernel's own.
@@ -53,6 +54,7 @@ func (u *usage) add(proc string) error {
 		return err
 	}
 	u.resident += status["VmRSS"]
+	u.anonymous += status["RssAnon"]
 	u.largest = max(u.largest, status["VmRSS"])
 	u.own += shares["Pss"]
 	u.threads += status["Threads"]
@@ -94,14 +96,19 @@ const clockTick = time.Second / 100
 
 // cpuTime returns the time of a process and of its children that it waited for (utime to
 // cstime, proc_pid_stat(5)).
-func cpuTime(proc string) (time.Duration, error) {
+func cpuTime(proc string) (time.Duration, error) { return times(proc, 4) }
+
+// ownTime returns the time of a process alone.
+func ownTime(proc string) (time.Duration, error) { return times(proc, 2) }
+
+func times(proc string, fields int) (time.Duration, error) {
 	text, err := os.ReadFile(proc + "/stat")
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), ") ")
 	var sum time.Duration
-	for _, word := range strings.Fields(rest)[11:15] {
+	for _, word := range strings.Fields(rest)[11 : 11+fields] {
 		n, err := strconv.Atoi(word)
 		if err != nil {
 			return 0, err

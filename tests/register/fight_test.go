@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -59,6 +60,48 @@ func counting(t testing.TB, fs binfmt.FS) (stop func() (made, removed int)) {
 	}
 }
 
+// A fight is what watchers, and others beside them, do to one instance.
+type fight struct {
+	name     string
+	watchers []string // directories of their emulators
+	flags    []string
+	each     func(fs binfmt.FS) int // is done once in a second; returns how many entries it made
+	most     float64                // registrations in a second, of all watchers
+}
+
+func fights(t *testing.T, arch *elfmagic.Arch, dirs [2]string) []fight {
+	t.Helper()
+	entry := "qemu-" + arch.Name
+	others := filepath.Join(dirs[1], entry+"-static")
+	again := func(fs binfmt.FS) int { // as `binfmt --uninstall qemu-s390x; binfmt --install s390x` does
+		_ = fs.Remove(entry)
+		if fs.Register(binfmt.Entry{Name: entry, Pattern: arch.Pattern(), Interpreter: others, Flags: binfmt.FixBinary}) != nil {
+			return 0
+		}
+		return 1
+	}
+	list := []fight{
+		{"another watcher", dirs[:], nil, nil, 0},
+		{"another watcher, and somebody who removes all entries each second", dirs[:], nil, func(fs binfmt.FS) int {
+			_ = os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("-1"), 0)
+			return 0
+		}, 8},
+		{"somebody who registers anew each second, as tonistiigi/binfmt does", dirs[:1], nil, again, 2},
+		{"the same, not to be yielded to", dirs[:1], []string{"--yield", "nobody"}, again, 4},
+	}
+	restart := restarting(t, arch, others)
+	if restart == nil {
+		t.Log("systemd-binfmt is not installed")
+		return list
+	}
+	return append(list, fight{"`systemctl restart systemd-binfmt` each second", dirs[:1], nil, func(binfmt.FS) int {
+		if restart().Run() != nil {
+			return 0
+		}
+		return 1
+	}, 4})
+}
+
 // durationVariable is for how long others are let do their worst.
 const durationVariable = "TEST_WATCH_FOR"
 
@@ -75,40 +118,10 @@ func TestWatchesDoNotFightWithOthers(t *testing.T) {
 		}
 	}
 	arch := kerneltest.Lookup(t, "s390x")
-	entry := "qemu-" + arch.Name
 	dirs, _ := commands.TwoVersions(t, arch)
-	others := filepath.Join(dirs[1], entry+"-static")
 	var text strings.Builder
 	text.WriteString("| for " + long.String() + ", beside | others' registrations | the watchers' | entries removed, by all |\n| --- | ---: | ---: | ---: |\n")
-	again := func(fs binfmt.FS) int { // as `binfmt --uninstall qemu-s390x; binfmt --install s390x` does
-		_ = fs.Remove(entry)
-		if fs.Register(binfmt.Entry{Name: entry, Pattern: arch.Pattern(), Interpreter: others, Flags: binfmt.FixBinary}) != nil {
-			return 0
-		}
-		return 1
-	}
-	restart := restarting(t, arch, others)
-	for _, test := range []struct {
-		name     string
-		watchers []string // directories of their emulators
-		flags    []string
-		each     func(fs binfmt.FS) int // is done once in a second; returns how many entries it made
-		most     float64                // registrations in a second, of all watchers
-	}{
-		{"another watcher", dirs[:], nil, nil, 0},
-		{"another watcher, and somebody who removes all entries each second", dirs[:], nil, func(fs binfmt.FS) int {
-			_ = os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("-1"), 0)
-			return 0
-		}, 8},
-		{"somebody who registers anew each second, as tonistiigi/binfmt does", dirs[:1], nil, again, 2},
-		{"the same, not to be yielded to", dirs[:1], []string{"--yield", "nobody"}, again, 4},
-		{"`systemctl restart systemd-binfmt` each second", dirs[:1], nil, func(binfmt.FS) int {
-			if restart == nil || restart().Run() != nil {
-				return 0
-			}
-			return 1
-		}, 4},
-	} {
+	for _, test := range fights(t, arch, dirs) {
 		t.Run(test.name, func(t *testing.T) {
 			fs := kerneltest.Instance(t)
 			for _, dir := range test.watchers {

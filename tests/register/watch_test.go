@@ -1,7 +1,6 @@
 package register
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -40,22 +38,7 @@ type watcher struct {
 }
 
 // events are the lines of JSON that a watcher writes.
-type events struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (e *events) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.text.Write(p)
-}
-
-func (e *events) String() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.text.String()
-}
+type events struct{ commands.Output }
 
 // of returns the events of a kind.
 func (e *events) of(kind string) (list []map[string]any) {

@@ -3,14 +3,12 @@
 package rootless
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -108,24 +106,6 @@ func (u *user) image(hello string) {
 	}
 }
 
-// What a process says while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // While register --rootless runs, so do all of the user's containers, whoever removes the
 // entries. A container that would register itself fails, says how it is done, and hides nothing.
 func TestRootlessPodmansContainersRunWhileItIsKept(t *testing.T) {
@@ -141,7 +121,7 @@ func TestRootlessPodmansContainersRunWhileItIsKept(t *testing.T) {
 
 	cmd := u.command(filepath.Join(commands.Dir(), "register"), "--rootless", "--qemu-path", filepath.Dir(found.Path), "s390x")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var said output
+	var said commands.Output
 	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
