@@ -16,7 +16,7 @@ func (m machine) kubelet() string    { return filepath.Join(m.Dir, "kubelet.yaml
 // configure writes the configurations of what a node has.
 func (m machine) configure() error {
 	hosts := filepath.Join(m.Dir, "hosts")
-	network := mkdir("/etc/cni/net.d")
+	network := mkdir("/run/fleet/network") // this machine has others in /etc/cni
 	return errors.Join(
 		os.WriteFile(filepath.Join(mkdir(filepath.Join(hosts, registryAddress)), "hosts.toml"), fmt.Appendf(nil, registryHosts, registryAddress), 0o644),
 		os.WriteFile(m.containerd(), fmt.Appendf(nil, containerdConfiguration, socket, hosts, registryAddress, m.CNI, network), 0o644),
@@ -73,5 +73,6 @@ evictionHard: {memory.available: 50Mi}
 imageGCHighThresholdPercent: 100
 resolvConf: ""
 volumePluginDir: /var/lib/kubelet/plugins-of-volumes
+clusterDNS: [10.96.0.10]
 syncFrequency: 10s
 `

@@ -45,7 +45,8 @@ func makeBridge() error {
 // plug connects a node's network namespace, which is its first process's.
 func plug(i, pid int) error {
 	outside := "to-" + nodeName(i)
-	return ips("link add "+outside+" type veth peer name eth0 netns "+strconv.Itoa(pid), "link set "+outside+" master "+bridge, "link set "+outside+" up")
+	return ips("link add "+outside+" type veth peer name eth0 netns "+strconv.Itoa(pid), "link set "+outside+" master "+bridge, "link set "+outside+" up",
+		"route replace "+pods(i)+" via "+nodeAddress(i))
 }
 
 // joinNetwork is a node's side of plug.
