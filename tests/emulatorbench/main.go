@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -34,7 +36,7 @@ func main() {
 type options struct {
 	emulators, stock, targets, guests string
 	limit                             time.Duration
-	cpu                               bool
+	cpu, starts                       bool
 	json, markdown                    string
 }
 
@@ -48,6 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.guests, "guests", "", "only these `guests`, with commas")
 	f.DurationVar(&o.limit, "time", 5*time.Second, "how `long` each emulator runs each guest, about")
 	f.BoolVar(&o.cpu, "cpu", false, "compare processor time instead of the time that passed: less disturbed by other work on the machine")
+	f.BoolVar(&o.starts, "starts", false, "time emulators to judge that keep translations with a cache of them, too: empty (first start), and with what the program executes (second start)")
 	f.StringVar(&o.json, "json", "", "write the results to a `file`, too, for tests/emulatorbench/plot")
 	f.StringVar(&o.markdown, "markdown", "", "write the table into a `file`, between its marks")
 	if err := f.Parse(args); err != nil {
@@ -88,7 +91,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		contestants, err := contestants(arch, stock, judged)
+		contestants, err := contestants(ctx, arch, stock, judged, o)
 		if err != nil {
 			return err
 		}
@@ -142,7 +145,7 @@ func parseSets(text string) ([]guests.Set, error) {
 }
 
 // contestants are those of the sets that have an emulator for the architecture.
-func contestants(arch *elfmagic.Arch, stock, judged []guests.Set) ([]Emulator, error) {
+func contestants(ctx context.Context, arch *elfmagic.Arch, stock, judged []guests.Set, o options) ([]Emulator, error) {
 	var list []Emulator
 	for i, set := range slices.Concat(stock, judged) {
 		found, err := set.Find(arch)
@@ -156,12 +159,25 @@ func contestants(arch *elfmagic.Arch, stock, judged []guests.Set) ([]Emulator, e
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Emulator{Name: set.Name, Stock: i < len(stock), Version: found.Version, MB: float64(info.Size()) / 1e6, path: found.Path})
+		e := Emulator{Name: set.Name, Stock: i < len(stock), Version: found.Version, MB: float64(info.Size()) / 1e6, path: found.Path}
+		list = append(list, e)
+		if o.starts && !e.Stock && keepsTranslations(ctx, e.path) {
+			for _, start := range []string{firstStart, secondStart} {
+				e.Name, e.Start = set.Name+", "+start, start
+				list = append(list, e)
+			}
+		}
 	}
 	if len(list) == 0 {
 		return nil, cli.WithHint(fmt.Errorf("no emulator for %s", arch), "name directories of them: -stock, -emulators")
 	}
 	return list, nil
+}
+
+// keepsTranslations says whether an emulator knows of a cache of them.
+func keepsTranslations(ctx context.Context, emulator string) bool {
+	help, _ := exec.CommandContext(ctx, emulator, "-help").Output() // its exit status is 1
+	return bytes.Contains(help, []byte(translations))
 }
 
 // machine says what the times were measured on.

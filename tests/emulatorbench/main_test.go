@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,31 @@ func TestWhoeverMakesSomethingElseOfAGuestIsOut(t *testing.T) {
 	assert.Equal(t, 1.0, row.Cells[0].Ratio, "the fastest")
 	assert.Greater(t, row.Cells[1].Ratio, 1.0)
 	assert.Equal(t, minRounds, row.Cells[0].Rounds)
+}
+
+func TestStartsHaveACacheOrNone(t *testing.T) {
+	seen := filepath.Join(t.TempDir(), "seen")
+	keeps := sh(t, `[ "$1" = -help ] && { echo QEMU_TB_CACHE; exit 1; }
+		echo $(ls "${QEMU_TB_CACHE:-/dev/null}") >>`+seen+`
+		[ -z "$QEMU_TB_CACHE" ] || : >"$QEMU_TB_CACHE"/kept; exec "$@"`)
+	other := sh(t, `exec "$@"`)
+	assert.True(t, keepsTranslations(t.Context(), keeps.path))
+	assert.False(t, keepsTranslations(t.Context(), other.path))
+	g := guests.Guest{Name: "guest", Args: []string{"echo", "hello"}}
+	for start, want := range map[string]string{"": "/dev/null\n", firstStart: "\n", secondStart: "kept\n"} {
+		keeps.Start = start
+		require.NoError(t, os.RemoveAll(seen))
+		row, err := race(t.Context(), g, []Emulator{other, keeps}, options{limit: time.Millisecond})
+		require.NoError(t, err)
+		assert.Empty(t, row.Cells[1].Failure)
+		text, err := os.ReadFile(seen)
+		require.NoError(t, err)
+		lines := slices.Collect(strings.Lines(string(text)))
+		require.Len(t, lines, 2+minRounds)
+		for _, line := range lines[1:] {
+			assert.Equal(t, want, line, start)
+		}
+	}
 }
 
 func TestMeansAreOfTheRowsThatAllRan(t *testing.T) {

@@ -16,6 +16,14 @@ import (
 // Rounds are at least and at most so many.
 const minRounds, maxRounds = 5, 100
 
+// An emulator keeps translations in the directory that this variable names. A first start
+// finds nothing there, a second one what the program executes.
+const (
+	translations = "QEMU_TB_CACHE"
+	firstStart   = "first start"
+	secondStart  = "second start"
+)
+
 // took is what one run of a program took.
 type took struct{ wall, cpu time.Duration }
 
@@ -81,19 +89,74 @@ func try(argv []string, g guests.Guest) (output []byte, t took, err error) {
 	return output, t, err
 }
 
+// A runner runs a guest under an emulator.
+type runner struct {
+	guest     guests.Guest
+	emulator  Emulator
+	directory string // for translations, if it is to keep them
+}
+
+// newRunner makes a directory for translations below temporary, if they are to be kept.
+func newRunner(g guests.Guest, e Emulator, temporary string) (runner, error) {
+	r := runner{guest: g, emulator: e}
+	if e.Start == "" {
+		return r, nil
+	}
+	dir, err := os.MkdirTemp(temporary, "")
+	r.directory = dir
+	r.guest.Env = append(slices.Clip(g.Env), translations+"="+dir)
+	return r, err
+}
+
+// prepare leaves nothing of what was translated for a first start.
+func (r *runner) prepare() error {
+	if r.emulator.Start != firstStart {
+		return nil
+	}
+	if err := os.RemoveAll(r.directory); err != nil {
+		return err
+	}
+	return os.Mkdir(r.directory, 0o700)
+}
+
+// tried is the second of two runs: the first one warms the caches.
+func (r *runner) tried() (output []byte, t took, err error) {
+	for range 2 {
+		if err = r.prepare(); err == nil {
+			output, t, err = try(r.guest.Argv(r.emulator.path), r.guest)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return output, t, err
+}
+
+func (r *runner) run(null *os.File) (took, error) {
+	if err := r.prepare(); err != nil {
+		return took{}, err
+	}
+	return execute(r.guest.Argv(r.emulator.path), r.guest.Env, null, null)
+}
+
 // race has the emulators run a guest in turn, each round beginning with another
 // one. Those that fail, or make something else of it than the first, are out.
 func race(ctx context.Context, g guests.Guest, contestants []Emulator, o options) (Row, error) {
 	row := Row{Guest: g.Name, Trained: g.Trained, Cells: make([]Cell, len(contestants))}
+	temporary, err := os.MkdirTemp("", "emulatorbench-")
+	if err != nil {
+		return row, err
+	}
+	defer os.RemoveAll(temporary)
 	var want []byte
 	var slowest time.Duration
 	var runners []int
+	all := make([]runner, len(contestants))
 	for i, c := range contestants {
-		// Twice: the first run warms the caches.
-		output, t, err := try(g.Argv(c.path), g)
-		if err == nil {
-			output, t, err = try(g.Argv(c.path), g)
+		if all[i], err = newRunner(g, c, temporary); err != nil {
+			return row, err
 		}
+		output, t, err := all[i].tried()
 		if err == nil && want != nil && !bytes.Equal(output, want) {
 			err = errors.New("makes something else of it than the others")
 		}
@@ -122,7 +185,7 @@ func race(ctx context.Context, g guests.Guest, contestants []Emulator, o options
 			if err := ctx.Err(); err != nil {
 				return row, err
 			}
-			t, err := execute(g.Argv(contestants[i].path), g.Env, null, null)
+			t, err := all[i].run(null)
 			if err != nil {
 				return row, err
 			}
@@ -136,6 +199,15 @@ func race(ctx context.Context, g guests.Guest, contestants []Emulator, o options
 			native = append(native, t)
 		}
 	}
+	row.compare(contestants, runners, times, o)
+	if native != nil {
+		row.Native, _, _ = summary(native, o)
+	}
+	return row, nil
+}
+
+// compare fills the cells of those emulators that ran.
+func (row *Row) compare(contestants []Emulator, runners []int, times [][]took, o options) {
 	base := -1 // the fastest stock emulator
 	for _, i := range runners {
 		cell := &row.Cells[i]
@@ -149,15 +221,11 @@ func race(ctx context.Context, g guests.Guest, contestants []Emulator, o options
 	}
 	for _, i := range runners {
 		var ratios []float64
-		for round := range rounds {
+		for round := range times[i] {
 			ratios = append(ratios, float64(times[i][round].of(o))/float64(max(times[base][round].of(o), 1)))
 		}
 		row.Cells[i].Ratio = median(ratios)
 	}
-	if native != nil {
-		row.Native, _, _ = summary(native, o)
-	}
-	return row, nil
 }
 
 // summary returns milliseconds.

@@ -26,10 +26,12 @@ type Target struct {
 	Rows      []Row
 }
 
-// An Emulator is one contestant.
+// An Emulator is one contestant. Start says which start of a program it is with a cache
+// of translations.
 type Emulator struct {
 	Name    string
 	Stock   bool
+	Start   string `json:",omitempty"`
 	Version string
 	MB      float64
 	path    string
@@ -122,7 +124,11 @@ func (t *Target) lines() [][]string {
 	}
 	line := []string{"size, MB", ""}
 	for _, e := range t.Emulators {
-		line = append(line, fmt.Sprintf("%.1f", e.MB), "")
+		size := ""
+		if e.Start == "" {
+			size = fmt.Sprintf("%.1f", e.MB)
+		}
+		line = append(line, size, "")
 	}
 	return append(lines, line)
 }
@@ -152,7 +158,9 @@ func (r *Result) write(w io.Writer) {
 			}
 		}
 		for _, e := range t.Emulators {
-			fmt.Fprintf(w, "%s: QEMU %s\n", e.Name, e.Version)
+			if e.Start == "" {
+				fmt.Fprintf(w, "%s: QEMU %s\n", e.Name, e.Version)
+			}
 		}
 	}
 }

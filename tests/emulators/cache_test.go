@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,7 +112,7 @@ func TestTranslationCache(t *testing.T) {
 		}{
 			{"again", cached.again}, {"shared", cached.shared}, {"children", cached.children}, {"compared", cached.compared},
 			{"damaged", cached.damaged}, {"changed", cached.changed}, {"full", cached.full}, {"many", cached.many},
-			{"killed", cached.killed}, {"refused", cached.refused}, {"bounded", cached.bounded},
+			{"killed", cached.killed}, {"refused", cached.refused}, {"bounded", cached.bounded}, {"away", cached.away},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				c.t = t
@@ -301,7 +302,8 @@ func (c cached) many(want outcome) {
 	assert.Greater(c.t, n.hits, 100)
 }
 
-// killed are processes that end at any time, also while they write.
+// killed are processes that end at any time, also while they write, where there is room
+// for the files and where there is not; and files of which bits were flipped.
 func (c cached) killed(want outcome) {
 	rounds := 20
 	if n := os.Getenv("TEST_CACHE_KILLS"); n != "" {
@@ -314,7 +316,12 @@ func (c cached) killed(want outcome) {
 	begin := time.Now()
 	c.run("work")
 	took := time.Since(begin)
+	starts := 2
 	for round := range rounds {
+		if round%5 == 4 {
+			starts += c.killedWithoutRoom(want, rand.N(2*took))
+			continue
+		}
 		if round%10 == 0 {
 			c.empty(0o700)
 		}
@@ -331,7 +338,29 @@ func (c cached) killed(want outcome) {
 		}
 		o, _ := c.run("work")
 		require.Equal(c.t, want, o, "round %d", round)
+		starts += 2
 	}
+	c.t.Logf("%d starts", starts)
+}
+
+// killedWithoutRoom kills a process on a file system that is soon full, and looks what
+// others find there. It returns how many it started.
+func (c cached) killedWithoutRoom(want outcome, after time.Duration) int {
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		return 0
+	}
+	script := `mount -t tmpfs -o mode=700,size="$1" none "$2" && delay=$3 && shift 3 || exit 77
+		"$@" >/dev/null & sleep "$delay"; kill -KILL $!; wait $! 2>/dev/null; "$@" && "$@"`
+	size := fmt.Sprintf("%dk", 4*(1+rand.IntN(150)))
+	argv := append([]string{unshare, "-rm", "sh", "-c", script, "sh", size, c.dir, fmt.Sprint(after.Seconds())}, c.argv("work")...)
+	o := execute(c.t.Context(), 2*time.Minute, filepath.Dir(c.program), []string{"QEMU_TB_CACHE=" + c.dir}, argv...)
+	if o.end == "exit status 77" || strings.Contains(o.stderr, "unshare") {
+		return 0 // no mount namespace: full says so
+	}
+	require.Equal(c.t, want.end, o.end, o)
+	require.Equal(c.t, strings.Repeat(want.stdout, 2), o.stdout, "with room for %s", size)
+	return 3
 }
 
 // flip changes a bit of a file.
@@ -456,5 +485,23 @@ func (c cached) bounded(want outcome) {
 		assert.LessOrEqual(c.t, total, limit)
 		_, n = c.run("work")
 		assert.Greater(c.t, n.hits, 100, "the last is kept")
+	}
+}
+
+// away are programs that are linked for where the emulator's buffer is: it goes elsewhere,
+// and they are at their own addresses, as the locks of a thread show that is killed.
+func (c cached) away(outcome) {
+	triplet := strings.TrimPrefix(filepath.Base(c.program), "cache-")
+	if !slices.Contains([]string{"aarch64-linux-gnu", "powerpc64le-linux-gnu", "riscv64-linux-gnu", "x86_64-linux-gnu"}, triplet) {
+		c.t.Skip("the kernel cannot walk this guest's lists of locks")
+	}
+	for _, at := range []string{"0x50000000", "0x57fff000", "0x58000000", "0x5bcd0000"} {
+		c.program = compile(c.t, triplet, filepath.Join(filepath.Dir(c.dir), "linked"), "-static", "-pthread", "-DKILLED",
+			"-Wl,-Ttext-segment="+at, "testdata/robust.c")
+		for range 2 {
+			o, _ := c.run()
+			o.stderr = "" // what the emulator says of signals
+			assert.Equal(c.t, outcome{end: "exit status 0"}, o, at)
+		}
 	}
 }
