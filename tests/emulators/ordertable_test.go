@@ -90,7 +90,8 @@ Two threads of a program store and load, each pair of accesses in many rounds (`
 r = x in the other. Both reading 0 is wrong, if the accesses are sequentially consistent; so is a message that is not seen by who sees that there
 is one ("release acquire"), and two loads that see what the other thread stores afterwards ("acquire release"). Of the language's pairs "c11" is
 a store or load of C11 with memory_order_seq_cst, others its exchange, addition, comparison (one that fails, where it loads) and fence; the
-rest are instructions. This file is written by ` + "`make test-emulators TESTFLAGS=\"-run TestOrder -update\"`" + `, and
+rest are instructions (an arm64 processor itself may have LDAPR before an earlier STLR; ours do not). By itself TestOrder has 10,000,000 rounds of each
+pair; TEST_ORDER_ROUNDS is for machines that are busy. This file is written by ` + "`make test-emulators TESTFLAGS=\"-run TestOrder -update\"`" + `, and
 ` + "`make test-foreign-emulators`" + ` with the same flags for emulators of arm64 hosts. Those run under an emulator on amd64, which keeps the order that amd64
 does: what is seen there is what the emulator itself moves, not what an arm64 processor would. For that the code is read
 ([emulators.md](emulators.md#hosts-of-arm64)).
