@@ -47,6 +47,7 @@ func (f *fleet) testUpdated(t *testing.T) {
 		f.rolledOut(t)
 	})
 	f.runsVersion(t, f.Versions[1])
+	t.Logf("emulators %s, then %s", f.Versions[0], f.Versions[1])
 }
 
 // testHealed removes all entries on all nodes, again and again. Nothing is said of how
