@@ -72,7 +72,7 @@ test: test-tools ## install what the tests need, and run them all, with Linux's 
 	$(GO) test -count=1 -tags watch ./cmd/register
 test-deploy: ## render deploy/kubernetes with kustomize and Helm, as libraries (the first time they are compiled: some minutes)
 	cd tests/deploy && $(GO) test -count=1 ./...
-test-fleet: ## install deploy/kubernetes in a cluster of three nodes, made of etcd, Kubernetes, containerd and runc (root; FLEETTIME)
+test-fleet: ## install deploy/kubernetes in a cluster of three nodes, made of etcd, Kubernetes, containerd and runc (root; three minutes, the first time a quarter of an hour more on an idle core)
 	TEST_FLEET=1 $(GO) test -count=1 -v -timeout 90m ./tests/fleet
 test-kernels: base-tools ## try register on other kernels and hosts, in virtual machines (a few minutes)
 	@tests/kernels/install-tools

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
+	"github.com/projectcalico/go-build/binfmt/keep"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -114,8 +116,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		rep, doErr = opts.do(ctx, stdout, stderr)
 		err = errors.Join(err, doErr)
 	}
-	if rep == nil && err != nil && opts.json {
-		rep = &report{Mount: opts.mount} // programs get a document in any case
+	switch {
+	case rep != nil || err == nil || !opts.json:
+	case opts.watch.on: // programs get a line in any case
+		opts.log(slog.New(slog.NewJSONHandler(stdout, nil)), keep.Event{Kind: keep.Failed, Err: err})
+	default: // or a document
+		rep = &report{Mount: opts.mount}
 	}
 	if rep != nil {
 		rep.finish(err)

@@ -84,7 +84,7 @@ func (f *fleet) logs(t *testing.T) {
 	if keep := os.Getenv("TEST_FLEET_KEEP"); keep != "" {
 		_ = exec.Command("cp", "-r", f.Dir, keep).Run()
 	}
-	out, _ := f.tryKubectl(t, "", "get", "events,pods,nodes", "-A", "-o", "wide")
+	out, _ := f.tryKubectl(t, "", "get", "events,pods,nodes", "-A")
 	t.Log(out)
 	for _, pattern := range []string{"*.log", "*/*.log"} {
 		files, _ := filepath.Glob(f.path(pattern))

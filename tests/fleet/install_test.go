@@ -33,6 +33,8 @@ func (f *fleet) testMount(t *testing.T) {
 	require.NoError(t, n.in("mount", "-t", "binfmt_misc", "binfmt_misc", "/proc/sys/fs/binfmt_misc").Run())
 	f.rolledOut(t)
 	f.kubectl(t, "", "delete", "-k", base, "--wait")
+	f.wait(t, "delete", append([]string{"pods"}, of...)...)                                 // they heal until then
+	require.NoError(t, n.in("sh", "-c", "echo -1 > /proc/sys/fs/binfmt_misc/status").Run()) // entries stay
 }
 
 // kustomization writes one for the base with components, the cluster's image and the

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,9 +60,9 @@ func (f *fleet) startNode(t *testing.T, i int) *node {
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	connected, err := n.cmd.StdinPipe()
 	require.NoError(t, err)
-	// Not all numbers of users: what sees less than all knows that it is in a user namespace
-	// (runc's and kubelet's own test for it).
-	users := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 100_000_000}}
+	// All users but the last: what sees less than all knows that it is in a user namespace
+	// (runc's and kubelet's test for it), and kubelet gives pods any of them.
+	users := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: math.MaxUint32 - 1}}
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 		UidMappings: users, GidMappings: users, GidMappingsEnableSetgroups: true, Pdeathsig: syscall.SIGKILL,

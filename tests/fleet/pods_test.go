@@ -39,16 +39,18 @@ func (f *fleet) run(t *testing.T, manifest, name, container string) string {
 	return f.kubectl(t, "", "logs", name, "-c", container)
 }
 
-// untilSaid waits until a pod's status has words.
+// untilSaid waits until a pod's status, events or log have words.
 func (f *fleet) untilSaid(t *testing.T, name, words string) {
 	t.Helper()
 	var said string
-	require.Eventually(t, func() bool {
+	ok := assert.Eventually(t, func() bool {
 		said = f.kubectl(t, "", "get", "pod", name, "-o", "jsonpath={.status.containerStatuses[*].state}{.status.containerStatuses[*].lastState}")
 		events := f.kubectl(t, "", "events", "--for=pod/"+name)
-		return strings.Contains(said+events, words)
-	}, patience, time.Second, "%s: %s", words, &said)
-	t.Log(said)
+		log, _ := f.tryKubectl(t, "", "logs", name)
+		said += "\n" + events + log
+		return strings.Contains(said, words)
+	}, patience, time.Second, words)
+	require.True(t, ok, said)
 }
 
 // testForeignPod runs a pod of another architecture: by the manifest's digest. From an

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 	"github.com/projectcalico/go-build/tests/guests"
 )
 
@@ -57,7 +58,17 @@ func prepareFiles(ctx context.Context) (p prepared, err error) {
 	for _, goarch := range append(architectures, another, runtime.GOARCH) {
 		err = errors.Join(err, goBuild(ctx, goarch, "../testdata/hello", p.path("hello-"+goarch)))
 	}
-	return p, errors.Join(err, goBuild(ctx, runtime.GOARCH, "./pause", p.path("pause")))
+	return p, errors.Join(err, p.tiny(), goBuild(ctx, runtime.GOARCH, "./pause", p.path("pause")))
+}
+
+// tiny makes the smallest program for arm64: what takes time is its start.
+func (p prepared) tiny() error {
+	arch, err := elfmagic.Lookup("arm64")
+	if err != nil {
+		return err
+	}
+	program, err := tinyelf.Program(arch)
+	return errors.Join(err, os.WriteFile(p.path("tiny-arm64"), program, 0o755))
 }
 
 func (p prepared) path(elements ...string) string {

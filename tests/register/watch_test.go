@@ -172,6 +172,13 @@ func TestAWatchThatCannotBeginFails(t *testing.T) {
 	r := commands.Register(t, "--watch", "--qemu-path", t.TempDir())
 	assert.Equal(t, 1, r.Status)
 	assert.Contains(t, r.Stderr, "no emulator found")
+	r = commands.Register(t, "--watch", "--output", "json", "--qemu-path", t.TempDir())
+	assert.Equal(t, 1, r.Status)
+	var line map[string]string
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &line), r.Stdout)
+	assert.Equal(t, 1, strings.Count(r.Stdout, "\n"), r.Stdout)
+	assert.Equal(t, "failed", line["event"])
+	assert.Contains(t, line["error"], "no emulator found")
 	r = commands.Register(t, "--watch", "--listen", "9100", "s390x")
 	assert.Equal(t, 1, r.Status)
 	assert.Contains(t, r.Stderr, "register: error: --listen: this register was built without a server\nregister: hint: ")
