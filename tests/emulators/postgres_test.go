@@ -22,7 +22,7 @@ const (
 	// server and what it depends on.
 	postgres         = "postgresql-15"
 	postgresPackages = "postgresql-15 libc-bin base-files base-passwd dash netbase tzdata"
-	postgresDirs     = "usr/lib/postgresql/15"
+	postgresDir      = "usr/lib/postgresql/15"
 
 	// postgresLimit is how long all of its tests may take.
 	postgresLimit = time.Hour
@@ -70,8 +70,9 @@ func run(t *testing.T, dir, name string, args ...string) {
 func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	t.Helper()
 	p := postgresSystem{root: unpackedRoot(t, s, "postgres", port, postgresPackages), source: filepath.Join(postgresSource(t, s), "src/test/regress")}
-	dir := filepath.Join(p.root, postgresDirs)
-	p.bin, p.lib, p.regress = filepath.Join(dir, "bin"), filepath.Join(dir, "lib"), filepath.Join(dir, "lib/pgxs/src/test/regress/pg_regress")
+	p.bin, p.lib = filepath.Join(p.root, postgresDir, "bin"), filepath.Join(p.root, postgresDir, "lib")
+	development := p.root + "-development"
+	p.regress = filepath.Join(development, postgresDir, "lib/pgxs/src/test/regress/pg_regress")
 	library := filepath.Join(p.lib, "regress.so")
 	if _, err := os.Stat(library); err == nil {
 		return p
@@ -84,14 +85,14 @@ func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	require.NoError(t, err)
 	debs, err := apt.Get(t.Context(), files)
 	require.NoError(t, err)
-	require.NoError(t, debian.UnpackTree(t.Context(), p.root, debs...))
+	require.NoError(t, debian.Unpack(t.Context(), debs[0], development))
 	arch, err := elfmagic.Lookup(port)
 	require.NoError(t, err)
 	gcc := arch.Debian[0].Triplet + "-gcc"
 	if _, err := exec.LookPath(gcc); err != nil {
 		t.Skip("no compiler for the tests' library: ", err)
 	}
-	run(t, p.source, gcc, "-O2", "-fPIC", "-shared", "-o", library, "-I.", "-I"+filepath.Join(p.root, "usr/include/postgresql/15/server"), "regress.c")
+	run(t, p.source, gcc, "-O2", "-fPIC", "-shared", "-o", library, "-I.", "-I"+filepath.Join(development, "usr/include/postgresql/15/server"), "regress.c")
 	return p
 }
 
