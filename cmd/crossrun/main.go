@@ -1,9 +1,3 @@
-// How many processors a control group allows is not asked before each start: that reads
-// all of /proc/self/mountinfo, which is long on nodes with many containers.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Crossrun runs a program of any architecture: by itself if the host can, by
 // what is registered with the kernel if that can, else by QEMU's user-mode
 // emulator. Nothing stays between the caller and the program, but for one in
