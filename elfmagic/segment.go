@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 )
 
 // A Segment is one program header: what the kernel's loader maps, or reads,
@@ -22,9 +21,6 @@ type Segment struct {
 // (load_elf_phdrs in fs/binfmt_elf.c).
 const maxProgramHeaders = 64 << 10
 
-// tables are kept, as some have dozens of files read.
-var tables = sync.Pool{New: func() any { return new([]byte) }}
-
 // Segments reads the program headers of the file whose header this is: at
 // most 64 KiB, in one read. Its errors are ErrTruncated, ErrMalformed and
 // those of reading.
@@ -37,10 +33,7 @@ func (h Header) Segments(r io.ReaderAt) ([]Segment, error) {
 	if h.phentsize != size || h.phnum*size > maxProgramHeaders {
 		return nil, fmt.Errorf("%w: %d program headers of %d bytes", ErrMalformed, h.phnum, h.phentsize)
 	}
-	kept := tables.Get().(*[]byte)
-	defer tables.Put(kept)
-	table := slices.Grow((*kept)[:0], int(h.phnum*size))[:h.phnum*size]
-	*kept = table
+	table := make([]byte, h.phnum*size)
 	if err := readAt(r, table, h.phoff); err != nil {
 		return nil, err
 	}

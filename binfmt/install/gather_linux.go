@@ -27,7 +27,7 @@ func newEmulator(found *emulator.Emulator, err error) *Emulator {
 	if found.Embedded != nil {
 		e.Embedded = found.Embedded.Digest()
 	} else {
-		e.FUSE = onFUSE(found.Path)
+		e.FUSE = found.FUSE
 	}
 	if e.err = found.Useless(); e.err != nil {
 		e.Problem, e.Message = Useless, e.err.Error()

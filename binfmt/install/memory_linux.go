@@ -16,19 +16,11 @@ import (
 	"github.com/projectcalico/go-build/internal/file"
 )
 
-// fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.
-const fuseMagic = 0x65735546
-
-// onFUSE reports whether a process serves the file, as fuse-overlayfs does for
-// containers of Docker and Podman. With the F flag the kernel holds a file open,
+// inMemory is for emulators on FUSE. With the F flag the kernel holds a file open,
 // but opens it anew for each program: a file that has been deleted, with its
-// image, is not to be opened by way of that process.
-func onFUSE(path string) bool {
-	var st unix.Statfs_t
-	return unix.Statfs(path, &st) == nil && uint32(st.Type) == fuseMagic
-}
-
-// inMemory calls f on a thread that sees copies of the emulators in their
+// image, is not to be opened by way of the process that served it.
+//
+// It calls f on a thread that sees copies of the emulators in their
 // places, which are in memory: what the kernel opens then, it keeps, whatever
 // becomes of the files. If that fails, f is called without, and warn is told.
 func inMemory[T any](paths []string, warn func(error), f func() (T, error)) (result T, err error) {

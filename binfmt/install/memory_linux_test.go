@@ -64,11 +64,6 @@ func TestWhatCannotBeKeptInMemoryIsRegisteredWithAWarning(t *testing.T) {
 	assert.EqualError(t, warning, "the emulators are on a FUSE file system, and cannot be kept in memory: open /no/such/emulator: no such file or directory")
 }
 
-func TestOnlyFilesThatAProcessServesAreOnFUSE(t *testing.T) {
-	assert.False(t, onFUSE("/proc/self/exe"))
-	assert.False(t, onFUSE("/no/such/emulator"))
-}
-
 func TestADryRunMountsNothing(t *testing.T) {
 	kerneltest.Need(t)
 	dir := t.TempDir()

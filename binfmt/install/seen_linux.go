@@ -76,14 +76,10 @@ func holding(p tinyelf.Process, arch *elfmagic.Arch, e *Emulator, interpreter st
 	return &h
 }
 
-// most is how many programs are run at a time, however many processors there are: a
-// control group may allow few of them.
-const most = 16
-
 // inParallel calls f for 0 to n-1, some at a time.
 func inParallel(n int, f func(i int)) {
 	var wait sync.WaitGroup
-	slots := make(chan struct{}, min(most, 2*runtime.GOMAXPROCS(0)))
+	slots := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
 	for i := range n {
 		slots <- struct{}{}
 		wait.Go(func() {

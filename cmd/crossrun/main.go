@@ -1,9 +1,3 @@
-// How many processors a control group allows is not asked before each start: that reads
-// all of /proc/self/mountinfo, which is long on nodes with many containers.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Crossrun runs a program of any architecture: by itself if the host can, by
 // what is registered with the kernel if that can, else by QEMU's user-mode
 // emulator. Nothing stays between the caller and the program, but for one in
@@ -130,40 +124,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = f.Parse(args)
 		o.args = f.Args()
 	}
-	switch {
-	case err != nil:
-	case o.help:
-		fmt.Fprint(stdout, usage())
-		return 0
-	case o.version:
-		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		fmt.Fprint(stdout, embedded.Emulators().Summary())
-		search := emulator.DefaultSearch()
-		for _, v := range search.Faults() {
-			fmt.Fprintln(stdout, v)
+	if err == nil {
+		if said, status := o.says(stdout, stderr); said {
+			return status
 		}
-		return 0
-	case o.generate != "":
-		text, err := page().GeneratedFor(o.generate)
-		if err != nil {
-			return exitStatus(err, stderr)
-		}
-		fmt.Fprint(stdout, text)
-		return 0
-	case o.names != "" && o.link == "":
-		err = errors.New("--names is for --link: which links are made")
-	case o.env != "" || o.link != "" || o.doctor || o.cache != "":
-		if len(o.args) > 0 {
-			err = fmt.Errorf("--env, --link, --cache and --doctor run no program: %q is too much", o.args[0])
-		}
-	case len(o.args) == 0:
-		err = errors.New("no program given")
-	case len(o.setenv) > 0 && o.rootfs == "":
-		err = errors.New("--setenv is for --rootfs: elsewhere the environment is the caller's")
-	case slices.ContainsFunc(o.setenv, func(v string) bool { return strings.HasPrefix(v, "=") || v == "" }):
-		err = fmt.Errorf("--setenv %q: the name of a variable is missing", o.setenv)
-	case o.timeout < 0:
-		err = fmt.Errorf("--timeout %v is negative", o.timeout)
+		err = o.check()
 	}
 	if o.translations != "" && err == nil {
 		err = os.Setenv(translationsVariable, o.translations) // for what the program starts, too
@@ -173,21 +138,73 @@ func run(args []string, stdout, stderr io.Writer) int {
 	} else if err = cmp.Or(o.nameEmulators(), o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
 		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
 	}
-	switch {
-	case err != nil:
-	case o.doctor:
-		err = doctor(context.Background(), stdout)
-	case o.cache != "":
-		err = cache(o.cache, stdout)
-	case o.env != "" || o.link != "":
-		err = forBuilds(&o, stdout)
-	default:
-		err = crossrun(&o, stdout, stderr)
+	if err == nil {
+		err = o.do(stdout, stderr)
 	}
 	if err == nil {
 		return 0 // --print; execve does not return
 	}
 	return exitStatus(err, stderr)
+}
+
+// says prints what is asked of the command itself, if something is, and returns the exit
+// status.
+func (o *options) says(stdout, stderr io.Writer) (said bool, status int) {
+	switch {
+	case o.help:
+		fmt.Fprint(stdout, usage())
+	case o.version:
+		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprint(stdout, embedded.Emulators().Summary())
+		search := emulator.DefaultSearch()
+		for _, v := range search.Faults() {
+			fmt.Fprintln(stdout, v)
+		}
+	case o.generate != "":
+		text, err := page().GeneratedFor(o.generate)
+		if err != nil {
+			return true, exitStatus(err, stderr)
+		}
+		fmt.Fprint(stdout, text)
+	default:
+		return false, 0
+	}
+	return true, 0
+}
+
+// check returns an error if flags do not go together, or with the program's name.
+func (o *options) check() error {
+	switch {
+	case o.names != "" && o.link == "":
+		return errors.New("--names is for --link: which links are made")
+	case o.env != "" || o.link != "" || o.doctor || o.cache != "":
+		if len(o.args) > 0 {
+			return fmt.Errorf("--env, --link, --cache and --doctor run no program: %q is too much", o.args[0])
+		}
+	case len(o.args) == 0:
+		return errors.New("no program given")
+	case len(o.setenv) > 0 && o.rootfs == "":
+		return errors.New("--setenv is for --rootfs: elsewhere the environment is the caller's")
+	case slices.ContainsFunc(o.setenv, func(v string) bool { return strings.HasPrefix(v, "=") || v == "" }):
+		return fmt.Errorf("--setenv %q: the name of a variable is missing", o.setenv)
+	case o.timeout < 0:
+		return fmt.Errorf("--timeout %v is negative", o.timeout)
+	}
+	return nil
+}
+
+// do does what is asked for. Without an error the program does not run: it would be in
+// this one's place.
+func (o *options) do(stdout, stderr io.Writer) error {
+	switch {
+	case o.doctor:
+		return doctor(context.Background(), stdout)
+	case o.cache != "":
+		return cache(o.cache, stdout)
+	case o.env != "" || o.link != "":
+		return forBuilds(o, stdout)
+	}
+	return crossrun(o, stdout, stderr)
 }
 
 // exitStatus says what failed, and returns the exit status for it.

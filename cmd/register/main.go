@@ -1,9 +1,3 @@
-// How many processors a control group allows is not asked before each start: that reads
-// all of /proc/self/mountinfo, which is long on nodes with many containers.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Register puts an emulator behind every architecture that this host does not
 // run natively: it writes entries to the kernel's binfmt_misc, runs a program
 // of each architecture through them, and says what it saw.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -135,22 +136,7 @@ func parse(args []string) (*options, error) {
 			modes = append(modes, "--"+mode)
 		}
 	}
-	if len(modes) > 1 {
-		return nil, fmt.Errorf("%s cannot be used together", strings.Join(modes, " and "))
-	}
-	if o.exportDir != "" && o.systemd == "" && !o.debian {
-		return nil, errors.New("--exportdir: no files are to be written without --systemd or --debian")
-	}
-	if o.systemd != "" && len(f.Args()) > 0 {
-		return nil, fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(f.Args(), " "))
-	}
-	if o.watch.on && (o.DryRun || o.NoProbe) {
-		return nil, errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
-	}
-	if err := o.watch.check(); err != nil {
-		return nil, err
-	}
-	if err := o.checkRootless(modes); err != nil {
+	if err := cmp.Or(o.check(modes, f.Args()), o.watch.check(), o.checkRootless(modes)); err != nil {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
@@ -175,6 +161,22 @@ func parse(args []string) (*options, error) {
 		return nil, err
 	}
 	return &o, nil
+}
+
+// check returns an error if flags do not go together, or with the architectures that are
+// named.
+func (o *options) check(modes, archs []string) error {
+	switch {
+	case len(modes) > 1:
+		return fmt.Errorf("%s cannot be used together", strings.Join(modes, " and "))
+	case o.exportDir != "" && o.systemd == "" && !o.debian:
+		return errors.New("--exportdir: no files are to be written without --systemd or --debian")
+	case o.systemd != "" && len(archs) > 0:
+		return fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(archs, " "))
+	case o.watch.on && (o.DryRun || o.NoProbe):
+		return errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
+	}
+	return nil
 }
 
 // nameEmulators reads the values of --emulator.

@@ -39,6 +39,10 @@ type Emulator struct {
 	// Changed is when the file's content or attributes last changed.
 	Changed time.Time
 
+	// FUSE says that a process serves the file, as fuse-overlayfs does for containers of
+	// Docker and Podman.
+	FUSE bool
+
 	segments []elfmagic.Segment
 }
 
@@ -137,25 +141,30 @@ func (s *Search) opened(arch *elfmagic.Arch, path string, f descriptor, err erro
 	if err != nil {
 		return fail(err, again)
 	}
-	e.Path, e.Product = path, productOf(path)
+	e.Path = path
+	var execs bool
+	e.FUSE, execs = f.fileSystem()
+	root := os.Geteuid() == 0
 	switch {
 	case e.isCommand(f, &info):
 		return fail(ErrCommand, "{install}, or name others with {option}")
-	case unix.Access(path, unix.X_OK) != nil:
+	case !(root && execs && info.Mode&0o111 == 0o111) && unix.Access(path, unix.X_OK) != nil:
 		return fail(ErrNotExecutable, "chmod +x "+path+", and see that its file system is not mounted noexec")
-	case s.Unnamed && os.Geteuid() == 0 && othersMayChange(path, &info):
+	case s.Unnamed && root && othersMayChange(path, &info):
 		return fail(ErrUnsafe, "root would run what they put there: have root own it and the directories above, with mode 755, or name it with {option}")
 	case len(s.Native) > 0 && !slices.Contains(s.Native, e.Host):
 		return fail(fmt.Errorf("%w: it runs on %s", ErrOtherHost, e.Host), "this host runs "+join(s.Native)+": use an image or package for it")
 	case s.Static && !e.Static():
 		hint := "with the flag F an emulator must bring everything with it: {install}, or name a static one with {option}"
-		if e.Product != "" {
+		if productOf(path) != "" {
 			hint = "with the flag F an emulator must bring everything with it: name a static one, or register it without F (-p no), to be found in each container"
 		}
 		return fail(fmt.Errorf("%w: it needs %s", ErrDynamic, e.Interp), hint)
 	}
 	if version {
 		e.Version = e.version(f)
+	} else {
+		e.Product = productOf(path)
 	}
 	return e, nil
 }

@@ -20,7 +20,7 @@ type fault struct {
 	since       int
 	before      int
 	patches     int
-	of          func(*elfmagic.Arch) bool // whose programs; nil: all
+	of          programs // whose
 	what        string
 	whose       string // of, in words
 	left        string // what ours still have
@@ -37,37 +37,40 @@ const unnumbered = -1
 const firstMends = 24
 
 var faults = []fault{
-	{number: 0, before: 8, of: named("i386"), what: "programs with threads crash", whose: "i386", advice: "programs with threads crash"},
-	{number: 1, patches: firstMends, of: named("aarch64", "arm"), what: "atomics that are to be sequentially consistent are reordered", whose: "aarch64, arm", patchesThat: "a0"},
+	{number: 0, before: 8, of: programs{only: []string{"i386"}}, what: "programs with threads crash", whose: "i386", advice: "programs with threads crash"},
+	{number: 1, patches: firstMends, of: programs{only: []string{"aarch64", "arm"}}, what: "atomics that are to be sequentially consistent are reordered", whose: "aarch64, arm", patchesThat: "a0"},
 	{number: 2, patches: firstMends, what: "posix_spawn(3) of a missing program succeeds", whose: "all", patchesThat: "a1"},
 	{number: 3, since: 8, patches: firstMends, what: "execveat(2) of a close-on-exec descriptor fails", whose: "all", patchesThat: "a2"},
 	{number: 4, patches: firstMends, what: "unshare(2) and clone(2) of namespaces fail", whose: "all", patchesThat: "a3"},
-	{number: 5, patches: firstMends, of: is32Bit, what: "readdir(3) fails on ext4", whose: "32-bit ones", patchesThat: "b1"},
-	{number: 6, before: 10, patches: firstMends, of: named("aarch64"), what: "code that is written through another mapping is stale", whose: "aarch64", patchesThat: "b0"},
-	{number: 6, patches: firstMends, of: notNamed("aarch64"), what: "code that is written through another mapping is stale", whose: "others", left: "what another process writes", patchesThat: "b0"},
+	{number: 5, patches: firstMends, of: programs{narrow: true}, what: "readdir(3) fails on ext4", whose: "32-bit ones", patchesThat: "b1"},
+	{number: 6, before: 10, patches: firstMends, of: programs{only: []string{"aarch64"}}, what: "code that is written through another mapping is stale", whose: "aarch64", patchesThat: "b0"},
+	{number: 6, patches: firstMends, of: programs{but: []string{"aarch64"}}, what: "code that is written through another mapping is stale", whose: "others", left: "what another process writes", patchesThat: "b0"},
 	{number: 7, patches: firstMends, what: "there are no robust mutexes", whose: "all", patchesThat: "b2"},
 	{number: 8, patches: firstMends, what: "most of netlink is missing", whose: "all", left: "programs of the other byte order", patchesThat: "b3"},
 	{number: 9, patches: firstMends, what: "beyond the end of a mapped file a signal has a wrong address", whose: "all", patchesThat: "b7"},
-	{number: 10, before: 10, of: named("aarch64"), what: "pointer authentication is 6 to 8 times slower", whose: "aarch64", advice: "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
+	{number: 10, before: 10, of: programs{only: []string{"aarch64"}}, what: "pointer authentication is 6 to 8 times slower", whose: "aarch64", advice: "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
 	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4"},
 	{number: 12, patches: firstMends, what: "seccomp(2), keyctl(2), fanotify and other calls are missing", whose: "all", left: "io_setup and userfaultfd", patchesThat: "b5, b6"},
 	{number: 13, patches: firstMends, what: "/proc says of a program what is the emulator's", whose: "all", patchesThat: "b8"},
 	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm"},
 	{number: 15, what: "there is no ptrace(2)", whose: "all"},
-	{number: unnumbered, before: 10, of: named("x86_64"), advice: "the stack of signal handlers is misaligned"},
+	{number: unnumbered, before: 10, of: programs{only: []string{"x86_64"}}, advice: "the stack of signal handlers is misaligned"},
 	{number: unnumbered, before: 10, advice: "/proc/self/exe is wrong after chdir"},
 	{number: unnumbered, before: 10, advice: "PR_SET_CHILD_SUBREAPER fails"},
 }
 
-func named(names ...string) func(*elfmagic.Arch) bool {
-	return func(a *elfmagic.Arch) bool { return slices.Contains(names, a.Name) }
+// programs are those of some architectures, or, where nothing is said, of all.
+type programs struct {
+	only, but []string // names of architectures
+	narrow    bool     // 32-bit ones
 }
 
-func notNamed(names ...string) func(*elfmagic.Arch) bool {
-	return func(a *elfmagic.Arch) bool { return !slices.Contains(names, a.Name) }
-}
+func (p *programs) all() bool { return p.only == nil && p.but == nil && !p.narrow }
 
-func is32Bit(a *elfmagic.Arch) bool { return a.Class == elf.ELFCLASS32 }
+// has reports whether the programs of an architecture are among them.
+func (p *programs) has(a *elfmagic.Arch) bool {
+	return (p.only == nil || slices.Contains(p.only, a.Name)) && !slices.Contains(p.but, a.Name) && (!p.narrow || a.Class == elf.ELFCLASS32)
+}
 
 // FaultTable is where the table of faults is.
 const FaultTable = "docs/emulators.md#faults"
@@ -128,7 +131,7 @@ func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []Vers
 	}
 	all := list[i].Faults
 	for f := range had(version) {
-		if f.number != unnumbered && (f.of == nil || f.of(arch)) {
+		if f.number != unnumbered && f.of.has(arch) {
 			all = append(all, f.number)
 		}
 	}
@@ -212,9 +215,9 @@ func Faults(arch *elfmagic.Arch, version string) (own, all []string) {
 	for f := range had(version) {
 		switch {
 		case f.advice == "":
-		case f.of == nil:
+		case f.of.all():
 			all = append(all, f.advice)
-		case f.of(arch):
+		case f.of.has(arch):
 			own = append(own, f.advice)
 		}
 	}

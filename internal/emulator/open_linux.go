@@ -35,6 +35,19 @@ func openFile(path string) (descriptor, error) {
 	}
 }
 
+// fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.
+const fuseMagic = 0x65735546
+
+// fileSystem reports whether a process serves the open file, as fuse-overlayfs does for
+// containers of Docker and Podman, and whether programs may be executed where it is.
+func (d descriptor) fileSystem() (fuse, execs bool) {
+	var fs unix.Statfs_t
+	if unix.Fstatfs(int(d), &fs) != nil {
+		return false, false
+	}
+	return uint32(fs.Type) == fuseMagic, fs.Flags&unix.ST_NOEXEC == 0
+}
+
 func (d descriptor) close() { _ = unix.Close(int(d)) }
 
 // A beginning is an open file of which the first bytes were read: the headers of most

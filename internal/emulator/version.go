@@ -85,11 +85,13 @@ func (e *Emulator) version(f descriptor) string {
 	for _, part := range parts {
 		if v, at := scan(f, needle, max(0, part[0]), min(part[1], end)); v != "" {
 			found(place{tables - constants, tables - at})
-			e.Product = "" // whatever it is called
-			return v
+			return v // of QEMU's, whatever it is called
 		}
 	}
-	if e.Product != "" {
+	if e.Path == "" {
+		return ""
+	}
+	if e.Product = productOf(e.Path); e.Product != "" {
 		return e.askProduct()
 	}
 	return e.askVersion()
@@ -138,9 +140,6 @@ func scan(r io.ReaderAt, needle []byte, from, to int64) (string, int64) {
 
 // askVersion runs the emulator with --version.
 func (e *Emulator) askVersion() string {
-	if e.Path == "" {
-		return ""
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, e.Path, "--version").Output()

@@ -87,7 +87,12 @@ func bench(bin, dist string, rounds int) error {
 	if err != nil {
 		return err
 	}
-	if err := race(append(contestants, writer...), rounds); err != nil {
+	empty, err := goProgram(work, "empty")
+	if err != nil {
+		return err
+	}
+	contestants = append(append(contestants, writer...), contestant{name: "a Go program that does nothing", argv: []string{empty}})
+	if err := race(contestants, rounds); err != nil {
 		return err
 	}
 
@@ -154,14 +159,13 @@ func starting(crossrun, hello, work string, rounds int) error {
 	if err != nil || native == nil {
 		return err
 	}
-	emulator, executes := filepath.Join(work, "qemu-aarch64"), filepath.Join(work, "executes")
+	emulator := filepath.Join(work, "qemu-aarch64")
 	if err := errors.Join(clear(), os.Rename(native[1], emulator)); err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", executes, "./tests/bench/testdata/executes")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+	executes, err := goProgram(work, "executes")
+	if err != nil {
+		return err
 	}
 	list := []contestant{
 		{name: "a Go program that only executes", argv: []string{executes, emulator}},
@@ -171,6 +175,17 @@ func starting(crossrun, hello, work string, rounds int) error {
 		list = append(list, contestant{name: "crossrun " + way, argv: []string{crossrun, way, hello}, env: []string{"CROSSRUN_EMULATOR_AARCH64=" + emulator}})
 	}
 	return race(list, rounds)
+}
+
+// goProgram builds one of testdata's programs as the commands are built.
+func goProgram(work, name string) (string, error) {
+	path := filepath.Join(work, name)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./tests/bench/testdata/"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
 }
 
 // singleFiles shows what it costs to embed emulators: bytes, and time. The plain

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestNumberIsTheFirstVersionThatIsSaid(t *testing.T) {
@@ -18,4 +19,23 @@ func TestNumberIsTheFirstVersionThatIsSaid(t *testing.T) {
 	} {
 		assert.Equal(t, want, number(text), text)
 	}
+}
+
+// A program that runs is on a file system where that is allowed; on FUSE is none of the
+// kernel's own file systems.
+func TestFileSystemOfAnOpenFile(t *testing.T) {
+	f, err := openFile("/proc/self/exe")
+	require.NoError(t, err)
+	defer f.close()
+	_, execs := f.fileSystem()
+	assert.True(t, execs)
+
+	status, err := openFile("/proc/self/status")
+	require.NoError(t, err)
+	defer status.close()
+	fuse, _ := status.fileSystem()
+	assert.False(t, fuse)
+
+	fuse, execs = descriptor(-1).fileSystem()
+	assert.False(t, fuse || execs, "nothing is known")
 }
