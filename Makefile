@@ -145,7 +145,7 @@ bench: build dist ## time parsing, register and crossrun, side by side with the 
 	$(GO) run ./tests/bench
 	@[ ! -e $(PROVE)/manifest.json ] || $(GO) run ./tests/emulatorbench -emulators built=$(PROVE) $(BENCHFLAGS)
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
-	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
+	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -starts -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
 	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg
 
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
