@@ -159,7 +159,7 @@ bench-watch: test-tools ## time how long programs fail until register --watch he
 	TEST_WATCH_ROUNDS=40 TEST_WATCH_FOR=1m $(GO) test -count=1 -v -timeout 30m -run 'TestALoopOf|DoNotFightWithOthers' ./tests/register -update
 	TEST_WATCH_REST=330s $(GO) test -count=1 -v -timeout 30m -run AtRest ./tests/instances -update
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
-	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
+	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -starts -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
 	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg
 
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
