@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/guests"
 )
@@ -25,17 +26,42 @@ import (
 // latest moves.
 type pin struct{ image, version string }
 
-// buildOlder builds the images with the emulators of Debian 12, once for all tests.
-var buildOlder = sync.OnceValue(func() error {
+// suites have QEMU 7.2 and 10.0.
+var suites = []string{"bookworm", "trixie"}
+
+// buildPinned builds the images with two emulators of each suite's, once for all tests.
+var buildPinned = sync.OnceValue(func() error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return err
 	}
-	set, err := guests.SuiteEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), "bookworm")
-	if err != nil {
-		return err
+	for _, suite := range suites {
+		set, err := guests.SuiteEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), suite)
+		if err != nil {
+			return err
+		}
+		dir := filepath.Join(built, suite)
+		if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+			return err
+		}
+		for _, name := range []string{"aarch64", "s390x"} {
+			arch, err := elfmagic.Lookup(name)
+			if err != nil {
+				return err
+			}
+			e, err := set.Find(arch)
+			if err == nil {
+				err = guests.Place(e.Path, filepath.Join(dir, "bin", "qemu-"+name+"-static"))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := build("amd64", filepath.Join(dir, "image"), repository+"/"+suite, "--emulators", filepath.Join(dir, "bin")); err != nil {
+			return err
+		}
 	}
-	return build("amd64", filepath.Join(built, "older"), repository+"/older", "--emulators", set.Path)
+	return nil
 })
 
 // pins pushes the same image with older and with newer emulators, as others pull it.
@@ -43,11 +69,11 @@ var buildOlder = sync.OnceValue(func() error {
 func pins(t *testing.T, image string) (older, newer pin) {
 	t.Helper()
 	need(t)
-	require.NoError(t, buildOlder())
+	require.NoError(t, buildPinned())
 	server := httptest.NewServer(registry.New())
 	t.Cleanup(server.Close)
-	older = push(t, repository+"/older/"+image+":latest-amd64", server.URL, image)
-	newer = push(t, repository+"/"+image+":latest-amd64", server.URL, image)
+	older = push(t, repository+"/"+suites[0]+"/"+image+":latest-amd64", server.URL, image)
+	newer = push(t, repository+"/"+suites[1]+"/"+image+":latest-amd64", server.URL, image)
 	require.NotEqual(t, older.version, newer.version, "there is nothing to go back to")
 	return older, newer
 }
