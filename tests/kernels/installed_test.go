@@ -35,6 +35,7 @@ if [ ! -e /played ]; then
 	touch /played
 	try "nothing runs" fails hello
 	try "install" register --install-host --qemu-path /srv/emulators arm64
+	[ ! -d /run/systemd ] || try "journal" journalctl --no-pager -q -n 20 -u register-watch -u proc-sys-fs-binfmt_misc.mount
 	try "hello" hello
 	echo -1 >/proc/sys/fs/binfmt_misc/status
 	sleep 2
@@ -46,10 +47,11 @@ if [ ! -e /played ]; then
 		try "no container runs" fails container emulators /hello
 		try "a container registers" fails container --privileged emulators /register --qemu-path / riscv64
 		try "rootless" rootless register --rootless --qemu-path /srv/emulators riscv64
+		try "user's journal" journalctl --no-pager -q -n 20 _SYSTEMD_USER_UNIT=register-rootless.service
 		try "container" container emulators /hello
 		try "kill" rootless systemctl --user kill --kill-whom=all --signal=KILL register-rootless
 		try "container after the kill" container emulators /hello
-		sleep 3
+		for i in $(seq 30); do rootless systemctl --user is-active register-rootless >/dev/null && break; sleep 1; done
 		try "unit after the kill" rootless systemctl --user is-active register-rootless
 	fi
 	sync
@@ -123,6 +125,7 @@ func TestAnInstalledServiceOfSystemdRegistersBeforeTheFirstLogin(t *testing.T) {
 	refused := said["a container registers"]
 	assert.Contains(t, refused, "register: error: this container is in a user namespace")
 	assert.Contains(t, refused, "register --rootless")
+	t.Logf("journals: %s\n%s", said["journal"], said["user's journal"])
 	for _, step := range []string{"container", "container after the kill", "container after the reboot"} {
 		assert.Contains(t, said[step], "hello from riscv64", step)
 	}
