@@ -31,6 +31,12 @@ container() {
 	rootless podman run --rm --network none --cgroups disabled "$@"
 }
 fails() { ! "$@"; }
+active() {
+	for i in $(seq 60); do
+		rootless systemctl --user is-active register-rootless && break
+		sleep 1
+	done >/dev/null 2>&1
+}
 if [ ! -e /played ]; then
 	touch /played
 	try "nothing runs" fails hello
@@ -51,7 +57,7 @@ if [ ! -e /played ]; then
 		try "container" container emulators /hello
 		try "kill" rootless systemctl --user kill --kill-whom=all --signal=KILL register-rootless
 		try "container after the kill" container emulators /hello
-		for i in $(seq 30); do rootless systemctl --user is-active register-rootless >/dev/null && break; sleep 1; done
+		active
 		try "unit after the kill" rootless systemctl --user is-active register-rootless
 	fi
 	sync
@@ -60,6 +66,8 @@ else
 	try "hello at the first login" hello
 	try "status at the first login" register --status arm64
 	if [ -d /home/somebody ]; then
+		# Services of users are started while there is a login prompt already.
+		active
 		try "container after the reboot" container emulators /hello
 		try "rootless uninstall" rootless register --rootless --uninstall
 	fi
