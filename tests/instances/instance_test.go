@@ -160,7 +160,7 @@ func (i *instance) wrong(emulator, others, program string) error {
 		}
 	}
 	for _, e := range entries {
-		if e.Temporary() || e.Disabled || e.Name != name && e.Name != i.other {
+		if e.Temporary() || e.Disabled && i.other == "" || e.Name != name && e.Name != i.other {
 			return fmt.Errorf("%s is left: %v", e.Name, entries)
 		}
 	}
