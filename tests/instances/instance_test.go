@@ -173,8 +173,6 @@ func (i *instance) wrong(emulator, others, program string) error {
 
 // eventuallyRight waits until nothing is wrong.
 func (i *instance) eventuallyRight(emulator, others, program string) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	var err error
 	for began := time.Now(); time.Since(began) < patience; time.Sleep(100 * time.Millisecond) {
 		if err = i.wrong(emulator, others, program); err == nil {
