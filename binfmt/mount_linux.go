@@ -79,6 +79,10 @@ func (fs FS) Mount() (mounted bool, err error) {
 	return err == nil, fs.failure("mount", "", fs.dir, err)
 }
 
+// MountOver mounts the instance of this process's user namespace over whatever is there, an
+// instance of another one's, too.
+func (fs FS) MountOver() error { return fs.failure("mount", "", fs.dir, fs.mount()) }
+
 // MountIn mounts the file system as Mount does, in the mount namespace that the
 // given file stands for: /proc/1/ns/mnt is that of process 1. The directory is
 // taken in that namespace. It requires CAP_SYS_ADMIN and CAP_SYS_CHROOT over both

@@ -65,7 +65,12 @@ func allSettled(decisions []Decision) bool {
 // the decisions. Else the request that it returns has the architectures whose
 // programs run now, too.
 func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (Request, []Decision, error) {
-	if state, err := fs.State(); err != nil || state == binfmt.Mounted {
+	state, err := fs.State()
+	hides := state != binfmt.Mounted
+	if err == nil && r.OwnInstance && !hides {
+		hides, err = isOfAbove(fs)
+	}
+	if err != nil || !hides {
 		return r, nil, err
 	}
 	all := slices.DeleteFunc(elfmagic.Archs(), f.IsNative)

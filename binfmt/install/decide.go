@@ -47,7 +47,8 @@ type Request struct {
 	Own []binfmt.Entry
 
 	// OwnInstance: where the user namespace of a container has no instance, one of its
-	// own will do, which is gone with the container.
+	// own will do, which is gone with the container. It is mounted over one of a user
+	// namespace above that is there.
 	OwnInstance bool
 
 	Persistent    Choice // flag F, Linux 4.8

@@ -92,6 +92,14 @@ func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() er
 	if err := f.inContainer(fs, r); err != nil {
 		return nothing, err
 	}
+	if r.OwnInstance && !s.InitialUser {
+		switch mounted, err := mountOwn(fs); {
+		case err != nil:
+			return nothing, err
+		case mounted:
+			return fs.Unmount, nil
+		}
+	}
 	mounted, isNew, err := fresh(fs)
 	switch {
 	case err != nil || !mounted:

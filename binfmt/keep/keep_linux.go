@@ -395,9 +395,11 @@ func (k *Keeper) taken(a *arch, f Finding, now time.Time) {
 		k.finishAfter(a, now.Add(max(wait, quiet)))
 		return
 	}
-	a.gone, a.waits, a.takes = false, false, false
+	a.waits, a.takes = false, false
 	if len(f.StandIns) > 0 {
-		k.finishLater(a, now)
+		k.finishLater(a, now) // within a bound, though it is looked again and again
+	} else {
+		a.gone = false
 	}
 	if !a.yielded.Same(f.Other) {
 		a.yielded = f.Other

@@ -476,6 +476,31 @@ func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
 	assert.Zero(t, k.count(Failed), k)
 }
 
+// Another owner registers just after it was healed, as systemd-binfmt does: what stands in is
+// removed, and all is checked again, though without inotify entries are looked at meanwhile.
+func TestAStandInIsRemovedBehindAnothersEntryWithoutInotify(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
+	require.NoError(t, k.stop())
+	k.watches = func([]watched) (*notices, error) { return nil, os.ErrInvalid }
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, nil) }()
+	k.eventually(func() bool { return k.Report().Polls && len(k.Report().Ready()) == 0 }, "it polls")
+	others := filepath.Join(someEmulators(t, '8', "s390x"), "qemu-s390x-static")
+	tried := k.count(Tried)
+	require.NoError(t, fs.Remove("qemu-s390x"))
+	k.eventually(func() bool { return k.count(Healed) == 1 }, "it heals")
+	require.NoError(t, fs.Register(binfmt.Entry{Name: "qemu-s390x", Pattern: lookups(t, "s390x")[0].Pattern(), Interpreter: others, Flags: binfmt.FixBinary}))
+	finished(t, fs, "qemu-s390x")
+	e, err := fs.Get("qemu-s390x")
+	require.NoError(t, err)
+	assert.Equal(t, others, e.Interpreter)
+	k.eventually(func() bool { return k.count(Tried) > tried && len(k.Report().Ready()) == 0 }, "it is checked")
+	cancel()
+	require.NoError(t, <-ended)
+}
+
 // A keeper that has nothing to do sleeps, and still sees at once that its instance is
 // unmounted.
 func TestChangesOfMountsAreNoticed(t *testing.T) {

@@ -72,12 +72,14 @@ func planHost(init initSystem, command, version string, emulators map[string]str
 
 // systemdUnit returns the service's unit (systemd.service(5)). It has no mount namespace of
 // its own, in which binfmt_misc would be mounted for nobody else. Ordinary users who log in,
-// and containers that are started at boot, find programs running; they do not wait for ever.
+// and containers that are started at boot, find programs running; they do not wait for ever. That it is in process 1's mount
+// namespace, it can see with ptrace access only.
 func systemdUnit(args []string) string {
 	return `[Unit]
 Description=Emulators for programs of other architectures
 Documentation=https://github.com/projectcalico/go-build
 After=systemd-binfmt.service proc-sys-fs-binfmt_misc.mount
+Wants=proc-sys-fs-binfmt_misc.mount
 Before=systemd-user-sessions.service docker.service containerd.service crio.service kubelet.service k3s.service podman-restart.service
 RequiresMountsFor=/` + hostDir + `
 
@@ -89,7 +91,7 @@ TimeoutStartSec=1min
 Restart=always
 RestartSec=1
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_MODULE
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_MODULE CAP_SYS_PTRACE
 
 [Install]
 WantedBy=multi-user.target

@@ -160,7 +160,7 @@ func (i *instance) wrong(emulator, others, program string) error {
 		}
 	}
 	for _, e := range entries {
-		if e.Temporary() || e.Disabled || e.Name != name && e.Name != i.other {
+		if e.Temporary() || e.Disabled && i.other == "" || e.Name != name && e.Name != i.other {
 			return fmt.Errorf("%s is left: %v", e.Name, entries)
 		}
 	}
@@ -173,8 +173,6 @@ func (i *instance) wrong(emulator, others, program string) error {
 
 // eventuallyRight waits until nothing is wrong.
 func (i *instance) eventuallyRight(emulator, others, program string) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	var err error
 	for began := time.Now(); time.Since(began) < patience; time.Sleep(100 * time.Millisecond) {
 		if err = i.wrong(emulator, others, program); err == nil {

@@ -31,10 +31,17 @@ container() {
 	rootless podman run --rm --network none --cgroups disabled "$@"
 }
 fails() { ! "$@"; }
+active() {
+	for i in $(seq 60); do
+		rootless systemctl --user is-active register-rootless && break
+		sleep 1
+	done >/dev/null 2>&1
+}
 if [ ! -e /played ]; then
 	touch /played
 	try "nothing runs" fails hello
 	try "install" register --install-host --qemu-path /srv/emulators arm64
+	[ ! -d /run/systemd ] || try "journal" journalctl --no-pager -q -n 20 -u register-watch -u proc-sys-fs-binfmt_misc.mount
 	try "hello" hello
 	echo -1 >/proc/sys/fs/binfmt_misc/status
 	sleep 2
@@ -46,10 +53,11 @@ if [ ! -e /played ]; then
 		try "no container runs" fails container emulators /hello
 		try "a container registers" fails container --privileged emulators /register --qemu-path / riscv64
 		try "rootless" rootless register --rootless --qemu-path /srv/emulators riscv64
+		try "user's journal" journalctl --no-pager -q -n 20 _SYSTEMD_USER_UNIT=register-rootless.service
 		try "container" container emulators /hello
 		try "kill" rootless systemctl --user kill --kill-whom=all --signal=KILL register-rootless
 		try "container after the kill" container emulators /hello
-		sleep 3
+		active
 		try "unit after the kill" rootless systemctl --user is-active register-rootless
 	fi
 	sync
@@ -58,6 +66,8 @@ else
 	try "hello at the first login" hello
 	try "status at the first login" register --status arm64
 	if [ -d /home/somebody ]; then
+		# Services of users are started while there is a login prompt already.
+		active
 		try "container after the reboot" container emulators /hello
 		try "rootless uninstall" rootless register --rootless --uninstall
 	fi
@@ -123,6 +133,7 @@ func TestAnInstalledServiceOfSystemdRegistersBeforeTheFirstLogin(t *testing.T) {
 	refused := said["a container registers"]
 	assert.Contains(t, refused, "register: error: this container is in a user namespace")
 	assert.Contains(t, refused, "register --rootless")
+	t.Logf("journals: %s\n%s", said["journal"], said["user's journal"])
 	for _, step := range []string{"container", "container after the kill", "container after the reboot"} {
 		assert.Contains(t, said[step], "hello from riscv64", step)
 	}

@@ -286,6 +286,41 @@ kill $pid; wait $pid; echo "end: $?"`
 	assert.Contains(t, r.Stdout, "end: 0\n", r.Stderr)
 }
 
+// A container that sees the instance of the user namespace above has one of its own, and in
+// that what ran by the one above; it changes nothing there. So it is with rootless Podman on a
+// host that has mounted binfmt_misc.
+func TestAnInstanceOfItsOwnIsNotTheOneAbove(t *testing.T) {
+	for name, above := range map[string]int{"an ordinary user above": 1000, "root above": 0} {
+		t.Run(name, func(t *testing.T) {
+			fs := kerneltest.Instance(t)
+			if above != 0 {
+				kerneltest.NeedUsers(t)
+			}
+			commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+			commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+			require.Zero(t, commands.Register(t, "arm64").Status)
+			cmd := exec.Command(filepath.Join(commands.Dir(), "register"))
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}},
+			}
+			w := watchBy(t, cmd, 1, "--own-instance", "s390x")
+			assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs), "above")
+			own := binfmt.New(fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, binfmt.DefaultMount))
+			w.until("it has its own", func() bool { return slices.Contains(commands.Names(t, own), "qemu-s390x") })
+			if above != 0 {
+				w.until("what it hides is there, too", func() bool { return slices.Contains(commands.Names(t, own), "qemu-aarch64") })
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(own.Dir(), "status"), []byte("-1"), 0))
+			w.until("it heals", func() bool {
+				return len(w.events.of("healed")) > 0 && slices.Contains(commands.Names(t, own), "qemu-s390x")
+			})
+			require.NoError(t, w.end(syscall.SIGTERM), w.events)
+			assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs), "above")
+		})
+	}
+}
+
 // What deploy/kubernetes gives a container: user 0 without a capability, and without a way
 // to get one.
 func TestAWatchNeedsNoCapability(t *testing.T) {
