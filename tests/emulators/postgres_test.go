@@ -65,14 +65,14 @@ func run(t *testing.T, dir, name string, args ...string) {
 	require.NoError(t, err, "%s: %s", cmd, out)
 }
 
-// postgresOf makes a system: the tests' own program is in a package whose dependencies,
-// a compiler, are not used, and their library is compiled.
+// postgresOf makes a system. The tests' library is compiled; its headers are in a package
+// whose dependencies, a compiler, are not used.
 func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	t.Helper()
 	p := postgresSystem{root: unpackedRoot(t, s, "postgres", port, postgresPackages), source: filepath.Join(postgresSource(t, s), "src/test/regress")}
 	p.bin, p.lib = filepath.Join(p.root, postgresDir, "bin"), filepath.Join(p.root, postgresDir, "lib")
+	p.regress = filepath.Join(p.lib, "pgxs/src/test/regress/pg_regress")
 	development := p.root + "-development"
-	p.regress = filepath.Join(development, postgresDir, "lib/pgxs/src/test/regress/pg_regress")
 	library := filepath.Join(p.lib, "regress.so")
 	if _, err := os.Stat(library); err == nil {
 		return p

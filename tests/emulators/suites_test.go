@@ -112,7 +112,9 @@ func (p part) test(t *testing.T, contestants []contestant) {
 		if c.judged {
 			name = "ours"
 		}
-		row.add(name, p.settle(t, c))
+		result := p.settle(t, c)
+		row.add(name, result)
+		require.NotZero(t, result.Passed+len(result.Alone), "%s passes nothing, %s", p.name, name)
 	}
 	for _, name := range row.worse() {
 		if reason := readKnownTests(t).reason(p.suite, p.target, p.name, name); reason == "" {
