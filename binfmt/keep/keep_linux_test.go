@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -114,7 +115,10 @@ func (k *keeping) start(fs binfmt.FS) {
 
 func (k *keeping) eventually(is func() bool, what string) {
 	k.t.Helper()
-	require.Eventually(k.t, is, soon, 2*time.Millisecond, "%s; events: %s", what, k)
+	if !assert.Eventually(k.t, is, soon, 2*time.Millisecond, "%s; events: %s", what, k) {
+		stacks := make([]byte, 1<<20)
+		k.t.Fatalf("%s", stacks[:runtime.Stack(stacks, true)])
+	}
 }
 
 func (k *keeping) String() string {
