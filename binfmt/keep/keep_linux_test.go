@@ -37,6 +37,7 @@ type keeping struct {
 	mu       sync.Mutex
 	settings Settings
 	events   []Event
+	err      error // of Run, once it has ended
 }
 
 // someEmulators makes a directory with emulators of the architectures, which are another
@@ -104,7 +105,13 @@ func (k *keeping) start(fs binfmt.FS) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- k.Run(ctx, k.reload) }()
+	go func() {
+		err := k.Run(ctx, k.reload)
+		k.mu.Lock()
+		k.err = err
+		k.mu.Unlock()
+		ended <- err
+	}()
 	k.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
@@ -128,7 +135,7 @@ func (k *keeping) String() string {
 	for _, e := range k.events {
 		lines = append(lines, fmt.Sprintf("%s %v (%s) %s %s %v", e.Kind, e.Arch, e.Cause, e.Entry, e.Other, e.Err))
 	}
-	return fmt.Sprintf("%q", lines)
+	return fmt.Sprintf("%q, error: %v", lines, k.err)
 }
 
 // count returns how many events of a kind there were.
@@ -407,13 +414,15 @@ func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fs := kerneltest.Instance(t)
 			arch := lookups(t, "s390x")[0]
-			start := func(digit byte) *keeping {
+			keeping := func(digit byte) *keeping {
 				k := &keeping{t: t, dir: someEmulators(t, digit, "s390x"), reload: make(chan struct{})}
 				k.settings = Settings{Request: install.Request{Archs: lookups(t, "s390x"), Dirs: []string{k.dir}}, Check: time.Hour, Withdraw: true}
-				k.start(fs)
 				return k
 			}
-			old := start(digits[0])
+			// Emulators are written before processes are started, which have files that are
+			// written open for a moment: the kernel would refuse to use them (ETXTBSY).
+			old, next := keeping(digits[0]), keeping(digits[1])
+			old.start(fs)
 			stop := make(chan struct{})
 			var watcher sync.WaitGroup
 			failures := 0
@@ -429,7 +438,7 @@ func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
 					}
 				}
 			})
-			next := start(digits[1])
+			next.start(fs)
 			require.NoError(t, old.stop())
 			time.Sleep(2 * quiet)
 			close(stop)
