@@ -129,3 +129,17 @@ func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File
 	_, err = program.Output(a.command(ctx, "apt-get", source...))
 	return files, a.path("debs"), err
 }
+
+// notFetched is what apt says, among much else: "E: Failed to fetch
+// URL  404  Not Found [IP: 192.0.2.1 80]".
+var notFetched = regexp.MustCompile(`E: Failed to fetch \S*?([^/\s]+)\s+(.*?)( \[IP:.*)?(\n|$)`)
+
+// Reason returns the part of an error of apt's that says why.
+func Reason(err error) string {
+	said := strings.TrimSpace(err.Error())
+	if m := notFetched.FindStringSubmatch(said); m != nil {
+		return m[1] + ": " + strings.Join(strings.Fields(m[2]), " ")
+	}
+	first, _, _ := strings.Cut(said, "\n")
+	return strings.TrimSpace(first)
+}

@@ -35,7 +35,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		if err == nil {
 			return b.unpackSource(ctx, dir)
 		}
-		b.Say("QEMU %s is no longer available: %s", b.source.Version, reason(err))
+		b.Say("QEMU %s is no longer available: %s", b.source.Version, debian.Reason(err))
 	}
 	b.Say("looking for Debian's newest source of QEMU …")
 	updateErr := apt.Update(ctx)

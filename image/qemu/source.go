@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -72,27 +71,13 @@ func choose(versions []string, say func(format string, args ...any), try func(ve
 		if err == nil || errors.Is(err, context.Canceled) {
 			return err
 		}
-		say("passed over QEMU %s: %s", v, reason(err))
+		say("passed over QEMU %s: %s", v, debian.Reason(err))
 	}
 	if err == nil {
 		return cli.WithHint(fmt.Errorf("apt knows no source %s of version %s or newer", sourcePackage, oldestSource),
 			"the mirror may not have the sources of %s", strings.Join(sourceSuites, ", "))
 	}
 	return fmt.Errorf("no version of Debian's %s is usable, the last is %s: %w", sourcePackage, versions[len(versions)-1], err)
-}
-
-// notFetched is what apt says, among much else: "E: Failed to fetch
-// URL  404  Not Found [IP: 192.0.2.1 80]".
-var notFetched = regexp.MustCompile(`E: Failed to fetch \S*?([^/\s]+)\s+(.*?)( \[IP:.*)?(\n|$)`)
-
-// reason returns the part of an error that says why.
-func reason(err error) string {
-	said := strings.TrimSpace(err.Error())
-	if m := notFetched.FindStringSubmatch(said); m != nil {
-		return m[1] + ": " + strings.Join(strings.Fields(m[2]), " ")
-	}
-	first, _, _ := strings.Cut(said, "\n")
-	return strings.TrimSpace(first)
 }
 
 // A Patch is one of ours.

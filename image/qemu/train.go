@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -94,7 +95,7 @@ func (b *Builder) prepareTrainer(ctx context.Context, name string, in inputs) (t
 			return t, ctx.Err()
 		}
 		if err != nil {
-			b.Say("%s is trained without programs of Debian's %s: %s", name, p.name, reason(err))
+			b.Say("%s is trained without programs of Debian's %s: %s", name, p.name, debian.Reason(err))
 			continue
 		}
 		in.files(p.name, root.Files)

@@ -68,7 +68,7 @@ func (b *Builder) tree(ctx context.Context, w treeSpec) (t tree, err error) {
 		return t, err
 	}
 	if err != nil {
-		t = tree{Failure: reason(err)}
+		t = tree{Failure: debian.Reason(err)}
 	}
 	return t, errors.Join(err, jsonfile.Write(memory, t))
 }

@@ -59,7 +59,7 @@ func (s *Sources) Build(ctx context.Context, packages []debian.Package) (path st
 			return "", ctx.Err()
 		}
 		if err != nil {
-			s.Say("no source of %s %s: %s", p.Name, p.Version, firstLine(err))
+			s.Say("no source of %s %s: %s", p.Name, p.Version, debian.Reason(err))
 			missing = append(missing, p)
 			continue
 		}
@@ -207,11 +207,6 @@ func list(packages []debian.Package) string {
 		names = append(names, p.Name+" "+p.Version)
 	}
 	return strings.Join(names, ", ")
-}
-
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
-	return line
 }
 
 // Merge returns the source packages of several, each once, in the order of their names.
