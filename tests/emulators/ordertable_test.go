@@ -1,7 +1,6 @@
 package emulators
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -63,10 +63,8 @@ func TestParseOrder(t *testing.T) {
 // orderRows are rows by "TRIPLET on HOST".
 func readOrder(t *testing.T) map[string]orderRow {
 	t.Helper()
-	text, err := os.ReadFile(orderFile)
-	require.NoError(t, err)
 	var rows map[string]orderRow
-	require.NoError(t, json.Unmarshal(text, &rows))
+	require.NoError(t, jsonfile.Read(orderFile, &rows))
 	return rows
 }
 
@@ -75,9 +73,7 @@ func updateOrder(t *testing.T, name string, row orderRow) {
 	t.Helper()
 	rows := readOrder(t)
 	rows[name] = row
-	text, err := json.MarshalIndent(rows, "", "\t")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(orderFile, append(text, '\n'), 0o644))
+	require.NoError(t, jsonfile.Write(orderFile, rows))
 	require.NoError(t, os.WriteFile(orderDocument, []byte(documentOrder(rows)), 0o644))
 }
 

@@ -41,9 +41,7 @@ func postgresSource(t *testing.T, s settings) string {
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	apt, err := debian.OpenSources(filepath.Join(cache, "calico-go-build", "apt"), unpackedSuite)
+	apt, err := debian.OpenSources(aptDir(t), unpackedSuite)
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
 	versions, err := apt.Versions(t.Context(), postgres)
@@ -77,9 +75,7 @@ func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	if _, err := os.Stat(library); err == nil {
 		return p
 	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, unpackedSuite)
+	apt, err := debian.Open(aptDir(t), port, unpackedSuite)
 	require.NoError(t, err)
 	files, err := apt.Packages(t.Context(), "postgresql-server-dev-15")
 	require.NoError(t, err)

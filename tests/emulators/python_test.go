@@ -36,6 +36,14 @@ var pythonModules = []string{
 // pythonPorts are Debian's names of the targets.
 var pythonPorts = []string{"arm64", "armhf", "s390x", "ppc64el"} // riscv64 is no port of this release
 
+// aptDir is where states of apt are kept.
+func aptDir(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	return filepath.Join(cache, "calico-go-build", "apt")
+}
+
 // unpackedRoot returns a root file system of Debian's packages, made without running any
 // program of it, so that it is the same for each emulator.
 func unpackedRoot(t *testing.T, s settings, name, port, packages string) string {
@@ -44,9 +52,7 @@ func unpackedRoot(t *testing.T, s settings, name, port, packages string) string 
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, unpackedSuite)
+	apt, err := debian.Open(aptDir(t), port, unpackedSuite)
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
 	files, err := apt.Closure(t.Context(), strings.Fields(packages)...)

@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/jsonfile"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -114,10 +114,8 @@ func (r targetRow) ours() (emulatorRun, bool) {
 
 func readCounts(t *testing.T) map[string]targetRow {
 	t.Helper()
-	text, err := os.ReadFile(countsFile)
-	require.NoError(t, err)
 	var rows map[string]targetRow
-	require.NoError(t, json.Unmarshal(text, &rows))
+	require.NoError(t, jsonfile.Read(countsFile, &rows))
 	return rows
 }
 
@@ -126,9 +124,7 @@ func update(t *testing.T, target string, row targetRow) {
 	t.Helper()
 	rows := readCounts(t)
 	rows[target] = row
-	text, err := json.MarshalIndent(rows, "", "\t")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(countsFile, append(text, '\n'), 0o644))
+	require.NoError(t, jsonfile.Write(countsFile, rows))
 	require.NoError(t, os.WriteFile(documentFile, []byte(document(rows, readKnown(t))), 0o644))
 }
 
