@@ -116,7 +116,24 @@ func (a *Apt) Download(ctx context.Context, name, version string) (string, error
 // directory that they are in. Apt checks them against its signed lists, those that are
 // there, too (2.6.1).
 func (a *Apt) GetSource(ctx context.Context, name, version string) (files []File, dir string, err error) {
-	source := []string{"source", "-qq", "--download-only", name + "=" + version}
+	return a.getSource(ctx, name, version)
+}
+
+// GetUpstream is GetSource of the archive alone that others released. It is kept longer
+// than Debian's part, as it is of several versions.
+func (a *Apt) GetUpstream(ctx context.Context, name, version string) (archive File, path string, err error) {
+	files, dir, err := a.getSource(ctx, name, version, "--tar-only")
+	if err == nil && len(files) != 1 {
+		err = fmt.Errorf("%s %s has %d archives", name, version, len(files))
+	}
+	if err != nil {
+		return File{}, "", err
+	}
+	return files[0], filepath.Join(dir, files[0].Name), nil
+}
+
+func (a *Apt) getSource(ctx context.Context, name, version string, only ...string) (files []File, dir string, err error) {
+	source := append([]string{"source", "-qq", "--download-only", name + "=" + version}, only...)
 	if files, err = a.files(ctx, append(source, "--print-uris")...); err != nil {
 		return nil, "", err
 	}

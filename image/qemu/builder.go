@@ -34,6 +34,7 @@ type Builder struct {
 	native   *elfmagic.Arch
 	compiler Compiler
 	patches  []Patch
+	rest     []Patch // after fixes of another series
 	source   Source
 	libs     tree             // for the host
 	sources  []debian.Package // of these
@@ -91,6 +92,9 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	}
 	if !b.Plain {
 		b.patches, err = ReadPatches(filepath.Join(b.Root, patchesDir))
+		if err == nil {
+			b.rest, err = ReadPatches(filepath.Join(b.Root, fixesDir))
+		}
 	}
 	return err
 }
@@ -212,10 +216,15 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 	m := &Manifest{
 		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
 		Patches: b.patches, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
-		Sources: b.sources,
+		Sources: slices.Clone(b.sources),
 	}
 	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
 		m.Source = append(m.Source, SourceArchive{f.Name, f.SHA256})
+	}
+	for _, s := range b.source.Fixes {
+		m.Source = append(m.Source, SourceArchive{s.Orig().Name, s.Orig().SHA256})
+		m.Sources = append(m.Sources, debian.Package{Name: sourcePackage, Version: s.Version})
+		m.Patches = append(slices.Clone(b.patches), b.rest...)
 	}
 	for _, f := range b.libs.Files {
 		m.Libraries = append(m.Libraries, f.Name)

@@ -55,7 +55,7 @@ func newestCompiler(has func(tool string) bool) (Compiler, error) {
 
 // otherTools are commands that a build runs besides, and Debian's packages of them.
 var otherTools = []struct{ command, pack string }{
-	{"bison", "bison"}, {"flex", "flex"}, {"ninja", "ninja-build"}, {"patch", "patch"}, {"pkg-config", "pkg-config"}, {"dpkg-source", "dpkg-dev"},
+	{"bison", "bison"}, {"flex", "flex"}, {"ninja", "ninja-build"}, {"patch", "patch"}, {"diff3", "diffutils"}, {"pkg-config", "pkg-config"}, {"dpkg-source", "dpkg-dev"},
 }
 
 // missingTools returns the packages of those that are not installed.

@@ -34,7 +34,7 @@ func TestWhatBuildsIsInstalled(t *testing.T) {
 	var said string
 	say := func(format string, args ...any) { said += fmt.Sprintf(format, args...) }
 	require.NoError(t, InstallTools(t.Context(), say))
-	assert.Contains(t, said, "installing bison flex ninja-build patch pkg-config dpkg-dev ")
+	assert.Contains(t, said, "installing bison flex ninja-build patch diffutils pkg-config dpkg-dev ")
 	done, err := os.ReadFile(log)
 	require.NoError(t, err)
 	assert.Contains(t, string(done), " clang-20 lld-20 llvm-20 libclang-rt-20-dev\n")

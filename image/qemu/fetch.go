@@ -27,13 +27,13 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !b.Update && jsonfile.Read(memory, &b.source) == nil && b.source.check() == nil {
+	if !b.Update && jsonfile.Read(memory, &b.source) == nil && b.source.check() == nil && (b.Plain || b.source.Fixes != nil) {
 		if exists(b.sourceDir()) {
 			return nil
 		}
 		_, dir, err := apt.GetSource(ctx, sourcePackage, b.source.Version)
 		if err == nil {
-			return b.unpackSource(ctx, dir)
+			return errors.Join(b.unpackSource(ctx, dir), jsonfile.Write(memory, b.source))
 		}
 		b.Say("QEMU %s is no longer available: %s", b.source.Version, debian.Reason(err))
 	}
@@ -56,15 +56,29 @@ func (b *Builder) getSource(ctx context.Context, apt *debian.Apt, version string
 	if err != nil {
 		return err
 	}
-	b.source = Source{version, files}
+	b.source = Source{Version: version, Files: files}
 	if err := b.source.check(); err != nil {
+		return err
+	}
+	if b.source.Fixes, err = b.findFixes(ctx); err != nil {
 		return err
 	}
 	return b.unpackSource(ctx, dir)
 }
 
-// unpackSource makes the tree of sources from archives in a directory.
+// unpackSource makes the tree of sources from archives in a directory, without fixes if
+// these do not fit.
 func (b *Builder) unpackSource(ctx context.Context, archives string) error {
+	err := b.makeSource(ctx, archives)
+	if unfit := new(unfitError); errors.As(err, &unfit) {
+		b.Say("warning: built without the fixes of QEMU %s: %s", b.source.Fixes[1].Upstream(), debian.Reason(err))
+		b.source.Fixes = []Source{}
+		err = b.makeSource(ctx, archives)
+	}
+	return err
+}
+
+func (b *Builder) makeSource(ctx context.Context, archives string) error {
 	return whole(b.sourceDir(), func(dir string) error {
 		b.Say("unpacking QEMU %s, with %s of ours …", b.source.Version, count(len(b.patches), "patch", "patches"))
 		if err := os.Remove(dir); err != nil { // dpkg-source makes it itself
@@ -73,12 +87,12 @@ func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 		if _, err := b.command(ctx, archives, "dpkg-source", "--extract", b.source.file(".dsc").Name, dir); err != nil {
 			return err
 		}
-		for _, p := range b.patches {
-			// As it is: what fits only roughly may be in the wrong place.
-			_, err := b.command(ctx, dir, "patch", "-p1", "--silent", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--input", filepath.Join(b.Root, patchesDir, p.Name))
-			if err != nil {
-				return cli.WithHint(fmt.Errorf("%s/%s does not apply to QEMU %s: %w", patchesDir, p.Name, b.source.Version, err),
-					"make the patch again for that version's source with Debian's patches")
+		if err := b.patch(ctx, dir, patchesDir, b.patches); err != nil {
+			return err
+		}
+		if len(b.source.Fixes) > 0 {
+			if err := b.mergeFixes(ctx, dir); err != nil {
+				return err
 			}
 		}
 		old, err := filepath.Glob(b.path("src", "*"))
@@ -89,6 +103,19 @@ func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 		}
 		return errors.Join(err, os.RemoveAll(b.path("build"))) // of these, and interrupted
 	})
+}
+
+// patch applies patches of a directory of ours to a tree.
+func (b *Builder) patch(ctx context.Context, tree, from string, patches []Patch) error {
+	for _, p := range patches {
+		// As it is: what fits only roughly may be in the wrong place.
+		_, err := b.command(ctx, tree, "patch", "-p1", "--silent", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--input", filepath.Join(b.Root, from, p.Name))
+		if err != nil {
+			return cli.WithHint(fmt.Errorf("%s/%s does not apply to QEMU %s: %w", from, p.Name, b.source.Version, err),
+				"make the patch again for that version's source with Debian's patches")
+		}
+	}
+	return nil
 }
 
 // command runs a command in a directory, and returns what it printed.

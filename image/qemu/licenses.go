@@ -41,7 +41,12 @@ func (b *Builder) installLicenses() error {
 		from[filepath.Base(name)] = filepath.Join(b.sourceDir(), name)
 	}
 	for _, p := range b.patches {
-		from[p.Name] = filepath.Join(b.Root, "image/qemu/patches", p.Name)
+		from[p.Name] = filepath.Join(b.Root, patchesDir, p.Name)
+	}
+	if len(b.source.Fixes) > 0 {
+		for _, p := range b.rest {
+			from[p.Name] = filepath.Join(b.Root, fixesDir, p.Name)
+		}
 	}
 	copyrights := []string{from["copyright"]}
 	for _, f := range b.libs.Files {

@@ -30,6 +30,7 @@ var sourceSuites = []string{"sid", "testing", "trixie-backports"}
 type Source struct {
 	Version string // Debian's: 1:10.2.2+ds-1
 	Files   []debian.File
+	Fixes   []Source // the two between which there are fixes that it lacks, or none; nil: nobody has looked
 }
 
 // Orig returns the archive of QEMU itself, and Debian the one of its patches.
@@ -87,8 +88,12 @@ type Patch struct {
 	SHA256  string `json:"sha256"`
 }
 
-// patchesDir is where they are in the repository.
-const patchesDir = "image/qemu/patches"
+// patchesDir is where they are in the repository, and fixesDir where those are that are
+// applied after the fixes of another series were merged.
+const (
+	patchesDir = "image/qemu/patches"
+	fixesDir   = "image/qemu/fixes"
+)
 
 // ReadPatches reads the patches in a directory, in the order in which they are
 // applied: that of their names.
@@ -120,5 +125,9 @@ func PkgVersion(source Source, patches []Patch) string {
 	for _, p := range patches {
 		list = fmt.Appendln(list, p.Name, p.SHA256)
 	}
-	return fmt.Sprintf("Debian %s, go-build %s %s", source.Version, count(len(patches), "patch", "patches"), digest(list)[:10])
+	var fixes string
+	if len(source.Fixes) > 0 {
+		fixes = " with fixes of " + source.Fixes[1].Upstream()
+	}
+	return fmt.Sprintf("Debian %s%s, go-build %s %s", source.Version, fixes, count(len(patches), "patch", "patches"), digest(list)[:10])
 }
