@@ -54,7 +54,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	if b.Emulators == "" {
-		if b.Emulators, err = artifacts.FetchEmulators(ctx, b.Host, filepath.Join(work, "debian"), b.Say); err != nil {
+		if b.Emulators, err = artifacts.FetchEmulators(ctx, b.Host, "", filepath.Join(work, "debian"), b.Say); err != nil {
 			return nil, err
 		}
 	}
