@@ -149,6 +149,21 @@ test-packages: ## make this machine's packages twice, compare, lint, install and
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again
 	TEST_PACKAGES=$(abspath dist/packages):$(abspath dist/packages-again) $(GO) test -count=1 -v ./image/packages
+# Two clones, of which one is of somebody whose settings, time zone and language are others
+# and who has compiled nothing yet; the sources of trixie's emulators are on its mirrors.
+TWICE := dist/work/twice
+test-release: EMULATORS := $(or $(EMULATORS),debian:trixie)
+test-release: ## make a release of the last commit twice, compare all bytes, try it (root, dpkg-dev; half an hour)
+	@rm -rf $(TWICE)
+	@git clone --quiet . $(TWICE)/one
+	@git clone --quiet . $(TWICE)/another/directory
+	@$(MAKE) -C $(TWICE)/one release EMULATORS='$(EMULATORS)'
+	@cd $(TWICE)/another/directory && umask 077 && mkdir ../home && \
+		env HOME=$(abspath $(TWICE))/another/home XDG_CACHE_HOME=$(abspath $(TWICE))/another/cache GOCACHE=$(abspath $(TWICE))/another/gocache \
+		GOMODCACHE=$$($(GO) env GOMODCACHE) GOFLAGS='-tags=other -gcflags=-N' GOAMD64=v2 TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 GZIP=-1 SOURCE_DATE_EPOCH=1 \
+		$(MAKE) release EMULATORS='$(EMULATORS)'
+	TEST_RELEASE=$(abspath $(TWICE)/one/dist):$(abspath $(TWICE)/another/directory/dist) $(GO) test -count=1 -v ./image/release
+	@rm -rf $(TWICE)
 
 bench: DIST_HOSTS :=
 bench: build dist ## time parsing, register and crossrun, side by side with the tools that people know
