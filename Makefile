@@ -92,6 +92,8 @@ test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
 test-suites: test-tools ## run whole test suites of others' natively, and under the emulators in STOCK and PROVE: Go's, CPython's (hours; TEST_SUITES_ONLY=net,os for some)
 	TEST_SUITES=1 TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
+test-toolchains: test-tools base-tools ## have Cargo, Bazel, GoReleaser and ko run what they build, as docs/toolchains.md says (root; five minutes, the first time ten more)
+	TEST_TOOLCHAINS=1 $(GO) test -count=1 -v -timeout 40m -run '^Test(GoReleaser|AnImageOfKo|DebiansTools)' ./tests/documents
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
 	TEST_BUILDKIT=1 $(GO) test -count=1 -v -timeout 60m ./tests/buildkit
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
@@ -139,10 +141,11 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
 release: ARCHIVES = --archives
-release: sources dist packages ## make all that is released, for every host, into dist/: single files, packages, sources, notes, checksums, provenance
+release: installer sources dist packages ## make all that is released, for every host, into dist/: single files, packages, sources, notes, checksums, provenance
 	@$(IMAGE) notes >dist/NOTES.md
-	@cp ci/install.sh dist/
 	@$(IMAGE) provenance --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(BUILDER),--builder '$(BUILDER)') $(if $(INVOCATION),--invocation '$(INVOCATION)')
+installer:
+	@mkdir -p dist && cp ci/install.sh dist/
 sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
 	@$(IMAGE) sources --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(filter yes,$(PARTIAL)),--partial)
 test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)

@@ -110,7 +110,7 @@ func TestAReleaseIsWhole(t *testing.T) {
 		assert.Contains(t, named, "crossrun-linux-amd64."+format)
 	}
 	assert.Contains(t, named, release.SourcesFile)
-	assert.Contains(t, named, "install.sh")
+	assert.Contains(t, named, release.InstallerFile)
 }
 
 // The source of each emulator in a release is in it, and the archive has nothing that is
@@ -130,7 +130,7 @@ func TestAReleaseIsInstalled(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "bin")
 	t.Setenv("FROM", dir)
 	t.Setenv("TO", to)
-	run(t, dir, "sh", "install.sh")
+	run(t, dir, "sh", release.InstallerFile)
 	for _, command := range []string{"crossrun", "register"} {
 		out, err := exec.Command(filepath.Join(to, command), "--version").CombinedOutput()
 		require.NoError(t, err, "%s", out)

@@ -237,10 +237,11 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	assert.Contains(t, r.Stdout, "hello from s390x")
 }
 
-// Each block of YAML in a document is a part of a template.
+// Each block of YAML in a document is a part of a template, or of GoReleaser's configuration.
 func TestBlocksOfYAMLArePartsOfTemplates(t *testing.T) {
 	files, err := filepath.Glob(root + "/ci/*.yml")
 	require.NoError(t, err)
+	files = append(files, "testdata/toolchains/go/.goreleaser.yaml")
 	for _, file := range documents(t) {
 		for _, b := range blocks(file, commands.Read(t, filepath.Join(root, file))) {
 			if b.kind != "yaml" {
