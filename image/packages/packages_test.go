@@ -55,7 +55,7 @@ func TestEachFormatHasWhatItsSystemsRead(t *testing.T) {
 	require.NoError(t, err)
 	b := &Builder{Host: host, Work: "/w", revision: toolchain.Revision{Version: "v1.0.0"}}
 	for format, want := range map[string][]string{
-		"deb": {"/usr/bin/crossrun", "/usr/share/man/man1/register.1.gz", "/usr/share/bash-completion/completions/crossrun", "/usr/share/zsh/vendor-completions/_register", "/lib/systemd/system/register.service", "/usr/share/doc/crossrun/copyright"},
+		"deb": {"/usr/bin/crossrun", "/usr/share/man/man1/register.1.gz", "/usr/share/bash-completion/completions/crossrun", "/usr/share/zsh/vendor-completions/_register", "/usr/lib/systemd/system/register.service", "/usr/share/doc/crossrun/copyright"},
 		"rpm": {"/usr/bin/register", "/usr/share/zsh/site-functions/_crossrun", "/usr/share/fish/vendor_completions.d/crossrun.fish", "/usr/lib/systemd/system/register.service"},
 		"apk": {"/usr/bin/register", "/usr/share/zsh/site-functions/_crossrun", "/etc/init.d/register", "/usr/share/doc/crossrun/programs.spdx.json"},
 	} {
