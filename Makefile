@@ -148,7 +148,7 @@ installer:
 	@mkdir -p dist && cp ci/install.sh dist/
 sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
 	@$(IMAGE) sources --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(filter yes,$(PARTIAL)),--partial)
-test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
+test-packages: base-tools ## make this machine's packages twice, compare, lint, install, upgrade and remove them, in fresh systems, too (root, lintian, rpm; some minutes)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again
 	TEST_PACKAGES=$(abspath dist/packages):$(abspath dist/packages-again) $(GO) test -count=1 -v ./image/packages

@@ -44,21 +44,6 @@ diff /tmp/before /tmp/after
 ls /proc/sys/fs/binfmt_misc
 `
 
-// before returns a package of a version before, with a file that the newer one has not.
-func before(t *testing.T, deb string) string {
-	t.Helper()
-	cmd := exec.Command("sh", "-euc", `dpkg-deb -R "$1" tree
-rm tree/DEBIAN/conffiles # which is empty, and nothing that dpkg-deb writes
-sed -i 's/^Version: .*/Version: 0.0.0~before/' tree/DEBIAN/control
-mkdir -p tree/usr/share/crossrun
-echo gone >tree/usr/share/crossrun/gone
-dpkg-deb --root-owner-group -b tree before.deb`, "sh", deb)
-	cmd.Dir = t.TempDir()
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return filepath.Join(cmd.Dir, "before.deb")
-}
-
 // helloOf returns a program for a GOARCH that says hello.
 func helloOf(t *testing.T, goarch string) string {
 	t.Helper()
@@ -131,7 +116,7 @@ func TestPackagesInFreshDebians(t *testing.T) {
 			}
 			commands.CopyFile(t, "/etc/resolv.conf", filepath.Join(root, "etc/resolv.conf"))
 			commands.CopyFile(t, deb, filepath.Join(root, "srv/after.deb"))
-			commands.CopyFile(t, before(t, deb), filepath.Join(root, "srv/before.deb"))
+			commands.CopyFile(t, before(t, built(t)[0], "deb"), filepath.Join(root, "srv/before.deb"))
 			commands.CopyFile(t, helloOf(t, "arm64"), filepath.Join(root, "srv/hello"))
 			said := inRoot(t, root, playInDebian, "TOOLS="+test.tools, "LINT="+test.lint)
 			for _, want := range []string{"hello from arm64 1.414\n", `"registered"`, `"upgraded"`, `"still"`} {
