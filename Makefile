@@ -141,9 +141,12 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
 release: ARCHIVES = --archives
-release: installer sources dist packages ## make all that is released, for every host, into dist/: single files, packages, sources, notes, checksums, provenance
+release: installer sources dist images packages ## make all that is released, for every host, into dist/: single files, images, packages, sources, notes, checksums, provenance
 	@$(IMAGE) notes >dist/NOTES.md
 	@$(IMAGE) provenance --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(BUILDER),--builder '$(BUILDER)') $(if $(INVOCATION),--invocation '$(INVOCATION)')
+images: ## write the images to register from, for each of DIST_HOSTS an archive for docker load, into dist/ (no Docker)
+	@for arch in $(DIST_HOSTS); do $(IMAGE) register-images --arch $$arch --emulators '$(EMULATORS)' --repository $(REPOSITORY) \
+		--load=false --dir dist/work/images --tarball dist/register-images-linux-$$arch.tar || exit 1; done
 installer:
 	@mkdir -p dist && cp ci/install.sh dist/
 sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
