@@ -92,8 +92,8 @@ test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
 test-suites: test-tools ## run whole test suites of others' natively, and under the emulators in STOCK and PROVE: Go's, CPython's (hours; TEST_SUITES_ONLY=net,os for some)
 	TEST_SUITES=1 TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
-test-toolchains: test-tools base-tools ## have Cargo, Bazel, GoReleaser and ko run what they build, as docs/toolchains.md says; hold examples of libraries against Podman and BuildKit (root; five minutes, the first time ten more)
-	TEST_TOOLCHAINS=1 $(GO) test -count=1 -v -timeout 40m -run '^Test(GoReleaser|AnImageOfKo|DebiansTools|PodmansOwn|BuildKitsAnswers)' ./tests/documents ./tests/library
+test-toolchains: test-tools base-tools ## have Cargo, Bazel, GoReleaser and ko run what they build, as docs/toolchains.md says, and a runner the action; hold examples of libraries against Podman and BuildKit (root; five minutes, the first time ten more)
+	TEST_TOOLCHAINS=1 $(GO) test -count=1 -v -timeout 40m -run '^Test(GoReleaser|AnImageOfKo|ARunner|DebiansTools|PodmansOwn|BuildKitsAnswers)' ./tests/documents ./tests/library
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
 	TEST_BUILDKIT=1 $(GO) test -count=1 -v -timeout 60m ./tests/buildkit
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)

@@ -30,6 +30,7 @@ import (
 const (
 	goreleaser = "github.com/goreleaser/goreleaser/v2@v2.14.3"
 	ko         = "github.com/google/ko@v0.19.1"
+	act        = "github.com/nektos/act@v0.2.89" // runs GitHub's workflows
 )
 
 // toolchains skips unless TEST_TOOLCHAINS asks for what takes tools that are fetched.
@@ -114,6 +115,49 @@ func TestAnImageOfKosRuns(t *testing.T) {
 	require.NoError(t, remote.Write(base, image))
 	r := shell(t, project(t, "go"), append(os.Environ(), "PATH="+goTools(t, ko)+":"+commands.Dir()+":"+os.Getenv("PATH"), "KO_DEFAULTBASEIMAGE="+base.String()), typed(t, "ko "))
 	assert.Contains(t, r.Stdout, "hello from arm64 [--version]\n")
+}
+
+// The workflow is run as it is published, by a runner: with the action of this repository,
+// and one that stands for setup-go. The commands are built from source, by the action.
+func TestARunnerRunsTheWorkflow(t *testing.T) {
+	toolchains(t)
+	for _, goarch := range []string{"arm64", "s390x"} {
+		commands.FindEmulator(t, kerneltest.Lookup(t, goarch))
+	}
+	here, err := filepath.Abs(root)
+	require.NoError(t, err)
+	tools, home, setup := goTools(t, act), t.TempDir(), t.TempDir()
+	dir := project(t, "go")
+	require.NoError(t, os.WriteFile(filepath.Join(setup, "action.yml"), []byte(`name: stands for setup-go
+description: Go is here
+runs: {using: composite, steps: [{run: "true", shell: sh}]}
+`), 0o644))
+	commands.CopyFile(t, root+"/ci/github.yml", filepath.Join(dir, ".github/workflows/other.yml"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cmd/hello/main_test.go"), []byte(`package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+)
+
+func TestItIsTested(t *testing.T) {
+	if out, err := exec.Command(os.Args[0], "-test.run=^$").CombinedOutput(); err != nil {
+		t.Fatalf("%s, and what it starts, runs: %v %s", runtime.GOARCH, err, out)
+	}
+}
+`), 0o644))
+	shell(t, dir, os.Environ(), "git add . && git -c user.name=A -c user.email=a@example.org commit -qm test")
+	r := shell(t, dir, append(os.Environ(), "HOME="+home, "PATH="+tools+":"+os.Getenv("PATH")),
+		"act push -P ubuntu-24.04=-self-hosted --action-offline-mode --local-repository actions/setup-go@v5='"+setup+"' "+
+			"--local-repository projectcalico/go-build@master='"+here+"' --env TO="+home+"/to --env GOPATH="+goPath(t)+" --env GOCACHE="+goEnv(t, "GOCACHE"))
+	assert.Contains(t, r.Stdout, "ci/setup: building crossrun and register")
+	assert.Equal(t, 2, strings.Count(r.Stdout, "| ok  \texample.org/work/cmd/hello\t"), r.Stdout)
+	assert.Equal(t, 2, strings.Count(r.Stdout, "Job succeeded"), r.Stdout)
+	for _, goarch := range []string{"arm64", "s390x"} {
+		assert.Contains(t, r.Stdout, "::set-env:: GOARCH="+goarch)
+	}
 }
 
 // toolsRoot returns a Debian with the tools of its that a machine for these tests has not.
