@@ -199,6 +199,11 @@ func TestDebiansToolsRunWhatTheyHaveBuilt(t *testing.T) {
 		require.Zero(t, r.Status, "%s%s", r.Stdout, r.Stderr)
 		assert.Contains(t, r.Stdout, "test runs_on_aarch64 ... ok")
 		t.Log(strings.SplitN(r.Stdout, "\n", 2)[0])
+
+		r = inTools(t, system, "cargo", "eval \"$(crossrun --env arm64)\"\ncargo test && cargo run") // as docs/ci.md says
+		require.Zero(t, r.Status, "%s%s", r.Stdout, r.Stderr)
+		assert.Contains(t, r.Stdout, "test runs_on_aarch64 ... ok")
+		assert.Contains(t, r.Stdout, "hello from aarch64\n")
 	})
 	t.Run("Bazel", func(t *testing.T) {
 		r := inTools(t, system, "bazel", "dpkg-query -W bazel-bootstrap\n"+typed(t, "bazel "))
