@@ -219,7 +219,10 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	environment, dir := inCI(t)
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
-	without := strings.ReplaceAll(pathOf(environment), commands.Dir()+":", "")
+	without := strings.Join(slices.DeleteFunc(strings.Split(pathOf(environment), ":"), func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "crossrun")) // as installed, too
+		return err == nil
+	}), ":")
 	environment = append(environment, "PATH="+without, "TO="+dir+"/to", "QEMU_BIN_DIR=")
 	// Emulators are where those of this test are.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "to"), 0o755))
