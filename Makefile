@@ -36,6 +36,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
+# What a release is made of writes its checksums, one after the other.
+.NOTPARALLEL:
 .PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## list the targets
@@ -92,6 +94,8 @@ test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
 test-suites: test-tools ## run whole test suites of others' natively, and under the emulators in STOCK and PROVE: Go's, CPython's (hours; TEST_SUITES_ONLY=net,os for some)
 	TEST_SUITES=1 TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
+test-toolchains: test-tools base-tools ## have Cargo, Bazel, GoReleaser and ko run what they build, as docs/toolchains.md says, and a runner the action; hold examples of libraries against Podman and BuildKit (root; five minutes, the first time ten more)
+	TEST_TOOLCHAINS=1 $(GO) test -count=1 -v -timeout 40m -run '^Test(GoReleaser|AnImageOfKo|ARunner|DebiansTools|PodmansOwn|BuildKitsAnswers)' ./tests/documents ./tests/library
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
 	TEST_BUILDKIT=1 $(GO) test -count=1 -v -timeout 60m ./tests/buildkit
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
@@ -139,16 +143,35 @@ packages: ## make deb, rpm and apk packages of both commands for DIST_HOSTS, int
 	@$(IMAGE) packages --arch '$(DIST_HOSTS)' $(if $(MAINTAINER),--maintainer '$(MAINTAINER)')
 release: DIST_HOSTS = $(HOSTS)
 release: ARCHIVES = --archives
-release: sources dist packages ## make all that is released, for every host, into dist/: single files, packages, sources, notes, checksums, provenance
+release: installer sources dist images packages ## make all that is released, for every host, into dist/: single files, images, packages, sources, notes, checksums, provenance
 	@$(IMAGE) notes >dist/NOTES.md
-	@cp ci/install.sh dist/
 	@$(IMAGE) provenance --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(BUILDER),--builder '$(BUILDER)') $(if $(INVOCATION),--invocation '$(INVOCATION)')
+images: ## write the images to register from, for each of DIST_HOSTS an archive for docker load, into dist/ (no Docker)
+	@for arch in $(DIST_HOSTS); do $(IMAGE) register-images --arch $$arch --emulators '$(EMULATORS)' --repository $(REPOSITORY) \
+		--load=false --dir dist/work/images --tarball dist/register-images-linux-$$arch.tar || exit 1; done
+installer:
+	@mkdir -p dist && cp ci/install.sh dist/
 sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
 	@$(IMAGE) sources --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(filter yes,$(PARTIAL)),--partial)
-test-packages: ## make this machine's packages twice, compare, lint, install and remove them (root, lintian, rpm)
+test-packages: base-tools ## make this machine's packages twice, compare, lint, install, upgrade and remove them, in fresh systems, too (root, lintian, rpm; some minutes)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again
 	TEST_PACKAGES=$(abspath dist/packages):$(abspath dist/packages-again) $(GO) test -count=1 -v ./image/packages
+# Two clones, of which one is of somebody whose settings, time zone and language are others
+# and who has compiled nothing yet; the sources of trixie's emulators are on its mirrors.
+TWICE := dist/work/twice
+test-release: EMULATORS := $(or $(EMULATORS),debian:trixie)
+test-release: ## make a release of the last commit twice, compare all bytes, try it (root, dpkg-dev; half an hour)
+	@rm -rf $(TWICE)
+	@git clone --quiet . $(TWICE)/one
+	@git clone --quiet . $(TWICE)/another/directory
+	@$(MAKE) -C $(TWICE)/one release EMULATORS='$(EMULATORS)'
+	@cd $(TWICE)/another/directory && umask 077 && mkdir ../home && \
+		env HOME=$(abspath $(TWICE))/another/home XDG_CACHE_HOME=$(abspath $(TWICE))/another/cache GOCACHE=$(abspath $(TWICE))/another/gocache \
+		GOMODCACHE=$$($(GO) env GOMODCACHE) GOFLAGS='-tags=other -gcflags=-N' GOAMD64=v2 TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 GZIP=-1 \
+		$(MAKE) release EMULATORS='$(EMULATORS)'
+	TEST_RELEASE=$(abspath $(TWICE)/one/dist):$(abspath $(TWICE)/another/directory/dist) $(GO) test -count=1 -v ./image/release
+	@rm -rf $(TWICE)
 
 bench: DIST_HOSTS :=
 bench: build dist ## time parsing, register and crossrun, side by side with the tools that people know

@@ -182,15 +182,30 @@ func (c *call) forOne(flag string) {
 func (c *call) withEmulators(choice artifacts.Choice) {
 	c.emulatorsFlag()
 	c.dirs = make(map[*elfmagic.Arch]string)
-	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) (err error) {
+	c.stepEach(func(ctx context.Context, arch *elfmagic.Arch) (err error) {
 		choice.Word, choice.Root, choice.Host = c.emulators, ".", arch
-		c.dirs[arch], err = choice.Dir()
-		return wrong(err)
+		c.dirs[arch], err = c.emulatorsOf(ctx, choice)
+		return err
 	})
 }
 
+// emulatorsOf returns the directory of the emulators that are chosen, if there is one yet:
+// there is of those of a suite, which are fetched first.
+func (c *call) emulatorsOf(ctx context.Context, choice artifacts.Choice) (string, error) {
+	dir, err := choice.Dir()
+	suite, named := choice.Suite()
+	if err != nil || !named {
+		return dir, wrong(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return artifacts.FetchEmulators(ctx, choice.Host, suite, filepath.Join(cache, "calico-go-build", "emulators", suite, choice.Host.GOARCH), c.say)
+}
+
 func (c *call) emulatorsFlag() {
-	c.StringVar(&c.emulators, "emulators", "", "`which` static emulators: debian, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
+	c.StringVar(&c.emulators, "emulators", "", "`which` static emulators: debian, debian:SUITE, built, or a directory, of which ARCH/ is used if it has some (default: built if all are there, else debian)")
 }
 
 // registering is --register.
@@ -220,7 +235,7 @@ func madeHere(context.Context) error {
 
 // checkHere finds the emulators for this machine. Those that were built lie beside
 // bin/register, which looks there first.
-func (c *call) checkHere(context.Context) error {
+func (c *call) checkHere(ctx context.Context) error {
 	if c.emulators == "" {
 		return nil
 	}
@@ -228,9 +243,9 @@ func (c *call) checkHere(context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true}.Dir()
+	dir, err := c.emulatorsOf(ctx, artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true})
 	if err != nil {
-		return wrong(err)
+		return err
 	}
 	dir, err = filepath.Abs(cmp.Or(dir, artifacts.Installed))
 	c.here = []string{"--qemu-path", dir}

@@ -182,7 +182,7 @@ func (c *call) origins(ctx context.Context, dir string) (origins []artifacts.Ori
 	for _, arch := range c.archs {
 		from := c.dirs[arch]
 		if from == "" {
-			from, err = artifacts.FetchEmulators(ctx, arch, filepath.Join(dir, singlefiles.Work, arch.GOARCH, "debian"), c.say)
+			from, err = artifacts.FetchEmulators(ctx, arch, "", filepath.Join(dir, singlefiles.Work, arch.GOARCH, "debian"), c.say)
 		}
 		if err != nil {
 			return nil, err

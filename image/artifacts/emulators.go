@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,13 +32,17 @@ const Installed = "/usr/bin"
 // A Choice says which emulators for a host are wanted. This is the one place
 // where that is decided.
 type Choice struct {
-	Word string // debian, built or a directory; empty: those that were built if all are there, else Debian's
+	Word string // debian, debian:SUITE, built or a directory; empty: those that were built if all are there, else Debian's
 	Root string // the repository
 	Host *elfmagic.Arch
 
 	Some      bool // if Word is built, some of them are enough
 	Installed bool // Debian's are those in /usr/bin, if they run on the host
 }
+
+// Suite returns the suite of Debian's that emulators are to be fetched from, if one is
+// named: trixie, for debian:trixie.
+func (c Choice) Suite() (suite string, named bool) { return strings.CutPrefix(c.Word, "debian:") }
 
 // Dir returns the directory that the emulators are in, or nothing if Debian's are
 // to be fetched. Of a directory that is named its subdirectory for the host is
@@ -52,6 +57,12 @@ func (c Choice) Dir() (string, error) {
 		}
 	case "debian":
 	default:
+		if suite, named := c.Suite(); named {
+			if !suiteName.MatchString(suite) {
+				return "", cli.WithHint(fmt.Errorf("%q is not the name of a suite of Debian's", suite), "debian:trixie, debian:sid")
+			}
+			return "", nil
+		}
 		if dir := filepath.Join(c.Word, c.Host.GOARCH); has(dir, c.Host) {
 			return dir, nil
 		}
@@ -66,6 +77,8 @@ func (c Choice) Dir() (string, error) {
 	}
 	return "", nil
 }
+
+var suiteName = regexp.MustCompile(`^[a-z][a-z-]*$`)
 
 // has reports whether there are emulators for a host in a directory.
 func has(dir string, host *elfmagic.Arch) bool {
@@ -162,9 +175,10 @@ func (e Emulators) InImage(dir string) (files []rootfs.File, programs []Program,
 }
 
 // FetchEmulators gets Debian's newest static emulators for a host, which Go has a port
-// for, into a directory, and returns the one of its directories that they are in.
-func FetchEmulators(ctx context.Context, host *elfmagic.Arch, dir string, say func(format string, args ...any)) (bin string, err error) {
-	deb, newest, err := debian.Emulators(ctx, host.Debian[0].Name, say)
+// for, or those of a suite, into a directory, and returns the one of its directories that
+// they are in.
+func FetchEmulators(ctx context.Context, host *elfmagic.Arch, suite, dir string, say func(format string, args ...any)) (bin string, err error) {
+	deb, newest, err := debian.Emulators(ctx, host.Debian[0].Name, suite, say)
 	if err != nil {
 		return "", err
 	}
@@ -193,7 +207,7 @@ func (b *Builder) fetched(ctx context.Context) (dir string, err error) {
 	if _, err := os.Stat(filepath.Join(bin, originFile)); err == nil && !b.Update {
 		return bin, nil
 	}
-	return FetchEmulators(ctx, b.Arch, dir, b.Say)
+	return FetchEmulators(ctx, b.Arch, "", dir, b.Say)
 }
 
 // Programs returns what there is to say of emulators. Those that were built must be

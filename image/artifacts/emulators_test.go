@@ -70,6 +70,13 @@ func TestBuiltEmulatorsAreUsedWhereAllAreThere(t *testing.T) {
 		require.NoError(t, err, word)
 		assert.Equal(t, want, got, word)
 	}
+	got, err = choose("debian:trixie")
+	require.NoError(t, err)
+	assert.Empty(t, got, "to be fetched, even where Debian's are installed")
+	for _, word := range []string{"debian:", "debian:../x", "debian:a b"} {
+		_, err = choose(word)
+		assert.ErrorContains(t, err, "is not the name of a suite of Debian's", word)
+	}
 	_, err = choose("ours")
 	assert.EqualError(t, err, `emulators "ours" are neither debian nor built, nor a directory`)
 	assert.NotEmpty(t, cli.Hint(err))

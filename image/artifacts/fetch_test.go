@@ -52,7 +52,7 @@ func TestEmulatorsAreFetchedThoughOneListIsMissing(t *testing.T) {
 			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 			var said strings.Builder
 			say := func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
-			dir, err := artifacts.FetchEmulators(t.Context(), arch, filepath.Join(t.TempDir(), "emulators"), say)
+			dir, err := artifacts.FetchEmulators(t.Context(), arch, "", filepath.Join(t.TempDir(), "emulators"), say)
 			if test.err != "" {
 				assert.ErrorContains(t, err, test.err)
 				assert.NotEmpty(t, cli.Hint(err))

@@ -45,23 +45,31 @@ func (a *Apt) StaticEmulators(ctx context.Context) (Package, error) {
 // Emulators downloads the newest package that has static emulators for a port of
 // Debian's as the host, and returns its file: from the suites that the machine's apt
 // has sources of, or from the backports of Debian's releases among them, which are
-// years newer in an old one. Nothing is installed.
-func Emulators(ctx context.Context, port string, say func(format string, args ...any)) (deb string, newest Package, err error) {
+// years newer in an old one; or from a suite that is named. Nothing is installed.
+func Emulators(ctx context.Context, port, suite string, say func(format string, args ...any)) (deb string, newest Package, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", newest, err
 	}
 	dir := filepath.Join(cache, "calico-go-build", "apt")
-	apt, err := Open(dir, port)
+	var suites []string
+	if suite != "" {
+		suites = []string{suite}
+	}
+	apt, err := Open(dir, port, suites...)
 	if err != nil {
 		return "", newest, err
 	}
 	say("looking for Debian's emulators for %s …", port)
-	const again = "run this again when the mirror is whole and reachable, or name a directory of static emulators: --emulators"
+	const again = "run this again when the mirror is whole and reachable, or name a suite that has them, or a directory: --emulators debian:trixie"
 	// One list of several may be out of step on a mirror: apt keeps the others.
 	updateErr := apt.Update(ctx)
 	newest, err = apt.StaticEmulators(ctx)
-	for _, a := range apt.withoutBackports(ctx) {
+	var releases []archive
+	if suite == "" {
+		releases = apt.withoutBackports(ctx)
+	}
+	for _, a := range releases {
 		backports, openErr := open(dir, port, port, "deb", a.mirror, []string{a.codename + "-backports"})
 		if openErr != nil {
 			return "", newest, openErr

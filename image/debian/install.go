@@ -88,7 +88,7 @@ func installEmulators(ctx context.Context, say func(string, ...any)) error {
 	if err != nil {
 		return err
 	}
-	deb, _, err := Emulators(ctx, port, say)
+	deb, _, err := Emulators(ctx, port, "", say)
 	if err != nil {
 		return err
 	}

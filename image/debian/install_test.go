@@ -69,6 +69,7 @@ func TestWhatKeepsEmulatorsFromBeingInstalledIsSaid(t *testing.T) {
 func TestEmulatorsAreTheNewestOfTheSuitesAndTheirBackports(t *testing.T) {
 	const bookworm = "Debian|bookworm|oldstable|http://mirror.example/debian/"
 	for name, test := range map[string]struct {
+		suite     string // that is named
 		archives  string // that apt has lists of
 		own       string // version there, and in the backports
 		backports string
@@ -76,16 +77,17 @@ func TestEmulatorsAreTheNewestOfTheSuitesAndTheirBackports(t *testing.T) {
 		asked     string // suites
 		warned    bool
 	}{
-		"backports":             {bookworm, "7.2", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
-		"contrib, too":          {bookworm + "\n" + bookworm, "7.2", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
-		"older in them":         {bookworm, "10.0", "9.2", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
-		"none in them":          {bookworm, "7.2", "", "qemu-user-static_1%3a7.2_arm64.deb", "arm64 arm64-bookworm-backports", false},
-		"only in them":          {bookworm, "", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
-		"configured already":    {bookworm + "\nDebian Backports|bookworm-backports|oldstable-backports|http://mirror.example/debian/", "10.0", "", "qemu-user_1%3a10.0_arm64.deb", "arm64", false},
-		"updates have none":     {"Debian|bookworm-updates|oldstable-updates|http://mirror.example/debian/", "7.2", "10.0", "qemu-user-static_1%3a7.2_arm64.deb", "arm64", false},
-		"nor have sid, testing": {"Debian|sid|unstable|http://mirror.example/debian/\nDebian|forky|testing|http://mirror.example/debian/", "11.1", "12", "qemu-user_1%3a11.1_arm64.deb", "arm64", false},
-		"nor has Ubuntu":        {"Ubuntu|noble|noble|http://mirror.example/ubuntu/", "8.2", "10.0", "qemu-user-static_1%3a8.2_arm64.deb", "arm64", false},
-		"they cannot be read":   {bookworm, "7.2", "broken", "qemu-user-static_1%3a7.2_arm64.deb", "arm64 arm64-bookworm-backports", true},
+		"backports":             {"", bookworm, "7.2", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
+		"contrib, too":          {"", bookworm + "\n" + bookworm, "7.2", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
+		"older in them":         {"", bookworm, "10.0", "9.2", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
+		"none in them":          {"", bookworm, "7.2", "", "qemu-user-static_1%3a7.2_arm64.deb", "arm64 arm64-bookworm-backports", false},
+		"only in them":          {"", bookworm, "", "10.0", "qemu-user_1%3a10.0_arm64.deb", "arm64 arm64-bookworm-backports", false},
+		"configured already":    {"", bookworm + "\nDebian Backports|bookworm-backports|oldstable-backports|http://mirror.example/debian/", "10.0", "", "qemu-user_1%3a10.0_arm64.deb", "arm64", false},
+		"updates have none":     {"", "Debian|bookworm-updates|oldstable-updates|http://mirror.example/debian/", "7.2", "10.0", "qemu-user-static_1%3a7.2_arm64.deb", "arm64", false},
+		"nor have sid, testing": {"", "Debian|sid|unstable|http://mirror.example/debian/\nDebian|forky|testing|http://mirror.example/debian/", "11.1", "12", "qemu-user_1%3a11.1_arm64.deb", "arm64", false},
+		"nor has Ubuntu":        {"", "Ubuntu|noble|noble|http://mirror.example/ubuntu/", "8.2", "10.0", "qemu-user-static_1%3a8.2_arm64.deb", "arm64", false},
+		"a suite that is named": {"trixie", bookworm, "10.0", "9.2", "qemu-user_1%3a10.0_arm64.deb", "arm64-trixie", false},
+		"they cannot be read":   {"", bookworm, "7.2", "broken", "qemu-user-static_1%3a7.2_arm64.deb", "arm64 arm64-bookworm-backports", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
@@ -102,7 +104,7 @@ case $v in "") ;; [0-9].*) echo "qemu-user-static | 1:$v | http://mirror.example
 *) echo "$2 | 1:$v | http://mirror.example s/main arm64 Packages" ;; esac`,
 			})
 			var said strings.Builder
-			deb, newest, err := debian.Emulators(t.Context(), "arm64", func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) })
+			deb, newest, err := debian.Emulators(t.Context(), "arm64", test.suite, func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) })
 			require.NoError(t, err)
 			assert.Equal(t, test.want, filepath.Base(deb))
 			assert.FileExists(t, deb)
@@ -111,10 +113,11 @@ case $v in "") ;; [0-9].*) echo "qemu-user-static | 1:$v | http://mirror.example
 			require.NoError(t, err)
 			assert.Equal(t, test.asked, strings.Join(strings.Fields(string(suites)), " "))
 			assert.Equal(t, test.warned, strings.Contains(said.String(), "warning: not all of Debian's lists could be read"), said.String())
-			if test.asked != "arm64" {
-				sources, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(deb))), "arm64-bookworm-backports", "sources.list"))
+			if suites := strings.Fields(test.asked); suites[len(suites)-1] != "arm64" {
+				state := suites[len(suites)-1]
+				sources, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(deb))), state, "sources.list"))
 				require.NoError(t, err)
-				assert.Contains(t, string(sources), " http://mirror.example/debian/ bookworm-backports main\n")
+				assert.Contains(t, string(sources), " http://mirror.example/debian/ "+strings.TrimPrefix(state, "arm64-")+" main\n")
 			}
 		})
 	}

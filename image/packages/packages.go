@@ -262,7 +262,9 @@ func (b *Builder) contents() []content {
 	add("papers/programs.spdx.json", "/usr/share/doc/"+Name+"/programs.spdx.json", 0o644, "")
 	add("changelog.gz", "/usr/share/doc/"+Name+"/changelog.gz", 0o644, "deb")
 	add("lintian-overrides", "/usr/share/lintian/overrides/"+Name, 0o644, "deb")
-	add("register.service", "/lib/systemd/system/register.service", 0o644, "deb")
+	// In Debian /lib is a link to it, and a package that had files below /lib could not
+	// remove its directories.
+	add("register.service", "/usr/lib/systemd/system/register.service", 0o644, "deb")
 	add("register.service", "/usr/lib/systemd/system/register.service", 0o644, "rpm")
 	add("register.initd", "/etc/init.d/register", 0o755, "apk")
 	return list

@@ -3,7 +3,9 @@ package packages
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/singlefiles"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/tests/commands"
 )
@@ -55,7 +59,7 @@ func TestEachFormatHasWhatItsSystemsRead(t *testing.T) {
 	require.NoError(t, err)
 	b := &Builder{Host: host, Work: "/w", revision: toolchain.Revision{Version: "v1.0.0"}}
 	for format, want := range map[string][]string{
-		"deb": {"/usr/bin/crossrun", "/usr/share/man/man1/register.1.gz", "/usr/share/bash-completion/completions/crossrun", "/usr/share/zsh/vendor-completions/_register", "/lib/systemd/system/register.service", "/usr/share/doc/crossrun/copyright"},
+		"deb": {"/usr/bin/crossrun", "/usr/share/man/man1/register.1.gz", "/usr/share/bash-completion/completions/crossrun", "/usr/share/zsh/vendor-completions/_register", "/usr/lib/systemd/system/register.service", "/usr/share/doc/crossrun/copyright"},
 		"rpm": {"/usr/bin/register", "/usr/share/zsh/site-functions/_crossrun", "/usr/share/fish/vendor_completions.d/crossrun.fish", "/usr/lib/systemd/system/register.service"},
 		"apk": {"/usr/bin/register", "/usr/share/zsh/site-functions/_crossrun", "/etc/init.d/register", "/usr/share/doc/crossrun/programs.spdx.json"},
 	} {
@@ -171,17 +175,43 @@ func TestLintianFindsNoError(t *testing.T) {
 	assert.NoError(t, err, "%s", out)
 }
 
-// In a small system packages are installed, run, installed again, and removed; then
-// nothing is left of them.
+// before returns a package of a version before, with a file that the newer one has not:
+// nfpm makes it of what the newer one was made of.
+func before(t *testing.T, dir, format string) string {
+	t.Helper()
+	var config map[string]any
+	require.NoError(t, json.Unmarshal([]byte(commands.Read(t, filepath.Join(dir, singlefiles.Work, "packages-"+runtime.GOARCH, format+".json"))), &config))
+	config["version"] = map[string]string{"deb": "0.0.0~before", "rpm": "0.0.0~before", "apk": "0.0.0_alpha"}[format]
+	gone := filepath.Join(t.TempDir(), "gone")
+	require.NoError(t, os.WriteFile(gone, nil, 0o644))
+	config["contents"] = append(config["contents"].([]any), content{gone, "/usr/share/crossrun/gone", "", fileInfo{0o644}})
+	path := filepath.Join(t.TempDir(), "before")
+	require.NoError(t, jsonfile.Write(path+".json", config))
+	out, err := exec.Command("go", "run", nfpm, "package", "--config", path+".json", "--packager", format, "--target", path+"."+format).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path + "." + format
+}
+
+// managers are what installs packages into a root file system, and removes them.
+func managers() map[string]struct{ install, upgrade, remove []string } {
+	words := func(before string, after ...string) []string { return append(strings.Fields(before), after...) }
+	apk := cmp.Or(os.Getenv("TEST_APK"), "apk") + " --root=ROOT --arch=" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] +
+		" --allow-untrusted --no-network --repositories-file=/dev/null "
+	return map[string]struct{ install, upgrade, remove []string }{
+		"deb": {words("dpkg --root=ROOT --force-all --install FILE"), words("dpkg --root=ROOT --force-all --install FILE"), words("dpkg --root=ROOT --purge", Name)},
+		"rpm": {words("rpm --root=ROOT --nodeps --nosignature --install FILE"), words("rpm --root=ROOT --nodeps --nosignature --upgrade FILE"), words("rpm --root=ROOT --nodeps --erase", Name)},
+		"apk": {words(apk + "--initdb add FILE"), words(apk + "add FILE"), words(apk+"del", Name)},
+	}
+}
+
+// In a small system packages are installed, run, upgraded, and removed; then nothing is
+// left of them.
 func TestPackagesComeAndGo(t *testing.T) {
 	dirs := built(t)
 	if os.Getuid() != 0 {
 		t.Skip("a package is installed by root")
 	}
-	for format, do := range map[string]struct{ install, upgrade, remove []string }{
-		"deb": {[]string{"dpkg", "--root=ROOT", "--force-all", "--install", "FILE"}, []string{"dpkg", "--root=ROOT", "--force-all", "--install", "FILE"}, []string{"dpkg", "--root=ROOT", "--purge", Name}},
-		"rpm": {[]string{"rpm", "--root=ROOT", "--nodeps", "--nosignature", "--install", "FILE"}, []string{"rpm", "--root=ROOT", "--nodeps", "--nosignature", "--upgrade", "--force", "FILE"}, []string{"rpm", "--root=ROOT", "--nodeps", "--erase", Name}},
-	} {
+	for format, do := range managers() {
 		t.Run(format, func(t *testing.T) {
 			if _, err := exec.LookPath(do.install[0]); err != nil {
 				t.Skip(err)
@@ -191,27 +221,33 @@ func TestPackagesComeAndGo(t *testing.T) {
 				require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 			}
 			require.NoError(t, os.WriteFile(filepath.Join(root, "var/lib/dpkg/status"), nil, 0o644))
-			before := tree(t, root)
-			call := func(args []string) {
+			was := tree(t, root)
+			call := func(args []string, file string) {
 				t.Helper()
 				args = slices.Clone(args)
 				for i := range args {
-					args[i] = strings.NewReplacer("ROOT", root, "FILE", packageOf(dirs[0], format)).Replace(args[i])
+					args[i] = strings.NewReplacer("ROOT", root, "FILE", file).Replace(args[i])
 				}
 				out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 				require.NoError(t, err, "%v: %s", args, out)
 			}
-			call(do.install)
-			for _, command := range toolchain.Commands {
-				out, err := exec.Command("chroot", root, "/usr/bin/"+command, "--version").CombinedOutput()
-				require.NoError(t, err, "%s", out)
-				assert.Contains(t, string(out), command+" ")
-				assert.FileExists(t, filepath.Join(root, "usr/share/man/man1", command+".1.gz"))
+			check := func() {
+				t.Helper()
+				for _, command := range toolchain.Commands {
+					out, err := exec.Command("chroot", root, "/usr/bin/"+command, "--version").CombinedOutput()
+					require.NoError(t, err, "%s", out)
+					assert.Contains(t, string(out), command+" ")
+					assert.FileExists(t, filepath.Join(root, "usr/share/man/man1", command+".1.gz"))
+				}
 			}
-			call(do.upgrade)
-			assert.FileExists(t, filepath.Join(root, "usr/bin/crossrun"))
-			call(do.remove)
-			assert.Equal(t, before, tree(t, root), "nothing is left")
+			call(do.install, before(t, dirs[0], format))
+			check()
+			assert.FileExists(t, filepath.Join(root, "usr/share/crossrun/gone"))
+			call(do.upgrade, packageOf(dirs[0], format))
+			check()
+			assert.NoFileExists(t, filepath.Join(root, "usr/share/crossrun/gone"))
+			call(do.remove, "")
+			assert.Equal(t, was, tree(t, root), "nothing is left")
 		})
 	}
 }
@@ -222,7 +258,8 @@ func tree(t *testing.T, root string) []string {
 	var list []string
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		below := strings.TrimPrefix(path, root)
-		if strings.HasPrefix(below, "/var") || below == "/root/.rpmdb" { // where Debian's rpm has its database
+		switch {
+		case strings.HasPrefix(below, "/var"), below == "/etc/apk", below == "/lib/apk", below == "/root/.rpmdb": // the last is where Debian's rpm has its database
 			return fs.SkipDir
 		}
 		if !d.IsDir() { // dpkg leaves empty directories that were there, rpm those it made for others

@@ -196,7 +196,7 @@ func (b *Builder) guest(ctx context.Context, all artifacts.Emulators, guest *elf
 func (b *Builder) emulators(ctx context.Context) (e artifacts.Emulators, labels map[string]string, err error) {
 	dir := b.Emulators
 	if dir == "" {
-		if dir, err = artifacts.FetchEmulators(ctx, b.Arch, filepath.Join(b.Dir, "fetched"), b.Say); err != nil {
+		if dir, err = artifacts.FetchEmulators(ctx, b.Arch, "", filepath.Join(b.Dir, "fetched"), b.Say); err != nil {
 			return e, nil, err
 		}
 	}

@@ -29,6 +29,9 @@ import (
 // SourcesFile is the archive of all sources.
 const SourcesFile = "sources.tar"
 
+// InstallerFile is ci/install.sh, as it is in a release.
+const InstallerFile = "install.sh"
+
 // suites are where sources are looked for on the machine's mirror. Those that it
 // does not have are passed over.
 var suites = []string{"sid", "trixie-backports", "trixie", "bookworm-backports", "bookworm"}

@@ -54,7 +54,7 @@ func (b *Builder) Build(ctx context.Context) (paths []string, err error) {
 		return nil, err
 	}
 	if b.Emulators == "" {
-		if b.Emulators, err = artifacts.FetchEmulators(ctx, b.Host, filepath.Join(work, "debian"), b.Say); err != nil {
+		if b.Emulators, err = artifacts.FetchEmulators(ctx, b.Host, "", filepath.Join(work, "debian"), b.Say); err != nil {
 			return nil, err
 		}
 	}
@@ -174,7 +174,7 @@ func Checksums(dir string) error {
 	var text strings.Builder
 	for _, entry := range entries {
 		name := entry.Name()
-		if !entry.Type().IsRegular() || !strings.Contains(name, "-linux-") && !strings.HasSuffix(name, "-static.tar.gz") && name != release.SourcesFile {
+		if !entry.Type().IsRegular() || !strings.Contains(name, "-linux-") && !strings.HasSuffix(name, "-static.tar.gz") && name != release.SourcesFile && name != release.InstallerFile {
 			continue
 		}
 		sum, err := file.SHA256(filepath.Join(dir, name))

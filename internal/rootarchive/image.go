@@ -113,15 +113,15 @@ func candidates(from files) ([]candidate, error) {
 	return all, nil
 }
 
-// A savedImage is what docker save writes of one into manifest.json.
+// A savedImage is what docker save, ko and crane write of one into manifest.json.
 type savedImage struct {
 	Config string
 	Layers []string
 }
 
 func (s savedImage) image(from files) (*image, error) {
-	// The file's name is its digest: abc….json, blobs/sha256/abc….
-	digest := "sha256:" + strings.TrimSuffix(path.Base(s.Config), ".json")
+	// The file's name is its digest: abc….json, blobs/sha256/abc…, of ko and crane sha256:abc….
+	digest := "sha256:" + strings.TrimPrefix(strings.TrimSuffix(path.Base(s.Config), ".json"), "sha256:")
 	if _, err := blob(digest); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -20,6 +21,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -255,6 +261,26 @@ func TestArchivesOfDockerSave(t *testing.T) {
 	entries[1] = string(archiveOf(t, "a", "2"))
 	_, err = unpacked(t, save(t, archiveOf(t, entries...)), "")
 	assert.ErrorContains(t, err, "layer 1 of 2: its content is not that of its digest")
+}
+
+// What ko, crane and others write with go-containerregistry has other names, and layers that
+// are zipped.
+func TestArchivesOfKoAndCrane(t *testing.T) {
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(archiveOf(t, "a", "1", "b", "2"))), nil
+	})
+	require.NoError(t, err)
+	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: "s390x"})
+	require.NoError(t, err)
+	image, err = mutate.AppendLayers(image, layer)
+	require.NoError(t, err)
+	ref, err := name.ParseReference("example.org/a:latest")
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "image.tar")
+	require.NoError(t, tarball.WriteToFile(path, ref, image))
+	tree, err := unpacked(t, path, "linux/s390x")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"a": "1", "b": "2"}, tree)
 }
 
 func TestOneImageOfSeveralIsChosen(t *testing.T) {

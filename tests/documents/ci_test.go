@@ -1,6 +1,7 @@
 package documents
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -39,8 +40,16 @@ func at(t *testing.T, document any, path ...any) any {
 
 func readYAML(t *testing.T, path string) any {
 	t.Helper()
-	var document any
-	require.NoError(t, yaml.Unmarshal([]byte(commands.Read(t, filepath.Join(root, path))), &document))
+	return readFile(t, filepath.Join(root, path))
+}
+
+func readFile(t *testing.T, path string) (document any) {
+	t.Helper()
+	parse := yaml.Unmarshal
+	if filepath.Ext(path) == ".json" { // whose strings may have escapes that YAML's have not
+		parse = json.Unmarshal
+	}
+	require.NoError(t, parse([]byte(commands.Read(t, path)), &document))
 	return document
 }
 
@@ -210,7 +219,10 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	environment, dir := inCI(t)
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
-	without := strings.ReplaceAll(pathOf(environment), commands.Dir()+":", "")
+	without := strings.Join(slices.DeleteFunc(strings.Split(pathOf(environment), ":"), func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "crossrun")) // as installed, too
+		return err == nil
+	}), ":")
 	environment = append(environment, "PATH="+without, "TO="+dir+"/to", "QEMU_BIN_DIR=")
 	// Emulators are where those of this test are.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "to"), 0o755))
@@ -228,10 +240,11 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	assert.Contains(t, r.Stdout, "hello from s390x")
 }
 
-// Each block of YAML in a document is a part of a template.
+// Each block of YAML in a document is a part of a template, or of GoReleaser's configuration.
 func TestBlocksOfYAMLArePartsOfTemplates(t *testing.T) {
 	files, err := filepath.Glob(root + "/ci/*.yml")
 	require.NoError(t, err)
+	files = append(files, "testdata/toolchains/go/.goreleaser.yaml")
 	for _, file := range documents(t) {
 		for _, b := range blocks(file, commands.Read(t, filepath.Join(root, file))) {
 			if b.kind != "yaml" {
@@ -245,6 +258,62 @@ func TestBlocksOfYAMLArePartsOfTemplates(t *testing.T) {
 			assert.True(t, found, "%s is in no template: %s", b, part)
 		}
 	}
+}
+
+// schemas are those that each kind of CI, or SchemaStore, publishes, by their names in a
+// directory; Semaphore's is schemas/v1.0.yml of its spc.
+var schemas = map[string]string{
+	"ci/gitlab.yml": "gitlab-ci.json", "ci/semaphore.yml": "semaphore.yml", "ci/circleci.yml": "circle-ci.json", "ci/buildkite.yml": "buildkite.json",
+	"ci/woodpecker.yml": "woodpecker-ci.json", "ci/github.yml": "github-workflows.json", "action.yml": "github-actions.json",
+}
+
+// validator takes JSON of drafts 4, 6 and 7.
+const validator = "github.com/santhosh-tekuri/jsonschema/cmd/jv@v1.2.4"
+
+// Each template is valid by its schema, and is not once a key has a value of another kind.
+func TestTemplatesAreValidByTheirSchemas(t *testing.T) {
+	dir := os.Getenv("TEST_SCHEMAS")
+	if dir == "" {
+		t.Skip("TEST_SCHEMAS names no directory with schemas: they are others', under their licences")
+	}
+	if commands.SingleUser(t) {
+		t.Skip("it takes caches that are root's: the run as root shows it")
+	}
+	require.Len(t, schemas, len(templates)+2)
+	for name, schema := range schemas {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, schema)
+			if _, err := os.Stat(path); err != nil {
+				t.Skip(err)
+			}
+			valid := func(document any) (bool, string) {
+				cmd := exec.Command("go", "run", validator, asJSON(t, readFile(t, path)), asJSON(t, document))
+				cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+				out, err := cmd.CombinedOutput()
+				return err == nil, string(out)
+			}
+			document := readYAML(t, name).(map[string]any)
+			ok, said := valid(document)
+			assert.True(t, ok, said)
+			for key := range document {
+				spoiled := maps.Clone(document)
+				spoiled[key] = []any{map[string]any{"nonsense": []any{1}}}
+				ok, said := valid(spoiled)
+				assert.False(t, ok, key)
+				assert.Contains(t, said, "does not conform", key)
+			}
+		})
+	}
+}
+
+// asJSON returns a file with a document.
+func asJSON(t *testing.T, document any) string {
+	t.Helper()
+	text, err := json.Marshal(document)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "document.json")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	return path
 }
 
 // keys are all keys of each template, as the JSON schema has them that its CI publishes.

@@ -24,8 +24,7 @@ func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)
 	cmd.Dir = dir
-	// What this module's tests required is there: nothing is downloaded.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOPROXY=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s %s", out, stderr(err))
 	return string(out)
@@ -92,19 +91,31 @@ func TestCommandsLinkAServerWithItsTagOnly(t *testing.T) {
 	}
 }
 
-// What Podman and BuildKit ask is answered by examples on these packages, in a module of
-// their own. They passed Podman's own test of its detection (5.6.2), and gave the
-// platforms that BuildKit's (0.34.2) does, of which linux/arm is called linux/arm/v7.
-func TestExamplesOfContainerEngines(t *testing.T) {
+// engines returns a directory with examples of what container engines ask, in a module
+// of their own, with this module's requirements, whose files are here.
+func engines(t *testing.T) (dir string) {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	dir := t.TempDir()
+	dir = t.TempDir()
 	for _, name := range []string{"emulation", "archutil"} {
 		require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("testdata", name))))
 	}
 	sum, err := os.ReadFile("../../go.sum")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
+	gomod, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	text := strings.Replace(string(gomod), "module "+module+"\n", "module example.com/engines\n", 1)
+	text += fmt.Sprintf("\nrequire %s v0.0.0\nreplace %[1]s => %s\n", module, root)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644))
+	return dir
+}
+
+// What Podman and BuildKit ask is answered by examples on these packages: their own tests,
+// and what they answer, are compared in engines_test.go.
+func TestExamplesOfContainerEngines(t *testing.T) {
+	dir := engines(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "says"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "says", "main.go"), []byte(`package main
 
@@ -125,12 +136,6 @@ func main() {
 	archutil.WarnIfUnsupported([]platforms.Platform{{OS: "linux", Architecture: "nonsense"}})
 }
 `), 0o644))
-	// With this module's requirements, whose files are here.
-	gomod, err := os.ReadFile("../../go.mod")
-	require.NoError(t, err)
-	text := strings.Replace(string(gomod), "module "+module+"\n", "module example.com/engines\n", 1)
-	text += fmt.Sprintf("\nrequire %s v0.0.0\nreplace %[1]s => %s\n", module, root)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o644))
 	run(t, dir, "go", "vet", "-mod=mod", "./...")
 	said := strings.Split(strings.TrimSpace(run(t, dir, "go", "run", "-mod=mod", "./says")), "\n")
 	require.Greater(t, len(said), 1)
