@@ -89,6 +89,10 @@ test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's wa
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS)
 	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
+test-translations: test-tools ## see that the emulators in PROVE do the same when they keep translations: cold, warm, and comparing what they make with what is kept (hours)
+	for mode in cold warm compared; do \
+		TEST_TRANSLATIONS=$$mode TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS) || exit 1; \
+	done
 test-foreign-emulators: PROVE = $(BIN)/emulators/arm64
 test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are for arm64 hosts, keep memory in order and pass the battery, under VIA, an emulator of this machine's (half an hour for each target)
 	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)

@@ -37,6 +37,8 @@ type binaryFile struct {
 	// readOnly is the offset in content from which on it is a segment of its
 	// own, that can only be read; 0: none of it.
 	readOnly int
+	// note is where the content begins that is a note; 0: none of it.
+	note int
 }
 
 func (b binaryFile) bytes(t testing.TB) []byte {
@@ -51,6 +53,9 @@ func (b binaryFile) bytes(t testing.TB) []byte {
 	}
 	if b.readOnly > 0 {
 		segments = append(segments, elfmagic.Segment{Type: elf.PT_LOAD, Flags: elf.PF_R})
+	}
+	if b.note > 0 {
+		segments = append(segments, elfmagic.Segment{Type: elf.PT_NOTE, Flags: elf.PF_R})
 	}
 	var ident [elf.EI_NIDENT]byte
 	copy(ident[:], elf.ELFMAG)
@@ -85,6 +90,8 @@ func (b binaryFile) bytes(t testing.TB) []byte {
 		switch {
 		case s.Type == elf.PT_INTERP:
 			from = interp
+		case s.Type == elf.PT_NOTE:
+			from = start + b.note
 		case s.Flags == elf.PF_R:
 			from = start + b.readOnly
 		}

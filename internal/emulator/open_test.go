@@ -154,6 +154,23 @@ func TestALineEndsWithALineFeedOrANULByte(t *testing.T) {
 	}
 }
 
+// Ours say their version in a note, where it is looked for first.
+func TestTheVersionIsReadFromANote(t *testing.T) {
+	read := func(second string, note int) string {
+		content := append([]byte("qemu-aarch64 version 1.0\n"), make([]byte, 100<<10)...)
+		content = append(content, "QEMU\x00\x00\x00\x00"+second+"\x00"...)
+		path := write(t, filepath.Join(t.TempDir(), "qemu"), binaryFile{arch: lookup(t, "x86_64"), content: content, note: note}.bytes(t))
+		e, err := emulator.Open(lookup(t, "aarch64"), path)
+		require.NoError(t, err)
+		return e.Version
+	}
+	const other = "qemu-aarch64 version 2.0"
+	assert.Equal(t, "1.0", read(strings.Repeat("x", len(other)), 0), "the next file is looked at there first")
+	assert.Equal(t, "2.0", read(other, 100<<10))
+	assert.Equal(t, "1.0", read(other, 0))
+	assert.Equal(t, "1.0", read(other, 1), "a note that is long is none of ours")
+}
+
 func TestWhatIsNoVersionIsNotTakenForOne(t *testing.T) {
 	arm := lookup(t, "arm")
 	for name, content := range map[string]string{

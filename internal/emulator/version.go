@@ -65,11 +65,18 @@ func found(p place) {
 
 // version finds the line that QEMU prints for --version in the file itself:
 // starting 30 emulators to ask them costs more than all else that register
-// does. It is one string among the read-only data. A file that does not have it
-// is asked.
+// does. It is in a note of ours, and one string among the read-only data of
+// others. A file that does not have it is asked.
 func (e *Emulator) version(f descriptor) string {
 	needle := []byte("qemu-" + e.Arch.Name + " version ")
 	constants, tables, end := landmarks(e.segments)
+	for _, s := range e.segments {
+		if s.Type == elf.PT_NOTE && s.Size < near { // ours say it there (c1-start.patch)
+			if v, _ := scan(f, needle, int64(s.Offset), int64(s.Offset+s.Size)); v != "" {
+				return v
+			}
+		}
+	}
 	parts := make([][2]int64, 0, 16)
 	distances := likely(make([]int64, 0, 2), tables-constants)
 	for _, distance := range distances {

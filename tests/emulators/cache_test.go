@@ -3,7 +3,9 @@ package emulators
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -92,6 +94,9 @@ func TestTranslationCache(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("hosts of amd64 have a cache of translations, ", runtime.GOARCH, " has none")
 	}
+	if kept.Mode != "" {
+		t.Skip("has a cache of its own: not with TEST_TRANSLATIONS")
+	}
 	eachPort(t, func(t *testing.T, arch *elfmagic.Arch, triplet string) {
 		judged, err := s.judged.Find(arch)
 		if err != nil {
@@ -112,7 +117,7 @@ func TestTranslationCache(t *testing.T) {
 		}{
 			{"again", cached.again}, {"shared", cached.shared}, {"children", cached.children}, {"compared", cached.compared},
 			{"damaged", cached.damaged}, {"changed", cached.changed}, {"full", cached.full}, {"many", cached.many},
-			{"killed", cached.killed}, {"refused", cached.refused}, {"bounded", cached.bounded}, {"away", cached.away},
+			{"differs", cached.differs}, {"hole", cached.hole}, {"killed", cached.killed}, {"refused", cached.refused}, {"bounded", cached.bounded}, {"away", cached.away},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				c.t = t
@@ -139,6 +144,15 @@ func (c cached) again(want outcome) {
 	assert.Equal(c.t, want, o)
 	assert.Equal(c.t, counts{}, off)
 	assert.Empty(c.t, c.files())
+	lost := filepath.Join(filepath.Dir(c.dir), "lost")
+	require.NoError(c.t, os.WriteFile(lost, nil, 0o666))
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `exec "$@" <>` + lost, "sh"}, c.argv("work")...)...)
+	cmd.Env = []string{"QEMU_TB_CACHE=" + c.dir, "QEMU_TB_CACHE_STATS=/nonexistent/stats"}
+	require.NoError(c.t, cmd.Run())
+	said, err := os.ReadFile(lost)
+	require.NoError(c.t, err)
+	assert.Empty(c.t, string(said), "what cannot be written is not written into the standard input")
+	c.empty(0o700)
 	o, off = c.with("QEMU_ONE_INSN_PER_TB=1").run("work")
 	assert.Equal(c.t, want, o)
 	assert.Equal(c.t, counts{}, off)
@@ -186,6 +200,69 @@ func (c cached) compared(want outcome) {
 		assert.True(c.t, strings.HasPrefix(o.stdout, want.stdout))
 		assert.Greater(c.t, n.hits, 100)
 	}
+}
+
+// differs has blocks whose code is another, with the right checksum: the mode that compares
+// says so, in the statistics, too, for nobody may look at what a program says.
+func (c cached) differs(outcome) {
+	c.run("work")
+	for _, file := range c.files() {
+		content, err := os.ReadFile(file)
+		require.NoError(c.t, err)
+		forge(content)
+		require.NoError(c.t, os.WriteFile(file, content, 0o600))
+	}
+	stats := filepath.Join(c.dir, "..", "differs")
+	_ = os.Remove(stats)
+	env := []string{"QEMU_TB_CACHE=" + c.dir, "QEMU_TB_CACHE_CHECK=1", "QEMU_TB_CACHE_STATS=" + stats}
+	o := execute(c.t.Context(), 2*time.Minute, filepath.Dir(c.program), env, c.argv("work")...)
+	assert.Equal(c.t, "signal: aborted", o.end, o)
+	said, err := os.ReadFile(stats)
+	require.NoError(c.t, err)
+	assert.Regexp(c.t, `^tb-cache: differs 0x[0-9a-f]+\n$`, string(said))
+}
+
+// forge changes the code of all blocks of a file's first segment, and their checksums
+// (tb-cache.c, Record).
+func forge(file []byte) {
+	const head, segmentHead, recordHead = 64, 64, 64
+	end := head + binary.NativeEndian.Uint64(file[head+8:])
+	at := uint64(head+segmentHead) + 8*uint64(binary.NativeEndian.Uint32(file[head+4:]))
+	padded := func(n uint16) uint64 { return (uint64(n) + 7) &^ 7 }
+	for at+recordHead <= end {
+		r := file[at:end]
+		size := uint64(binary.NativeEndian.Uint32(r[32:]))
+		if size == 0 {
+			break // what fills the segment up
+		}
+		code := recordHead + padded(binary.NativeEndian.Uint16(r[42:])) + padded(2*binary.NativeEndian.Uint16(r[46:]))
+		r[code] ^= 0xff
+		binary.NativeEndian.PutUint64(r, checksum(r[8:size], 3))
+		at += size
+	}
+}
+
+// checksum is that of tb-cache.c.
+func checksum(data []byte, seed uint64) uint64 {
+	mix := func(h uint64) uint64 {
+		const factor = 0xd6e8feb86659fd93
+		h = (h ^ h>>32) * factor
+		h = (h ^ h>>32) * factor
+		return h ^ h>>32
+	}
+	stir := func(p []byte, k uint64) uint64 {
+		high, low := bits.Mul64(binary.NativeEndian.Uint64(p)^k, binary.NativeEndian.Uint64(p[8:])^bits.RotateLeft64(k, 32))
+		return low ^ high
+	}
+	k := mix(seed ^ uint64(len(data)))
+	a, b := k, ^k
+	data = append(slices.Clone(data), make([]byte, 32-len(data)%32)...)
+	for ; len(data) > 0; data = data[32:] {
+		k += 0x9e3779b97f4a7c15
+		a += stir(data, k)
+		b ^= stir(data[16:], ^k)
+	}
+	return mix(a ^ bits.RotateLeft64(b, 17))
 }
 
 // damaged has files of which bits were flipped, that were cut, or that are none.
@@ -488,11 +565,26 @@ func (c cached) bounded(want outcome) {
 	}
 }
 
+// likeHosts have guests of 64 bits and the host's byte order.
+var likeHosts = []string{"aarch64-linux-gnu", "powerpc64le-linux-gnu", "riscv64-linux-gnu", "x86_64-linux-gnu"}
+
+// hole is a program that maps something where it has just unmapped something: no file of the
+// cache's is there, which the emulator maps in between.
+func (c cached) hole(outcome) {
+	if triplet := strings.TrimPrefix(filepath.Base(c.program), "cache-"); !slices.Contains(likeHosts, triplet) {
+		c.t.Skip("its functions have descriptors, or it has a part of the address space of its own")
+	}
+	for range 3 {
+		o, _ := c.run("hole")
+		assert.Equal(c.t, outcome{end: "exit status 0"}, o)
+	}
+}
+
 // away are programs that are linked for where the emulator's buffer is: it goes elsewhere,
 // and they are at their own addresses, as the locks of a thread show that is killed.
 func (c cached) away(outcome) {
 	triplet := strings.TrimPrefix(filepath.Base(c.program), "cache-")
-	if !slices.Contains([]string{"aarch64-linux-gnu", "powerpc64le-linux-gnu", "riscv64-linux-gnu", "x86_64-linux-gnu"}, triplet) {
+	if !slices.Contains(likeHosts, triplet) {
 		c.t.Skip("the kernel cannot walk this guest's lists of locks")
 	}
 	for _, at := range []string{"0x50000000", "0x57fff000", "0x58000000", "0x5bcd0000"} {

@@ -45,6 +45,13 @@ func TestMain(m *testing.M) {
 	}
 	status := m.Run()
 	tables.print()
+	if kept.Mode != "" {
+		said, err := kept.Total()
+		if fmt.Println(said); err != nil {
+			fmt.Println("FAIL:", err)
+			status = 1
+		}
+	}
 	os.Exit(status)
 }
 
@@ -56,11 +63,22 @@ type settings struct {
 	work   string // directory that is kept, and belongs to who runs programs
 }
 
+// without is the set of the emulators to judge when they keep no translations, which those
+// that do are compared with.
+const without = "without"
+
+// kept is how those to judge keep them, once [prepare] was called.
+var kept guests.KeptTranslations
+
 var prepare = sync.OnceValues(func() (s settings, err error) {
 	s.judged = guests.Set{Name: "judged", Path: os.Getenv("TEST_EMULATORS")}
 	s.via = os.Getenv("TEST_VIA")
 	for _, dir := range filepath.SplitList(os.Getenv("TEST_STOCK")) {
 		s.stock = append(s.stock, guests.Set{Path: dir})
+	}
+	mode := os.Getenv("TEST_TRANSLATIONS")
+	if mode != "" {
+		s.stock = []guests.Set{{Path: s.judged.Path}}
 	}
 	if len(s.stock) == 0 {
 		cache, err := os.UserCacheDir()
@@ -73,6 +91,9 @@ var prepare = sync.OnceValues(func() (s settings, err error) {
 	}
 	for i := range s.stock {
 		s.stock[i].Name = s.stock[i].Version()
+	}
+	if mode != "" {
+		s.stock[0].Name = without
 	}
 	// Not in a cache directory: an ordinary user may not look into root's.
 	s.work = filepath.Join(os.TempDir(), fmt.Sprint("go-build-emulators-", os.Getuid()))
@@ -95,7 +116,8 @@ var prepare = sync.OnceValues(func() (s settings, err error) {
 	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return s, fmt.Errorf("%s is used by another run: %w", s.work, err)
 	}
-	return s, own(s.work)
+	kept, err = guests.KeepTranslations(mode, s.work, nobody)
+	return s, errors.Join(err, own(s.work))
 })
 
 // setup returns what the environment asks for, or skips the test.
@@ -198,10 +220,10 @@ func (s *settings) foreign(t *testing.T, arch *elfmagic.Arch) contestant {
 func (s *settings) placed(set guests.Set, path string) (string, error) {
 	placedLock.Lock()
 	defer placedLock.Unlock()
-	if copied := placedCopies[path]; copied != "" {
+	dir := filepath.Join(s.work, "emulators", strings.ReplaceAll(set.Name, " ", "-"))
+	if copied := placedCopies[dir+path]; copied != "" {
 		return copied, nil
 	}
-	dir := filepath.Join(s.work, "emulators", strings.ReplaceAll(set.Name, " ", "-"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -209,13 +231,13 @@ func (s *settings) placed(set guests.Set, path string) (string, error) {
 	if err := guests.Place(path, copied); err != nil {
 		return "", err
 	}
-	placedCopies[path] = copied
+	placedCopies[dir+path] = copied
 	return copied, nil
 }
 
 var (
 	placedLock   sync.Mutex
-	placedCopies = map[string]string{} // by path: made once in a run
+	placedCopies = map[string]string{} // by directory and path: made once in a run
 )
 
 // command is one that runs as an ordinary user, in a process group of its own:
@@ -224,11 +246,9 @@ func command(ctx context.Context, dir string, env []string, argv ...string) *exe
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "HOME=" + dir, "TMPDIR=" + os.TempDir()}
-	// All of it can be run with a cache of translations: docs/translation-cache.md.
-	for _, variable := range os.Environ() {
-		if strings.HasPrefix(variable, "QEMU_TB_CACHE") {
-			cmd.Env = append(cmd.Env, variable)
-		}
+	// TEST_TRANSLATIONS: but for the emulators that those are compared with.
+	if !slices.ContainsFunc(slices.Concat(argv, env), func(s string) bool { return strings.Contains(s, "/emulators/"+without+"/") }) {
+		cmd.Env = append(cmd.Env, kept.Env()...)
 	}
 	cmd.Env = append(cmd.Env, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -48,6 +48,9 @@ func TestASystemIsMade(t *testing.T) {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip("image/base/install-tools: ", err)
 	}
+	if kept.Mode != "" {
+		t.Skip("the directory of translations is not there in a root file system that mmdebstrap makes")
+	}
 	mirror, err := debian.Mirror()
 	if err != nil {
 		t.Skip(err)

@@ -31,6 +31,7 @@ type order struct {
 	Programs map[string]string // of each family, the file
 	Work     string            // a directory that belongs to who runs them
 	Patience time.Duration     // how many times as long they may take
+	Env      []string          // more variables for them
 }
 
 // A result is how one probe ended.
@@ -169,6 +170,7 @@ func (o order) execute(program string, limit time.Duration, args ...string) resu
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=" + dir, "TMPDIR=" + dir, "PROBE=" + program}
+	cmd.Env = append(cmd.Env, o.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}

@@ -1,9 +1,10 @@
 /*
  * Something of all that a program does, with the same output each time. Words say
  * what to do: "work", "fork", "exec" and an emulator, which the kernel executes,
- * "on" (until it is killed).
+ * "on" (until it is killed), "hole".
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +65,20 @@ static void work(void) {
 	fflush(stdout);
 }
 
+extern const char __executable_start[];
+
+/* What was unmapped is free, also when code of another mapping is executed then. */
+static int hole(void) {
+	size_t page = sysconf(_SC_PAGESIZE), at = (size_t)answer - (size_t)__executable_start;
+	char *code = mmap(NULL, (at | (page - 1)) + 1 + page, PROT_READ | PROT_EXEC, MAP_PRIVATE, open("/proc/self/exe", O_RDONLY), 0);
+	char *p = mmap(NULL, 4 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (code == MAP_FAILED || p == MAP_FAILED || munmap(p, 4 * page))
+		return 1;
+	if (((int (*)(void))(code + at))() != ANSWER)
+		return 2;
+	return mmap(p, 4 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p ? 0 : 3;
+}
+
 int main(int argc, char **argv) {
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "work")) {
@@ -78,6 +94,8 @@ int main(int argc, char **argv) {
 				if (waitpid(child, &status, 0) != child || status != n << 8)
 					return 1;
 			}
+		} else if (!strcmp(argv[i], "hole")) {
+			return hole();
 		} else if (!strcmp(argv[i], "exec")) {
 			char *words[] = { argv[i + 1], argv[0], "work", NULL };
 			execv(words[0], words);
