@@ -125,6 +125,17 @@ func GoSaying(goarch string, args ...string) string {
 // A CPort is one of Debian's C cross compilers.
 type CPort struct{ Triplet, Arch string }
 
+// Link has programs find nothing missing where they run: they are static, but for
+// alpha's, as Debian 12's libc.a of alpha does not set _dl_phdr, and no program
+// finds its thread-local storage.
+func (p CPort) Link() []string {
+	if p.Arch != "alpha" {
+		return []string{"-static"}
+	}
+	root := "/usr/" + p.Triplet + "/lib"
+	return []string{"-Wl,--dynamic-linker=" + root + "/ld-linux.so.2", "-Wl,-rpath," + root}
+}
+
 // CPorts are all that bookworm has.
 var CPorts = []CPort{
 	{"aarch64-linux-gnu", "aarch64"},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -36,13 +37,13 @@ func compile(t *testing.T, triplet, program string, args ...string) string {
 	return program
 }
 
-// guest returns a static program of testdata/NAME.c, in a directory that whoever runs
+// guest returns a program of testdata/NAME.c, in a directory that whoever runs
 // programs may read.
 func guest(t *testing.T, s settings, triplet, name string, flags ...string) string {
 	t.Helper()
 	dir := filepath.Join(s.work, name)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
-	return compile(t, triplet, filepath.Join(dir, name+"-"+triplet), append([]string{"-static", "-pthread", "-Werror", "testdata/" + name + ".c"}, flags...)...)
+	return compile(t, triplet, filepath.Join(dir, name+"-"+triplet), slices.Concat(commands.Port(triplet).Link(), []string{"-pthread", "-Werror", "testdata/" + name + ".c"}, flags)...)
 }
 
 // judge asserts what a run under the emulator that is judged says, if it has our patches, and

@@ -16,6 +16,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // mark is what the last byte of e_ident, which nothing reads, is in programs of
@@ -59,7 +60,7 @@ func compiler(arch *elfmagic.Arch) []string {
 	if arch.Name == "i386" {
 		command = append(command, "-msse2", "-mfpmath=sse") // the older unit's results are wider than what is asked for
 	}
-	return append(command, "-static", "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")
+	return append(append(command, commands.Port(arch.Debian[0].Triplet).Link()...), "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")
 }
 
 var errNoCompiler = errors.New("no cross compiler")

@@ -25,6 +25,13 @@ static int bad;
         } \
     } while (0)
 
+// The C library's vfork(3) of hppa is fork(3).
+#ifdef __hppa__
+#define CHECK_SHARED(what) (void)(what)
+#else
+#define CHECK_SHARED(what) CHECK(what)
+#endif
+
 static const char *name, *self;
 extern char **environ;
 static volatile int shared;
@@ -66,7 +73,7 @@ static void vforks(void)
         shared = 2;
         _exit(3);
     }
-    CHECK(shared == 2);
+    CHECK_SHARED(shared == 2);
     CHECK(pid > 0 && ended(pid) == 3);
     shared = 0;
     if ((pid = vfork()) == 0) {
@@ -74,7 +81,7 @@ static void vforks(void)
         shared = errno;
         syscall(SYS_exit, 4);
     }
-    CHECK(shared == ENOENT);
+    CHECK_SHARED(shared == ENOENT);
     CHECK(pid > 0 && ended(pid) == 4);
     if ((pid = vfork()) == 0) {
         raise(SIGKILL);
@@ -109,7 +116,7 @@ static void apart(void)
         _exit(0);
     }
     CHECK(ended(pid) == 0);
-    CHECK(shared);
+    CHECK_SHARED(shared);
     CHECK(sigaction(SIGUSR1, NULL, &was) == 0 && was.sa_handler == handler);
     sigprocmask(SIG_SETMASK, NULL, &set);
     CHECK(sigismember(&set, SIGUSR2) && !sigismember(&set, SIGUSR1));
@@ -126,7 +133,7 @@ static void apart(void)
         _exit(handled == SIGUSR1 ? 0 : 1);
     }
     CHECK(ended(pid) == 0);
-    CHECK(handled == SIGUSR1);
+    CHECK_SHARED(handled == SIGUSR1);
     sigemptyset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
 }

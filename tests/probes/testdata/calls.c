@@ -114,12 +114,14 @@ PROBE(io_uring) {
 	CHECK(p[0] >= 4);
 }
 PROBE(clone3) {
+	NO_CLONE3;
 	struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[6]; } a = {.exit_signal = SIGCHLD};
 	long pid = has(syscall(NEWER(435), &a, 64));
 	if (pid == 0) _exit(21);
 	reap(pid, 21);
 }
 PROBE(clone3_pidfd) {
+	NO_CLONE3;
 	int fd = -1;
 	struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[6]; } a = {.flags = 0x1000, .pidfd = (uintptr_t)&fd, .exit_signal = SIGCHLD};
 	long pid = has(syscall(NEWER(435), &a, 64));
@@ -306,7 +308,8 @@ PROBE(system_v_messages) {
 PROBE(system_v_semaphores) {
 	int id = OK(semget(IPC_PRIVATE, 3, IPC_CREAT | 0600));
 	unsigned short v[3] = {1, 2, 3};
-	int a = semctl(id, 0, SETALL, v), b = semctl(id, 2, GETVAL);
+	union { int value; unsigned short *array; } all = {.array = v}; // some hand over the union's address
+	int a = semctl(id, 0, SETALL, all), b = semctl(id, 2, GETVAL);
 	struct sembuf o[2] = {{1, -2, 0}, {2, 4, 0}};
 	int c = semop(id, o, 2), d = semctl(id, 2, GETVAL);
 	struct sembuf w = {1, -1, 0};

@@ -16,7 +16,8 @@ enum { SIZE = 64 };
 // A function's code, and a call of code.
 static void *code_of(int (*f)(void)) {
 #if defined __powerpc64__ && _CALL_ELF != 2
-	return *(void **)f;
+	void *volatile descriptor = f; // the compiler takes a function's address for its code's
+	return *(void **)descriptor;
 #elif defined __arm__
 	return (void *)((uintptr_t)f & ~(uintptr_t)1);
 #else
@@ -25,8 +26,7 @@ static void *code_of(int (*f)(void)) {
 }
 static int call(void *code) {
 #if defined __powerpc64__ && _CALL_ELF != 2
-	void *descriptor[3] = {code, ((void **)returns_17)[1], 0};
-	void *volatile at = descriptor;
+	void *volatile one = returns_17, *volatile descriptor[3] = {code, ((void **)one)[1], 0}, *volatile at = (void *)descriptor;
 #elif defined __arm__
 	void *volatile at = (void *)((uintptr_t)code | ((uintptr_t)returns_17 & 1));
 #else

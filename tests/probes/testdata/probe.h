@@ -111,6 +111,13 @@ void elsewhere(const char *why) __attribute__((noreturn));
 #define NEWER(N) (N)
 #endif
 
+// Its number is reserved, and nothing behind it.
+#if defined __sparc__ || defined __sh__
+#define NO_CLONE3 elsewhere("Linux has no clone3 here")
+#else
+#define NO_CLONE3 (void)0
+#endif
+
 // reap waits for a child and fails unless it exited with that status.
 void reap_(const char *file, int line, pid_t pid, int status);
 #define reap(PID, STATUS) reap_(__FILE__, __LINE__, PID, STATUS)

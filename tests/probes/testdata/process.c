@@ -83,8 +83,14 @@ PROBE(child_of_thread_outlives_it) {
 	EQUAL(read(ends[0], &c, 1), 0);
 }
 
+#ifdef __hppa__
+#define NO_VFORK elsewhere("the C library's vfork(3) is fork(3)")
+#else
+#define NO_VFORK (void)0
+#endif
 // E2
 PROBE(vfork_shares_memory) {
+	NO_VFORK;
 	static volatile int v;
 	v = 1;
 	pid_t pid = vfork();
@@ -97,6 +103,7 @@ PROBE(vfork_shares_memory) {
 	reap(pid, 0);
 }
 PROBE(vfork_parent_waits) {
+	NO_VFORK;
 	int64_t start = now();
 	pid_t pid = vfork();
 	if (pid == 0) {
@@ -117,6 +124,7 @@ PROBE(vfork_exec) {
 	reap(pid, 5);
 }
 PROBE(vfork_failed_exec) {
+	NO_VFORK;
 	static volatile int error;
 	error = 0;
 	pid_t pid = vfork();
@@ -129,6 +137,7 @@ PROBE(vfork_failed_exec) {
 	reap(pid, 3);
 }
 PROBE(vfork_many) {
+	NO_VFORK;
 	static volatile int n;
 	n = 0;
 	for (int i = 0; i < 50; i++) {
@@ -437,6 +446,7 @@ PROBE(clone_parent_is_sibling) {
 	reap(other, 42);
 }
 PROBE(clone3_fork) {
+	NO_CLONE3;
 	struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls; } a = {.exit_signal = SIGCHLD};
 	long pid = OK(syscall(NEWER(435), &a, sizeof a));
 	if (pid == 0) _exit(21);

@@ -372,6 +372,7 @@ PROBE(option_device) {
 	EQUAL(n, 0);
 }
 PROBE(option_group) {
+	if (sizeof(struct group_req) < 132) elsewhere("the C library's addresses are smaller than the kernel's");
 	struct group_req g = {.gr_interface = OK(if_nametoindex("lo"))};
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr("239.1.2.3")};
 	memcpy(&g.gr_group, &a, sizeof a);
