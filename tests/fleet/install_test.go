@@ -83,19 +83,9 @@ func (f *fleet) runsVersion(t *testing.T, version string) {
 	}
 }
 
-// testLabels has node-feature-discovery give nodes the labels of the file that register has
-// written for it: the real one, from the directory of its source in TEST_NFD, or this test,
-// as its module is not to be had without its repository.
+// testLabels gives nodes the labels that register has written for node-feature-discovery.
+// The real one is not here: its module is not to be had without its repository.
 func (f *fleet) testLabels(t *testing.T) {
-	if source := os.Getenv("TEST_NFD"); source != "" {
-		f.startNFD(t, source)
-		for _, n := range f.nodes {
-			for _, goarch := range architectures {
-				f.wait(t, `jsonpath={.metadata.labels.feature\.node\.kubernetes\.io/linux-`+goarch+`}=emulated`, "node/"+n.name)
-			}
-		}
-		return
-	}
 	for _, n := range f.nodes {
 		out, err := n.in("cat", "/etc/kubernetes/node-feature-discovery/features.d/register").CombinedOutput()
 		require.NoError(t, err, "%s", out)
@@ -109,33 +99,4 @@ func (f *fleet) testLabels(t *testing.T) {
 		assert.GreaterOrEqual(t, labels, len(architectures), "%s", out)
 		assert.Contains(t, string(out), "expiry-time=", "%s", out)
 	}
-}
-
-// startNFD builds node-feature-discovery's master and worker, and starts one of that and, on
-// each node, one of this, which looks at local files only.
-func (f *fleet) startNFD(t *testing.T, source string) {
-	build := exec.Command("go", "build", "-o", mkdir(f.path("nfd"))+"/", "./cmd/nfd-master", "./cmd/nfd-worker")
-	build.Dir, build.Env = source, append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	f.kubectl(t, "", "apply", "--server-side", "-f", filepath.Join(source, "deployment/base/nfd-crds/nfd-api-crds.yaml"))
-	admin := f.authority.path("admin.kubeconfig")
-	f.startBeside(t, "nfd-master", exec.Command("env", "NODE_NAME="+nodeName(0), "KUBERNETES_NAMESPACE=default", f.path("nfd/nfd-master"), "-kubeconfig", admin))
-	for _, n := range f.nodes {
-		f.startBeside(t, "nfd-worker-"+n.name, n.in("env", "NODE_NAME="+n.name, "KUBERNETES_NAMESPACE=default", f.path("nfd/nfd-worker"), "-kubeconfig", admin,
-			"-feature-sources", "local", "-label-sources", "local", "-options", `{"core":{"sleepInterval":"2s"}}`))
-	}
-}
-
-// startBeside starts a command that ends with the test. What it says is in NAME.log.
-func (f *fleet) startBeside(t *testing.T, name string, cmd *exec.Cmd) {
-	log, err := os.Create(f.path(name + ".log"))
-	require.NoError(t, err)
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
 }

@@ -22,8 +22,7 @@ import (
 // A looping is what a loop on a node is told, and a looped what it tells.
 type looping struct {
 	Program string
-	Removes string // what heal executes, for a shell
-	Times   int    // of heal
+	Times   int // of heal
 }
 
 type looped struct {
@@ -113,11 +112,8 @@ func (f *fleet) withLoops(t *testing.T, what func()) {
 	}
 }
 
-// restart is what systemctl restart systemd-binfmt executes: ExecStop and ExecStart.
-const restart = "/usr/lib/systemd/systemd-binfmt --unregister && /usr/lib/systemd/systemd-binfmt"
-
-// heal has all entries of the node removed again and again, and tells how long there was
-// none for a program each time.
+// heal removes all entries of the node again and again, as somebody would who writes to
+// status, and tells how long there was none for a program.
 func heal() error {
 	var s looping
 	if err := settings(&s); err != nil {
@@ -135,49 +131,22 @@ func heal() error {
 	var took []time.Duration
 	for i := range s.Times {
 		time.Sleep(time.Second + time.Duration(i*37%500)*time.Millisecond) // it is in order again
-		some, err := gaps(caught, exec.Command("sh", "-c", s.Removes))
-		if err != nil {
+		began := time.Now()
+		if err := os.WriteFile(fs.Dir()+"/status", []byte("-1"), 0); err != nil {
 			return err
 		}
-		took = append(took, some...)
+		for !caught() {
+			if time.Since(began) > patience {
+				return errors.New("nobody heals")
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		took = append(took, time.Since(began))
 		if err := ran(exec.Command(s.Program)); err != nil {
 			return fmt.Errorf("healed, and does not run: %w", err)
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(took)
-}
-
-// gaps runs a command, and returns how long there was nothing each time: from when
-// something was last seen to when something was seen again.
-func gaps(caught func() bool, cmd *exec.Cmd) (took []time.Duration, err error) {
-	ended := make(chan error, 1)
-	var said []byte
-	go func() {
-		out, err := cmd.CombinedOutput()
-		said = out
-		ended <- err
-	}()
-	running, missing, seen := true, false, time.Now()
-	for running || missing {
-		select {
-		case err := <-ended:
-			if err != nil {
-				return nil, fmt.Errorf("%v: %w: %s", cmd.Args, err, said)
-			}
-			running = false
-		default:
-		}
-		looked := time.Now()
-		if caught() {
-			if missing {
-				took = append(took, time.Since(seen))
-			}
-			missing, seen = false, looked
-		} else if missing = true; time.Since(seen) > patience {
-			return nil, errors.New("nobody heals")
-		}
-	}
-	return took, nil
 }
 
 // bounds are of a histogram of heal times.
