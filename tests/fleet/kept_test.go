@@ -1,15 +1,12 @@
 package fleet
 
 import (
-	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,30 +44,6 @@ func (f *fleet) testUpdated(t *testing.T) {
 	})
 	f.runsVersion(t, f.Versions[1])
 	t.Logf("emulators %s, then %s", f.Versions[0], f.Versions[1])
-}
-
-// testHealed removes all entries on all nodes, again and again. Nothing is said of how
-// long it may take: machines are shared. The histogram is in the log.
-func (f *fleet) testHealed(t *testing.T) {
-	const times = 20
-	var took []time.Duration
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	for _, n := range f.nodes {
-		cmd := f.onNode(t, n, asHeal, looping{Program: f.path("tiny-arm64"), Times: times})
-		group.Go(func() {
-			var some []time.Duration
-			out, err := cmd.Output()
-			if assert.NoError(t, err, n.name) && assert.NoError(t, json.Unmarshal(out, &some)) {
-				mu.Lock()
-				defer mu.Unlock()
-				took = append(took, some...)
-			}
-		})
-	}
-	group.Wait()
-	require.Len(t, took, times*nodes)
-	t.Logf("healed %d times on %d nodes:\n%s", len(took), nodes, histogram(took))
 }
 
 // testRestarted ends a node, with all that was in it, and starts it again.

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,20 +13,34 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/binfmt"
-	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // A looping is what a loop on a node is told, and a looped what it tells.
 type looping struct {
 	Program string
-	Times   int // of heal
+	Times   int    // of heal
+	Others  string // the emulator of systemd-binfmt's entry, of heal
 }
 
 type looped struct {
 	Ran    int
-	Failed []string // when, and how
+	Failed []failure
+}
+
+// A failure is a program that did not run: when, and why.
+type failure struct {
+	span
+	Why string
+}
+
+func (f failure) String() string { return f.From.Format(time.StampMilli) + ": " + f.Why }
+
+// failedOutside returns the failures that were at no time in which entries were undone.
+func (r looped) failedOutside(undone []span) []failure {
+	return slices.DeleteFunc(slices.Clone(r.Failed), func(f failure) bool {
+		return slices.ContainsFunc(undone, func(s span) bool { return f.From.Before(s.To) && s.From.Before(f.To) })
+	})
 }
 
 // loop executes a foreign program again and again until standard input ends.
@@ -50,7 +63,7 @@ func loop() error {
 		}
 		at := time.Now()
 		if err := ran(exec.Command(s.Program)); err != nil {
-			r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", at.Format(time.StampMilli), err))
+			r.Failed = append(r.Failed, failure{span{at, time.Now()}, err.Error()})
 		}
 		r.Ran++
 	}
@@ -110,60 +123,4 @@ func (f *fleet) withLoops(t *testing.T, what func()) {
 		assert.Greater(t, r.Ran, 100)
 		assert.Empty(t, r.Failed, nodeName(i))
 	}
-}
-
-// heal removes all entries of the node again and again, as somebody would who writes to
-// status, and tells how long there was none for a program.
-func heal() error {
-	var s looping
-	if err := settings(&s); err != nil {
-		return err
-	}
-	fs := binfmt.New("")
-	arm64, err := elfmagic.Lookup("arm64")
-	if err != nil {
-		return err
-	}
-	caught := func() bool {
-		entries, err := fs.List()
-		return err == nil && len(binfmt.Catching(entries, arm64.Heads())) > 0
-	}
-	var took []time.Duration
-	for i := range s.Times {
-		time.Sleep(time.Second + time.Duration(i*37%500)*time.Millisecond) // it is in order again
-		began := time.Now()
-		if err := os.WriteFile(fs.Dir()+"/status", []byte("-1"), 0); err != nil {
-			return err
-		}
-		for !caught() {
-			if time.Since(began) > patience {
-				return errors.New("nobody heals")
-			}
-			time.Sleep(100 * time.Microsecond)
-		}
-		took = append(took, time.Since(began))
-		if err := ran(exec.Command(s.Program)); err != nil {
-			return fmt.Errorf("healed, and does not run: %w", err)
-		}
-	}
-	return json.NewEncoder(os.Stdout).Encode(took)
-}
-
-// bounds are of a histogram of heal times.
-var bounds = []time.Duration{time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, patience}
-
-func histogram(took []time.Duration) (text string) {
-	from := time.Duration(0)
-	for _, to := range bounds {
-		n := 0
-		for _, d := range took {
-			if d > from && d <= to {
-				n++
-			}
-		}
-		text += fmt.Sprintf("%10v to %6v %4d\n", from, to, n)
-		from = to
-	}
-	slices.Sort(took)
-	return text + fmt.Sprintf("median %v, worst %v", took[len(took)/2], took[len(took)-1])
 }

@@ -24,7 +24,7 @@ const (
 	asNode = "node" // a node's first process, before it has a cgroup namespace
 	asInit = "init" // that process, after
 	asLoop = "loop" // executes a foreign program on a node again and again
-	asHeal = "heal" // removes all entries on a node again and again
+	asHeal = "heal" // undoes a node's entries again and again
 )
 
 func TestMain(m *testing.M) {

@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +73,10 @@ func once(cache, module string, build func(dir string) error) (string, error) {
 	if err := build(partial); err != nil {
 		return "", fmt.Errorf("%s: %w", module, err)
 	}
-	return dir, os.Rename(partial, dir)
+	if err := os.Rename(partial, dir); err != nil && !errors.Is(err, fs.ErrExist) { // another run was before
+		return "", err
+	}
+	return dir, nil
 }
 
 // mkdir makes a directory; what is done in it next fails if it could not.

@@ -40,6 +40,8 @@ active() {
 if [ ! -e /played ]; then
 	touch /played
 	try "nothing runs" fails hello
+	mount --bind /usr /usr && mount -o remount,bind,ro /usr
+	try "/usr is read-only" fails touch /usr/written
 	try "install" register --install-host --qemu-path /srv/emulators arm64
 	[ ! -d /run/systemd ] || try "journal" journalctl --no-pager -q -n 20 -u register-watch -u proc-sys-fs-binfmt_misc.mount
 	try "hello" hello
@@ -72,6 +74,8 @@ else
 		try "rootless uninstall" rootless register --rootless --uninstall
 	fi
 	try "uninstall" register --uninstall-host
+	try "left" find /opt /etc -name "*register*"
+	try "nothing runs after it" fails hello
 	sync
 	poweroff
 fi
@@ -105,12 +109,16 @@ func trixie(t *testing.T, name, packages string) string {
 // isInstalled sees that all that was installed runs at the next boot, before somebody can log in.
 func isInstalled(t *testing.T, said map[string]string) {
 	t.Helper()
+	assert.Contains(t, said["/usr is read-only"], "Read-only file system")
 	assert.Contains(t, said["install"], "installed /opt/register/bin/qemu-aarch64-static")
 	for _, step := range []string{"hello", "hello after all was removed", "hello at the first login"} {
 		assert.Contains(t, said[step], "hello from arm64", step)
 	}
 	assert.Contains(t, said["status at the first login"], "/opt/register/bin/qemu-aarch64-static")
 	assert.Contains(t, said["uninstall"], "removed /opt/register/bin/register")
+	assert.Empty(t, said["left"])
+	assert.Contains(t, said["nothing runs after it"], "hello")
+	assert.NotContains(t, said["nothing runs after it"], "hello from")
 }
 
 func TestAnInstalledServiceOfSystemdRegistersBeforeTheFirstLogin(t *testing.T) {

@@ -84,29 +84,13 @@ type course struct {
 	restart func() *exec.Cmd // systemd-binfmt
 }
 
-// systemdBinfmt are the places of the program behind systemd-binfmt.service.
-var systemdBinfmt = []string{"/usr/lib/systemd/systemd-binfmt", "/lib/systemd/systemd-binfmt"}
-
-// restarting returns what `systemctl restart systemd-binfmt` executes (ExecStop, ExecStart), with
-// a file for one architecture instead of the machine's, or nil where there is no such program.
+// restarting returns what restarts systemd-binfmt with a file for one architecture, or nil.
 func restarting(t testing.TB, arch *elfmagic.Arch, emulator string) func() *exec.Cmd {
 	t.Helper()
-	for _, program := range systemdBinfmt {
-		if _, err := os.Stat(program); err != nil {
-			continue
-		}
-		e := binfmt.Entry{Name: "qemu-" + arch.Name, Pattern: arch.Pattern(), Interpreter: emulator, Flags: binfmt.FixBinary | binfmt.PreserveArgv0}
-		line, err := e.MarshalText()
-		require.NoError(t, err)
-		conf := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(conf, e.Name+".conf"), append(line, '\n'), 0o644))
-		const script = `for d in /etc/binfmt.d /usr/lib/binfmt.d /usr/local/lib/binfmt.d; do [ ! -d $d ] || mount --bind "$1" $d || exit; done
-"$0" --unregister && exec "$0"`
-		return func() *exec.Cmd {
-			return exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-ec", script, program, conf)
-		}
-	}
-	return nil
+	e := binfmt.Entry{Name: "qemu-" + arch.Name, Pattern: arch.Pattern(), Interpreter: emulator, Flags: binfmt.FixBinary | binfmt.PreserveArgv0}
+	restart, err := commands.RestartSystemdBinfmt(t.TempDir(), e)
+	require.NoError(t, err)
+	return restart
 }
 
 // start starts a watcher with one of the two emulators.
