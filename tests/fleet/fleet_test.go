@@ -116,13 +116,24 @@ func TestFleet(t *testing.T) {
 	}
 	t.Logf("%d nodes ready after %v:\n%s", nodes, time.Since(began).Round(time.Second), f.kubectl(t, "", "get", "nodes", "-o", "wide"))
 	f.step(t, "the chart", f.testChart)
-	f.step(t, "labels", f.testLabels)
+	if nfdSource() == "" {
+		f.step(t, "labels", f.testLabels)
+	} else {
+		f.startMaster(t)
+		for _, n := range f.nodes {
+			f.startWorker(t, n)
+		}
+		f.step(t, "labels by node-feature-discovery", f.testDiscovered)
+	}
 	f.step(t, "a foreign pod", f.testForeignPod)
 	f.step(t, "pods in user namespaces", f.testUserNamespaces)
 	f.step(t, "killed", f.testKilled)
 	f.step(t, "updated", f.testUpdated)
 	f.step(t, "healed", f.testHealed)
 	f.step(t, "restarted", f.testRestarted)
+	if nfdSource() != "" {
+		f.step(t, "labels expire", f.testExpired)
+	}
 }
 
 // step is a subtest that says how long it took. Those after it take it to have passed.
