@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +17,22 @@ import (
 // testMount installs by kustomize, as docs/kubernetes.md says, on a node that has not
 // mounted binfmt_misc: a pod is not ready, says why, and is ready once it is mounted. The
 // component that mounts it is not for this node: it is in a user namespace, where
-// register mounts nothing that others are to see.
+// register mounts nothing that others are to see. Its init container says so, and has
+// mounted nothing.
 func (f *fleet) testMount(t *testing.T) {
 	n := f.nodes[0]
 	require.NoError(t, n.in("umount", "/proc/sys/fs/binfmt_misc").Run())
+	mounts := f.kustomization(t, "mounting", "mount")
+	f.kubectl(t, "", "apply", "--server-side", "-k", mounts)
+	f.untilLogged(t, "this container is in a user namespace", "--container=mount")
+	assert.Equal(t, "true true", f.kubectl(t, "", append([]string{"get", "pods", "-o", "jsonpath={.items[*].spec.hostPID} {.items[*].spec.initContainers[0].securityContext.privileged}"}, of...)...))
+	assert.Error(t, n.in("mountpoint", "-q", "/proc/sys/fs/binfmt_misc").Run())
+	f.kubectl(t, "", "delete", "-k", mounts, "--wait")
+	f.wait(t, "delete", append([]string{"pods"}, of...)...)
+
 	base := f.kustomization(t, "plain")
 	f.kubectl(t, "", "apply", "--server-side", "-k", base)
-	var said string
-	require.Eventually(t, func() bool {
-		said, _ = f.tryKubectl(t, "", append([]string{"logs", "--tail=50"}, of...)...)
-		return strings.Contains(said, "binfmt_misc")
-	}, patience, time.Second)
-	t.Log(said)
+	f.untilLogged(t, "binfmt_misc")
 	assert.NotContains(t, f.kubectl(t, "", append([]string{"get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[*].ready}"}, of...)...), "true")
 
 	require.NoError(t, n.in("mount", "-t", "binfmt_misc", "binfmt_misc", "/proc/sys/fs/binfmt_misc").Run())
@@ -35,6 +40,18 @@ func (f *fleet) testMount(t *testing.T) {
 	f.kubectl(t, "", "delete", "-k", base, "--wait")
 	f.wait(t, "delete", append([]string{"pods"}, of...)...)                                 // they heal until then
 	require.NoError(t, n.in("sh", "-c", "echo -1 > /proc/sys/fs/binfmt_misc/status").Run()) // entries stay
+}
+
+// untilLogged waits until the DaemonSet's pods have logged words.
+func (f *fleet) untilLogged(t *testing.T, words string, options ...string) {
+	t.Helper()
+	var said string
+	ok := assert.Eventually(t, func() bool {
+		said, _ = f.tryKubectl(t, "", slices.Concat([]string{"logs", "--tail=50"}, options, of)...)
+		return strings.Contains(said, words)
+	}, patience, time.Second)
+	require.True(t, ok, said)
+	t.Log(said)
 }
 
 // kustomization writes one for the base with components, the cluster's image and the
