@@ -133,7 +133,7 @@ func (p CPort) Link() []string {
 		return []string{"-static"}
 	}
 	root := "/usr/" + p.Triplet + "/lib"
-	return []string{"-Wl,--dynamic-linker=" + root + "/ld-linux.so.2", "-Wl,-rpath," + root}
+	return []string{"-Wl,--dynamic-linker=" + root + "/ld-linux.so.2", "-Wl,-rpath," + root, "-Wl,--disable-new-dtags"}
 }
 
 // CPorts are all that bookworm has.

@@ -57,7 +57,10 @@ func compiler(arch *elfmagic.Arch) []string {
 		return nil
 	}
 	command := []string{arch.Debian[0].Triplet + "-gcc"}
-	if arch.Name == "i386" {
+	switch arch.Name {
+	case "alpha": // bytes by themselves, and what IEEE 754 asks for
+		command = append(command, "-mcpu=ev67", "-mieee-with-inexact", "-mfp-rounding-mode=d")
+	case "i386":
 		command = append(command, "-msse2", "-mfpmath=sse") // the older unit's results are wider than what is asked for
 	}
 	return append(append(command, commands.Port(arch.Debian[0].Triplet).Link()...), "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")

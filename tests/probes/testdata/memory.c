@@ -45,7 +45,7 @@ PROBE(fixed) {
 }
 PROBE(fixed_no_replace) {
 	char *p = map(4 * page);
-	FAILS(EEXIST, (long)mmap(p + page, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | 0x100000 /* MAP_FIXED_NOREPLACE */, -1, 0));
+	FAILS(EEXIST, (long)mmap(p + page, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
 }
 PROBE(hint_is_taken) {
 	char *p = map(4 * page);
