@@ -14,6 +14,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 ARCH       ?=
 REPOSITORY ?= calico
 BASE_IMAGE ?=
+# Another branch of Calico's than that of image/versions.yaml: release-v3.32.
+CALICO     ?=
+FOR        := --file image/versions$(CALICO:%=-%).yaml
 
 # Which emulators are registered, and go into images and single files: debian,
 # built (by emulators), or a directory. Those that were built are the default.
@@ -97,7 +100,7 @@ test-buildkit: debian-emulators base-tools ## build images for four platforms in
 test-images: base-tools ## try the images to register from, in containers, with this machine's kernel (root, Docker; some minutes)
 	TEST_IMAGES=1 $(GO) test -count=1 -v -timeout 60m ./tests/images
 test-image: image image-test-tools ## build the go-build image for ARCH and try all that is in it, in containers (Docker; the first time half an hour)
-	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions latest --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 60m ./tests/gobuild
+	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions latest $(FOR) --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 60m ./tests/gobuild
 test-image-core: base-image image-test-tools ## build the core of the go-build image for ARCH and try it: a few minutes (root, Docker)
 	@$(IMAGE) build --core --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 	TEST_IMAGE=$(REPOSITORY)/go-build:$$($(IMAGE) versions core --arch '$(ARCH)') $(GO) test -count=1 -v -timeout 20m ./tests/gobuild
@@ -112,20 +115,20 @@ image-test-tools:
 register-image: ## build the images to register from, for ARCH (Docker; default: this machine's): qemu-user-static, binfmt
 	@$(IMAGE) register-images --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 image: build ## build the go-build image for ARCH, from BASE_IMAGE (Docker; root registers a foreign ARCH)
-	@$(IMAGE) build --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --base '$(BASE_IMAGE)' --repository $(REPOSITORY)
+	@$(IMAGE) build --register $(FOR) --arch '$(ARCH)' --emulators '$(EMULATORS)' --base '$(BASE_IMAGE)' --repository $(REPOSITORY)
 image-all: ARCH := all
 image-all: $(if $(filter yes,$(BASE)),base-image) image ## build the go-build images for all architectures (Docker; an hour or two, the first time)
 base-image: build ## make a base image for ARCH from Debian's packages, for machines without a registry (root, Docker)
 	@$(IMAGE) base --install --register --arch '$(ARCH)' --emulators '$(EMULATORS)' --repository $(REPOSITORY)
 
 push: ## push the go-build image for ARCH to REGISTRY (Docker, and its credentials)
-	@$(IMAGE) push --arch '$(ARCH)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
+	@$(IMAGE) push $(FOR) --arch '$(ARCH)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
 push-register: ## push the images to register from, and one for each emulator, for every host to REGISTRY, and join them (no Docker)
 	@$(IMAGE) register-images --arch '$(HOSTS)' --emulators '$(EMULATORS)' --load=false --push --guests all --repository '$(REGISTRY)/$(REPOSITORY)'
 manifest: ## join the images for ARCHS (default: all) that REGISTRY has into one image for all (no Docker)
-	@$(IMAGE) manifest --arch '$(ARCHS)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
+	@$(IMAGE) manifest $(FOR) --arch '$(ARCHS)' --registry '$(REGISTRY)' --repository $(REPOSITORY)
 tag: ## print the go-build image's tag for ARCH
-	@$(IMAGE) versions tag --arch '$(ARCH)'
+	@$(IMAGE) versions tag $(FOR) --arch '$(ARCH)'
 updates: ## print what there are newer versions of than those in image/versions.yaml, as a pull request's text
 	@$(IMAGE) updates
 branch-name: ## print the name of the branch for the versions in image/versions.yaml

@@ -504,7 +504,7 @@ func versionNames(c *call) {
 			return wrong(fmt.Errorf("one name is required, not %d", c.NArg()))
 		}
 		name, v := c.Arg(0), c.versions
-		tags := map[string]func(*elfmagic.Arch) string{"tag": v.Tag, "latest": versions.Latest, "core": versions.Core}
+		tags := map[string]func(*elfmagic.Arch) string{"tag": v.Tag, "latest": v.NewestFor, "core": versions.Core}
 		if tag := tags[name]; tag != nil {
 			for _, arch := range c.archs {
 				if _, err := versions.Architecture(arch.Name); err != nil {

@@ -32,6 +32,8 @@ func TestWhatMakefilesAskFor(t *testing.T) {
 		"llvm":                                   v.LLVM,
 		"--file image/versions.yaml yq":          v.Tools[slices.IndexFunc(v.Tools, func(t versions.Tool) bool { return t.Name == "yq" })].Version,
 		"branch-name --arch mips64":              "image-" + v.String(),
+
+		"--file image/versions-release-v3.32.yaml latest --arch s390x": "release-v3.32-s390x",
 	}
 	if _, err := versions.Architecture(runtime.GOARCH); err == nil {
 		tests["tag"] = v.String() + "-" + runtime.GOARCH

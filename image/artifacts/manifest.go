@@ -48,7 +48,10 @@ func (b *Builder) manifest(ctx context.Context) error {
 		return err
 	}
 	b.Licenses, c.files = papers.Licenses, papers.Files
-	c.add(ShareDir+"versions.yaml", b.File, 0o644)
+	c.add(ShareDir+filepath.Base(b.File), b.File, 0o644)
+	if b.Versions.From != "" {
+		c.add(ShareDir+b.Versions.From, filepath.Join(filepath.Dir(b.File), b.Versions.From), 0o644)
+	}
 	c.add(ShareDir+"programs.txt", list, 0o644)
 	return b.part(ctx, part{"manifest", func(*Builder, context.Context) (contents, error) { return c, nil }})
 }

@@ -131,9 +131,9 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	if err != nil || b.Core {
 		return []string{name + tag}, err
 	}
-	names := []string{name + tag, name + versions.Latest(b.Arch)}
+	names := []string{name + tag, name + b.Versions.NewestFor(b.Arch)}
 	if b.Arch.GOARCH == runtime.GOARCH {
-		names = append(names, name+"latest") // what docker run takes if it is told nothing
+		names = append(names, name+b.Versions.Newest()) // what docker run takes if it is told nothing
 	}
 	for _, other := range names[1:] {
 		if _, err := docker.Run(ctx, "tag", name+tag, other); err != nil {

@@ -122,7 +122,7 @@ func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag,
 	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
 		return fmt.Errorf("the registry does not have it whole: %w", err)
 	}
-	digest, err := Write(ctx, p.remote.Tag(versions.Latest(arch)), descriptor)
+	digest, err := Write(ctx, p.remote.Tag(p.versions.NewestFor(arch)), descriptor)
 	if err == nil {
 		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
 	}
@@ -153,7 +153,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{p.versions.String(), "latest"} {
+	for _, name := range []string{p.versions.String(), p.versions.Newest()} {
 		tag := p.remote.Tag(name)
 		p.Say("pushing %s for %s …", tag, strings.Join(names, ", "))
 		digest, err := Write(ctx, tag, index)

@@ -4,11 +4,13 @@ package versions
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +26,7 @@ const File = "image/versions.yaml"
 
 // Versions is what the versions file says.
 type Versions struct {
+	From       string // the versions file that it differs from, beside it: for another branch of Calico's
 	Calico     string // the branch of Calico's that it is for: master
 	Go         string // 1.26.8
 	LLVM       string `yaml:"llvm"` // 22.1.8
@@ -31,6 +34,8 @@ type Versions struct {
 	Rebuild    int    // counts images of the same versions, of which something else differs: 1 is the second
 	Base       string // debian:trixie-slim@sha256:…
 	Tools      []Tool
+	// Differs has, by its name, what is not as the branch pins it, and why, or what of it.
+	Differs map[string]string
 }
 
 // A Tool is a command that is built from a Go module.
@@ -61,16 +66,37 @@ func Load(file string) (*Versions, error) {
 	if err != nil {
 		return nil, cli.WithHint(err, "run this in the root of the repository, or name the file")
 	}
-	v, err := Parse(data)
+	v, err := decode(data)
+	if err == nil && v.From != "" {
+		if filepath.Base(v.From) != v.From {
+			return nil, fmt.Errorf("%s: from: %q is not the name of a file beside it", file, v.From)
+		}
+		var base *Versions
+		if base, err = Load(filepath.Join(filepath.Dir(file), v.From)); err != nil {
+			return nil, err
+		}
+		err = v.over(base)
+	}
+	if err == nil {
+		err = v.check()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return v, nil
 }
 
-// Parse reads the content of a versions file. What it does not know, what is
-// missing, and a version that is not exact are errors.
+// Parse reads the content of a versions file that differs from no other. What it does
+// not know, what is missing, and a version that is not exact are errors.
 func Parse(data []byte) (*Versions, error) {
+	v, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.check()
+}
+
+func decode(data []byte) (*Versions, error) {
 	v := new(Versions)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
@@ -80,7 +106,27 @@ func Parse(data []byte) (*Versions, error) {
 	if err := decoder.Decode(new(Versions)); err != io.EOF {
 		return nil, errors.New("more than one document")
 	}
-	return v, v.check()
+	return v, nil
+}
+
+// over takes what it does not say from the file that it differs from. That is for the
+// newest branch, and so is what our own commands and Kubernetes are built with.
+func (v *Versions) over(base *Versions) error {
+	switch {
+	case base.From != "":
+		return fmt.Errorf("from: %s differs from %s itself", v.From, base.From)
+	case v.Go != "" || v.Kubernetes != "":
+		return fmt.Errorf("go, kubernetes: those of %s are taken", v.From)
+	case v.Calico == base.Calico:
+		return fmt.Errorf("calico: %s is for %s, too", v.From, v.Calico)
+	}
+	v.Go, v.Kubernetes = base.Go, base.Kubernetes
+	v.LLVM, v.Base, v.Rebuild = cmp.Or(v.LLVM, base.LLVM), cmp.Or(v.Base, base.Base), cmp.Or(v.Rebuild, base.Rebuild)
+	same := slices.DeleteFunc(slices.Clone(base.Tools), func(of Tool) bool {
+		return slices.ContainsFunc(v.Tools, func(t Tool) bool { return t.Name == of.Name })
+	})
+	v.Tools = append(same, v.Tools...)
+	return nil
 }
 
 var (
@@ -140,6 +186,9 @@ func (v *Versions) check() error {
 // architecture: the tag of the image for all of them.
 func (v *Versions) String() string {
 	text := fmt.Sprintf("%s-llvm%s-k8s%s", v.Go, v.LLVM, v.Kubernetes)
+	if v.From != "" {
+		text += "-" + v.Calico
+	}
 	if v.Rebuild > 0 {
 		text += fmt.Sprintf("-%d", v.Rebuild)
 	}
@@ -149,7 +198,19 @@ func (v *Versions) String() string {
 // Tag returns the tag of an architecture's image.
 func (v *Versions) Tag(arch *elfmagic.Arch) string { return v.String() + "-" + arch.GOARCH }
 
-// Latest returns the tag of an architecture's newest image.
+// Newest is the tag of the newest image for all architectures: latest, or another
+// branch of Calico's.
+func (v *Versions) Newest() string {
+	if v.From != "" {
+		return v.Calico
+	}
+	return "latest"
+}
+
+// NewestFor returns the tag of an architecture's newest image.
+func (v *Versions) NewestFor(arch *elfmagic.Arch) string { return v.Newest() + "-" + arch.GOARCH }
+
+// Latest returns the tag of an architecture's newest base image.
 func Latest(arch *elfmagic.Arch) string { return "latest-" + arch.GOARCH }
 
 // Core returns the tag of the core of an architecture's image, which is for tests.

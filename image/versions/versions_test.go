@@ -145,3 +145,47 @@ func TestGeneratorsAreOfTheSameKubernetes(t *testing.T) {
 	}
 	assert.NotZero(t, count)
 }
+
+// A file for another branch of Calico's says what differs, and is for images of other names.
+func TestAFileMayDifferFromAnother(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		require.NoError(t, os.WriteFile(dir+"/"+name, []byte(text), 0o644))
+		return dir + "/" + name
+	}
+	write("versions.yaml", some+"differs: {go: newer}\n")
+	const other = "from: versions.yaml\ncalico: release-v3.32\nllvm: 18.1.8\ntools:\n  - {name: ginkgo2, package: example.org/ginkgo, version: v2.1.0}\n  - {name: more, package: example.org/more, version: v0.1.0}\n"
+	v, err := versions.Load(write("other.yaml", other))
+	require.NoError(t, err)
+	master, err := versions.Load(dir + "/versions.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, &versions.Versions{
+		From: "versions.yaml", Calico: "release-v3.32", Go: master.Go, LLVM: "18.1.8", Kubernetes: master.Kubernetes, Base: master.Base,
+		Tools: []versions.Tool{
+			master.Tools[0],
+			master.Tools[2],
+			{Name: "ginkgo2", Package: "example.org/ginkgo", Version: "v2.1.0"},
+			{Name: "more", Package: "example.org/more", Version: "v0.1.0"},
+		},
+	}, v)
+	assert.Equal(t, map[string]string{"go": "newer"}, master.Differs)
+	arm64 := versions.Architectures()[1]
+	assert.Equal(t, "1.26.8-llvm18.1.8-k8s1.37.2-release-v3.32-arm64", v.Tag(arm64))
+	assert.Equal(t, "release-v3.32-arm64", v.NewestFor(arm64))
+	assert.Equal(t, "latest-arm64", master.NewestFor(arm64))
+
+	for text, want := range map[string]string{
+		strings.Replace(other, "release-v3.32", "master", 1):       "calico: versions.yaml is for master, too",
+		strings.Replace(other, "versions.yaml", "../x.yaml", 1):    `from: "../x.yaml" is not the name of a file beside it`,
+		strings.Replace(other, "versions.yaml", "nowhere.yaml", 1): "no such file",
+		strings.Replace(other, "versions.yaml", "other.yaml", 1):   "from: other.yaml differs from versions.yaml itself",
+		strings.Replace(other, "llvm: 18.1.8", "go: 1.25.0", 1):    "go, kubernetes: those of versions.yaml are taken",
+		strings.Replace(other, "v2.1.0", "latest", 1):              `tools: ginkgo2: version: "latest" is not valid`,
+		strings.Replace(other, "name: more", "name: ginkgo2", 1):   "tools: ginkgo2 is there twice",
+	} {
+		_, err := versions.Load(write("third.yaml", text))
+		assert.ErrorContains(t, err, want)
+	}
+	_, err = versions.Parse([]byte(other))
+	assert.Error(t, err, "it is not whole")
+}

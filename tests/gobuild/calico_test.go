@@ -97,7 +97,7 @@ var ownProgramsFlags = map[string]string{
 // All that the makefiles call in the image is there, and knows the flags that it gets.
 func TestCommandsOfCalicosMakefiles(t *testing.T) {
 	whole(t)
-	for key, flags := range known(t) {
+	for key, flags := range known(t, branchesOf(t)...) {
 		if key.kind != "command" {
 			continue
 		}
@@ -163,7 +163,7 @@ func TestSettingsOfCalicosMakefiles(t *testing.T) {
 	const source = "/go/src/github.com/projectcalico/calico"
 	flags := []string{"--init", "--workdir", source}
 	var passed, mounted []string
-	for key := range known(t) {
+	for key := range known(t, branchesOf(t)...) {
 		switch key.kind {
 		case "path":
 			mounted = append(mounted, key.name)

@@ -337,9 +337,11 @@ func tripletOf(t *testing.T, name string) string {
 // What is in the image is written down there, and it is true.
 func TestImageSaysWhatIsInIt(t *testing.T) {
 	dir := "/usr/share/go-build/"
-	file, err := os.ReadFile("../../image/versions.yaml")
-	require.NoError(t, err)
-	assert.Equal(t, strings.TrimSpace(string(file)), prints(t, nil, "cat", dir+"versions.yaml"))
+	for _, name := range []string{pinnedFile(), versionsFile(branches[0])} {
+		file, err := os.ReadFile(name)
+		require.NoError(t, err)
+		assert.Equal(t, strings.TrimSpace(string(file)), prints(t, nil, "cat", dir+filepath.Base(name)))
+	}
 	packages := prints(t, nil, "cat", dir+"packages.tsv")
 	assert.Equal(t, prints(t, nil, "dpkg-query", "--show", "--showformat", `${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n`), packages)
 	assert.Regexp(t, `(?m)^libc6(:\S+)?\t\S+\t\S+\tglibc\t\S+$`, packages)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
@@ -57,13 +56,6 @@ func native(t *testing.T) {
 	if goarch(t) != runtime.GOARCH {
 		t.Skip("the image is a foreign one: an emulator that it has would run under an emulator")
 	}
-}
-
-func pinned(t *testing.T) *versions.Versions {
-	t.Helper()
-	v, err := versions.Load("../../" + versions.File)
-	require.NoError(t, err)
-	return v
 }
 
 func run(t *testing.T, name string, args ...string) commands.Result {

@@ -2,7 +2,6 @@ package gobuild
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -19,7 +18,8 @@ import (
 )
 
 // factsFile is what Calico's makefiles ask of the image, a fact a line: its kind, its
-// name, the branches that have it, and a command's flags, without their values.
+// name, the branches that have it, and a command's flags, without their values; where not
+// all of those branches pass one, @ and who do are behind it.
 const factsFile = "calico.tsv"
 
 // branches are those of Calico's that the facts are of: master and the releases that it
@@ -139,22 +139,38 @@ func collect(t *testing.T, repository string) string {
 		require.NoError(t, err, "git %v", args)
 		return string(out)
 	}
-	all, has := make(facts), make(map[fact][]string)
+	each, has := make(map[string]facts), make(map[fact][]string)
 	for _, branch := range branches {
 		one := make(facts)
-		for name := range strings.FieldsSeq(git("ls-tree", "-r", "--name-only", branch)) {
+		names := strings.Fields(git("ls-tree", "-r", "--name-only", branch))
+		one.versions(names, func(name string) string { return git("show", branch+":"+name) })
+		for _, name := range names {
 			if base := path.Base(name); strings.HasSuffix(base, "akefile") || strings.HasSuffix(base, ".mk") || inImage.MatchString(name) {
 				one.read(name, git("show", branch+":"+name))
 			}
 		}
-		for key, flags := range one {
+		for key := range one {
 			has[key] = append(has[key], branch)
-			all.add(key.kind, key.name, slices.Collect(maps.Keys(flags))...)
 		}
+		each[branch] = one
 	}
 	var lines []string
-	for key, flags := range all {
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\n", key.kind, key.name, strings.Join(has[key], " "), strings.Join(slices.Sorted(maps.Keys(flags)), " ")))
+	for key, in := range has {
+		passing := make(map[string][]string) // the branches, by flag
+		for _, branch := range in {
+			for flag := range each[branch][key] {
+				passing[flag] = append(passing[flag], branch)
+			}
+		}
+		var flags []string
+		for flag, some := range passing {
+			if len(some) < len(in) {
+				flag += "@" + strings.Join(some, ",")
+			}
+			flags = append(flags, flag)
+		}
+		slices.Sort(flags)
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\n", key.kind, key.name, strings.Join(in, " "), strings.Join(flags, " ")))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")
@@ -170,14 +186,25 @@ func TestFactsAreThoseOfCalicosMakefiles(t *testing.T) {
 	kerneltest.Golden(t, factsFile, collect(t, repository))
 }
 
-// known reads the file of facts.
-func known(t *testing.T) facts {
+// known reads what some branches ask for from the file of facts.
+func known(t *testing.T, of ...string) facts {
 	t.Helper()
 	f := make(facts)
+	asks := func(branches []string) bool {
+		return slices.ContainsFunc(branches, func(branch string) bool { return slices.Contains(of, branch) })
+	}
 	for line := range strings.Lines(commands.Read(t, "testdata/"+factsFile)) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		require.Len(t, fields, 4, line)
-		f.add(fields[0], fields[1], strings.Fields(fields[3])...)
+		if !asks(strings.Fields(fields[2])) {
+			continue
+		}
+		f.add(fields[0], fields[1])
+		for flag := range strings.FieldsSeq(fields[3]) {
+			if flag, some, found := strings.Cut(flag, "@"); !found || asks(strings.Split(some, ",")) {
+				f.add(fields[0], fields[1], flag)
+			}
+		}
 	}
 	return f
 }
