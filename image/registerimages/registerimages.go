@@ -5,7 +5,9 @@
 package registerimages
 
 import (
+	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -249,8 +251,36 @@ func (images Images) Layout(dir string) error {
 	return err
 }
 
-// Tarball writes the images for docker load.
-func (images Images) Tarball(w io.Writer) error { return tarball.MultiRefWrite(images.byName(), w) }
+// Tarball writes the images for docker load: the same images give the same bytes, though
+// the module writes its files in any order, and some of them twice.
+func (images Images) Tarball(w io.Writer) error {
+	in, out := io.Pipe()
+	go func() { out.CloseWithError(tarball.MultiRefWrite(images.byName(), out)) }()
+	defer in.Close()
+	contents := make(map[string][]byte)
+	for archive := tar.NewReader(in); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if contents[header.Name], err = io.ReadAll(archive); err != nil {
+			return err
+		}
+	}
+	archive := tar.NewWriter(w)
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(contents[name]))}); err != nil {
+			return err
+		}
+		if _, err := archive.Write(contents[name]); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
 
 // Load hands the images to Docker.
 func (images Images) Load(ctx context.Context) error { return docker.Load(ctx, images.byName()) }
