@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,30 +74,22 @@ func isFile(path string) bool {
 	return err == nil
 }
 
-// start starts a program of the control plane's, which ends with the test. What it
+// start starts a program of the control plane's, which ends with the cluster. What it
 // says is in NAME.log.
 func (f *fleet) start(t *testing.T, name, program string, args ...string) {
-	t.Helper()
-	f.startWith(t, nil, name, program, args...)
-}
-
-// startWith is start with more in the environment.
-func (f *fleet) startWith(t *testing.T, environment []string, name, program string, args ...string) {
 	t.Helper()
 	log, err := os.Create(f.path(name + ".log"))
 	require.NoError(t, err)
 	defer log.Close()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), environment...)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
-	var ended atomic.Bool
 	go func() {
-		if err := cmd.Wait(); err != nil && !ended.Load() {
+		if err := cmd.Wait(); err != nil && !f.ended.Load() {
 			t.Errorf("%s: %v", name, err)
 		}
 	}()
-	t.Cleanup(func() { ended.Store(true); _ = cmd.Process.Kill() })
+	t.Cleanup(func() { f.ended.Store(true); _ = cmd.Process.Kill() })
 }
 
 // untilAnswers waits until a server answers that all is well.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type fleet struct {
 	nodes       [nodes]*node
 	foreign     string // an image for arm64, by its manifest's digest
 	another     string // one for the architecture that only pods' own instances have
+	ended       atomic.Bool
 }
 
 // newFleet makes the namespaces that these tests are in a network, and starts all that

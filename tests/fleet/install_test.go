@@ -99,3 +99,21 @@ func (f *fleet) runsVersion(t *testing.T, version string) {
 		}
 	}
 }
+
+// testLabels gives nodes the labels that register has written for node-feature-discovery.
+// The real one is not here: its module is not to be had without its repository.
+func (f *fleet) testLabels(t *testing.T) {
+	for _, n := range f.nodes {
+		out, err := n.in("cat", "/etc/kubernetes/node-feature-discovery/features.d/register").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		labels := 0
+		for line := range strings.Lines(string(out)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				f.kubectl(t, "", "label", "node", n.name, "feature.node.kubernetes.io/"+strings.TrimPrefix(line, "feature.node.kubernetes.io/"))
+				labels++
+			}
+		}
+		assert.GreaterOrEqual(t, labels, len(architectures), "%s", out)
+		assert.Contains(t, string(out), "expiry-time=", "%s", out)
+	}
+}

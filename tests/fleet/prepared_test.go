@@ -120,7 +120,7 @@ func emulators(ctx context.Context) ([]guests.Set, error) {
 
 // chart renders the chart for an image, into NAME.yaml.
 func (p prepared) chart(ctx context.Context, name string) error {
-	values := fmt.Sprintf("image: {repository: %s/qemu-user-static, tag: %s}\narchitectures: [%s]\nnodeFeatureDiscovery: {enabled: true}\ncheckEvery: 10s\n",
+	values := fmt.Sprintf("image: {repository: %s/qemu-user-static, tag: %s}\narchitectures: [%s]\nnodeFeatureDiscovery: {enabled: true}\ncheckEvery: 30s\n",
 		repository, name, strings.Join(architectures, ", "))
 	cmd := exec.CommandContext(ctx, "go", "run", "./template", "--name", "register")
 	cmd.Dir, cmd.Stdin = "../deploy", strings.NewReader(values)
