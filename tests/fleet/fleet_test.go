@@ -158,9 +158,9 @@ func (f *fleet) waitNode(t *testing.T, i int) {
 // of are the options of kubectl that select the DaemonSet's pods.
 var of = []string{"--namespace=kube-system", "--selector=app.kubernetes.io/name=register"}
 
-// rolledOut waits until each node has the newest pod, and that is ready: it ran a program
-// of each architecture.
+// rolledOut waits until each node has the newest pod, one after the other, and that is
+// ready: it ran a program of each architecture.
 func (f *fleet) rolledOut(t *testing.T) {
 	t.Helper()
-	f.kubectl(t, "", "--namespace=kube-system", "rollout", "status", "daemonset/register", fmt.Sprintf("--timeout=%s", patience))
+	f.kubectl(t, "", "--namespace=kube-system", "rollout", "status", "daemonset/register", fmt.Sprintf("--timeout=%s", nodes*patience))
 }
