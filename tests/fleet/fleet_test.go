@@ -116,13 +116,24 @@ func TestFleet(t *testing.T) {
 	}
 	t.Logf("%d nodes ready after %v:\n%s", nodes, time.Since(began).Round(time.Second), f.kubectl(t, "", "get", "nodes", "-o", "wide"))
 	f.step(t, "the chart", f.testChart)
-	f.step(t, "labels", f.testLabels)
+	if nfdSource() == "" {
+		f.step(t, "labels", f.testLabels)
+	} else {
+		f.startMaster(t)
+		for _, n := range f.nodes {
+			f.startWorker(t, n)
+		}
+		f.step(t, "labels by node-feature-discovery", f.testDiscovered)
+	}
 	f.step(t, "a foreign pod", f.testForeignPod)
 	f.step(t, "pods in user namespaces", f.testUserNamespaces)
 	f.step(t, "killed", f.testKilled)
 	f.step(t, "updated", f.testUpdated)
 	f.step(t, "healed", f.testHealed)
 	f.step(t, "restarted", f.testRestarted)
+	if nfdSource() != "" {
+		f.step(t, "labels expire", f.testExpired)
+	}
 }
 
 // step is a subtest that says how long it took. Those after it take it to have passed.
@@ -147,9 +158,9 @@ func (f *fleet) waitNode(t *testing.T, i int) {
 // of are the options of kubectl that select the DaemonSet's pods.
 var of = []string{"--namespace=kube-system", "--selector=app.kubernetes.io/name=register"}
 
-// rolledOut waits until each node has the newest pod, and that is ready: it ran a program
-// of each architecture.
+// rolledOut waits until each node has the newest pod, one after the other, and that is
+// ready: it ran a program of each architecture.
 func (f *fleet) rolledOut(t *testing.T) {
 	t.Helper()
-	f.kubectl(t, "", "--namespace=kube-system", "rollout", "status", "daemonset/register", fmt.Sprintf("--timeout=%s", patience))
+	f.kubectl(t, "", "--namespace=kube-system", "rollout", "status", "daemonset/register", fmt.Sprintf("--timeout=%s", nodes*patience))
 }
