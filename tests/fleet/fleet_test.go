@@ -51,6 +51,13 @@ func newFleet(t *testing.T) *fleet {
 	f.startEtcd(t)
 	f.startServer(t)
 	f.startControllers(t)
+	t.Cleanup(func() {
+		for _, n := range f.nodes {
+			if n != nil {
+				_ = n.cmd.Process.Kill()
+			}
+		}
+	})
 	return f
 }
 

@@ -41,7 +41,8 @@ type machine struct {
 	Authority   string
 }
 
-// startNode starts a node, and waits for nothing.
+// startNode starts a node, and waits for nothing. It ends with the fleet, not with the step
+// that started it.
 func (f *fleet) startNode(t *testing.T, i int) *node {
 	t.Helper()
 	n := &node{name: nodeName(i)}
@@ -77,7 +78,6 @@ func (f *fleet) startNode(t *testing.T, i int) *node {
 	require.NoError(t, <-started)
 	require.NoError(t, plug(i, n.cmd.Process.Pid))
 	require.NoError(t, connected.Close())
-	t.Cleanup(func() { _ = n.cmd.Process.Kill() })
 	return n
 }
 
