@@ -49,7 +49,7 @@ var faults = []fault{
 	{number: 8, patches: firstMends, what: "most of netlink is missing", whose: "all", left: "programs of the other byte order", patchesThat: "b3"},
 	{number: 9, patches: firstMends, what: "beyond the end of a mapped file a signal has a wrong address", whose: "all", patchesThat: "b7"},
 	{number: 10, before: 10, of: programs{only: []string{"aarch64"}}, what: "pointer authentication is 6 to 8 times slower", whose: "aarch64", advice: "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
-	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4"},
+	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4; br on hppa and sparc"},
 	{number: 12, patches: firstMends, what: "seccomp(2), keyctl(2), fanotify and other calls are missing", whose: "all", left: "io_setup and userfaultfd", patchesThat: "b5, b6"},
 	{number: 13, patches: firstMends, what: "/proc says of a program what is the emulator's", whose: "all", patchesThat: "b8"},
 	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm"},
