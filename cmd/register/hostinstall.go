@@ -73,7 +73,7 @@ func (o *options) uninstallHost(stdout io.Writer) error {
 		fmt.Fprintln(stdout, c)
 	}
 	if err == nil && !o.DryRun {
-		fmt.Fprintln(stdout, "what runs, and its entries, stay until it ends: systemctl stop register-watch, or rc-service register-watch stop; register --uninstall")
+		fmt.Fprintln(stdout, "what runs, and its entries, stay until it ends: systemctl stop register-watch, or, with OpenRC, pkill -f 'register --watch'; register --uninstall")
 	}
 	return err
 }
