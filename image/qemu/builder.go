@@ -215,7 +215,7 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 	}
 	m := &Manifest{
 		Host: b.Host.GOARCH, Version: b.version(), Debian: b.source.Version,
-		Patches: b.patches, Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
+		Patches: slices.Concat(b.patches, b.restOfFixes()), Compiler: b.compiler.Version, Recipe: options(b.mode(), everywhere...),
 		Sources: slices.Clone(b.sources),
 	}
 	for _, f := range []debian.File{b.source.Orig(), b.source.Debian()} {
@@ -224,7 +224,6 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 	for _, s := range b.source.Fixes {
 		m.Source = append(m.Source, SourceArchive{s.Orig().Name, s.Orig().SHA256})
 		m.Sources = append(m.Sources, debian.Package{Name: sourcePackage, Version: s.Version})
-		m.Patches = append(slices.Clone(b.patches), b.rest...)
 	}
 	for _, f := range b.libs.Files {
 		m.Libraries = append(m.Libraries, f.Name)

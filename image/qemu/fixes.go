@@ -112,6 +112,14 @@ func (b *Builder) findFixes(ctx context.Context) (fixes []Source, err error) {
 	return fixes, nil
 }
 
+// restOfFixes are the patches that are applied after fixes, if there are any.
+func (b *Builder) restOfFixes() []Patch {
+	if len(b.source.Fixes) == 0 {
+		return nil
+	}
+	return b.rest
+}
+
 // unpackFixes unpacks the sources between which fixes are into directories below one.
 func (b *Builder) unpackFixes(ctx context.Context, below string) (dirs []string, err error) {
 	apt, err := debian.OpenSources(b.aptDir(), stableSuites...)
@@ -149,7 +157,7 @@ func (b *Builder) mergeFixes(ctx context.Context, tree string) error {
 	}
 	merged, left, err := merge(ctx, tree, dirs[0], dirs[1])
 	if err == nil {
-		err = b.patch(ctx, tree, fixesDir, b.rest)
+		err = b.patch(ctx, tree, fixesDir, b.restOfFixes())
 	}
 	if err != nil && ctx.Err() == nil {
 		return &unfitError{err}

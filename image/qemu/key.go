@@ -62,10 +62,8 @@ func (b *Builder) sourceInputs() inputs {
 	for _, s := range b.source.Fixes {
 		in.files("fixes of "+s.Version, []debian.File{s.Orig()})
 	}
-	if len(b.source.Fixes) > 0 {
-		for _, p := range b.rest {
-			in.add("patch of fixes %s %s", p.Name, p.SHA256)
-		}
+	for _, p := range b.restOfFixes() {
+		in.add("patch of fixes %s %s", p.Name, p.SHA256)
 	}
 	return in
 }

@@ -43,10 +43,8 @@ func (b *Builder) installLicenses() error {
 	for _, p := range b.patches {
 		from[p.Name] = filepath.Join(b.Root, patchesDir, p.Name)
 	}
-	if len(b.source.Fixes) > 0 {
-		for _, p := range b.rest {
-			from[p.Name] = filepath.Join(b.Root, fixesDir, p.Name)
-		}
+	for _, p := range b.restOfFixes() {
+		from[p.Name] = filepath.Join(b.Root, fixesDir, p.Name)
 	}
 	copyrights := []string{from["copyright"]}
 	for _, f := range b.libs.Files {

@@ -45,12 +45,8 @@ func TestMain(m *testing.M) {
 	}
 	status := m.Run()
 	tables.print()
-	if kept.Mode != "" {
-		said, err := kept.Total()
-		if fmt.Println(said); err != nil {
-			fmt.Println("FAIL:", err)
-			status = 1
-		}
+	if !kept.Check() {
+		status = 1
 	}
 	os.Exit(status)
 }

@@ -14,23 +14,12 @@ import (
 
 // inPlaceOfLogin is what runs where the first login prompt would be shown. At the first boot
 // it installs; at the second one all is to be there.
-const inPlaceOfLogin = `#!/bin/sh
-exec >/dev/console 2>&1
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-try() {
-	name=$1
-	shift
-	"$@" >/tmp/out 2>&1
-	echo "PLAY $name: $?"
-	sed 's/^/SAID /' /tmp/out
-}
-rootless() {
+const inPlaceOfLogin = onTheConsole + `rootless() {
 	runuser -u somebody -- env HOME=/home/somebody XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@"
 }
 container() {
 	rootless podman run --rm --network none --cgroups disabled "$@"
 }
-fails() { ! "$@"; }
 active() {
 	for i in $(seq 60); do
 		rootless systemctl --user is-active register-rootless && break

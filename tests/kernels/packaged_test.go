@@ -14,18 +14,7 @@ import (
 
 // withThePackage is what runs where the first login prompt would be shown: at the first boot
 // the package is installed and its service enabled, at the second one it is upgraded and purged.
-const withThePackage = `#!/bin/sh
-exec >/dev/console 2>&1
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-try() {
-	name=$1
-	shift
-	"$@" >/tmp/out 2>&1
-	echo "PLAY $name: $?"
-	sed 's/^/SAID /' /tmp/out
-}
-fails() { ! "$@"; }
-if [ ! -e /played ]; then
+const withThePackage = onTheConsole + `if [ ! -e /played ]; then
 	touch /played
 	try "nothing runs" fails hello
 	try "install" dpkg --force-depends --install /srv/crossrun.deb

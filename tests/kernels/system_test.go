@@ -13,6 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// onTheConsole begins the scripts that machines play: try tells there how a command ended,
+// and what it said.
+const onTheConsole = `#!/bin/sh
+exec >/dev/console 2>&1
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+try() {
+	name=$1
+	shift
+	"$@" >/tmp/out 2>&1
+	echo "PLAY $name: $?"
+	sed 's/^/SAID /' /tmp/out
+}
+fails() { ! "$@"; }
+`
+
 // needSystems skips where no systems of Debian's can be made and booted.
 func needSystems(t *testing.T) {
 	t.Helper()

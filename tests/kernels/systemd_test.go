@@ -13,16 +13,7 @@ import (
 
 // play is what the machine does at its first boot, and, with the files that register
 // has written, at its second.
-const play = `#!/bin/sh
-exec >/dev/console 2>&1
-try() {
-	name=$1
-	shift
-	"$@" >/tmp/out 2>&1
-	echo "PLAY $name: $?"
-	sed 's/^/SAID /' /tmp/out
-}
-# There is no machined to register with; the unit is this service's.
+const play = onTheConsole + `# There is no machined to register with; the unit is this service's.
 container() {
 	try "$1" systemd-nspawn --quiet --register=no --keep-unit --console=pipe -D /srv/arm64 /bin/sh -c 'uname -m; exec env -i A=B /bin/env'
 }

@@ -33,12 +33,8 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	status := m.Run()
-	if kept.Mode != "" {
-		said, err := kept.Total()
-		if fmt.Println(said); err != nil {
-			fmt.Println("FAIL:", err)
-			status = 1
-		}
+	if !kept.Check() {
+		status = 1
 	}
 	os.Exit(status)
 }
