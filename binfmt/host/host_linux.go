@@ -28,20 +28,41 @@ func Native(ctx context.Context) ([]*elfmagic.Arch, error) {
 	if by, path := emulatedBy(self); by != nil {
 		return nil, fmt.Errorf("%w: %s, a program for %s, runs it", ErrEmulated, path, by.Platform())
 	}
-	// A 32-bit program may find itself on a 64-bit kernel.
-	wide := slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return !slices.Contains(relativesOf(a.Name), self.Name) })
-	var archs []*elfmagic.Arch
-	for _, arch := range slices.Concat([]*elfmagic.Arch{self}, Relatives(self), wide) {
-		switch err := ask(ctx, arch); {
-		case err == nil:
-			archs = append(archs, arch)
-		case !errors.Is(err, errNotNative):
-			return nil, fmt.Errorf("cannot find out whether this host runs %s natively: %w", arch, err)
-		case arch == self:
+	// Each question costs a process. A kernel that runs programs of a relative runs
+	// this one, too: an emulator of it would be for the relative, and was seen.
+	relatives, err := askEach(ctx, Relatives(self))
+	if err != nil {
+		return nil, err
+	}
+	if len(relatives) == 0 {
+		switch err := ask(ctx, self); {
+		case errors.Is(err, errNotNative):
 			return nil, fmt.Errorf("%w (%w)", ErrEmulated, err)
+		case err != nil:
+			return nil, unknown(self, err)
 		}
 	}
-	return archs, nil
+	// A 32-bit program may find itself on a 64-bit kernel.
+	wide := slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return !slices.Contains(relativesOf(a.Name), self.Name) })
+	wide, err = askEach(ctx, wide)
+	return slices.Concat([]*elfmagic.Arch{self}, relatives, wide), err
+}
+
+// askEach returns those of the architectures that are native.
+func askEach(ctx context.Context, archs []*elfmagic.Arch) (native []*elfmagic.Arch, err error) {
+	for _, arch := range archs {
+		switch err := ask(ctx, arch); {
+		case err == nil:
+			native = append(native, arch)
+		case !errors.Is(err, errNotNative):
+			return nil, unknown(arch, err)
+		}
+	}
+	return native, nil
+}
+
+func unknown(arch *elfmagic.Arch, err error) error {
+	return fmt.Errorf("cannot find out whether this host runs %s natively: %w", arch, err)
 }
 
 // emulatedBy returns the architecture of the emulator that runs this program, and

@@ -87,7 +87,7 @@ func TestWhatAnInterpreterRunsIsNotNative(t *testing.T) {
 	require.NoError(t, fs.Register(entry))
 	_, err := host.Native(t.Context())
 	assert.ErrorIs(t, err, syscall.ENOENT)
-	assert.ErrorContains(t, err, "cannot find out whether this host runs "+lookup(t, runtime.GOARCH).Name+" natively: ")
+	assert.ErrorContains(t, err, "cannot find out whether this host runs ")
 	assert.NotErrorIs(t, err, host.ErrEmulated)
 }
 

@@ -204,25 +204,26 @@ func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
 
 // gatherMachine reads what does not depend on the instance.
 func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
-	looked := lookAt(fs)
-	f, err := surroundingFacts(fs)
-	if err != nil {
-		return nil, err
-	}
-	// On this thread: another one, and what it takes to wake it, cost more than the
-	// kernel's answer.
-	native, err := askNative(ctx)
-	if err != nil {
-		return nil, err
-	}
 	archs := r.Archs
 	if len(archs) == 0 {
 		archs = slices.DeleteFunc(elfmagic.Archs(), func(a *elfmagic.Arch) bool { return a.GOARCH == runtime.GOARCH })
 	}
 	search := r.search()
+	found := make([]*Emulator, len(archs))
+	searches := newQueue(len(archs), func(i int) { found[i] = r.find(search, archs[i]) })
+	looked := lookAt(fs, searches.work)
+	f, err := surroundingFacts(fs)
+	if err != nil {
+		return nil, err
+	}
+	native, err := askNative(ctx)
+	if err != nil {
+		return nil, err
+	}
+	searches.finish()
 	f.Searched = search.Dirs
-	for _, arch := range archs {
-		f.Emulators[arch.Name] = r.find(search, arch)
+	for i, arch := range archs {
+		f.Emulators[arch.Name] = found[i]
 	}
 	if err := looked.wait(fs); err != nil {
 		return nil, err

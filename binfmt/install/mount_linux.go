@@ -21,13 +21,14 @@ const patience = 5 * time.Second
 
 // answers returns an error if looking at the instance's directory does not end: an
 // autofs may wait there for its daemon. The thread that waits ends with the process.
-func answers(fs binfmt.FS) error { return lookAt(fs).wait(fs) }
+func answers(fs binfmt.FS) error { return lookAt(fs, func() {}).wait(fs) }
 
 // A looking is a look at an instance's directory, on a thread of its own.
 type looking chan struct{}
 
-// lookAt looks at the instance's directory meanwhile.
-func lookAt(fs binfmt.FS) looking {
+// lookAt looks at the instance's directory meanwhile, and then calls the function
+// where it did: what it takes to start another thread costs more than the look.
+func lookAt(fs binfmt.FS, then func()) looking {
 	looked := make(looking)
 	go func() {
 		// The kernel may give a signal to a thread that hangs, where the runtime's
@@ -41,6 +42,7 @@ func lookAt(fs binfmt.FS) looking {
 		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 		runtime.UnlockOSThread()
 		close(looked)
+		then()
 	}()
 	return looked
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,4 +89,33 @@ func inParallel(n int, f func(i int)) {
 		})
 	}
 	wait.Wait()
+}
+
+// A queue is of n pieces of work, f(0) to f(n-1), which goroutines take one after
+// another.
+type queue struct {
+	n    int
+	f    func(i int)
+	next atomic.Int64
+	done sync.WaitGroup
+}
+
+func newQueue(n int, f func(i int)) *queue {
+	q := &queue{n: n, f: f}
+	q.done.Add(n)
+	return q
+}
+
+// work works until nobody needs to begin with another piece.
+func (q *queue) work() {
+	for i := int(q.next.Add(1)) - 1; i < q.n; i = int(q.next.Add(1)) - 1 {
+		q.f(i)
+		q.done.Done()
+	}
+}
+
+// finish helps, and waits for what others have begun with.
+func (q *queue) finish() {
+	q.work()
+	q.done.Wait()
 }
