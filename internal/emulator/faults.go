@@ -46,7 +46,7 @@ var faults = []fault{
 	{number: 6, before: 10, patches: firstMends, of: programs{only: []string{"aarch64"}}, what: "code that is written through another mapping is stale", whose: "aarch64", patchesThat: "b0"},
 	{number: 6, patches: firstMends, of: programs{but: []string{"aarch64"}}, what: "code that is written through another mapping is stale", whose: "others", left: "what another process writes", patchesThat: "b0"},
 	{number: 7, patches: firstMends, what: "there are no robust mutexes", whose: "all", patchesThat: "b2"},
-	{number: 8, patches: firstMends, what: "most of netlink is missing", whose: "all", left: "programs of the other byte order", patchesThat: "b3"},
+	{number: 8, patches: firstMends, what: "most of netlink is missing", whose: "all", left: "much of generic netlink and of links, of the other byte order", patchesThat: "b3, bj, by"},
 	{number: 9, patches: firstMends, what: "beyond the end of a mapped file a signal has a wrong address", whose: "all", patchesThat: "b7"},
 	{number: 10, before: 10, of: programs{only: []string{"aarch64"}}, what: "pointer authentication is 6 to 8 times slower", whose: "aarch64", advice: "code with pointer authentication is 6 to 8 times slower than with 10 (QEMU_CPU=max,pauth-impdef=on helps)"},
 	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4; br on hppa and sparc"},

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/xfrm.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -217,6 +218,164 @@ PROBE(netfilter_generation) {
 	);
 }
 PROBE(transforms_open) { close(opened(NETLINK_XFRM)); }
+// A request is built from its parts: messages, attributes, attributes in attributes.
+static struct { char bytes[2048] __attribute__((aligned(4))); size_t used; } built;
+
+static void *grown(size_t size) {
+	void *at = built.bytes + built.used;
+	if (built.used + size > sizeof built.bytes) WRONG("the request is too long: %zu", built.used + size);
+	memset(at, 0, NLMSG_ALIGN(size));
+	built.used += NLMSG_ALIGN(size);
+	return at;
+}
+static struct nlmsghdr *begun(int type, int flags, const void *body, size_t size) {
+	struct nlmsghdr *h = grown(NLMSG_HDRLEN);
+	h->nlmsg_type = type, h->nlmsg_flags = NLM_F_REQUEST | flags, h->nlmsg_seq = 7;
+	memcpy(grown(size), body, size);
+	return h;
+}
+static void ended(struct nlmsghdr *h) { h->nlmsg_len = built.bytes + built.used - (char *)h; }
+static struct nlattr *put(int type, const void *value, size_t size) {
+	struct nlattr *a = grown(NLA_HDRLEN + size);
+	a->nla_type = type, a->nla_len = NLA_HDRLEN + size;
+	memcpy(a + 1, value, size);
+	return a;
+}
+static void put32(int type, uint32_t value) { put(type, &value, sizeof value); }
+static void put_text(int type, const char *value) { put(type, value, strlen(value) + 1); }
+static struct nlattr *nested(int type) { return put(NLA_F_NESTED | type, "", 0); }
+static void closed(struct nlattr *a) { a->nla_len = built.bytes + built.used - (char *)a; }
+static struct nlattr *expression(const char *name, struct nlattr **element) {
+	*element = nested(1 /* NFTA_LIST_ELEM */);
+	put_text(1 /* NFTA_EXPR_NAME */, name);
+	return nested(2 /* NFTA_EXPR_DATA */);
+}
+// inside finds an attribute among those of another one.
+static struct nlattr *inside(struct nlattr *of, int type) {
+	char *end = (char *)of + of->nla_len;
+	for (struct nlattr *a = of + 1; (char *)a + sizeof *a <= end && a->nla_len >= sizeof *a; a = (void *)((char *)a + NLA_ALIGN(a->nla_len)))
+		if ((a->nla_type & NLA_TYPE_MASK) == type) return a;
+	WRONG("no attribute %d", type);
+}
+static void sent(int fd) {
+	EQUAL(OK(send(fd, built.bytes, built.used, 0)), built.used);
+	struct timeval t = {5, 0};
+	OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+	built.used = 0;
+}
+// A rule that drops what has a mark: the mark is a number in the kernel's byte order,
+// that of all else in the message is the network's.
+static void drop_marked(int fd, uint32_t mark, uint32_t xor) {
+	struct { uint8_t family, version; uint16_t id; } batch = {AF_UNSPEC, 0, htons(10)}, g = {AF_INET, 0, 0};
+	enum { CREATE = NLM_F_CREATE | NLM_F_ACK, TABLES = 10 << 8 };
+	ended(begun(16 /* NFNL_MSG_BATCH_BEGIN */, 0, &batch, sizeof batch));
+	struct nlmsghdr *h = begun(TABLES | 0 /* NFT_MSG_NEWTABLE */, CREATE, &g, sizeof g);
+	put_text(1, "t"), put32(2, 0), ended(h);
+	h = begun(TABLES | 3 /* NFT_MSG_NEWCHAIN */, CREATE, &g, sizeof g);
+	put_text(1, "t"), put_text(3, "c");
+	struct nlattr *hook = nested(4);
+	put32(1, htonl(3 /* NF_INET_LOCAL_OUT */)), put32(2, 0), closed(hook);
+	put_text(7, "filter"), ended(h);
+	h = begun(TABLES | 6 /* NFT_MSG_NEWRULE */, CREATE | NLM_F_APPEND, &g, sizeof g);
+	put_text(1, "t"), put_text(2, "c");
+	struct nlattr *all = nested(4 /* NFTA_RULE_EXPRESSIONS */), *element, *e, *data;
+	e = expression("meta", &element);
+	put32(2, htonl(3 /* NFT_META_MARK */)), put32(1, htonl(1 /* NFT_REG_1 */)), closed(e), closed(element);
+	if (xor) {
+		e = expression("bitwise", &element);
+		put32(1, htonl(1)), put32(2, htonl(1)), put32(3, htonl(4));
+		data = nested(4), put32(1, 0xffffffff), closed(data);
+		data = nested(5), put32(1, xor), closed(data);
+		closed(e), closed(element);
+	}
+	e = expression("cmp", &element);
+	put32(1, htonl(1)), put32(2, 0 /* NFT_CMP_EQ */);
+	data = nested(3), put32(1, mark ^ xor), closed(data), closed(e), closed(element);
+	e = expression("immediate", &element);
+	put32(1, 0 /* NFT_REG_VERDICT */), data = nested(2);
+	struct nlattr *verdict = nested(2);
+	put32(1, 0 /* NF_DROP */), closed(verdict), closed(data), closed(e), closed(element), closed(all), ended(h);
+	ended(begun(17 /* NFNL_MSG_BATCH_END */, 0, &batch, sizeof batch));
+	sent(fd);
+	for (int i = 0; i < 3; i++) {
+		ssize_t n = OK(recv(fd, buffer, sizeof buffer, 0));
+		int why = error(n);
+		if (why == EOPNOTSUPP || why == EINVAL) unsupported("no nftables");
+		EQUAL(why, 0);
+	}
+}
+static int sends(uint32_t mark) {
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = OK(socket(AF_INET, SOCK_DGRAM, 0));
+	OK(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark));
+	int n = sendto(fd, "x", 1, 0, (void *)&to, sizeof to);
+	return n == 1 ? 0 : errno;
+}
+static void own_network(void) {
+	if (syscall(SYS_unshare, 0x10000000 | 0x40000000)) WRONG("unshare: %s", strerror(errno));
+	struct ifinfomsg up = {.ifi_index = OK(if_nametoindex("lo")), .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	EQUAL(error(ask(opened(NETLINK_ROUTE), RTM_NEWLINK, NLM_F_ACK, &up, sizeof up)), 0);
+}
+PROBE(netfilter_rule_works) {
+	IN_CHILD(
+		own_network();
+		drop_marked(opened(NETLINK_NETFILTER), 0x12345678, 0);
+		EQUAL(sends(0x78563412), 0);
+		EQUAL(sends(0x12345678), EPERM);
+	);
+}
+PROBE(netfilter_rule_computes) {
+	IN_CHILD(
+		own_network();
+		drop_marked(opened(NETLINK_NETFILTER), 0x12345678, 0xff);
+		EQUAL(sends(0x12345687), 0);
+		EQUAL(sends(0x12345678), EPERM);
+	);
+}
+PROBE(netfilter_rule_reads_back) {
+	IN_CHILD(
+		own_network();
+		int fd = opened(NETLINK_NETFILTER);
+		drop_marked(fd, 0x12345678, 0);
+		struct { uint8_t family, version; uint16_t id; } g = {AF_INET, 0, 0};
+		struct nlmsghdr *h = answer(ask(fd, (10 << 8) | 7 /* NFT_MSG_GETRULE */, NLM_F_DUMP, &g, sizeof g), (10 << 8) | 6);
+		char *table = attribute(h, sizeof g, 1);
+		CHECK(table);
+		SAME(table, "t");
+		struct nlattr *list = attribute(h, sizeof g, 4);
+		CHECK(list);
+		struct nlattr *loads = inside(list - 1, 1);
+		SAME((char *)(inside(loads, 1) + 1), "meta");
+		struct nlattr *compares = (void *)((char *)loads + NLA_ALIGN(loads->nla_len));
+		SAME((char *)(inside(compares, 1) + 1), "cmp");
+		EQUAL(*(uint32_t *)(inside(inside(inside(compares, 2), 3), 1) + 1), 0x12345678);
+	);
+}
+PROBE(transforms_policy) {
+	struct { struct xfrm_userpolicy_info p; struct nlattr a; struct xfrm_user_tmpl t; } m;
+	memset(&m, 0, sizeof m);
+	m.p.sel.family = m.t.family = AF_INET, m.p.sel.prefixlen_d = 32, m.p.sel.daddr.a4 = htonl(0x0a000001);
+	m.p.lft.soft_byte_limit = m.p.lft.hard_byte_limit = m.p.lft.soft_packet_limit = m.p.lft.hard_packet_limit = XFRM_INF;
+	m.p.priority = 0x1234, m.p.dir = XFRM_POLICY_OUT;
+	m.t.reqid = 0x5678, m.t.id.proto = IPPROTO_ESP, m.t.mode = XFRM_MODE_TUNNEL, m.t.id.daddr.a4 = m.t.saddr.a4 = htonl(0x0a000002);
+	m.t.aalgos = m.t.ealgos = m.t.calgos = 0xffffffff;
+	m.a = (struct nlattr){sizeof m.a + sizeof m.t, XFRMA_TMPL};
+	struct xfrm_userpolicy_id id = {.sel = m.p.sel, .dir = m.p.dir};
+	IN_CHILD(
+		own_network();
+		int fd = opened(NETLINK_XFRM);
+		EQUAL(error(ask(fd, XFRM_MSG_NEWPOLICY, NLM_F_ACK | NLM_F_CREATE, &m, sizeof m)), 0);
+		struct nlmsghdr *h = answer(ask(fd, XFRM_MSG_GETPOLICY, 0, &id, sizeof id), XFRM_MSG_NEWPOLICY);
+		struct xfrm_userpolicy_info *p = NLMSG_DATA(h);
+		EQUAL(p->priority, 0x1234);
+		EQUAL(p->sel.family, AF_INET);
+		CHECK(p->lft.hard_byte_limit == XFRM_INF && p->curlft.add_time > 1000000000);
+		struct xfrm_user_tmpl *t = attribute(h, sizeof *p, XFRMA_TMPL);
+		CHECK(t);
+		EQUAL(t->reqid, 0x5678);
+		EQUAL(t->family, AF_INET);
+	);
+}
 PROBE(connector_opens) { close(opened(NETLINK_CONNECTOR)); }
 PROBE(events_open) {
 	int fd = opened(NETLINK_KOBJECT_UEVENT);
