@@ -79,6 +79,10 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 	if s.InitialPID {
 		lasting = "docker run --privileged --pid=host … can, or at least --cap-add SYS_PTRACE --cap-add SYS_CHROOT; or on the host, once: " + mountOn + binfmt.DefaultMount
 	}
+	container := "outside of containers, for all that this user's Podman or rootless Docker starts, for good: register --rootless ARCH…; until they are gone: podman unshare register ARCH…; with Docker: root of the host registers; for this container only: " + mountOn + o.mount + " first"
+	if os.Getenv("KUBERNETES_SERVICE_HOST") != "" { // kubelet sets it in each container
+		container = "in a pod that shares the node's user namespace (without hostUsers: false); where the node is in one itself, on the node, before kubelet starts: " + mountOn + binfmt.DefaultMount + "; see docs/kubernetes.md"
+	}
 	for _, known := range []struct {
 		err  error
 		hint string
@@ -88,7 +92,7 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 		{install.ErrNoEntry, "--status shows what is registered"},
 		{install.ErrNoAnswer, "an automount daemon may be gone or hang: systemctl restart proc-sys-fs-binfmt_misc.automount; grep -l autofs_wait /proc/*/wchan lists the processes that wait for it"},
 		{install.ErrAllDisabled, "echo 1 > " + o.mount + "/status enables them, and those of others"},
-		{install.ErrContainer, "outside of containers, for all that this user's Podman or rootless Docker starts, for good: register --rootless ARCH…; until they are gone: podman unshare register ARCH…; with Docker: root of the host registers; for this container only: " + mountOn + o.mount + " first"},
+		{install.ErrContainer, container},
 		{install.ErrItself, "the kernel would run the emulator by itself, without end, and every program of the host with it"},
 		{install.ErrNeedsFixBinary, "--qemu-path names a directory with others"},
 		{install.ErrNoMemory, "name the architectures that are needed, or give the container more: docker run --memory"},

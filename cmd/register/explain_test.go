@@ -79,6 +79,15 @@ func TestWhatTheKernelDeniesIsExplainedByItsCause(t *testing.T) {
 	}
 }
 
+func TestAContainerInAUserNamespaceIsToldWhereToRegister(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	assert.Contains(t, cli.Hint(asked("register").hinted(install.ErrContainer, host.Surroundings{})), "podman unshare register ARCH…")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+	hint := cli.Hint(asked("register").hinted(install.ErrContainer, host.Surroundings{}))
+	assert.Contains(t, hint, "without hostUsers: false")
+	assert.NotContains(t, hint, "Podman")
+}
+
 func TestOtherErrorsAreLeftAsTheyAre(t *testing.T) {
 	for _, err := range []error{
 		errors.New("no luck"),
