@@ -28,8 +28,8 @@ type Registries struct {
 }
 
 // Updates returns what there is newer versions of. Go and Kubernetes stay in their series
-// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code are
-// those of the Kubernetes; what is patched, or has no release, stays as it is.
+// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code stay those
+// that Calico pins, whose tree another would change; so does what is patched, or has no release.
 func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) {
 	var updates []Update
 	var errs []error
@@ -46,7 +46,7 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 		return newest
 	}
 	newer("go", v.Go, "go", "image/toolchain/toolchain.sum: checksums of the new version", series(v.Go))
-	kubernetes := newer("kubernetes", v.Kubernetes, "k8s.io/kubernetes", "go run ./image pin", series(v.Kubernetes))
+	newer("kubernetes", v.Kubernetes, "k8s.io/kubernetes", "go run ./image pin", series(v.Kubernetes))
 	list, err := r.Debian(ctx, "clang-"+v.LLVMMajor())
 	if err != nil {
 		errs = append(errs, fmt.Errorf("llvm: %w", err))
@@ -56,12 +56,7 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 	}
 	for _, t := range v.Tools {
 		switch {
-		case t.Patch != "" || module.IsPseudoVersion(t.Version):
-		case strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
-			_, release, _ := strings.Cut(kubernetes, ".")
-			if version := "v0." + release; version != t.Version {
-				updates = append(updates, Update{t.Name, t.Version, version, ""})
-			}
+		case t.Patch != "" || module.IsPseudoVersion(t.Version) || strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
 		default:
 			newer(t.Name, t.Version, t.Package, "", func(string) bool { return true })
 		}

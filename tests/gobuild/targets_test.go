@@ -3,6 +3,7 @@ package gobuild
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -383,13 +384,23 @@ func (c *calico) crds() string {
 	script := commands.Read(c, filepath.Join(c.dir, "hack/cmd/calico-controller-gen/build.sh"))
 	m := regexp.MustCompile(`(?m)^VERSION="(v[0-9.]+)"$`).FindStringSubmatch(script)
 	require.NotNil(c, m)
-	module := "sigs.k8s.io/controller-tools@" + m[1]
+	// The source is fetched by this machine, which may trust other authorities than the image.
+	source := filepath.Join(c.dir, ".go-pkg-cache", "controller-tools")
+	download := func(dir string, args ...string) string {
+		cmd := exec.Command("go", append([]string{"mod", "download"}, args...)...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=")
+		return c.must(cmd)
+	}
+	var module struct{ Dir string }
+	require.NoError(c, json.Unmarshal([]byte(download(c.dir, "-json", "sigs.k8s.io/controller-tools@"+m[1])), &module))
+	require.NoError(c, os.RemoveAll(source))
+	c.must(exec.Command("cp", "-R", "--no-preserve=mode", module.Dir, source))
+	download(source)
 	c.docker("", nil, "sh", "-ec", `
 		test "$(controller-gen --version)" = "Version: `+m[1]+`"
-		go mod download `+module+`
-		cp -R --no-preserve=mode /go/pkg/mod/`+module+` /tmp/source
-		cd /tmp/source
-		for p in "$OLDPWD"/hack/cmd/calico-controller-gen/*.patch; do patch -p1 <"$p"; done
+		repository=$PWD
+		cd /go-cache/controller-tools
+		for p in "$repository"/hack/cmd/calico-controller-gen/*.patch; do patch -p1 <"$p"; done
 		go build -buildvcs=false -o /go-cache/bin/controller-gen -ldflags "-X sigs.k8s.io/controller-tools/pkg/version.version=`+m[1]+`" ./cmd/controller-gen`)
 	for dir, paths := range map[string]string{"libcalico-go": "./lib/apis/...", "api": "./pkg/apis/..."} {
 		c.docker(dir, nil, "/go-cache/bin/controller-gen", "crd:allowDangerousTypes=true,crdVersions=v1", "paths="+paths, "output:crd:dir=config/generated/")
