@@ -28,8 +28,9 @@ type Registries struct {
 }
 
 // Updates returns what there is newer versions of. Go and Kubernetes stay in their series
-// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code stay those
-// that Calico pins, whose tree another would change; so does what is patched, or has no release.
+// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code that
+// are the Kubernetes' stay so; what is patched, has no release, or is an older branch's generator
+// stays as it is.
 func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) {
 	var updates []Update
 	var errs []error
@@ -46,7 +47,7 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 		return newest
 	}
 	newer("go", v.Go, "go", "image/toolchain/toolchain.sum: checksums of the new version", series(v.Go))
-	newer("kubernetes", v.Kubernetes, "k8s.io/kubernetes", "go run ./image pin", series(v.Kubernetes))
+	kubernetes := newer("kubernetes", v.Kubernetes, "k8s.io/kubernetes", "go run ./image pin", series(v.Kubernetes))
 	list, err := r.Debian(ctx, "clang-"+v.LLVMMajor())
 	if err != nil {
 		errs = append(errs, fmt.Errorf("llvm: %w", err))
@@ -56,12 +57,22 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 	}
 	for _, t := range v.Tools {
 		switch {
-		case t.Patch != "" || module.IsPseudoVersion(t.Version) || strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
+		case t.Patch != "" || module.IsPseudoVersion(t.Version):
+		case strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
+			if version := staging(kubernetes); version != t.Version && t.Version == staging(v.Kubernetes) {
+				updates = append(updates, Update{t.Name, t.Version, version, ""})
+			}
 		default:
 			newer(t.Name, t.Version, t.Package, "", func(string) bool { return true })
 		}
 	}
 	return updates, errors.Join(errs...)
+}
+
+// staging is the version of the modules that Kubernetes of a version is released with.
+func staging(kubernetes string) string {
+	_, release, _ := strings.Cut(kubernetes, ".")
+	return "v0." + release
 }
 
 // canonical makes a version what module versions are: v1.2.3.
