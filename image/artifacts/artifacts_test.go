@@ -182,6 +182,30 @@ func TestTwoRunsWaitForOneAnother(t *testing.T) {
 	assert.Equal(t, "waiting for another run in "+b.Dir+" …", said.String())
 }
 
+// An image is made of what one run built, and not of parts that another has replaced
+// since: those of another branch's versions have the same names.
+func TestWhatIsUsedIsNotReplaced(t *testing.T) {
+	needToolchain(t)
+	b, said := newBuilder(t, "s390x")
+	used := false
+	require.NoError(t, b.Use(t.Context(), func() error {
+		used = true
+		assert.FileExists(t, filepath.Join(b.Dir, "own.tar"))
+		other, said := newBuilder(t, "s390x")
+		other.Dir = b.Dir
+		ctx, cancel := context.WithCancel(t.Context())
+		other.Say = func(format string, args ...any) {
+			fmt.Fprintf(said, format, args...)
+			cancel()
+		}
+		require.ErrorIs(t, other.Build(ctx, "own"), context.Canceled)
+		assert.Equal(t, "waiting for another run in "+b.Dir+" …", said.String())
+		return nil
+	}, "own"), said)
+	assert.True(t, used)
+	require.EqualError(t, b.Use(t.Context(), func() error { return errors.New("no") }, "own"), "no")
+}
+
 // The real thing, for an architecture that is nobody's own here.
 func TestOwnCommandsAreBuiltOnce(t *testing.T) {
 	needToolchain(t)

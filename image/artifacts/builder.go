@@ -141,7 +141,13 @@ func (in inputs) stamp(stamp string) error { return os.WriteFile(stamp, []byte(i
 
 // Build builds the named parts, or all, each into NAME.tar, and then, if all
 // are there, manifest.tar, which says what they hold.
-func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
+func (b *Builder) Build(ctx context.Context, names ...string) error {
+	return b.Use(ctx, func() error { return nil }, names...)
+}
+
+// Use is Build, and then uses what was built: until it has, another run, which may be
+// that of another branch's versions, waits and does not replace it.
+func (b *Builder) Use(ctx context.Context, use func() error, names ...string) (err error) {
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return err
 	}
@@ -163,7 +169,10 @@ func (b *Builder) Build(ctx context.Context, names ...string) (err error) {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	return b.manifest(ctx)
+	if err := b.manifest(ctx); err != nil {
+		return err
+	}
+	return use()
 }
 
 // work returns a path for what is built on the way to an archive.

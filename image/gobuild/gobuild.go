@@ -34,7 +34,7 @@ type Builder struct {
 
 // Build builds the image, and returns its names. What Docker's builder prints goes
 // to Progress.
-func (b *Builder) Build(ctx context.Context) ([]string, error) {
+func (b *Builder) Build(ctx context.Context) (names []string, err error) {
 	if err := b.runs(ctx); err != nil {
 		return nil, err
 	}
@@ -50,14 +50,14 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 	if b.Core {
 		parts = []string{"own", "emulators", "go"}
 	}
-	if err := b.Builder.Build(ctx, parts...); err != nil {
-		return nil, err
-	}
-	dir, err := b.context(parts)
-	if err != nil {
-		return nil, err
-	}
-	return b.image(ctx, dir)
+	err = b.Use(ctx, func() error {
+		dir, err := b.context(parts)
+		if err == nil {
+			names, err = b.image(ctx, dir)
+		}
+		return err
+	}, parts...)
+	return names, err
 }
 
 // runs returns an error if the kernel does not run the architecture's

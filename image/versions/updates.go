@@ -28,8 +28,9 @@ type Registries struct {
 }
 
 // Updates returns what there is newer versions of. Go and Kubernetes stay in their series
-// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code are
-// those of the Kubernetes; what is patched, or has no release, stays as it is.
+// (1.26, 1.37): another is chosen by a person, with Calico. Generators of code that
+// are the Kubernetes' stay so; what is patched, has no release, or is an older branch's generator
+// stays as it is.
 func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) {
 	var updates []Update
 	var errs []error
@@ -58,8 +59,7 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 		switch {
 		case t.Patch != "" || module.IsPseudoVersion(t.Version):
 		case strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
-			_, release, _ := strings.Cut(kubernetes, ".")
-			if version := "v0." + release; version != t.Version {
+			if version := staging(kubernetes); version != t.Version && t.Version == staging(v.Kubernetes) {
 				updates = append(updates, Update{t.Name, t.Version, version, ""})
 			}
 		default:
@@ -67,6 +67,12 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 		}
 	}
 	return updates, errors.Join(errs...)
+}
+
+// staging is the version of the modules that Kubernetes of a version is released with.
+func staging(kubernetes string) string {
+	_, release, _ := strings.Cut(kubernetes, ".")
+	return "v0." + release
 }
 
 // canonical makes a version what module versions are: v1.2.3.

@@ -29,6 +29,7 @@ func registries(modules, packages map[string]string) versions.Registries {
 func TestUpdatesAreNewerReleasesOfASeries(t *testing.T) {
 	content := []byte(strings.Replace(some, "kubernetes: 1.37.2\n", "kubernetes: 1.37.2\nrebuild: 3\n", 1) +
 		"  - {name: client-gen, package: k8s.io/code-generator/cmd/client-gen, version: v0.37.2}\n" +
+		"  - {name: informer-gen, package: k8s.io/code-generator/cmd/informer-gen, version: v0.32.13}\n" + // an older branch's: it stays
 		"  - name: merge\n    package: example.org/merge\n    version: v0.0.0-20160331181800-b5bfa59ec0ad\n")
 	v, err := versions.Parse(content)
 	require.NoError(t, err)
