@@ -26,25 +26,27 @@ func compiles(version string) bool {
 	return semver.Compare(version, "v0.1.0") < 0 || semver.Compare(version, "v0.24.1") >= 0 && version != "v0.25.0"
 }
 
-// goMod returns the go.mod of a package's module.
+// goMod returns the go.mod of a package's module: of this machine's cache, or the proxy's.
 func goMod(t *testing.T, path, version string) *modfile.File {
 	t.Helper()
 	said := ""
-	for module := path; module != "."; module = filepath.Dir(module) {
-		cmd := exec.Command("go", "mod", "download", "-json", module+"@"+version)
-		cmd.Dir = t.TempDir()
-		out, _ := cmd.Output()
-		var downloaded struct{ GoMod, Error string }
-		require.NoError(t, json.Unmarshal(out, &downloaded), "%s", out)
-		if downloaded.Error != "" {
-			said = downloaded.Error
-			continue
+	for _, environment := range [][]string{{"GOPROXY=off"}, nil} {
+		for module := path; module != "."; module = filepath.Dir(module) {
+			cmd := exec.Command("go", "mod", "download", "-json", module+"@"+version)
+			cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), environment...)
+			out, _ := cmd.Output()
+			var downloaded struct{ GoMod, Error string }
+			require.NoError(t, json.Unmarshal(out, &downloaded), "%s", out)
+			if downloaded.Error != "" {
+				said = downloaded.Error
+				continue
+			}
+			data, err := os.ReadFile(downloaded.GoMod)
+			require.NoError(t, err)
+			file, err := modfile.ParseLax(downloaded.GoMod, data, nil)
+			require.NoError(t, err)
+			return file
 		}
-		data, err := os.ReadFile(downloaded.GoMod)
-		require.NoError(t, err)
-		file, err := modfile.ParseLax(downloaded.GoMod, data, nil)
-		require.NoError(t, err)
-		return file
 	}
 	t.Skipf("no module proxy? %s", said)
 	return nil
