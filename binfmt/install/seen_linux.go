@@ -79,16 +79,11 @@ func holding(p tinyelf.Process, arch *elfmagic.Arch, e *Emulator, interpreter st
 
 // inParallel calls f for 0 to n-1, some at a time.
 func inParallel(n int, f func(i int)) {
-	var wait sync.WaitGroup
-	slots := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
-	for i := range n {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			f(i)
-		})
+	q := newQueue(n, f)
+	for range min(n, 2*runtime.GOMAXPROCS(0)) - 1 {
+		go q.work()
 	}
-	wait.Wait()
+	q.finish()
 }
 
 // A queue is of n pieces of work, f(0) to f(n-1), which goroutines take one after
