@@ -306,8 +306,8 @@ func (d *diagnosis) text(s cli.Screen) string {
 	for _, set := range d.emulators() {
 		item("", "emulators", set)
 	}
-	for _, v := range d.faults() {
-		item("", "faults", v.String())
+	for _, line := range emulator.FaultLines(d.faults()) {
+		item("", "faults", line)
 	}
 	if len(missing) > 0 {
 		item(cli.Quiet, "no emulator", strings.Join(missing, ", "))

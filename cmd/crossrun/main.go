@@ -157,8 +157,8 @@ func (o *options) says(stdout, stderr io.Writer) (said bool, status int) {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		search := emulator.DefaultSearch()
-		for _, v := range search.Faults() {
-			fmt.Fprintln(stdout, v)
+		for _, line := range emulator.FaultLines(search.Faults()) {
+			fmt.Fprintln(stdout, line)
 		}
 	case o.generate != "":
 		text, err := page().GeneratedFor(o.generate)

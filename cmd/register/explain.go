@@ -12,6 +12,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/binfmt/keep"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // worded returns what went wrong with one architecture in words of this command,
@@ -81,7 +82,7 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 	}
 	container := "outside of containers, for all that this user's Podman or rootless Docker starts, for good: register --rootless ARCH…; until they are gone: podman unshare register ARCH…; with Docker: root of the host registers; for this container only: " + mountOn + o.mount + " first"
 	if os.Getenv("KUBERNETES_SERVICE_HOST") != "" { // kubelet sets it in each container
-		container = "in a pod that shares the node's user namespace (without hostUsers: false); where the node is in one itself, on the node, before kubelet starts: " + mountOn + binfmt.DefaultMount + "; see docs/kubernetes.md"
+		container = "in a pod that shares the node's user namespace (without hostUsers: false); where the node is in one itself, on the node, before kubelet starts: " + mountOn + binfmt.DefaultMount + "; see " + embedded.Docs + "kubernetes.md"
 	}
 	for _, known := range []struct {
 		err  error

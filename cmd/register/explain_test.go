@@ -85,6 +85,7 @@ func TestAContainerInAUserNamespaceIsToldWhereToRegister(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
 	hint := cli.Hint(asked("register").hinted(install.ErrContainer, host.Surroundings{}))
 	assert.Contains(t, hint, "without hostUsers: false")
+	assert.Contains(t, hint, "see https://github.com/projectcalico/go-build/blob/HEAD/docs/kubernetes.md")
 	assert.NotContains(t, hint, "Podman")
 }
 

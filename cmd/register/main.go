@@ -87,8 +87,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		fmt.Fprint(stdout, embedded.Emulators().Summary())
 		search := emulator.DefaultSearch()
-		for _, v := range search.Faults() {
-			fmt.Fprintln(stdout, v)
+		for _, line := range emulator.FaultLines(search.Faults()) {
+			fmt.Fprintln(stdout, line)
 		}
 		return exitOK
 	}

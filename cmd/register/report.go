@@ -275,8 +275,8 @@ func (r *report) write(w io.Writer, asJSON bool, screen cli.Screen) error {
 		text := fmt.Sprintf("QEMU %s is old (%s). Mended in %d: %s.", o.Version, o.year(), emulator.Old, strings.Join(o.Faults, "; "))
 		fmt.Fprintln(w, cli.Wrap(text, screen.Columns, 0))
 	}
-	for _, v := range r.Versions {
-		fmt.Fprintln(w, cli.Wrap(v.String(), screen.Columns, 0))
+	for _, line := range emulator.FaultLines(r.Versions) {
+		fmt.Fprintln(w, cli.Wrap(line, screen.Columns, 0))
 	}
 	return nil
 }

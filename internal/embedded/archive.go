@@ -204,8 +204,11 @@ func (a *Archive) Summary() string {
 	return fmt.Sprintf("%d emulators embedded, QEMU %s: %s\n%s\n", len(a.Emulators), strings.Join(versions, " and "), strings.Join(names, " "), licence)
 }
 
+// Docs is where the documents are, which neither packages nor images have.
+const Docs = "https://github.com/projectcalico/go-build/blob/HEAD/docs/"
+
 // licence says what goes with QEMU wherever it goes.
-const licence = "QEMU is free software, without warranty: GNU GPL, version 2. Texts and source: https://github.com/projectcalico/go-build/blob/HEAD/docs/licences.md"
+const licence = "QEMU is free software, without warranty: GNU GPL, version 2. Texts and source: " + Docs + "licences.md"
 
 // version returns the version without what a distribution says of its package.
 func (e *Emulator) version() string {

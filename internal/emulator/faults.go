@@ -72,8 +72,9 @@ func (p *programs) has(a *elfmagic.Arch) bool {
 	return (p.only == nil || slices.Contains(p.only, a.Name)) && !slices.Contains(p.but, a.Name) && (!p.narrow || a.Class == elf.ELFCLASS32)
 }
 
-// FaultTable is where the table of faults is.
-const FaultTable = "docs/emulators.md#faults"
+// FaultTable is where the table of faults is. It has spaces, as an address would not fit
+// into a narrow terminal.
+const FaultTable = "docs/emulators.md#faults of github.com/projectcalico/go-build"
 
 // patches returns how many patches of ours an emulator has, by its version: "10.2.2 (Debian
 // 1:10.2.2+ds-1, go-build 24 patches 0123456789)".
@@ -156,7 +157,21 @@ func (v VersionFaults) String() string {
 	if len(v.Faults) > 0 {
 		what = "faults " + ranges(v.Faults)
 	}
-	return "QEMU " + v.Version + ": " + what + " (" + FaultTable + ")"
+	return "QEMU " + v.Version + ": " + what
+}
+
+// FaultLines says it of each version in a line, and in the last one where the faults are
+// described, if there are any.
+func FaultLines(list []VersionFaults) (lines []string) {
+	known := false
+	for _, v := range list {
+		lines = append(lines, v.String())
+		known = known || len(v.Faults) > 0
+	}
+	if known {
+		lines = append(lines, "What these faults are: "+FaultTable)
+	}
+	return lines
 }
 
 // ranges is "E0, E2 to E4, E7", of numbers in their order.

@@ -268,7 +268,7 @@ func TestWhichEmulatorIsUsed(t *testing.T) {
 	for _, name := range []string{"crossrun", "register"} {
 		r := commands.Run(t, exec.Command(single(t, name), "--version"))
 		assert.Contains(t, r.Stdout, "\n2 emulators embedded, QEMU ")
-		assert.Regexp(t, `(?m)^QEMU \S+.*: faults E\d+.* \(docs/emulators.md#faults\)$`, r.Stdout)
+		assert.Regexp(t, `(?m)^QEMU \S+.*: faults E\d+.*\nWhat these faults are: docs/emulators.md#faults of \S+$`, r.Stdout)
 		assert.Contains(t, r.Stdout, ": aarch64 s390x\n")
 		assert.NotContains(t, commands.Run(t, commands.Command(name, "--version")).Stdout, "embedded")
 	}
