@@ -23,6 +23,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	_ "github.com/projectcalico/go-build/internal/heap"
 	"github.com/projectcalico/go-build/internal/watch"
 )
 

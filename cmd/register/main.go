@@ -26,6 +26,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	_ "github.com/projectcalico/go-build/internal/heap"
 )
 
 // Exit statuses.
