@@ -26,7 +26,7 @@ import (
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
-	_ "github.com/projectcalico/go-build/internal/heap"
+	"github.com/projectcalico/go-build/internal/heap"
 )
 
 // Exit statuses.
@@ -158,6 +158,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	case o.uninstall:
 		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request)
 	default:
+		heap.Ask(768 << 10) // what it takes for all architectures
 		facts, outcomes, err = install.Install(ctx, fs, o.Request, warn)
 	}
 	if outcomes == nil {
