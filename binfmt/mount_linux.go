@@ -46,19 +46,17 @@ func (fs FS) State() (State, error) {
 // mount: statfs itself triggers that, an open with O_PATH does not (follow_automount
 // in fs/namei.c). The descriptor that it returns can be asked since Linux 3.12.
 func statfs(path string) (st unix.Statfs_t, err error) {
-	fd := -1
-	for err = unix.EINTR; err == unix.EINTR; {
-		fd, err = unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	}
+	fd, err := file.Descriptor(path, unix.O_PATH)
 	if err != nil {
 		return st, err
 	}
 	defer unix.Close(fd)
-	for err = unix.EINTR; err == unix.EINTR; {
-		if err = unix.Fstatfs(fd, &st); err == unix.EBADF {
-			err = unix.Statfs(path, &st)
+	err = file.IgnoringEINTR(func() error {
+		if err := unix.Fstatfs(fd, &st); err != unix.EBADF {
+			return err
 		}
-	}
+		return unix.Statfs(path, &st)
+	})
 	return st, err
 }
 

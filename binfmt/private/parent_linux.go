@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/entry"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // parentMarker is the name under which the running program is started as the
@@ -315,11 +316,7 @@ func (p *parent) end() {
 	front := p.foreground()
 	borrowed := front != 0 && p.inside(front)
 	_ = syscall.Kill(p.init, unix.SIGKILL)
-	for {
-		if _, err := syscall.Wait4(p.init, nil, 0, nil); err != syscall.EINTR {
-			break
-		}
-	}
+	_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(p.init, nil, 0, nil); return err })
 	// The group may be gone: that of an interactive shell.
 	if front != 0 && front != p.group && (borrowed || syscall.Kill(-front, 0) == unix.ESRCH) {
 		_ = unix.IoctlSetPointerInt(int(p.tty.Fd()), unix.TIOCSPGRP, p.group)

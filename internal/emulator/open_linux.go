@@ -13,26 +13,13 @@ import (
 // emulators. An os.File takes five more system calls and a finalizer.
 type descriptor int
 
-// openFile opens a regular file to be read, as file.OpenRegular does. Most of those
-// that are looked for are not there: that is one system call.
+// openFile opens a regular file to be read.
 func openFile(path string) (descriptor, error) {
-	var st unix.Stat_t
-	err := unix.EINTR
-	for err == unix.EINTR { // a file system such as FUSE was interrupted
-		err, _ = unix.Stat(path, &st).(unix.Errno)
+	fd, err := file.Regular(path)
+	if err == file.ErrNotRegular {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err != 0 {
-		return -1, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return -1, fmt.Errorf("%w: %w", ErrCorrupt, file.ErrNotRegular)
-	}
-	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-		if err != unix.EINTR {
-			return descriptor(fd), err
-		}
-	}
+	return descriptor(fd), err
 }
 
 // fuseMagic is FUSE_SUPER_MAGIC in the kernel's fs/fuse/inode.c.

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"strconv"
@@ -16,22 +15,22 @@ import (
 // file is refused in the end.
 func Open(path string) (*os.File, error) { return OpenFile(path, os.O_RDONLY) }
 
-// OpenFile is to os.OpenFile what Open is to os.Open. It makes no file. O_NONBLOCK is for
-// opening: os.NewFile would offer what stays so to the poller.
+// OpenFile is to os.OpenFile what Open is to os.Open. It makes no file.
 func OpenFile(path string, flags int) (*os.File, error) {
-	for {
-		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
-		switch err {
-		case nil:
-			if flags&unix.O_NONBLOCK != 0 {
-				_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags&^unix.O_NONBLOCK)
-			}
-			return os.NewFile(uintptr(fd), path), nil
-		case unix.EINTR: // a file system such as FUSE was interrupted
-		default:
-			return nil, &os.PathError{Op: "open", Path: path, Err: err}
-		}
+	fd, err := Descriptor(path, flags)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Descriptor opens a file for the few system calls for which an os.File is too much.
+func Descriptor(path string, flags int) (fd int, err error) {
+	err = IgnoringEINTR(func() (err error) {
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
 }
 
 // ErrNotRegular is returned for what is no regular file.
@@ -42,27 +41,39 @@ var ErrNotRegular = errors.New("not a regular file")
 // things, so that nothing else is opened. Should one have come into the file's place
 // meanwhile, it does not wait either.
 func OpenRegular(path string) (*os.File, error) {
-	fail := func(err error) (*os.File, error) { return nil, &os.PathError{Op: "open", Path: path, Err: err} }
+	fd, err := Regular(path)
 	var st unix.Stat_t
-	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
-		return fail(err)
+	if err == nil {
+		// It was not to wait for being opened. What stays so os.NewFile offers to the poller.
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
+		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+			err = ErrNotRegular
+		}
+		if err != nil {
+			unix.Close(fd)
+		}
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fail(ErrNotRegular)
-	}
-	f, err := OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		f.Close()
-		return fail(cmp.Or(err, ErrNotRegular))
-	}
-	return f, nil
+	return os.NewFile(uintptr(fd), path), nil
 }
 
-// ignoringEINTR repeats what a signal interrupted, as on a file system such as FUSE.
-func ignoringEINTR(call func() error) error {
+// Regular returns a descriptor of what was a regular file just before, for callers that
+// ask fstat(2) themselves. Of what is missing it takes one system call to know.
+func Regular(path string) (fd int, err error) {
+	var st unix.Stat_t
+	if err := IgnoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, ErrNotRegular
+	}
+	return Descriptor(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+}
+
+// IgnoringEINTR repeats what a signal interrupted, as on a file system such as FUSE.
+func IgnoringEINTR(call func() error) error {
 	for {
 		if err := call(); err != unix.EINTR {
 			return err

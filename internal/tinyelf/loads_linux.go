@@ -32,7 +32,7 @@ func Loads(arch *elfmagic.Arch) error {
 		return nil
 	case nil:
 		_ = syscall.Kill(pid, syscall.SIGKILL)
-		_ = retry(func() error { _, err := syscall.Wait4(pid, nil, 0, nil); return err })
+		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(pid, nil, 0, nil); return err })
 		return fmt.Errorf("an interpreter runs programs for %s", arch)
 	}
 	return err

@@ -98,14 +98,14 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 		running(Process{exe: "/proc/" + strconv.Itoa(pid) + "/exe", program: p.program})
 	}
 	unix.Close(stdin) // the program reads the end of its input, and exits
-	err = retry(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
+	err = file.IgnoringEINTR(func() error { return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) })
 	if !stop() {
 		<-killed // the process ID is its own until its status is taken
 	}
 	interrupted := ctx.Err()
 	var status syscall.WaitStatus
 	if err == nil {
-		err = retry(func() error { _, err := syscall.Wait4(pid, &status, 0, nil); return err })
+		err = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(pid, &status, 0, nil); return err })
 	}
 	switch {
 	case errors.Is(interrupted, context.DeadlineExceeded):
@@ -141,15 +141,6 @@ func (p place) start() (pid, stdin int, err error) {
 		unix.Close(pipe[1])
 	}
 	return pid, pipe[1], err
-}
-
-// retry calls f until it is not interrupted by a signal.
-func retry(f func() error) error {
-	for {
-		if err := f(); err != syscall.EINTR {
-			return err
-		}
-	}
 }
 
 // awaitExec waits until the process is seen to execute something else than this

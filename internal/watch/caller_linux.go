@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Run has the program at path, with the arguments and the environment, run watched. It
@@ -43,7 +45,7 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 		err = errors.New("its supervisor ended")
 	}
 	if err != nil {
-		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
+		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
 		return err
 	}
 	begin()
@@ -147,7 +149,7 @@ func (c *caller) giveTerminal() {
 func (c *caller) end(status syscall.WaitStatus, alone bool) int {
 	if alone {
 		// Its times count as this process's children's.
-		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
+		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
 	}
 	if !status.Signaled() {
 		return status.ExitStatus()

@@ -68,14 +68,6 @@ func start(args, env []string, socket *messages) (int, error) {
 	return pid, nil
 }
 
-func ignoringEINTR(f func() error) error {
-	for {
-		if err := f(); err != syscall.EINTR {
-			return err
-		}
-	}
-}
-
 // become executes the program, with a filter.
 func become(to *messages, options *Options, path string, argv, env []string) int {
 	unix.CloseOnExec(to.fd)

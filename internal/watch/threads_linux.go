@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Go's run time ends the process when it wants a thread and the kernel makes none
@@ -131,7 +133,7 @@ func canFork(n int) bool {
 		}
 	}
 	for range made {
-		_ = ignoringEINTR(func() error { _, err := syscall.Wait4(-1, nil, unix.WCLONE|unix.WNOTHREAD, nil); return err })
+		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(-1, nil, unix.WCLONE|unix.WNOTHREAD, nil); return err })
 	}
 	return made == n
 }
