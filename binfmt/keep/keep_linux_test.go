@@ -466,11 +466,7 @@ func TestReloadedSettingsAreDone(t *testing.T) {
 }
 
 func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
-	fs := kerneltest.Instance(t)
-	other := binfmt.New(t.TempDir())
-	_, err := other.Mount()
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, other.Unmount()) })
+	other, fs := kerneltest.Instance(t), kerneltest.Elsewhere(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
 	require.ErrorIs(t, fs.Unmount(), unix.EBUSY, "while it is kept")
 	require.NoError(t, unix.Unmount(fs.Dir(), unix.MNT_DETACH))

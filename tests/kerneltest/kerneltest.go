@@ -38,7 +38,10 @@ const nobody = 65534
 func Main(m *testing.M) int {
 	private.Main()
 	switch os.Getenv(phase) {
-	case inside, outside:
+	case inside:
+		ours = device(binfmt.New(""))
+		return tested(m)
+	case outside:
 		return tested(m)
 	case asUser:
 		return run(asPrivate())
@@ -114,6 +117,9 @@ func Instance(t testing.TB) binfmt.FS {
 	t.Helper()
 	Need(t)
 	fs := binfmt.New("")
+	if now := device(fs); now != ours {
+		t.Fatalf("%s is not the private instance: a test has unmounted that, and uncovered the machine's", fs.Dir())
+	}
 	clear := func() {
 		t.Helper()
 		entries, err := fs.List()
@@ -131,6 +137,35 @@ func Instance(t testing.TB) binfmt.FS {
 	clear()
 	t.Cleanup(clear)
 	return fs
+}
+
+// Elsewhere returns the private instance as Instance does, mounted once more: on a directory of
+// the test's own, for tests that unmount it. In its usual place that would uncover the machine's.
+func Elsewhere(t testing.TB) binfmt.FS {
+	t.Helper()
+	Instance(t)
+	fs := binfmt.New(t.TempDir())
+	if _, err := fs.Mount(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fs.Unmount(); err != nil && !errors.Is(err, binfmt.ErrNotMounted) {
+			t.Error(err)
+		}
+	})
+	return fs
+}
+
+// ours is the private instance, as device tells it from the machine's.
+var ours uint64
+
+// device returns which file system is mounted there; 0 if that cannot be found out.
+func device(fs binfmt.FS) uint64 {
+	var st syscall.Stat_t
+	if err := syscall.Stat(fs.Dir(), &st); err != nil {
+		return 0
+	}
+	return uint64(st.Dev) // 32 bits wide on some architectures
 }
 
 type runner interface{ Run() error }
