@@ -308,11 +308,11 @@ func TestLookingHidesNothingInAUserNamespace(t *testing.T) {
 		says string
 	}{
 		{[]string{"--status"}, `linux/arm64 .* its entry cannot be seen from here, runs, run by \S+\n(?s:.*)status 0\n`},
-		{[]string{"--status", "arm64"}, `linux/arm64 .* its entry cannot be seen from here, runs, run by \S+(, QEMU .*)?\n(QEMU .*\n)?status 0\n`},
-		{[]string{"--dry-run", "arm64"}, `linux/arm64 .* would skip \(it runs, by an entry that cannot be seen from here\)(, QEMU .*)?\n(QEMU .*\n)?status 0\n`},
+		{[]string{"--status", "arm64"}, `linux/arm64 .* its entry cannot be seen from here, runs, run by \S+(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`},
+		{[]string{"--dry-run", "arm64"}, `linux/arm64 .* would skip \(it runs, by an entry that cannot be seen from here\)(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`},
 		{[]string{"--facts"}, `"mounted": false`},
 		{[]string{"--uninstall"}, `no entries can be seen\nstatus 0\n`},
-		{[]string{"arm64"}, `linux/arm64 .* left alone \(it runs, by an entry that cannot be seen from here\)(, QEMU .*)?\n(QEMU .*\n)?status 0\n`},
+		{[]string{"arm64"}, `linux/arm64 .* left alone \(it runs, by an entry that cannot be seen from here\)(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`},
 	} {
 		r := inside(test.args...)
 		assert.Regexp(t, test.says, r.Stdout, "%q: %s", test.args, r.Stderr)
@@ -324,7 +324,7 @@ func TestLookingHidesNothingInAUserNamespace(t *testing.T) {
 		t.Skip(err)
 	}
 	r := inside("s390x")
-	assert.Regexp(t, `linux/s390x .* added, runs\nlinux/arm64 .* added, runs(, QEMU .*)?\n(QEMU .*\n)?status 0\n`, r.Stdout, r.Stderr)
+	assert.Regexp(t, `linux/s390x .* added, runs\nlinux/arm64 .* added, runs(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`, r.Stdout, r.Stderr)
 	assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "%s%s", r.Stdout, r.Stderr)
 }
 
