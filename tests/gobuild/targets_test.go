@@ -304,7 +304,7 @@ func (c *calico) calicoBPF(arch string) string {
 
 var (
 	suitesRan   = regexp.MustCompile(`Ginkgo ran (\d+) suites? in`)
-	specsPassed = regexp.MustCompile(`(\d+) Passed`)
+	specsPassed = regexp.MustCompile(`(\d+) Passed|- (\d+)/\d+ specs`) // of a suite each; with --succinct, or several suites, the latter
 	testsDone   = regexp.MustCompile(`(?m)^DONE (.*tests?.*) in `)
 )
 
@@ -320,13 +320,29 @@ func (c *calico) suites(said string) string {
 	assert.Contains(c, said, "Test Suite Passed")
 	m := suitesRan.FindStringSubmatch(said)
 	require.NotNil(c, m, last(said))
-	specs := 0
+	specs := countSpecs(c, said)
+	require.NotZero(c, specs, last(said))
+	return fmt.Sprintf("%s suites pass, with %d specs", m[1], specs)
+}
+
+// countSpecs returns how many specs there were in suites that passed.
+func countSpecs(t require.TestingT, said string) (specs int) {
 	for _, passed := range specsPassed.FindAllStringSubmatch(said, -1) {
-		n, err := strconv.Atoi(passed[1])
-		require.NoError(c, err)
+		n, err := strconv.Atoi(passed[1] + passed[2])
+		require.NoError(t, err)
 		specs += n
 	}
-	return fmt.Sprintf("%s suites pass, with %d specs", m[1], specs)
+	return specs
+}
+
+func TestSpecsAreCounted(t *testing.T) {
+	for said, want := range map[string]int{
+		"Ran 3 of 4 Specs in 0.1 seconds\nSUCCESS! -- 3 Passed | 0 Failed | 0 Pending | 1 Skipped\n":        3,
+		"[1] Jitter - 25/25 specs •••• SUCCESS! 1s PASS\n[1] Discovery - 7/7 specs • SUCCESS! 2ms PASS\n": 32,
+		"Test Suite Passed": 0,
+	} {
+		assert.Equal(t, want, countSpecs(t, said), said)
+	}
 }
 
 // gotestsum is a directory whose target ut runs it.
