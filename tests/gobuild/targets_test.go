@@ -337,7 +337,7 @@ func countSpecs(t require.TestingT, said string) (specs int) {
 
 func TestSpecsAreCounted(t *testing.T) {
 	for said, want := range map[string]int{
-		"Ran 3 of 4 Specs in 0.1 seconds\nSUCCESS! -- 3 Passed | 0 Failed | 0 Pending | 1 Skipped\n":        3,
+		"Ran 3 of 4 Specs in 0.1 seconds\nSUCCESS! -- 3 Passed | 0 Failed | 0 Pending | 1 Skipped\n":      3,
 		"[1] Jitter - 25/25 specs •••• SUCCESS! 1s PASS\n[1] Discovery - 7/7 specs • SUCCESS! 2ms PASS\n": 32,
 		"Test Suite Passed": 0,
 	} {
