@@ -159,15 +159,6 @@ func Elsewhere(t testing.TB) binfmt.FS {
 // ours is the private instance, as device tells it from the machine's.
 var ours uint64
 
-// device returns which file system is mounted there; 0 if that cannot be found out.
-func device(fs binfmt.FS) uint64 {
-	var st syscall.Stat_t
-	if err := syscall.Stat(fs.Dir(), &st); err != nil {
-		return 0
-	}
-	return uint64(st.Dev) // 32 bits wide on some architectures
-}
-
 type runner interface{ Run() error }
 
 func run(r runner) int {
