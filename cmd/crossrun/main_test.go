@@ -115,7 +115,7 @@ func TestVersion(t *testing.T) {
 	status, stdout, stderr := called("--version")
 	assert.Equal(t, 0, status)
 	assert.Empty(t, stderr)
-	assert.Regexp(t, `^crossrun \S+ go1\.\d+\S* linux/\w+\n(QEMU \S+.*: .*faults.*\n)*(What these faults are: docs/emulators.md#faults of \S+\n)?$`, stdout)
+	assert.Regexp(t, `^crossrun \S+ go1\.\d+\S* linux/\w+\n((QEMU \S+.*: .*faults.*\n)+What these faults are: docs/emulators\.md#faults of \S+\n)?$`, stdout)
 }
 
 func TestWrongCommandLinesAreCrossrunsOwnFailure(t *testing.T) {

@@ -58,7 +58,7 @@ func TestVersion(t *testing.T) {
 	status, stdout, stderr := called(t, "--version")
 	assert.Equal(t, exitOK, status)
 	assert.Empty(t, stderr)
-	assert.Regexp(t, `^register \S+ go1\.\d+\S* linux/\w+\n(QEMU \S+.*: .*faults.*\n)*(What these faults are: docs/emulators.md#faults of \S+\n)?$`, stdout)
+	assert.Regexp(t, `^register \S+ go1\.\d+\S* linux/\w+\n((QEMU \S+.*: .*faults.*\n)+What these faults are: docs/emulators\.md#faults of \S+\n)?$`, stdout)
 }
 
 func TestWrongArgumentsAreExitStatus2(t *testing.T) {

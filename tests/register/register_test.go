@@ -559,6 +559,6 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 		r = commands.Run(t, commands.Command(name, "--version"))
 		assert.Equal(t, 0, r.Status)
-		assert.Regexp(t, "^"+name+` \S+ go1\.\d+\S* linux/\w+\n(QEMU .*\n)*(What these faults are: .*\n)?$`, r.Stdout)
+		assert.Regexp(t, "^"+name+` \S+ go1\.\d+\S* linux/\w+\n((QEMU .*\n)+What these faults are: .*\n)?$`, r.Stdout)
 	}
 }
