@@ -63,9 +63,11 @@ func TestAProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	require.NoError(t, err)
 	dir = filepath.Join(dir, "a directory")
 	require.NoError(t, os.Mkdir(dir, 0o755))
+	// Emulators of ours are told of sysroots by variables (docs/architecture.md).
+	script := strings.Replace(inherited, "env |", "env | grep -v '^QEMU_LD_PREFIX_' |", 1)
 	shell := func(words ...string) *exec.Cmd {
 		cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -n 99; ulimit -c 0; trap '' HUP INT QUIT USR1 PIPE TERM TSTP WINCH; exec "$@"`, "sh")
-		cmd.Args = append(append(cmd.Args, words...), "/bin/sh", "-c", inherited, "sh", "", "two words", "ünï")
+		cmd.Args = append(append(cmd.Args, words...), "/bin/sh", "-c", script, "sh", "", "two words", "ünï")
 		cmd.Stdin = strings.NewReader("input\n")
 		cmd.Dir = dir
 		file, err := os.Open("/dev/null")
