@@ -156,11 +156,7 @@ func (o *options) says(stdout, stderr io.Writer) (said bool, status int) {
 		fmt.Fprint(stdout, usage())
 	case o.version:
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		fmt.Fprint(stdout, embedded.Emulators().Summary())
-		search := emulator.DefaultSearch()
-		for _, line := range emulator.FaultLines(search.Faults()) {
-			fmt.Fprintln(stdout, line)
-		}
+		fmt.Fprint(stdout, emulator.Known())
 	case o.generate != "":
 		text, err := page().GeneratedFor(o.generate)
 		if err != nil {

@@ -24,7 +24,6 @@ import (
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/binfmt/keep"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/heap"
 )
@@ -86,11 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if opts.version {
 		fmt.Fprintf(stdout, "%s %s %s %s/%s\n", name, cli.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		fmt.Fprint(stdout, embedded.Emulators().Summary())
-		search := emulator.DefaultSearch()
-		for _, line := range emulator.FaultLines(search.Faults()) {
-			fmt.Fprintln(stdout, line)
-		}
+		fmt.Fprint(stdout, emulator.Known())
 		return exitOK
 	}
 	if opts.generate != "" {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/embedded"
 )
 
 // A fault is something that emulators do wrong, seen by running programs under Debian's
@@ -149,6 +150,14 @@ func (s *Search) Faults() (list []VersionFaults) {
 		}
 	}
 	return list
+}
+
+// Known says which emulators are embedded, and which faults those have that a search
+// finds: what --version prints below the command's own.
+func Known() string {
+	search := DefaultSearch()
+	lines := append(FaultLines(search.Faults()), "")
+	return embedded.Emulators().Summary() + strings.Join(lines, "\n")
 }
 
 // String says it in a line.
