@@ -55,6 +55,8 @@ var faults = []fault{
 	{number: 13, patches: firstMends, what: "/proc says of a program what is the emulator's", whose: "all", patchesThat: "b8"},
 	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm"},
 	{number: 15, what: "there is no ptrace(2)", whose: "all"},
+	{number: 16, since: 8, patches: 54, of: programs{only: []string{"i386", "s390x", "ppc"}}, what: "unwinding does not get past the frame of a signal: pthread_cancel(3), backtrace(3), exceptions", whose: "i386, s390x, ppc", patchesThat: "bv"},
+	{number: 17, patches: 54, of: programs{bigEndian: true}, what: "who waits for a mutex that inherits priorities waits for ever", whose: "big-endian ones", patchesThat: "bz"},
 	{number: unnumbered, before: 10, of: programs{only: []string{"x86_64"}}, advice: "the stack of signal handlers is misaligned"},
 	{number: unnumbered, before: 10, advice: "/proc/self/exe is wrong after chdir"},
 	{number: unnumbered, before: 10, advice: "PR_SET_CHILD_SUBREAPER fails"},
@@ -64,13 +66,14 @@ var faults = []fault{
 type programs struct {
 	only, but []string // names of architectures
 	narrow    bool     // 32-bit ones
+	bigEndian bool
 }
 
-func (p *programs) all() bool { return p.only == nil && p.but == nil && !p.narrow }
+func (p *programs) all() bool { return p.only == nil && p.but == nil && !p.narrow && !p.bigEndian }
 
 // has reports whether the programs of an architecture are among them.
 func (p *programs) has(a *elfmagic.Arch) bool {
-	return (p.only == nil || slices.Contains(p.only, a.Name)) && !slices.Contains(p.but, a.Name) && (!p.narrow || a.Class == elf.ELFCLASS32)
+	return (p.only == nil || slices.Contains(p.only, a.Name)) && !slices.Contains(p.but, a.Name) && (!p.narrow || a.Class == elf.ELFCLASS32) && (!p.bigEndian || a.Data == elf.ELFDATA2MSB)
 }
 
 // FaultTable is where the table of faults is. It has spaces, as an address would not fit

@@ -63,7 +63,7 @@ func compiler(arch *elfmagic.Arch) []string {
 	case "i386":
 		command = append(command, "-msse2", "-mfpmath=sse") // the older unit's results are wider than what is asked for
 	}
-	return append(append(command, commands.Port(arch.Debian[0].Triplet).Link()...), "-pthread", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")
+	return append(append(command, commands.Port(arch.Debian[0].Triplet).Link()...), "-pthread", "-O2", "-fasynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-format-truncation", "-Wno-clobbered")
 }
 
 var errNoCompiler = errors.New("no cross compiler")

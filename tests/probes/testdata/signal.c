@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <sys/signalfd.h>
 #include <ucontext.h>
+#include <unwind.h>
 
 static volatile sig_atomic_t count;
 static siginfo_t last;
@@ -743,3 +744,35 @@ PROBE(pending_not_inherited) {
 	raise(SIGUSR2);
 	IN_CHILD(sigset_t set; sigpending(&set); CHECK(!sigismember(&set, SIGUSR2)));
 }
+
+// What a crash report does: behind the handler's frames is that of the function that was interrupted.
+static uintptr_t frames[64];
+static volatile uintptr_t here;
+static _Unwind_Reason_Code frame(struct _Unwind_Context *c, void *arg) {
+	if (count == COUNT(frames)) return _URC_END_OF_STACK;
+	frames[count++] = _Unwind_GetIP(c);
+	return _URC_NO_REASON;
+}
+static void unwinding(int n) {
+	_Unwind_Backtrace(frame, 0);
+	for (int i = 0; i < count; i++)
+		if (frames[i] - here < 200) _exit(PASS);
+	WRONG("%#jx is not among the %d frames", (uintmax_t)here, (int)count);
+}
+static void unwinding_too(int n, siginfo_t *info, void *context) { unwinding(n); }
+static __attribute__((noinline)) uintptr_t place(void) { return (uintptr_t)__builtin_return_address(0); }
+static __attribute__((noinline)) void interrupted(volatile char *nowhere) {
+	here = place();
+	*nowhere = 1;
+}
+static void unwind_by(void *handler, int flags) {
+#if defined __arm__
+	elsewhere("its tables for exceptions have no frames of signals");
+#endif
+	on(SIGSEGV, handler, flags);
+	interrupted(OK(mmap(0, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)));
+	WRONG("no fault");
+}
+// E16
+PROBE(unwound) { unwind_by(unwinding, 0); }
+PROBE(unwound_with_information) { unwind_by(unwinding_too, SA_SIGINFO); }

@@ -74,6 +74,7 @@ PROBE(mutex_times_out) {
 	EQUAL(pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &(struct timespec){0, 1}), ETIMEDOUT);
 }
 static pthread_mutex_t *inheriting;
+static atomic_bool held;
 static void *adds_inheriting(void *arg) {
 	for (int i = 0; i < TIMES / 10; i++) {
 		ZERO(pthread_mutex_lock(inheriting));
@@ -82,10 +83,59 @@ static void *adds_inheriting(void *arg) {
 	}
 	return 0;
 }
+// E17
 PROBE(mutex_inherits_priority) {
 	inheriting = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED, PTHREAD_PROCESS_PRIVATE);
 	together(adds_inheriting, THREADS);
 	EQUAL(shared, THREADS * TIMES / 10);
+}
+static void *locks_for_a_while(void *arg) {
+	ZERO(pthread_mutex_lock(inheriting));
+	atomic_store(&held, true);
+	nap(150);
+	ZERO(pthread_mutex_unlock(inheriting));
+	return 0;
+}
+static void nothing(int n) {}
+static void *interrupts(void *t) {
+	nap(30);
+	ZERO(pthread_kill(*(pthread_t *)t, SIGUSR1));
+	return 0;
+}
+PROBE(mutex_inherits_while_held) {
+	inheriting = made(PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED, PTHREAD_PROCESS_PRIVATE);
+	signal(SIGUSR1, nothing);
+	pthread_t self = pthread_self(), t = thread(locks_for_a_while, 0);
+	while (!atomic_load(&held)) nap(1);
+	EQUAL(pthread_mutex_trylock(inheriting), EBUSY);
+	EQUAL(pthread_mutex_unlock(inheriting), EPERM);
+	struct timespec soon = in(20);
+	EQUAL(pthread_mutex_timedlock(inheriting, &soon), ETIMEDOUT);
+	pthread_t other = thread(interrupts, &self);
+	ZERO(pthread_mutex_lock(inheriting)); // goes on waiting after the signal
+	EQUAL(pthread_mutex_lock(inheriting), EDEADLK);
+	ZERO(pthread_mutex_unlock(inheriting));
+	join(t), join(other);
+}
+PROBE(robust_inherits_owner_dies) {
+	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);
+	int ends[2];
+	OK(pipe(ends));
+	pid_t pid = OK(fork());
+	if (pid == 0) {
+		pthread_mutex_lock(m);
+		if (write(ends[1], "x", 1) != 1) _exit(1);
+		nap(200);
+		_exit(0);
+	}
+	char c;
+	EQUAL(read(ends[0], &c, 1), 1);
+	struct timespec t = in(5000);
+	EQUAL(pthread_mutex_timedlock(m, &t), EOWNERDEAD); // waits while the owner sleeps
+	ZERO(pthread_mutex_consistent(m));
+	ZERO(pthread_mutex_unlock(m));
+	ZERO(pthread_mutex_lock(m));
+	reap(pid, 0);
 }
 PROBE(mutex_of_processes) {
 	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_STALLED, PTHREAD_PROCESS_SHARED);
@@ -455,6 +505,34 @@ PROBE(futex_requeued) {
 	pthread_t t = thread(requeues, 0);
 	OK(futex(&word, FUTEX_WAIT, 0, 0, 0, 0));
 	join(t);
+}
+// As conditions of glibc before 2.25 do where the mutex inherits priorities.
+static void *waits_and_locks(void *arg) {
+	OK(futex(&word, FUTEX_WAIT_REQUEUE_PI_PRIVATE, 0, 0, &word2, 0));
+	EQUAL(word2 & FUTEX_TID_MASK, syscall(SYS_gettid));
+	shared++;
+	OK(futex(&word2, FUTEX_UNLOCK_PI_PRIVATE, 0, 0, 0, 0));
+	return 0;
+}
+PROBE(futex_requeued_to_lock) {
+	pthread_t t[3];
+	for (int i = 0; i < 3; i++) t[i] = thread(waits_and_locks, 0);
+	nap(50);
+	OK(futex(&word2, FUTEX_LOCK_PI_PRIVATE, 0, 0, 0, 0));
+	EQUAL(word2 & FUTEX_TID_MASK, getpid());
+	FAILS(EAGAIN, futex(&word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)INT_MAX, &word2, 1));
+	for (int n = 0; n < 3; nap(5)) n += OK(futex(&word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)INT_MAX, &word2, 0));
+	nap(20);
+	EQUAL(shared, 0); // who was woken waits for the mutex
+	OK(futex(&word2, FUTEX_UNLOCK_PI_PRIVATE, 0, 0, 0, 0));
+	for (int i = 0; i < 3; i++) join(t[i]);
+	EQUAL(shared, 3);
+	EQUAL(word2, 0);
+	FAILS(EPERM, futex(&word2, FUTEX_UNLOCK_PI_PRIVATE, 0, 0, 0, 0));
+}
+PROBE(futex_owner_missing) {
+	word = INT_MAX & FUTEX_TID_MASK;
+	FAILS(ESRCH, futex(&word, FUTEX_LOCK_PI, 0, 0, 0, 0));
 }
 static int op_word;
 static void *wakes_by_operation(void *arg) {
