@@ -23,6 +23,7 @@ import (
 // who comes from a container: a watcher mounts over it, heals, and does not wait for the daemon when that
 // is unmounted.
 func TestAWatchOverADaemonThatDoesNotMount(t *testing.T) {
+	kerneltest.NothingRegistered(t)
 	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
 	hello := commands.GoProgram(t, "hello", "s390x")
 	for name, behave := range map[string]func(*daemon){

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -54,15 +53,7 @@ func TestGoRunsAndTestsOtherArchitectures(t *testing.T) {
 // So are programs that a shell starts by their own names, whoever the user is.
 func TestForeignProgramsRunByTheirOwnNames(t *testing.T) {
 	native(t)
-	entries, err := binfmt.New("").List()
-	if err != nil {
-		require.ErrorIs(t, err, binfmt.ErrNotMounted)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name, "qemu-") {
-			t.Skipf("entry %s is there: this is about machines on which nothing is registered", e.Name)
-		}
-	}
+	kerneltest.NothingRegistered(t)
 	for _, flags := range [][]string{nil, environment("RUN_AS_ROOT=true"), {"--user", "1234", "--env", "GOCACHE=/tmp/cache", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}} {
 		for _, arch := range []string{"arm64", "s390x"} {
 			flags := slices.Concat(flags, environment("GOARCH="+arch), source(t, "module"))

@@ -99,6 +99,7 @@ func TestManyInstancesChangedAtRandom(t *testing.T) {
 // needNamespaces skips where instances cannot be made.
 func needNamespaces(t *testing.T) {
 	t.Helper()
+	kerneltest.NothingRegistered(t)
 	for _, tool := range []string{"setpriv", "unshare", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip("makes and enters namespaces: ", err)

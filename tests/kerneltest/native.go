@@ -3,11 +3,13 @@ package kerneltest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 )
@@ -29,4 +31,20 @@ func Lookup(t testing.TB, name string) *elfmagic.Arch {
 	arch, err := elfmagic.Lookup(name)
 	require.NoError(t, err)
 	return arch
+}
+
+// NothingRegistered skips a test that is about a machine on which nobody has registered: it has
+// watchers and containers with instances of their own, which leave programs to the
+// machine's entries, so that what the test does to theirs it would do to these.
+func NothingRegistered(t testing.TB) {
+	t.Helper()
+	entries, err := binfmt.New("").List()
+	if err != nil {
+		require.ErrorIs(t, err, binfmt.ErrNotMounted)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name, "qemu-") {
+			t.Skipf("the machine has entry %s: register --uninstall removes it", e.Name)
+		}
+	}
 }
