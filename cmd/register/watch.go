@@ -250,8 +250,24 @@ func (o *options) runWatch(ctx context.Context, stdout, stderr io.Writer) error 
 		}
 	}()
 	defer tellSystemd("STOPPING=1")
-	return k.Run(ctx, reload)
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, reload) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(ending):
+		return fmt.Errorf("ended while it looked at %s: the file system there does not answer", o.mount)
+	}
 }
+
+// ending is how long a watch that is to end may take: a file system that does not answer, such
+// as an autofs whose daemon hangs, must not keep it.
+const ending = 5 * time.Second
 
 // tried tells others what ran.
 func (o *options) tried(log *slog.Logger, r *keep.Report) {

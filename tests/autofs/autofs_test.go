@@ -165,6 +165,19 @@ func TestWhatDoesNotAnswerIsSaid(t *testing.T) {
 	}
 }
 
+// waits reports whether a thread of a process waits for the daemon.
+func waits(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/wchan")
+	require.NoError(t, err)
+	for _, path := range threads {
+		if text, err := os.ReadFile(path); err == nil && string(text) == "autofs_wait" {
+			return true
+		}
+	}
+	return false
+}
+
 // Signals end a process in which a system call hangs.
 func TestSignalsEndWhatHangs(t *testing.T) {
 	for _, args := range [][]string{{"--status"}, {"s390x"}, {"--uninstall"}} {
@@ -173,16 +186,7 @@ func TestSignalsEndWhatHangs(t *testing.T) {
 			cmd := other(inUserNamespace("register", args...))
 			require.NoError(t, cmd.Start())
 			defer cmd.Process.Kill()
-			require.Eventually(t, func() bool {
-				waits, err := filepath.Glob("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/task/*/wchan")
-				require.NoError(t, err)
-				for _, path := range waits {
-					if text, err := os.ReadFile(path); err == nil && string(text) == "autofs_wait" {
-						return true
-					}
-				}
-				return false
-			}, time.Minute, time.Millisecond, "it does not wait")
+			require.Eventually(t, func() bool { return waits(t, cmd.Process.Pid) }, time.Minute, time.Millisecond, "it does not wait")
 			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 			err := cmd.Wait()
 			var exit *exec.ExitError

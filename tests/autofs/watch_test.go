@@ -88,3 +88,35 @@ func TestAWatchWithoutPrivilegeSaysThatNobodyMounted(t *testing.T) {
 	assert.Less(t, time.Since(began), time.Minute)
 	t.Log(r.Stderr)
 }
+
+// A watcher ends when it is told to, even if the mount point has come to hang in the
+// meantime: another process asks the daemon, and so has everybody wait.
+func TestAWatchThatHangsEnds(t *testing.T) {
+	kerneltest.NothingRegistered(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	d := mount(t)
+	cmd := other(inUserNamespace("register", "--watch", "--own-instance", "--check-every", "1s", "--output", "json", "s390x"))
+	var out commands.Output
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	defer cmd.Process.Kill()
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), `"event":"registered"`) }, time.Minute, 5*time.Millisecond, "%s", &out)
+	inside := func(args ...string) *exec.Cmd {
+		return other(exec.Command("nsenter", append([]string{"--target", fmt.Sprint(cmd.Process.Pid), "--user", "--mount", "--preserve-credentials"}, args...)...))
+	}
+	require.NoError(t, inside("umount", "--lazy", binfmt.DefaultMount).Run())
+	ls := inside("ls", binfmt.DefaultMount+"/register")
+	require.NoError(t, ls.Start())
+	defer func() {
+		_ = ls.Process.Kill()
+		_ = ls.Wait()
+	}()
+	_, err := d.request()
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return waits(t, cmd.Process.Pid) }, time.Minute, time.Millisecond, "it does not wait: %s", &out)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit, "%s", &out)
+	assert.Equal(t, 1, exit.ExitCode(), &out)
+	assert.Contains(t, out.String(), "the file system there does not answer")
+}
