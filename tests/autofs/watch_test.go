@@ -19,6 +19,39 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
+// A watcher has an instance of its own, in a user namespace.
+type watcher struct {
+	*exec.Cmd
+	out commands.Output
+}
+
+// watch starts one, and waits until it has registered.
+func watch(t *testing.T) *watcher {
+	t.Helper()
+	w := &watcher{Cmd: other(inUserNamespace("register", "--watch", "--own-instance", "--check-every", "1s", "--output", "json", "s390x"))}
+	w.Stdout, w.Stderr = &w.out, &w.out
+	require.NoError(t, w.Start())
+	t.Cleanup(func() {
+		_ = w.Process.Kill() // if it has not ended
+		_ = w.Wait()
+	})
+	w.until(t, "registered", 1)
+	return w
+}
+
+// until waits until it has said n times that something happened.
+func (w *watcher) until(t *testing.T, event string, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Count(w.out.String(), `"event":"`+event+`"`) >= n }, time.Minute, 5*time.Millisecond, "%s: %s", event, &w.out)
+}
+
+// inside is a command in its namespaces.
+func (w *watcher) inside(args ...string) *exec.Cmd {
+	cmd := commands.Command("register")
+	cmd.Path, cmd.Args = "/usr/bin/nsenter", append([]string{"nsenter", "--target", fmt.Sprint(w.Process.Pid), "--user", "--mount", "--preserve-credentials"}, args...)
+	return other(cmd)
+}
+
 // As on nodes of EKS, where nobody triggers the autofs of a host whose daemon does not answer
 // who comes from a container: a watcher mounts over it, heals, and does not wait for the daemon when that
 // is unmounted.
@@ -33,41 +66,26 @@ func TestAWatchOverADaemonThatDoesNotMount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			behave(mount(t))
-			cmd := other(inUserNamespace("register", "--watch", "--own-instance", "--check-every", "1s", "--output", "json", "s390x"))
-			var out commands.Output
-			cmd.Stdout, cmd.Stderr = &out, &out
-			require.NoError(t, cmd.Start())
+			w := watch(t)
 			defer func() {
-				require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-				assert.NoError(t, cmd.Wait(), &out)
+				require.NoError(t, w.Process.Signal(syscall.SIGTERM))
+				assert.NoError(t, w.Wait(), &w.out)
 			}()
-			until := func(event string, n int) {
-				t.Helper()
-				require.Eventually(t, func() bool { return strings.Count(out.String(), `"event":"`+event+`"`) >= n }, time.Minute, 5*time.Millisecond, "%s: %s", event, &out)
-			}
-			until("registered", 1)
 			// The instance, as the watcher sees it.
-			instance := fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, binfmt.DefaultMount)
-			inside := func(args ...string) commands.Result {
-				t.Helper()
-				pid := fmt.Sprint(cmd.Process.Pid)
-				cmd := commands.Command("register")
-				cmd.Path, cmd.Args = "/usr/bin/nsenter", append([]string{"nsenter", "--target", pid, "--user", "--mount", "--preserve-credentials"}, args...)
-				return commands.Run(t, other(cmd))
-			}
+			instance := fmt.Sprintf("/proc/%d/root%s", w.Process.Pid, binfmt.DefaultMount)
 			require.NoError(t, os.WriteFile(filepath.Join(instance, "status"), []byte("-1"), 0))
-			until("healed", 1)
-			until("registered", 2)
-			assert.Contains(t, inside(hello).Stdout, "hello from s390x")
+			w.until(t, "healed", 1)
+			w.until(t, "registered", 2)
+			assert.Contains(t, commands.Run(t, w.inside(hello)).Stdout, "hello from s390x")
 
-			r := inside("umount", "--lazy", binfmt.DefaultMount)
+			r := commands.Run(t, w.inside("umount", "--lazy", binfmt.DefaultMount))
 			require.Zero(t, r.Status, r.Stderr)
 			// In a user namespace programs run even so. What is checked meanwhile does not
 			// wait for the daemon.
 			time.Sleep(3 * time.Second)
-			r = inside(hello)
-			assert.Contains(t, r.Stdout, "hello from s390x", "%s; %s", r.Stderr, &out)
-			assert.NotContains(t, out.String(), `"event":"failed"`)
+			r = commands.Run(t, w.inside(hello))
+			assert.Contains(t, r.Stdout, "hello from s390x", "%s; %s", r.Stderr, &w.out)
+			assert.NotContains(t, w.out.String(), `"event":"failed"`)
 		})
 	}
 }
@@ -95,17 +113,9 @@ func TestAWatchThatHangsEnds(t *testing.T) {
 	kerneltest.NothingRegistered(t)
 	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
 	d := mount(t)
-	cmd := other(inUserNamespace("register", "--watch", "--own-instance", "--check-every", "1s", "--output", "json", "s390x"))
-	var out commands.Output
-	cmd.Stdout, cmd.Stderr = &out, &out
-	require.NoError(t, cmd.Start())
-	defer cmd.Process.Kill()
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), `"event":"registered"`) }, time.Minute, 5*time.Millisecond, "%s", &out)
-	inside := func(args ...string) *exec.Cmd {
-		return other(exec.Command("nsenter", append([]string{"--target", fmt.Sprint(cmd.Process.Pid), "--user", "--mount", "--preserve-credentials"}, args...)...))
-	}
-	require.NoError(t, inside("umount", "--lazy", binfmt.DefaultMount).Run())
-	ls := inside("ls", binfmt.DefaultMount+"/register")
+	w := watch(t)
+	require.NoError(t, w.inside("umount", "--lazy", binfmt.DefaultMount).Run())
+	ls := w.inside("ls", binfmt.DefaultMount+"/register")
 	require.NoError(t, ls.Start())
 	defer func() {
 		_ = ls.Process.Kill()
@@ -113,10 +123,10 @@ func TestAWatchThatHangsEnds(t *testing.T) {
 	}()
 	_, err := d.request()
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return waits(t, cmd.Process.Pid) }, time.Minute, time.Millisecond, "it does not wait: %s", &out)
-	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return waits(t, w.Process.Pid) }, time.Minute, time.Millisecond, "it does not wait: %s", &w.out)
+	require.NoError(t, w.Process.Signal(syscall.SIGTERM))
 	var exit *exec.ExitError
-	require.ErrorAs(t, cmd.Wait(), &exit, "%s", &out)
-	assert.Equal(t, 1, exit.ExitCode(), &out)
-	assert.Contains(t, out.String(), "the file system there does not answer")
+	require.ErrorAs(t, w.Wait(), &exit, "%s", &w.out)
+	assert.Equal(t, 1, exit.ExitCode(), &w.out)
+	assert.Contains(t, w.out.String(), "the file system there does not answer")
 }
