@@ -126,19 +126,24 @@ PROBE(mutex_inherits_while_held) {
 	ZERO(pthread_mutex_unlock(inheriting));
 	join(t), join(other);
 }
-PROBE(robust_inherits_owner_dies) {
-	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);
+// locked_by_child has a child lock a mutex, and end with it after some milliseconds.
+static pid_t locked_by_child(pthread_mutex_t *m, int milliseconds) {
 	int ends[2];
 	OK(pipe(ends));
 	pid_t pid = OK(fork());
 	if (pid == 0) {
 		pthread_mutex_lock(m);
 		if (write(ends[1], "x", 1) != 1) _exit(1);
-		nap(200);
+		nap(milliseconds);
 		_exit(0);
 	}
 	char c;
 	EQUAL(read(ends[0], &c, 1), 1);
+	return pid;
+}
+PROBE(robust_inherits_owner_dies) {
+	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);
+	pid_t pid = locked_by_child(m, 200);
 	struct timespec t = in(5000);
 	EQUAL(pthread_mutex_timedlock(m, &t), EOWNERDEAD); // waits while the owner sleeps
 	ZERO(pthread_mutex_consistent(m));
@@ -188,33 +193,14 @@ PROBE(robust_owner_thread_ends) {
 }
 PROBE(robust_waiter_wakes) {
 	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);
-	int ends[2];
-	OK(pipe(ends));
-	pid_t pid = OK(fork());
-	if (pid == 0) {
-		pthread_mutex_lock(m);
-		if (write(ends[1], "x", 1) != 1) _exit(1);
-		nap(200);
-		_exit(0);
-	}
-	char c;
-	EQUAL(read(ends[0], &c, 1), 1);
+	pid_t pid = locked_by_child(m, 200);
 	struct timespec t = in(5000);
 	EQUAL(pthread_mutex_timedlock(m, &t), EOWNERDEAD); // waits while the owner sleeps
 	reap(pid, 0);
 }
 PROBE(robust_owner_killed) {
 	pthread_mutex_t *m = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_NONE, PTHREAD_MUTEX_ROBUST, PTHREAD_PROCESS_SHARED);
-	int ends[2];
-	OK(pipe(ends));
-	pid_t pid = OK(fork());
-	if (pid == 0) {
-		pthread_mutex_lock(m);
-		if (write(ends[1], "x", 1) != 1) _exit(1);
-		for (;;) pause();
-	}
-	char c;
-	EQUAL(read(ends[0], &c, 1), 1);
+	pid_t pid = locked_by_child(m, INT_MAX);
 	OK(kill(pid, SIGKILL));
 	OK(waitpid(pid, 0, 0));
 	struct timespec t = in(3000);
