@@ -72,7 +72,7 @@ func TestGoBuildsForItsOwnArchitecture(t *testing.T) {
 // In an image for another architecture the emulators are for that as a host:
 // one runs this host's programs, itself run by what is registered here.
 func TestAForeignImagesEmulatorRunsThisHostsPrograms(t *testing.T) {
-	if goarch(t) == runtime.GOARCH {
+	if !foreign(t) {
 		t.Skip("the image is for this host")
 	}
 	dir := t.TempDir()

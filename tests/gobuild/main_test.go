@@ -50,10 +50,16 @@ func goarch(t *testing.T) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
+// foreign reports whether the tested image is emulated here.
+func foreign(t *testing.T) bool {
+	t.Helper()
+	return goarch(t) != runtime.GOARCH
+}
+
 // native skips tests that only an image for the host's architecture can pass.
 func native(t *testing.T) {
 	t.Helper()
-	if goarch(t) != runtime.GOARCH {
+	if foreign(t) {
 		t.Skip("the image is a foreign one: an emulator that it has would run under an emulator")
 	}
 }
