@@ -106,6 +106,7 @@ func (s *supervisor) work() {
 	runtime.LockOSThread() // which traces
 	defer runtime.UnlockOSThread()
 	defer s.staff.leave()
+	shortSlice()
 	g := new(glance)
 	for s.idle.Add(1) <= maxIdle {
 		var n notification

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -72,4 +73,29 @@ func TestTheEndIsToldFirst(t *testing.T) {
 	n, err := unix.Poll(fds, 0)
 	require.NoError(t, err)
 	assert.Equal(t, 1, n)
+}
+
+// Who answers is asked for no more of a processor than it uses, with the niceness that
+// it had.
+func TestWorkersHaveAShortSlice(t *testing.T) {
+	runtime.LockOSThread() // and no test has this thread afterwards
+	attr := func() *unix.SchedAttr {
+		attr, err := unix.SchedGetAttr(0, 0)
+		require.NoError(t, err)
+		return attr
+	}
+	if attr().Runtime == 0 {
+		t.Skip("this kernel has no slices of tasks (Linux 6.12), or another policy is in use")
+	}
+	// A thread of its own: its niceness cannot be brought down again.
+	require.NoError(t, unix.Setpriority(unix.PRIO_PROCESS, 0, 3))
+	shortSlice()
+	assert.EqualValues(t, slice, attr().Runtime)
+	assert.EqualValues(t, 3, attr().Nice)
+
+	batch := attr()
+	batch.Policy, batch.Runtime = unix.SCHED_BATCH, uint64(3*time.Millisecond)
+	require.NoError(t, unix.SchedSetAttr(0, batch, 0))
+	shortSlice()
+	assert.EqualValues(t, 3*time.Millisecond, attr().Runtime, "its user's choice")
 }
