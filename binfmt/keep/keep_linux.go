@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
@@ -53,7 +56,8 @@ type Keeper struct {
 	archs    []*arch
 	claims   *claims
 	notices  *notices
-	polls    bool // there are none, and that was told
+	polls    bool   // there are none, and that was told
+	device   uint64 // of the instance that is watched and claimed
 	looks    pace
 
 	began   time.Time
@@ -203,7 +207,14 @@ func (k *Keeper) checkAt(t time.Time, because Cause) {
 // due does what is due.
 func (k *Keeper) due(ctx context.Context) {
 	now := time.Now()
-	if k.notices == nil || !k.mounted() {
+	switch another := k.another(); {
+	case another:
+		k.claims.close()
+		k.claims = nil
+		k.claimAll(ctx)
+		k.watch()
+		k.look(now)
+	case k.notices == nil || !k.mounted():
 		k.look(now)
 	}
 	if !k.finish.IsZero() && !now.Before(k.finish) {
@@ -228,6 +239,22 @@ func (k *Keeper) due(ctx context.Context) {
 func (k *Keeper) mounted() bool {
 	state, err := k.fs.State()
 	return err == nil && state == binfmt.Mounted
+}
+
+// another reports whether another instance than the one that is watched is mounted: this
+// namespace's own over that of a namespace above. Of the one below it, inotify tells still.
+func (k *Keeper) another() bool {
+	device := k.deviceNow()
+	return device != 0 && device != k.device
+}
+
+// deviceNow returns the number of the instance's file system, 0 where none is mounted.
+func (k *Keeper) deviceNow() uint64 {
+	var st unix.Stat_t
+	if !k.mounted() || unix.Stat(k.fs.Dir(), &st) != nil {
+		return 0
+	}
+	return uint64(st.Dev) // 32 bits wide on some architectures
 }
 
 // failed notes what went wrong as a whole, and has it tried again.
@@ -260,7 +287,7 @@ func (k *Keeper) watch() {
 		k.notices.close()
 		k.notices = nil
 	}
-	if !k.mounted() {
+	if k.device = k.deviceNow(); k.device == 0 {
 		return // it is watched when it is mounted again
 	}
 	list := []watched{instance(k.fs.Dir())}
@@ -439,6 +466,8 @@ func (k *Keeper) heal(archs []*arch, now time.Time) {
 		a.heals.did(now)
 		k.finishLater(a, now)
 		switch {
+		case errors.Is(err, os.ErrPermission) && k.settings.Request.OwnInstance:
+			// It is that of a namespace above: an instance of its own is made when this is put in order.
 		case err != nil:
 			a.Err = err
 			k.tell(Event{Kind: Failed, Arch: a.Kept.Arch, Entry: a.Name, Cause: Cause(a.decision.Reason), Err: err})

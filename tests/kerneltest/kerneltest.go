@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -111,8 +112,8 @@ func NeedUsers(t testing.TB) {
 	}
 }
 
-// Instance returns the private instance, without any entry before and after the
-// test, or skips the test as Need does.
+// Instance returns the private instance, without any entry and enabled before and after
+// the test, or skips the test as Need does.
 func Instance(t testing.TB) binfmt.FS {
 	t.Helper()
 	Need(t)
@@ -122,8 +123,10 @@ func Instance(t testing.TB) binfmt.FS {
 	}
 	clear := func() {
 		t.Helper()
+		enable := os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("1"), 0)
 		entries, err := fs.List()
 		unread, err := binfmt.Unread(err)
+		err = errors.Join(enable, err)
 		for name := range unread {
 			err = errors.Join(err, fs.Remove(name))
 		}

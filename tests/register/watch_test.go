@@ -286,6 +286,23 @@ kill $pid; wait $pid; echo "end: $?"`
 	assert.Contains(t, r.Stdout, "end: 0\n", r.Stderr)
 }
 
+// watchBelow has an instance of its own kept in a user namespace whose user 0 is that user
+// above. It sees this one's instance.
+func watchBelow(t *testing.T, above int, args ...string) *watcher {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(commands.Dir(), "register"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}},
+	}
+	return watchBy(t, cmd, 1, append([]string{"--own-instance"}, args...)...)
+}
+
+// instance is the one that the watcher sees.
+func (w *watcher) instance() binfmt.FS {
+	return binfmt.New(fmt.Sprintf("/proc/%d/root%s", w.cmd.Process.Pid, binfmt.DefaultMount))
+}
+
 // A container that sees the instance of the user namespace above has one of its own, and in
 // that what ran by the one above; it changes nothing there. So it is with rootless Podman on a
 // host that has mounted binfmt_misc.
@@ -299,14 +316,9 @@ func TestAnInstanceOfItsOwnIsNotTheOneAbove(t *testing.T) {
 			commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
 			commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
 			require.Zero(t, commands.Register(t, "arm64").Status)
-			cmd := exec.Command(filepath.Join(commands.Dir(), "register"))
-			cmd.SysProcAttr = &syscall.SysProcAttr{
-				Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
-				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}},
-			}
-			w := watchBy(t, cmd, 1, "--own-instance", "s390x")
+			w := watchBelow(t, above, "s390x")
 			assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs), "above")
-			own := binfmt.New(fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, binfmt.DefaultMount))
+			own := w.instance()
 			w.until("it has its own", func() bool { return slices.Contains(commands.Names(t, own), "qemu-s390x") })
 			if above != 0 {
 				w.until("what it hides is there, too", func() bool { return slices.Contains(commands.Names(t, own), "qemu-aarch64") })
@@ -317,6 +329,39 @@ func TestAnInstanceOfItsOwnIsNotTheOneAbove(t *testing.T) {
 			})
 			require.NoError(t, w.end(syscall.SIGTERM), w.events)
 			assert.Equal(t, []string{"qemu-aarch64"}, commands.Names(t, fs), "above")
+		})
+	}
+}
+
+// What runs by entries of the user namespace above is left to them, and gets an instance of its
+// own when it does not any more.
+func TestAnInstanceOfItsOwnIsMadeWhenTheOneAboveLosesItsEntries(t *testing.T) {
+	for name, end := range map[string]func(binfmt.FS) error{
+		"removed":  func(fs binfmt.FS) error { return fs.Remove("qemu-s390x") },
+		"disabled": func(fs binfmt.FS) error { return fs.Disable("qemu-s390x") },
+		"all off":  func(fs binfmt.FS) error { return os.WriteFile(filepath.Join(fs.Dir(), "status"), []byte("0"), 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := kerneltest.Instance(t)
+			kerneltest.NeedUsers(t)
+			commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+			require.Zero(t, commands.Register(t, "s390x").Status)
+			w := watchBelow(t, 1000, "s390x")
+			assert.Len(t, w.events.of("yielded"), 1)
+			require.NoError(t, end(fs))
+			above, err := fs.List()
+			require.NoError(t, err)
+			w.until("it has its own", func() bool {
+				enabled, err := w.instance().Enabled()
+				return err == nil && enabled && slices.Equal([]string{"qemu-s390x"}, commands.Names(t, w.instance()))
+			})
+			now, err := fs.List()
+			require.NoError(t, err)
+			assert.Equal(t, above, now)
+			require.NoError(t, w.instance().Remove("qemu-s390x"))
+			w.until("it heals", func() bool { return slices.Equal([]string{"qemu-s390x"}, commands.Names(t, w.instance())) })
+			assert.Empty(t, w.events.of("failed"))
+			require.NoError(t, w.end(syscall.SIGTERM), w.events)
 		})
 	}
 }
