@@ -197,11 +197,11 @@ func (c *call) emulatorsOf(ctx context.Context, choice artifacts.Choice) (string
 	if err != nil || !named {
 		return dir, wrong(err)
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("emulators", suite, choice.Host.GOARCH)
 	if err != nil {
 		return "", err
 	}
-	return artifacts.FetchEmulators(ctx, choice.Host, suite, filepath.Join(cache, "calico-go-build", "emulators", suite, choice.Host.GOARCH), c.say)
+	return artifacts.FetchEmulators(ctx, choice.Host, suite, cache, c.say)
 }
 
 func (c *call) emulatorsFlag() {

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -47,11 +46,10 @@ func (a *Apt) StaticEmulators(ctx context.Context) (Package, error) {
 // has sources of, or from the backports of Debian's releases among them, which are
 // years newer in an old one; or from a suite that is named. Nothing is installed.
 func Emulators(ctx context.Context, port, suite string, say func(format string, args ...any)) (deb string, newest Package, err error) {
-	cache, err := os.UserCacheDir()
+	dir, err := workdir.Cache("apt")
 	if err != nil {
 		return "", newest, err
 	}
-	dir := filepath.Join(cache, "calico-go-build", "apt")
 	var suites []string
 	if suite != "" {
 		suites = []string{suite}

@@ -14,6 +14,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
@@ -73,11 +74,11 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
 		return err
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("qemu")
 	if err != nil {
 		return err
 	}
-	b.cache = filepath.Join(cache, "calico-go-build", "qemu")
+	b.cache = cache
 	if b.Plain {
 		b.cache += "-plain" // trees of sources are kept of one kind each
 	}

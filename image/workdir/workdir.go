@@ -1,5 +1,6 @@
 // Package workdir tells directories that are worked in, whose files are replaced
-// and removed, from those that hold somebody's own.
+// and removed, from those that hold somebody's own. Those are of the first kind that
+// are in the user's cache.
 package workdir
 
 import (
@@ -11,6 +12,15 @@ import (
 
 	"github.com/projectcalico/go-build/internal/cli"
 )
+
+// Cache returns a path below the directory of the user's cache that is this project's.
+func Cache(elements ...string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(append([]string{cache, "calico-go-build"}, elements...)...), nil
+}
 
 // marker is in each directory that was worked in.
 const marker = ".go-build"

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -111,9 +112,9 @@ func packagesOf(t *testing.T, port string) *debian.Apt {
 
 func cache(t *testing.T, name string) string {
 	t.Helper()
-	dir, err := os.UserCacheDir()
+	dir, err := workdir.Cache(name)
 	require.NoError(t, err)
-	return filepath.Join(dir, "calico-go-build", name)
+	return dir
 }
 
 // goTests has the tests of Go's standard library, the sources that they read, and which

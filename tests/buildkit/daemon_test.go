@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
@@ -32,9 +33,8 @@ const account = "go-build-buildkit"
 // tools returns a directory with buildkitd, buildctl and rootlesskit.
 func tools(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	dir, err := workdir.Cache("buildkit", strings.NewReplacer("/", "-", "@", "-").Replace(buildkit+"-"+rootlesskit))
 	require.NoError(t, err)
-	dir := filepath.Join(cache, "calico-go-build", "buildkit", strings.NewReplacer("/", "-", "@", "-").Replace(buildkit+"-"+rootlesskit))
 	if _, err := os.Stat(filepath.Join(dir, "rootlesskit")); err == nil {
 		return dir
 	}

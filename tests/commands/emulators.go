@@ -15,6 +15,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/guests"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -62,7 +63,7 @@ func linkNewer(dir string) error {
 	if err != nil || os.Getenv(judged) != "" {
 		return err
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("stock")
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func linkNewer(dir string) error {
 		if err != nil || slices.Contains(native, arch) || guests.CrashesThreads(arch, found) == "" && found.Useless() == nil {
 			continue // not installed, not needed, or new enough
 		}
-		newer, err := guests.StockEmulator(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), arch)
+		newer, err := guests.StockEmulator(context.Background(), cache, arch)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "no newer emulator of %s: %v\n", arch, err)
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -40,9 +41,8 @@ func RegisterWithServer(t testing.TB) string {
 // test is skipped where that cannot be.
 func Archive(t testing.TB, name string, build func(path, mirror string) *exec.Cmd) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	path, err := workdir.Cache("rootfs", name+".tar")
 	require.NoError(t, err)
-	path := filepath.Join(cache, "calico-go-build", "rootfs", name+".tar")
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
@@ -65,9 +65,9 @@ func BusyboxRoot(t testing.TB, goarch string) (dir string) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skip("Busybox comes from Debian, through apt: ", err)
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	require.NoError(t, err)
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), kerneltest.Lookup(t, goarch).Debian[0].Name, "bookworm")
+	apt, err := debian.Open(cache, kerneltest.Lookup(t, goarch).Debian[0].Name, "bookworm")
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
 	versions, err := apt.Versions(t.Context(), "busybox-static")

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/guests"
 )
@@ -64,11 +65,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache()
 	if err != nil {
 		return err
 	}
-	cache = filepath.Join(cache, "calico-go-build")
 	stock, err := parseSets(o.stock)
 	if err != nil {
 		return err

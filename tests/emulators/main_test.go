@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/guests"
 )
@@ -77,11 +78,11 @@ var prepare = sync.OnceValues(func() (s settings, err error) {
 		s.stock = []guests.Set{{Path: s.judged.Path}}
 	}
 	if len(s.stock) == 0 {
-		cache, err := os.UserCacheDir()
+		cache, err := workdir.Cache("stock")
 		if err != nil {
 			return s, err
 		}
-		if s.stock, err = guests.StockEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock")); err != nil {
+		if s.stock, err = guests.StockEmulators(context.Background(), cache); err != nil {
 			return s, err
 		}
 	}

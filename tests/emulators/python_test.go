@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 )
 
 const (
@@ -39,9 +40,9 @@ var pythonPorts = []string{"arm64", "armhf", "s390x", "ppc64el"} // riscv64 is n
 // aptDir is where states of apt are kept.
 func aptDir(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	require.NoError(t, err)
-	return filepath.Join(cache, "calico-go-build", "apt")
+	return cache
 }
 
 // unpackedRoot returns a root file system of Debian's packages, made without running any

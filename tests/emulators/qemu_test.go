@@ -18,6 +18,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 )
 
 // QEMU's own tests (tests/tcg of its source) are built and listed by its make
@@ -117,9 +118,9 @@ func source(t *testing.T, s settings, version string) string {
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	require.NoError(t, err)
-	apt, err := debian.OpenSources(filepath.Join(cache, "calico-go-build", "apt"), sourceSuites...)
+	apt, err := debian.OpenSources(cache, sourceSuites...)
 	require.NoError(t, err)
 	updateErr := apt.Update(t.Context())
 	versions, err := apt.Versions(t.Context(), "qemu")

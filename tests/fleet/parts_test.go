@@ -13,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 )
 
 // A part is a module whose programs the cluster is made of.
@@ -37,11 +38,10 @@ var kubernetes = []string{"kube-apiserver", "kube-controller-manager", "kube-sch
 // buildParts builds what is not in the user's cache, and returns the directories of all
 // programs.
 func buildParts(ctx context.Context) (dirs []string, err error) {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("fleet")
 	if err != nil {
 		return nil, err
 	}
-	cache = filepath.Join(cache, "calico-go-build", "fleet")
 	version, err := kubernetesVersion()
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (p part) build(ctx context.Context, into string) error {
 
 // withSeccomp unpacks Debian's headers of libseccomp, and returns what has cgo find them.
 func withSeccomp(ctx context.Context, dir string) ([]string, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func withSeccomp(ctx context.Context, dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), self.Debian[0].Name, "bookworm")
+	apt, err := debian.Open(cache, self.Debian[0].Name, "bookworm")
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 	"github.com/projectcalico/go-build/tests/guests"
 )
@@ -107,11 +108,11 @@ func (p prepared) registerImage(ctx context.Context, name string, set guests.Set
 
 // emulators returns two sets of Debian's, of different versions.
 func emulators(ctx context.Context) ([]guests.Set, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("stock")
 	if err != nil {
 		return nil, err
 	}
-	sets, err := guests.StockEmulators(ctx, filepath.Join(cache, "calico-go-build", "stock"))
+	sets, err := guests.StockEmulators(ctx, cache)
 	if err == nil && len(sets) < 2 {
 		err = fmt.Errorf("an update takes emulators of two versions: there is %v", sets)
 	}

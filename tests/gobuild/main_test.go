@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
@@ -108,9 +109,8 @@ func sourceDir(t *testing.T, name string) string {
 
 func caches(t *testing.T) []string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("test-caches")
 	require.NoError(t, err)
-	cache = filepath.Join(cache, "calico-go-build", "test-caches")
 	require.NoError(t, os.MkdirAll(cache, 0o755))
 	return []string{"--volume", cache + ":/caches"}
 }

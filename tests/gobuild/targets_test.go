@@ -20,6 +20,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -119,10 +120,10 @@ type calico struct {
 // Go has compiled stays.
 func checkout(t *testing.T, repository string) *calico {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	require.NoError(t, err)
 	branch := pinned(t).Calico
-	c := &calico{t, filepath.Join(cache, "calico-go-build", "calico-"+branch), ""}
+	dir, err := workdir.Cache("calico-" + branch)
+	require.NoError(t, err)
+	c := &calico{t, dir, ""}
 	c.gopath = strings.TrimSpace(c.must(exec.Command("go", "env", "GOPATH")))
 	if _, err := os.Stat(c.dir); err != nil {
 		c.must(exec.Command("git", "clone", "--quiet", "--branch", branch, repository, c.dir))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 )
 
 // A Guest is a program of some architecture, with what it is given.
@@ -226,11 +227,11 @@ func (m *maker) unpackFrom(ctx context.Context, suite string) (string, error) {
 	if have, err := os.ReadFile(done); err == nil && string(have) == want {
 		return root, nil
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	if err != nil {
 		return "", err
 	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), m.arch.Debian[0].Name, suite)
+	apt, err := debian.Open(cache, m.arch.Debian[0].Name, suite)
 	if err != nil {
 		return "", err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -148,11 +149,11 @@ func fetched(ctx context.Context, host *elfmagic.Arch, suite, dir string) (Set, 
 }
 
 func fetch(ctx context.Context, port, suite, dir string) error {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	if err != nil {
 		return err
 	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), port, suite)
+	apt, err := debian.Open(cache, port, suite)
 	if err != nil {
 		return err
 	}

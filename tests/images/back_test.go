@@ -18,6 +18,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/guests"
 )
@@ -31,12 +32,12 @@ var suites = []string{"bookworm", "trixie"}
 
 // buildPinned builds the images with two emulators of each suite's, once for all tests.
 var buildPinned = sync.OnceValue(func() error {
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("stock")
 	if err != nil {
 		return err
 	}
 	for _, suite := range suites {
-		set, err := guests.SuiteEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock"), suite)
+		set, err := guests.SuiteEmulators(context.Background(), cache, suite)
 		if err != nil {
 			return err
 		}

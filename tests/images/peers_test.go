@@ -16,6 +16,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -219,9 +220,9 @@ func TestUpdateBinfmtsTakesWhatIsExportedForIt(t *testing.T) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skip("update-binfmts comes from Debian, through apt: ", err)
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	require.NoError(t, err)
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), "amd64")
+	apt, err := debian.Open(cache, "amd64")
 	require.NoError(t, err)
 	versions, err := apt.Versions(t.Context(), "binfmt-support")
 	require.NoError(t, err)

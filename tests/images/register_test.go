@@ -2,9 +2,7 @@ package images
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/tests/commands"
 )
 
@@ -33,10 +32,10 @@ func TestRegisteredProgramsRunEverywhere(t *testing.T) {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip("a Debian of another architecture is made with mmdebstrap: image/base/install-tools: ", err)
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("base")
 	require.NoError(t, err)
 	debian := repository + "/debian:arm64"
-	cmd := exec.Command("go", "run", "./image", "base", "--arch", "arm64", "--tag", debian, "--dir", filepath.Join(cache, "calico-go-build", "base"))
+	cmd := exec.Command("go", "run", "./image", "base", "--arch", "arm64", "--tag", debian, "--dir", cache)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/image/workdir"
 )
 
 // Command returns the command that boots a machine, with its console as standard
@@ -34,14 +34,14 @@ func Command(ctx context.Context, machine []string, kernel, initrd, options stri
 // Apt returns apt's state for an architecture and a suite, or skips.
 func Apt(t testing.TB, ctx context.Context, goarch, suite string) *debian.Apt {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	cache, err := workdir.Cache("apt")
 	require.NoError(t, err)
 	arch, err := elfmagic.Lookup(goarch)
 	require.NoError(t, err)
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skip("kernels come from Debian, through apt: ", err)
 	}
-	apt, err := debian.Open(filepath.Join(cache, "calico-go-build", "apt"), arch.Debian[0].Name, suite)
+	apt, err := debian.Open(cache, arch.Debian[0].Name, suite)
 	require.NoError(t, err)
 	updates.Lock()
 	defer updates.Unlock()

@@ -18,6 +18,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/tests/guests"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -80,11 +81,11 @@ var prepare = sync.OnceValues(func() (settings, error) {
 		s.stock = []guests.Set{{Name: without, Path: s.judged.Path}}
 	}
 	if len(s.stock) == 0 {
-		cache, err := os.UserCacheDir()
+		cache, err := workdir.Cache("stock")
 		if err != nil {
 			return s, err
 		}
-		s.stock, err = guests.StockEmulators(context.Background(), filepath.Join(cache, "calico-go-build", "stock"))
+		s.stock, err = guests.StockEmulators(context.Background(), cache)
 		if err != nil {
 			return s, err
 		}
