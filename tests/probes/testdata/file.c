@@ -315,6 +315,21 @@ PROBE(close_range) {
 	OK(syscall(NEWER(436), 28, 29, 4 /* CLOSE_RANGE_CLOEXEC */));
 	EQUAL(fcntl(28, F_GETFD), FD_CLOEXEC);
 }
+PROBE(close_range_to_the_end) {
+	int fd = created("f");
+	for (int i = 20; i < 30; i++) OK(dup2(fd, i));
+	int before[20];
+	for (int i = 0; i < 20; i++) before[i] = fcntl(i, F_GETFD);
+	OK(syscall(NEWER(436), 25, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */));
+	EQUAL(fcntl(24, F_GETFD), 0);
+	EQUAL(fcntl(25, F_GETFD), FD_CLOEXEC);
+	EQUAL(fcntl(29, F_GETFD), FD_CLOEXEC);
+	OK(syscall(NEWER(436), 26, ~0U, 0));
+	EQUAL(fcntl(25, F_GETFD), FD_CLOEXEC);
+	FAILS(EBADF, fcntl(26, F_GETFD));
+	FAILS(EBADF, fcntl(29, F_GETFD));
+	for (int i = 0; i < 20; i++) EQUAL(fcntl(i, F_GETFD), before[i]);
+}
 PROBE(record_locks) {
 	int fd = created("f");
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 5, .l_len = 10};
