@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // watcher is the name under which this program watches another.
@@ -61,6 +63,11 @@ func keepTime(args []string) error {
 	case err != nil:
 		return err
 	case len(args) == 2:
+		for _, fd := range file.Inherited() {
+			if fd != process {
+				unix.Close(fd)
+			}
+		}
 		return watching(os.NewFile(process, "process"), args[1], "again").Start()
 	}
 	go func() {

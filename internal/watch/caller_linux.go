@@ -19,6 +19,7 @@ import (
 // state is for the function that Main was given; begin is called when it is certain
 // that there is a program. options' Say is used.
 func Run(options *Options, state, path string, argv, env []string, begin func()) error {
+	inherited := file.Inherited()
 	ours, theirs, err := newMessages()
 	if err != nil {
 		return err
@@ -37,8 +38,10 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 	first, _, err := ours.receive()
 	switch {
 	case err == nil && first.Kind == ready:
-		c.pid = first.PID
-		c.program, _ = unix.PidfdOpen(first.PID, 0) // Linux 5.3; it may have ended already
+		if c.program, err = unix.PidfdOpen(first.PID, 0); err != unix.ESRCH { // Linux 5.3
+			c.pid = first.PID
+		}
+		err = nil
 	case err == nil:
 		err = &Error{first.Text, first.Hint}
 	case errors.Is(err, io.EOF):
@@ -49,6 +52,10 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 		return err
 	}
 	begin()
+	for _, fd := range inherited {
+		unix.Close(fd)
+	}
+	leave(unix.Stderr)
 	os.Exit(c.wait())
 	return nil
 }
@@ -59,8 +66,8 @@ type caller struct {
 	from       *messages
 	signals    int
 	supervisor int
-	pid        int // of the program
-	program    int // a descriptor of the process
+	pid        int // of the program, 0 if that had ended at once
+	program    int // a descriptor of the process, or -1
 }
 
 func (c *caller) wait() int {
@@ -77,7 +84,7 @@ func (c *caller) wait() int {
 		}
 		one, _, err := c.from.receive()
 		if err != nil {
-			_ = unix.PidfdSendSignal(c.program, unix.SIGKILL, nil, 0)
+			c.send(unix.SIGKILL)
 			c.Say(fmt.Errorf("the supervisor of the program has ended: %w", c.howItEnded(err)))
 			return 125
 		}
@@ -112,8 +119,16 @@ func (c *caller) pass() {
 	const fromKernel = 0x80 // SI_KERNEL
 	for info := nextSignal(c.signals); info != nil; info = nextSignal(c.signals) {
 		if info.code != fromKernel && int(info.pid) != os.Getpid() {
-			_ = unix.PidfdSendSignal(c.program, unix.Signal(info.number), nil, 0)
+			c.send(unix.Signal(info.number))
 		}
+	}
+}
+
+// send sends the program a signal. A filter may deny what takes a descriptor: there are
+// lists of calls that are older than it.
+func (c *caller) send(number unix.Signal) {
+	if err := unix.PidfdSendSignal(c.program, number, nil, 0); err != nil && err != unix.ESRCH && c.pid != 0 {
+		_ = unix.Kill(c.pid, number)
 	}
 }
 

@@ -48,6 +48,9 @@ func checkCalls() error {
 		{"ptrace", unix.ESRCH, [7]uintptr{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
 	} {
 		a := call.args
+		if kills(a) {
+			return &Error{call.name + " is denied here: a seccomp filter ends who calls it", "of a systemd unit, SystemCallFilter=@debug @sandbox allows it"}
+		}
 		_, _, errno := unix.Syscall6(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
 		if errno != call.errno {
 			return &Error{fmt.Sprintf("%s is denied here: %v", call.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER)"}

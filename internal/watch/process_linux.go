@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // The names under which the running program is started again.
@@ -89,7 +90,7 @@ func become(to *messages, options *Options, path string, argv, env []string) int
 // supervise is the supervisor's main.
 func supervise(caller *messages, state string, command []string, configure func(string) (*Options, error)) int {
 	unix.CloseOnExec(caller.fd)
-	inherited := descriptors()
+	inherited := file.Inherited()
 	keepSignalsAway()
 	runtime.GOMAXPROCS(1 + min(maxProcessors, runtime.GOMAXPROCS(0)))
 	s := &supervisor{caller: caller, expected: make(map[token]*handover), said: make(map[string]bool)}
@@ -102,6 +103,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 	}
 	_ = caller.send(message{Kind: ready, PID: s.program})
 	s.wakeHere()
+	s.shorten = mayShorten()
 	s.staff.most = spare
 	s.staff.hire()
 	go s.work()
@@ -159,28 +161,11 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	return err
 }
 
-// descriptors returns those that this process was given: those of Go's run time, and
-// this package's, are closed by execve. The standard ones lead nowhere when they are
-// closed.
-func descriptors() (list []int) {
-	files, _ := filepath.Glob("/proc/self/fd/*")
-	for _, file := range files {
-		fd, err := strconv.Atoi(filepath.Base(file))
-		if err != nil || fd <= 2 {
-			continue
-		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-			list = append(list, fd)
-		}
-	}
-	return list
-}
-
-// leave closes the standard streams and leaves the working directory: neither pipes
+// leave closes the first standard streams and leaves the working directory: neither pipes
 // nor file systems are kept.
-func leave() {
+func leave(streams int) {
 	if null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
-		for fd := range 3 {
+		for fd := range streams {
 			_ = unix.Dup3(null, fd, 0)
 		}
 		unix.Close(null)
@@ -224,7 +209,7 @@ func (s *supervisor) awaitCaller() {
 // reap waits for the program and for who became a child of this process, until there
 // is none: then nobody is watched. Tracees of other threads are not waited for.
 func (s *supervisor) reap() int {
-	leave()
+	leave(unix.Stderr + 1)
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WUNTRACED|unix.WALL|unix.WNOTHREAD, nil)

@@ -71,6 +71,7 @@ type supervisor struct {
 	known    known
 	idle     atomic.Int32
 	answered atomic.Uint64 // how many calls are, or are gone
+	shorten  bool          // whether workers ask for short slices
 	views    atomic.Bool   // whether a task may have another view of the files
 	looking  atomic.Bool   // whether they become more
 	staff    staff
@@ -106,7 +107,9 @@ func (s *supervisor) work() {
 	runtime.LockOSThread() // which traces
 	defer runtime.UnlockOSThread()
 	defer s.staff.leave()
-	shortSlice()
+	if s.shorten {
+		shortSlice()
+	}
 	g := new(glance)
 	for s.idle.Add(1) <= maxIdle {
 		var n notification

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -128,7 +129,7 @@ func canFork(n int) bool {
 	defer runtime.UnlockOSThread()
 	made := 0
 	for ; made < n; made++ {
-		if errno := forkOne(); errno != 0 {
+		if _, errno := forkOne([7]uintptr{syscall.SYS_GETPID}); errno != 0 {
 			break
 		}
 	}
@@ -138,30 +139,57 @@ func canFork(n int) bool {
 	return made == n
 }
 
-// forkOne makes a process that ends at once, and sends no signal then.
+// forkOne makes a process that makes one call and ends at once, without a core file, and
+// sends no signal then.
 //
 //go:norace
-func forkOne() syscall.Errno {
-	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, 0, 0, 0, 0, 0, 0)
-	if errno == 0 && pid == 0 {
+func forkOne(call [7]uintptr) (pid int, errno syscall.Errno) {
+	child, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, 0, 0, 0, 0, 0, 0)
+	if errno == 0 && child == 0 {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0)
+		_, _, _ = syscall.RawSyscall6(call[0], call[1], call[2], call[3], call[4], call[5], call[6])
 		for {
 			_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 	}
-	return errno
+	return int(child), errno
+}
+
+// kills reports whether a seccomp filter ends a process for making a call, as that of
+// systemd's SystemCallFilter= does. Another process makes it.
+func kills(call [7]uintptr) bool {
+	if mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0); err == nil && mode == 0 {
+		return false
+	}
+	runtime.LockOSThread() // its parent
+	defer runtime.UnlockOSThread()
+	pid, errno := forkOne(call)
+	if errno != 0 {
+		return false
+	}
+	var status syscall.WaitStatus
+	_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(pid, &status, unix.WCLONE|unix.WNOTHREAD, nil); return err })
+	return status.Signaled()
 }
 
 // slice is what a worker asks the scheduler for. A program's is some milliseconds: the
 // scheduler lets whoever wants less go first. It is the least that there is.
 const slice = 100 * time.Microsecond
 
+// mayShorten reports whether no filter ends this process for asking.
+func mayShorten() bool {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr}
+	at := uintptr(unsafe.Pointer(&attr))
+	return !kills([7]uintptr{unix.SYS_SCHED_GETATTR, 0, at, unix.SizeofSchedAttr}) && !kills([7]uintptr{unix.SYS_SCHED_SETATTR, 0, at})
+}
+
 // shortSlice has this thread run as soon as it is woken, instead of after the task that
 // asks, or after that was moved to another processor (sched_attr's sched_runtime for
-// SCHED_NORMAL, Linux 6.12; older ones ignore it). What the thread's user chose
+// SCHED_NORMAL, Linux 6.12; of older ones it is 0). What the thread's user chose
 // for it stays: another policy, and niceness.
 func shortSlice() {
 	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
+	if err != nil || attr.Policy != unix.SCHED_NORMAL || attr.Runtime == 0 {
 		return
 	}
 	attr.Runtime = uint64(slice)

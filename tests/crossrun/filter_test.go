@@ -1,0 +1,131 @@
+package crossrun
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/tests/commands"
+	"github.com/projectcalico/go-build/tests/kerneltest"
+)
+
+// filterVariable has this program execute its arguments behind a seccomp filter: ACTION
+// NUMBER …, of which the system calls are.
+const filterVariable = "CROSSRUN_TEST_FILTER"
+
+// behindFilter is for TestMain.
+func behindFilter() {
+	fields := strings.Fields(os.Getenv(filterVariable))
+	if len(fields) == 0 {
+		return
+	}
+	os.Unsetenv(filterVariable)
+	var numbers []uint32
+	for _, field := range fields {
+		n, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			panic(err)
+		}
+		numbers = append(numbers, uint32(n))
+	}
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // the number of the system call
+	for _, number := range numbers[1:] {
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: number}, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: numbers[0]})
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	runtime.LockOSThread()
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
+	}
+	if err == nil {
+		err = syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
+	}
+	panic(err)
+}
+
+// filtered returns crossrun behind a filter that does that with these system calls.
+func filtered(action uint32, calls []int, args ...string) *exec.Cmd {
+	words := strconv.FormatUint(uint64(action), 10)
+	for _, call := range calls {
+		words += " " + strconv.Itoa(call)
+	}
+	cmd := commands.Command("crossrun", args...)
+	cmd.Args = append([]string{"filtered", cmd.Path}, args...)
+	cmd.Path = "/proc/self/exe"
+	cmd.Env = append(os.Environ(), filterVariable+"="+words)
+	return cmd
+}
+
+// Lists of calls that containers are allowed may be older than pidfds (Linux 5.3).
+func TestSignalsReachAWatchedProgramWherePidfdsAreDenied(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2} {
+		cmd := filtered(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), []int{unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL}, "--watched", "/bin/sh", "-c", "echo ready; exec sleep 60")
+		ready(t, cmd)
+		require.NoError(t, syscall.Kill(cmd.Process.Pid, signal)) // os.Process has a pidfd
+		require.Error(t, cmd.Wait())
+		assert.Equal(t, signal, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+	}
+}
+
+// SystemCallFilter= of systemd's units ends a process that makes a call that is not in it.
+// What crossrun can do without, it does without.
+func TestAFilterThatKillsIsNotMet(t *testing.T) {
+	kerneltest.Instance(t)
+	kill := func(call int, args ...string) commands.Result {
+		return commands.Run(t, filtered(unix.SECCOMP_RET_KILL_PROCESS, []int{call}, args...))
+	}
+	hello := commands.Result{Stdout: "hello\n"}
+	for _, call := range []int{unix.SYS_SCHED_SETATTR, unix.SYS_SCHED_GETATTR} { // @resources
+		assert.Equal(t, hello, kill(call, "--watched", "/bin/echo", "hello"))
+	}
+	for _, call := range []int{unix.SYS_PTRACE, unix.SYS_SECCOMP} { // @debug, @sandbox
+		r := kill(call, "--watched", "/bin/echo", "hello")
+		assert.Equal(t, 126, r.Status)
+		assert.Contains(t, r.Stderr, "a seccomp filter ends who calls it")
+		assert.Equal(t, hello.Stdout, kill(call, "/bin/echo", "hello").Stdout)
+	}
+}
+
+// Who reads what a program writes, or holds a lock that it has taken, is told when it closes
+// that, though crossrun waits for it.
+func TestNothingIsKeptOpenThatTheProgramCloses(t *testing.T) {
+	kerneltest.Instance(t)
+	for name, args := range map[string][]string{"watched": {"--watched"}, "a limit of time": {"--kernel", "--timeout", "60s"}, "both": {"--watched", "--timeout", "60s"}} {
+		t.Run(name, func(t *testing.T) {
+			cmd := commands.Command("crossrun", append(args, "/bin/sh", "-c", "exec 3<&0 </dev/null >&- 7>&-; read x <&3")...)
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
+			stdout, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			read, write, err := os.Pipe()
+			require.NoError(t, err)
+			defer read.Close()
+			cmd.ExtraFiles = []*os.File{nil, nil, nil, nil, write} // 7
+			require.NoError(t, cmd.Start())
+			write.Close()
+			for _, pipe := range []*os.File{stdout.(*os.File), read} {
+				require.NoError(t, pipe.SetReadDeadline(time.Now().Add(30*time.Second)))
+				rest, err := io.ReadAll(pipe)
+				assert.NoError(t, err, "the program has closed it")
+				assert.Empty(t, rest)
+			}
+			_, err = io.WriteString(stdin, "go on\n")
+			require.NoError(t, err)
+			require.NoError(t, cmd.Wait())
+		})
+	}
+}
