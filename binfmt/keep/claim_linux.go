@@ -19,8 +19,9 @@ import (
 // byte of the file "register", which only those can open who may register: an open file
 // description's (fcntl_locking(2), Linux 3.15), far behind the bytes of others.
 type claims struct {
-	file *os.File
-	byte int64 // the same in each architecture's range
+	file   *os.File
+	device uint64 // of the instance
+	byte   int64  // the same in each architecture's range
 }
 
 // perArch is how many bytes are each architecture's: so many keepers are told apart.
@@ -46,7 +47,7 @@ func claim(ctx context.Context, fs binfmt.FS) (*claims, error) {
 	if err != nil {
 		return nil, &binfmt.Error{Op: "open", Path: path, Err: err}
 	}
-	return &claims{f, rand.Int64N(perArch)}, nil
+	return &claims{f, device(path), rand.Int64N(perArch)}, nil
 }
 
 func (c *claims) lock(kind int16, command int, start, length int64) (unix.Flock_t, error) {
@@ -72,6 +73,9 @@ func (c *claims) others(arch *elfmagic.Arch) bool {
 	l, err := c.lock(unix.F_WRLCK, unix.F_OFD_GETLK, first(arch), perArch)
 	return err == nil && l.Type != unix.F_UNLCK
 }
+
+// of reports whether these are claims in the instance that is mounted there.
+func (c *claims) of(fs binfmt.FS) bool { return c.device == device(fs.Dir()) }
 
 func (c *claims) close() {
 	if c != nil {

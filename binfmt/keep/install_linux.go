@@ -192,8 +192,13 @@ func (k *Keeper) orphans(ctx context.Context, f *install.Facts, outcomes []insta
 
 // claimAll claims all that is kept.
 func (k *Keeper) claimAll(ctx context.Context) {
+	mounted := k.mounted()
+	if k.claims != nil && mounted && !k.claims.of(k.fs) { // it is this namespace's own since, and was the one above
+		k.claims.close()
+		k.claims = nil
+	}
 	if k.claims == nil {
-		if !k.mounted() {
+		if !mounted {
 			return
 		}
 		c, err := claim(ctx, k.fs)

@@ -57,7 +57,7 @@ type Keeper struct {
 	claims   *claims
 	notices  *notices
 	polls    bool   // there are none, and that was told
-	device   uint64 // of the instance that is watched and claimed
+	device   uint64 // of the instance that is watched
 	looks    pace
 
 	began   time.Time
@@ -209,8 +209,6 @@ func (k *Keeper) due(ctx context.Context) {
 	now := time.Now()
 	switch another := k.another(); {
 	case another:
-		k.claims.close()
-		k.claims = nil
 		k.claimAll(ctx)
 		k.watch()
 		k.look(now)
@@ -244,14 +242,13 @@ func (k *Keeper) mounted() bool {
 // another reports whether another instance than the one that is watched is mounted: this
 // namespace's own over that of a namespace above. Of the one below it, inotify tells still.
 func (k *Keeper) another() bool {
-	device := k.deviceNow()
-	return device != 0 && device != k.device
+	return k.mounted() && device(k.fs.Dir()) != k.device
 }
 
-// deviceNow returns the number of the instance's file system, 0 where none is mounted.
-func (k *Keeper) deviceNow() uint64 {
+// device returns the number of the file system of a path: each instance is one.
+func device(path string) uint64 {
 	var st unix.Stat_t
-	if !k.mounted() || unix.Stat(k.fs.Dir(), &st) != nil {
+	if unix.Stat(path, &st) != nil {
 		return 0
 	}
 	return uint64(st.Dev) // 32 bits wide on some architectures
@@ -287,9 +284,10 @@ func (k *Keeper) watch() {
 		k.notices.close()
 		k.notices = nil
 	}
-	if k.device = k.deviceNow(); k.device == 0 {
+	if !k.mounted() {
 		return // it is watched when it is mounted again
 	}
+	k.device = device(k.fs.Dir())
 	list := []watched{instance(k.fs.Dir())}
 	for _, dir := range k.searched() {
 		list = append(list, emulators(dir, ""))
@@ -463,11 +461,18 @@ func (k *Keeper) lost(a *arch, f Finding, now time.Time) bool {
 func (k *Keeper) heal(archs []*arch, now time.Time) {
 	for _, a := range archs {
 		names, err := install.StandIn(k.fs, []install.Decision{a.decision})
+		if errors.Is(err, os.ErrPermission) && k.settings.Request.OwnInstance {
+			// The instance is that of a namespace above. One of its own is made when this is put in
+			// order; or if there can be none, which is said then, at the next check.
+			if k.err == nil && a.Err == nil {
+				k.finishLater(a, now)
+			}
+			a.gone = true
+			continue
+		}
 		a.heals.did(now)
 		k.finishLater(a, now)
 		switch {
-		case errors.Is(err, os.ErrPermission) && k.settings.Request.OwnInstance:
-			// It is that of a namespace above: an instance of its own is made when this is put in order.
 		case err != nil:
 			a.Err = err
 			k.tell(Event{Kind: Failed, Arch: a.Kept.Arch, Entry: a.Name, Cause: Cause(a.decision.Reason), Err: err})

@@ -36,6 +36,7 @@ const module = "github.com/projectcalico/go-build"
 // own binfmt_misc before and after.
 func Main(m *testing.M) int {
 	private.Main() // before anything is built
+	behindFilter()
 	if os.Getenv(artifacts) != "" {
 		return kerneltest.Main(m)
 	}

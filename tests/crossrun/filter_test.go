@@ -3,14 +3,9 @@ package crossrun
 import (
 	"io"
 	"os"
-	"os/exec"
-	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,60 +15,11 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-// filterVariable has this program execute its arguments behind a seccomp filter: ACTION
-// NUMBER …, of which the system calls are.
-const filterVariable = "CROSSRUN_TEST_FILTER"
-
-// behindFilter is for TestMain.
-func behindFilter() {
-	fields := strings.Fields(os.Getenv(filterVariable))
-	if len(fields) == 0 {
-		return
-	}
-	os.Unsetenv(filterVariable)
-	var numbers []uint32
-	for _, field := range fields {
-		n, err := strconv.ParseUint(field, 10, 32)
-		if err != nil {
-			panic(err)
-		}
-		numbers = append(numbers, uint32(n))
-	}
-	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // the number of the system call
-	for _, number := range numbers[1:] {
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: number}, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: numbers[0]})
-	}
-	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
-	runtime.LockOSThread()
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-	if err == nil {
-		err = unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
-	}
-	if err == nil {
-		err = syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
-	}
-	panic(err)
-}
-
-// filtered returns crossrun behind a filter that does that with these system calls.
-func filtered(action uint32, calls []int, args ...string) *exec.Cmd {
-	words := strconv.FormatUint(uint64(action), 10)
-	for _, call := range calls {
-		words += " " + strconv.Itoa(call)
-	}
-	cmd := commands.Command("crossrun", args...)
-	cmd.Args = append([]string{"filtered", cmd.Path}, args...)
-	cmd.Path = "/proc/self/exe"
-	cmd.Env = append(os.Environ(), filterVariable+"="+words)
-	return cmd
-}
-
 // Lists of calls that containers are allowed may be older than pidfds (Linux 5.3).
 func TestSignalsReachAWatchedProgramWherePidfdsAreDenied(t *testing.T) {
 	kerneltest.Instance(t)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR2} {
-		cmd := filtered(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), []int{unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL}, "--watched", "/bin/sh", "-c", "echo ready; exec sleep 60")
+		cmd := commands.Filtered(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), []int{unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL}, "crossrun", "--watched", "/bin/sh", "-c", "echo ready; exec sleep 60")
 		ready(t, cmd)
 		require.NoError(t, syscall.Kill(cmd.Process.Pid, signal)) // os.Process has a pidfd
 		require.Error(t, cmd.Wait())
@@ -86,7 +32,7 @@ func TestSignalsReachAWatchedProgramWherePidfdsAreDenied(t *testing.T) {
 func TestAFilterThatKillsIsNotMet(t *testing.T) {
 	kerneltest.Instance(t)
 	kill := func(call int, args ...string) commands.Result {
-		return commands.Run(t, filtered(unix.SECCOMP_RET_KILL_PROCESS, []int{call}, args...))
+		return commands.Run(t, commands.Filtered(unix.SECCOMP_RET_KILL_PROCESS, []int{call}, "crossrun", args...))
 	}
 	hello := commands.Result{Stdout: "hello\n"}
 	for _, call := range []int{unix.SYS_SCHED_SETATTR, unix.SYS_SCHED_GETATTR} { // @resources

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/tests/commands"
@@ -290,7 +291,12 @@ kill $pid; wait $pid; echo "end: $?"`
 // above. It sees this one's instance.
 func watchBelow(t *testing.T, above int, args ...string) *watcher {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(commands.Dir(), "register"))
+	return watchBelowBy(t, commands.Command("register"), above, args...)
+}
+
+// watchBelowBy does so by a command.
+func watchBelowBy(t *testing.T, cmd *exec.Cmd, above int, args ...string) *watcher {
+	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: above, Size: 1}},
@@ -333,6 +339,20 @@ func TestAnInstanceOfItsOwnIsNotTheOneAbove(t *testing.T) {
 	}
 }
 
+// A watcher with an instance of its own keeps nothing in the one above, though root there, as
+// which it began, may change that one: another watcher's entries are removed with it.
+func TestAnInstanceOfItsOwnIsTheOneThatIsClaimed(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	above := watch(t, filepath.Join(commands.Dir(), "register"), 1, "--uninstall-on-exit", "s390x")
+	below := watchBelow(t, 0, "--uninstall-on-exit", "s390x")
+	require.Equal(t, []string{"qemu-s390x"}, commands.Names(t, below.instance()))
+	require.NoError(t, above.end(syscall.SIGTERM))
+	assert.Empty(t, commands.Names(t, fs), above.events)
+	assert.Equal(t, []string{"qemu-s390x"}, commands.Names(t, below.instance()))
+	require.NoError(t, below.end(syscall.SIGTERM))
+}
+
 // What runs by entries of the user namespace above is left to them, and gets an instance of its
 // own when it does not any more.
 func TestAnInstanceOfItsOwnIsMadeWhenTheOneAboveLosesItsEntries(t *testing.T) {
@@ -364,6 +384,24 @@ func TestAnInstanceOfItsOwnIsMadeWhenTheOneAboveLosesItsEntries(t *testing.T) {
 			require.NoError(t, w.end(syscall.SIGTERM), w.events)
 		})
 	}
+}
+
+// Where there can be no instance of its own, that is said once, and tried seldom.
+func TestAnInstanceOfItsOwnThatCannotBeMadeIsSaidOnce(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	kerneltest.NeedUsers(t)
+	commands.FindEmulator(t, kerneltest.Lookup(t, "s390x"))
+	require.Zero(t, commands.Register(t, "s390x").Status)
+	mounts := []int{unix.SYS_MOUNT, unix.SYS_FSOPEN, unix.SYS_MOVE_MOUNT}
+	w := watchBelowBy(t, commands.Filtered(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), mounts, "register"), 1000, "s390x")
+	require.NoError(t, fs.Remove("qemu-s390x"))
+	w.until("it says so", func() bool { return len(w.events.of("failed")) > 0 })
+	time.Sleep(5 * time.Second)
+	assert.Len(t, w.events.of("failed"), 1, w.events)
+	assert.Empty(t, w.events.of("delayed"), "nobody undoes anything")
+	require.Zero(t, commands.Register(t, "s390x").Status)
+	w.until("it is left to the entry above again", func() bool { return len(w.events.of("yielded")) == 2 })
+	require.NoError(t, w.end(syscall.SIGTERM))
 }
 
 // What deploy/kubernetes gives a container: user 0 without a capability, and without a way
