@@ -56,7 +56,8 @@ func main() {
 	case os.Args[0] == helperName:
 		os.Exit(handOn(os.Args[1:], os.Stderr))
 	default:
-		os.Exit(runAs(os.Args, os.Stdout, os.Stderr))
+		stdout := &cli.Output{Writer: os.Stdout}
+		os.Exit(stdout.Status(runAs(os.Args, stdout, os.Stderr), exitFailed, os.Stderr, name))
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 // watchedState is what a supervisor has to know: a sysroot, ARCH=DIR, or settings;
 // and the signals that the program is to ignore.
 func watchedState(sysroot string, ignored uint64, kept settings) string {
-	return fmt.Sprintf("%s\n%x\n%s", sysroot, ignored, kept)
+	return fmt.Sprintf("%q\n%x\n%s", sysroot, ignored, kept)
 }
 
 // parseState is its inverse.
@@ -95,8 +95,11 @@ func parseState(state string) (sysroot string, ignored uint64, kept settings, er
 	if ignored, err = strconv.ParseUint(lines[1], 16, 64); err != nil {
 		return "", 0, nil, err
 	}
+	if sysroot, err = strconv.Unquote(lines[0]); err != nil {
+		return "", 0, nil, fmt.Errorf("a supervisor's state: %q: %w", state, err)
+	}
 	kept, err = parseSettings(lines[2])
-	return lines[0], ignored, kept, err
+	return sysroot, ignored, kept, err
 }
 
 // runWatched runs the program so, with an environment and a state of configureWatched's.

@@ -136,3 +136,15 @@ func TestWaysAskForNothingTooEarly(t *testing.T) {
 		}
 	}
 }
+
+// What a supervisor is told arrives, whatever is in a path.
+func TestAStateIsReadAsItWasWritten(t *testing.T) {
+	for _, sysroot := range []string{"", "aarch64=/sysroot", "aarch64=/a\nb \"\xff"} {
+		got, ignored, _, err := parseState(watchedState(sysroot, 0x5, nil))
+		require.NoError(t, err)
+		assert.Equal(t, sysroot, got)
+		assert.EqualValues(t, 0x5, ignored)
+	}
+	_, _, _, err := parseState("aarch64=/sysroot\n0\n")
+	assert.ErrorContains(t, err, "a supervisor's state")
+}

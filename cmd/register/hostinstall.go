@@ -131,16 +131,23 @@ func (o *options) emulatorsForHost(ctx context.Context) (map[string]string, erro
 	return paths, nil
 }
 
-// serviceArguments are the flags and architectures that the service is given.
+// serviceArguments are the flags and architectures that the service is given: all that say
+// what is registered, and where. --force is not passed on: it replaces files here.
 func (o *options) serviceArguments() []string {
 	var args []string
 	for _, c := range []struct {
 		flag  string
 		value install.Choice
-	}{{"--credential", o.Credentials}, {"--preserve-argv0", o.PreserveArgv0}} {
+	}{{"--persistent", o.Persistent}, {"--credential", o.Credentials}, {"--preserve-argv0", o.PreserveArgv0}} {
 		if c.value != install.Auto {
 			args = append(args, c.flag+"="+map[install.Choice]string{install.Yes: yes, install.No: no}[c.value])
 		}
+	}
+	if o.IgnoreFamily {
+		args = append(args, "--ignore-family="+yes)
+	}
+	if o.mount != binfmt.DefaultMount {
+		args = append(args, "--mount="+o.mount)
 	}
 	for _, arch := range o.Archs {
 		args = append(args, arch.Name)

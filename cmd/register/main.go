@@ -39,11 +39,13 @@ const name = "register"
 
 func main() {
 	ctx := untilSignalled(context.Background())
+	name, run := name, run
 	if filepath.Base(os.Args[0]) == binfmtName {
 		emulator.Option = binfmtPath
-		os.Exit(runBinfmt(ctx, os.Args[1:], os.Stdout, os.Stderr))
+		name, run = binfmtName, runBinfmt
 	}
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	stdout := &cli.Output{Writer: os.Stdout}
+	os.Exit(stdout.Status(run(ctx, os.Args[1:], stdout, os.Stderr), exitFailure, os.Stderr, name))
 }
 
 // A signals context is done when SIGINT or SIGTERM comes: programs that are tried

@@ -196,6 +196,9 @@ func (o *options) rootlessEngine() (string, error) {
 // rootlessArguments are those of the service.
 func (o *options) rootlessArguments() []string {
 	args := o.serviceArguments()
+	if o.Suffix != nil {
+		args = append([]string{"--qemu-suffix=" + *o.Suffix}, args...)
+	}
 	if len(o.Dirs) > 0 {
 		args = append([]string{"--qemu-path=" + o.Dirs[0]}, args...)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -23,6 +25,21 @@ func TestRootlessEnginesHaveAUnit(t *testing.T) {
 		kerneltest.Golden(t, "rootless-"+engine+".service", plan.Unit)
 		assert.Equal(t, []string{"/home/me/bin/register", "--watch", "--own-instance", args[0], args[1]}, plan.Command[len(plan.Command)-5:])
 	}
+}
+
+// What a service registers is what was asked for when it was installed.
+func TestAServiceIsToldWhatWasAskedFor(t *testing.T) {
+	want := []string{"--persistent=no", "--credential=yes", "--preserve-argv0=no", "--ignore-family=yes", "--mount=/mnt/binfmt misc"}
+	o, err := parse(append(slices.Clone(want), "--install-host"))
+	require.NoError(t, err)
+	o.Archs = []*elfmagic.Arch{kerneltest.Lookup(t, "arm64")}
+	assert.Equal(t, append(want, "aarch64"), o.serviceArguments())
+	o, err = parse([]string{"--rootless", "--qemu-path=/opt/qemu", "--qemu-suffix=-new", "-p", "yes"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"--qemu-path=/opt/qemu", "--qemu-suffix=-new", "--persistent=yes"}, o.rootlessArguments())
+	o, err = parse([]string{"--install-host"})
+	require.NoError(t, err)
+	assert.Empty(t, o.serviceArguments())
 }
 
 func TestTheEngineIsTheOneThatIsThere(t *testing.T) {

@@ -160,6 +160,9 @@ func (s *server) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (s *server) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		for i, label := range labels { // names of entries and files are any bytes
+			labels[i] = strings.ToValidUTF8(label, "\uFFFD")
+		}
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	r := s.report()

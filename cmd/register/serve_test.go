@@ -71,6 +71,11 @@ func TestWhatIsServed(t *testing.T) {
 		assert.Contains(t, text, "\n"+line+"\n")
 	}
 
+	r.Archs[0].Entry = "other\xff" // names of entries are any bytes
+	status, text = get("/metrics")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, text, `entry="other�"`)
+
 	r = &keep.Report{Made: time.Now().Add(-time.Hour)}
 	status, text = get("/healthz")
 	assert.Equal(t, http.StatusServiceUnavailable, status)

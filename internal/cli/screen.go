@@ -19,6 +19,9 @@ type Screen struct {
 // ScreenOf returns what is known of the terminal that w is, if it is one. Elsewhere
 // text is as wide as it is, and plain, so that programs read the same everywhere.
 func ScreenOf(w io.Writer) Screen {
+	if output, ok := w.(*Output); ok {
+		w = output.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return Screen{}
