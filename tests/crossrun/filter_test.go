@@ -50,8 +50,14 @@ func TestAFilterThatKillsIsNotMet(t *testing.T) {
 // that, though crossrun waits for it.
 func TestNothingIsKeptOpenThatTheProgramCloses(t *testing.T) {
 	kerneltest.Instance(t)
-	for name, args := range map[string][]string{"watched": {"--watched"}, "a limit of time": {"--kernel", "--timeout", "60s"}, "both": {"--watched", "--timeout", "60s"}} {
+	for name, args := range map[string][]string{
+		"watched": {"--watched"}, "a limit of time": {"--kernel", "--timeout", "60s"}, "both": {"--watched", "--timeout", "60s"}, "a root file system": {"--rootfs"},
+	} {
 		t.Run(name, func(t *testing.T) {
+			if args[0] == "--rootfs" {
+				commands.FindEmulator(t, kerneltest.Lookup(t, "arm64"))
+				args = append(args, commands.BusyboxRoot(t, "arm64"))
+			}
 			cmd := commands.Command("crossrun", append(args, "/bin/sh", "-c", "exec 3<&0 </dev/null >&- 7>&-; read x <&3")...)
 			stdin, err := cmd.StdinPipe()
 			require.NoError(t, err)
