@@ -38,22 +38,23 @@ func Check() error {
 // checkCalls asks for calls whose arguments the kernel refuses.
 func checkCalls() error {
 	action := uint32(unix.SECCOMP_RET_USER_NOTIF)
-	for _, call := range []struct {
+	tried := []struct {
 		name  string
 		errno unix.Errno // the kernel's own
-		args  [7]uintptr
+		call
 	}{
-		{"seccomp", 0, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))}},
-		{"seccomp", unix.EFAULT, [7]uintptr{unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}},
-		{"ptrace", unix.ESRCH, [7]uintptr{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
-	} {
-		a := call.args
-		if kills(a) {
-			return &Error{call.name + " is denied here: a seccomp filter ends who calls it", "of a systemd unit, SystemCallFilter=@debug @sandbox allows it"}
+		{"seccomp", 0, call{unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))}},
+		{"seccomp", unix.EFAULT, call{unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}},
+		{"ptrace", unix.ESRCH, call{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
+	}
+	deadly := kills(tried[0].call, tried[1].call, tried[2].call)
+	for _, c := range tried {
+		if deadly && kills(c.call) {
+			return &Error{c.name + " is denied here: a seccomp filter ends who calls it", "of a systemd unit, SystemCallFilter=@debug @sandbox allows it"}
 		}
-		_, _, errno := unix.Syscall6(a[0], a[1], a[2], a[3], a[4], a[5], a[6])
-		if errno != call.errno {
-			return &Error{fmt.Sprintf("%s is denied here: %v", call.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER)"}
+		_, _, errno := unix.Syscall6(c.call[0], c.call[1], c.call[2], c.call[3], c.call[4], c.call[5], c.call[6])
+		if errno != c.errno {
+			return &Error{fmt.Sprintf("%s is denied here: %v", c.name, errno), "a container's seccomp profile may deny it, or the kernel lacks it (CONFIG_SECCOMP_FILTER)"}
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ func canFork(n int) bool {
 	defer runtime.UnlockOSThread()
 	made := 0
 	for ; made < n; made++ {
-		if _, errno := forkOne([7]uintptr{syscall.SYS_GETPID}); errno != 0 {
+		if _, errno := forkOne(nil); errno != 0 {
 			break
 		}
 	}
@@ -139,15 +139,21 @@ func canFork(n int) bool {
 	return made == n
 }
 
-// forkOne makes a process that makes one call and ends at once, without a core file, and
-// sends no signal then.
+// A call is a system call's number and arguments.
+type call [7]uintptr
+
+// forkOne makes a process that makes some calls and ends, without a core file, and sends
+// no signal then.
 //
 //go:norace
-func forkOne(call [7]uintptr) (pid int, errno syscall.Errno) {
+func forkOne(calls []call) (pid int, errno syscall.Errno) {
 	child, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, 0, 0, 0, 0, 0, 0)
 	if errno == 0 && child == 0 {
 		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0)
-		_, _, _ = syscall.RawSyscall6(call[0], call[1], call[2], call[3], call[4], call[5], call[6])
+		for i := range calls {
+			c := &calls[i]
+			_, _, _ = syscall.RawSyscall6(c[0], c[1], c[2], c[3], c[4], c[5], c[6])
+		}
 		for {
 			_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
@@ -155,15 +161,15 @@ func forkOne(call [7]uintptr) (pid int, errno syscall.Errno) {
 	return int(child), errno
 }
 
-// kills reports whether a seccomp filter ends a process for making a call, as that of
-// systemd's SystemCallFilter= does. Another process makes it.
-func kills(call [7]uintptr) bool {
+// kills reports whether a seccomp filter ends a process for making one of these calls, as
+// that of systemd's SystemCallFilter= does. Another process makes them.
+func kills(calls ...call) bool {
 	if mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0); err == nil && mode == 0 {
 		return false
 	}
 	runtime.LockOSThread() // its parent
 	defer runtime.UnlockOSThread()
-	pid, errno := forkOne(call)
+	pid, errno := forkOne(calls)
 	if errno != 0 {
 		return false
 	}
@@ -180,7 +186,7 @@ const slice = 100 * time.Microsecond
 func mayShorten() bool {
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr}
 	at := uintptr(unsafe.Pointer(&attr))
-	return !kills([7]uintptr{unix.SYS_SCHED_GETATTR, 0, at, unix.SizeofSchedAttr}) && !kills([7]uintptr{unix.SYS_SCHED_SETATTR, 0, at})
+	return !kills(call{unix.SYS_SCHED_GETATTR, 0, at, unix.SizeofSchedAttr}, call{unix.SYS_SCHED_SETATTR, 0, at})
 }
 
 // shortSlice has this thread run as soon as it is woken, instead of after the task that
