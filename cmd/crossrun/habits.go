@@ -50,6 +50,9 @@ func saidHere(word string) string {
 
 // habit adds to an error of the command line how what was meant is said here.
 func habit(err error, args []string) error {
+	if cli.Hint(err) != "" {
+		return err
+	}
 	for _, arg := range args {
 		if arg == "--" || !strings.HasPrefix(arg, "-") {
 			break // the program, or a flag's value: what follows need not be ours

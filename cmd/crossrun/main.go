@@ -123,7 +123,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		o.args = args // no flags, most often: they need not be known
 	} else {
 		f := o.flags()
-		err = f.Parse(args)
+		if err = f.Parse(args); err == nil {
+			err = cli.GivenEmpty(f)
+		}
 		o.args = f.Args()
 	}
 	if err == nil {

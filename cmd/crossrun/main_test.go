@@ -272,3 +272,12 @@ func TestHelpFits80Columns(t *testing.T) {
 	}
 	assert.Less(t, strings.Index(usage(), "--rootfs directory"), strings.Index(usage(), "Other flags:"), "what is used most comes first")
 }
+
+// A variable that is not set is no flag that is left out: the command would run on the host.
+func TestAnEmptyValueIsNoValue(t *testing.T) {
+	for _, flag := range []string{"--rootfs", "--sysroot", "--env", "--link", "--emulator"} {
+		var stdout, stderr strings.Builder
+		assert.Equal(t, exitFailed, run([]string{flag + "=", "/bin/true"}, &stdout, &stderr), flag)
+		assert.Contains(t, stderr.String(), "is a variable not set?", flag)
+	}
+}

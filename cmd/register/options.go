@@ -123,6 +123,9 @@ func parse(args []string) (*options, error) {
 	if help, _ := f.GetBool("help"); help {
 		return nil, pflag.ErrHelp
 	}
+	if err := cli.GivenEmpty(f, "qemu-path", "qemu-suffix", "mount"); err != nil {
+		return nil, err
+	}
 	if f.Changed("qemu-suffix") {
 		suffix, _ := f.GetString("qemu-suffix")
 		if strings.ContainsRune(suffix, '/') {

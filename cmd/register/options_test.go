@@ -188,3 +188,11 @@ func TestArchitecturesAreThoseThatAreNamedOnceEach(t *testing.T) {
 		assert.Equal(t, want, names, args)
 	}
 }
+
+// A variable that is not set is no flag that is left out: it would register on this machine.
+func TestAnEmptyValueIsNoValue(t *testing.T) {
+	for _, flag := range []string{"--install-host", "--uninstall-host", "--rootless", "--systemd", "--exportdir", "--config", "--emulator"} {
+		_, err := parse([]string{flag + "=", "--dry-run", "arm64"})
+		assert.ErrorContains(t, err, flag+": its value is empty")
+	}
+}

@@ -1,6 +1,11 @@
 package cli
 
-import "github.com/spf13/pflag"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/pflag"
+)
 
 // columns is how wide help is.
 const columns = 80
@@ -27,3 +32,16 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 
 // A value is one that says nothing of itself but its type and what it is.
 type value struct{ pflag.Value }
+
+// GivenEmpty returns an error if one of the flags was given an empty value, as a variable of a
+// shell that is not set has it: what is named so is not what is meant without the flag.
+func GivenEmpty(flags *pflag.FlagSet, but ...string) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		// A list of one that is empty is written so, too.
+		empty := f.Value.Type() == "string" && f.Value.String() == "" || f.Value.Type() == "stringArray" && f.Value.String() == "[]"
+		if err == nil && empty && !slices.Contains(but, f.Name) {
+			err = WithHint(fmt.Errorf("--%s: its value is empty", f.Name), "leave it out, or give it a value: is a variable not set?")
+		}
+	})
+	return err
+}

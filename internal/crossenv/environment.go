@@ -2,6 +2,7 @@ package crossenv
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,8 @@ func (t *target) environment(dir string) (string, error) {
 		// For those that are run without the runner's arguments: go test's link,
 		// and an entry in the kernel.
 		s.set("QEMU_LD_PREFIX", t.Sysroot)
+	} else {
+		s.unsetOurs("QEMU_LD_PREFIX", "")
 	}
 	s.files(t, dir)
 	// Comments come last: eval without quotes makes one line of all.
@@ -49,6 +52,17 @@ func (s *shell) set(name, value string) {
 func (s *shell) unset(names ...string) {
 	for _, name := range names {
 		fmt.Fprintf(&s.lines, "unset %s\n", name)
+	}
+}
+
+// linkerSysroot is before the sysroot in Cargo's flags.
+const linkerSysroot = "-Clink-arg=--sysroot="
+
+// unsetOurs unsets a variable that names the sysroot of what was evaluated before, which
+// pkg-config's names, too. One that the user has set stays.
+func (s *shell) unsetOurs(name, before string) {
+	if dir := os.Getenv("PKG_CONFIG_SYSROOT_DIR"); dir != "" && os.Getenv(name) == before+dir {
+		s.unset(name)
 	}
 }
 
@@ -132,7 +146,9 @@ func (s *shell) cargo(t *target) {
 	// not give foreign objects to the host's linker.
 	s.set(prefix+"_LINKER", t.tool("gcc"))
 	if t.Sysroot != "" {
-		s.set(prefix+"_RUSTFLAGS", "-Clink-arg=--sysroot="+t.Sysroot)
+		s.set(prefix+"_RUSTFLAGS", linkerSysroot+t.Sysroot)
+	} else {
+		s.unsetOurs(prefix+"_RUSTFLAGS", linkerSysroot)
 	}
 	s.set(prefix+"_RUNNER", strings.Join(t.runner(), " "))
 }

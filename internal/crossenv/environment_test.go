@@ -252,3 +252,22 @@ func TestValuesAreOneWord(t *testing.T) {
 	}
 	assert.Equal(t, "export A=b\nexport A=''\nexport A='b c'\nexport A='it'\\''s'\nexport A='~'\nexport A='ü'\n", s.lines.String())
 }
+
+// Without a sysroot nothing stays of the one that was evaluated before; what the user has set
+// does.
+func TestASysrootIsForgottenWithTheNextEnvironment(t *testing.T) {
+	const rustflags = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS"
+	t.Setenv("PKG_CONFIG_SYSROOT_DIR", "/old")
+	t.Setenv("QEMU_LD_PREFIX", "/old")
+	t.Setenv(rustflags, "-Clink-arg=--sysroot=/old")
+	compilers(t)
+	text := printed(t, "arm64", Options{})
+	for _, name := range []string{"PKG_CONFIG_SYSROOT_DIR", "QEMU_LD_PREFIX", rustflags} {
+		assert.Contains(t, text, "unset "+name+"\n")
+	}
+	t.Setenv("QEMU_LD_PREFIX", "/mine")
+	t.Setenv(rustflags, "-Ctarget-cpu=neoverse-n1")
+	text = printed(t, "arm64", Options{})
+	assert.NotContains(t, text, "QEMU_LD_PREFIX")
+	assert.NotContains(t, text, rustflags)
+}

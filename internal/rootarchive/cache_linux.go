@@ -111,13 +111,20 @@ func identity(path, platform string) (string, error) {
 	return fmt.Sprintf("%x", sum[:16]), nil
 }
 
-// follow returns the tree that a link leads to, if both are there.
+// follow returns the tree that a link leads to, if both are there, in this user's cache: the
+// owners in another's are not what the archive says, and that user may change it.
 func follow(cache, link string) string {
 	to, err := os.Readlink(link)
 	if err != nil || !strings.HasPrefix(filepath.Base(to), treeName) {
 		return ""
 	}
 	dir := filepath.Join(cache, filepath.Base(to))
+	for _, path := range []string{cache, filepath.Dir(link), link} {
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) != nil || int(st.Uid) != os.Geteuid() {
+			return ""
+		}
+	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		return ""
 	}
@@ -186,19 +193,12 @@ func nameOf(digest string) string { return strings.Replace(digest, ":", "-", 1) 
 // inPlace makes a tree beside its place, and renames it. do fills it, and returns its
 // digest.
 func inPlace(cache string, do func(*tree) (digest string, err error)) (name string, err error) {
-	dir, err := os.MkdirTemp(cache, partial)
-	if err != nil {
-		return "", err
-	}
-	defer removeTree(dir)
-	held, err := os.Open(dir)
+	dir, held, err := newPartial(cache)
 	if err != nil {
 		return "", err
 	}
 	defer held.Close()
-	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // see sweep
-		return "", err
-	}
+	defer removeTree(dir)
 	t, err := newTree(dir)
 	if err != nil {
 		return "", err
@@ -220,6 +220,32 @@ func inPlace(cache string, do func(*tree) (digest string, err error)) (name stri
 		err = nil
 	}
 	return name, err
+}
+
+// newPartial makes a directory that no sweep of another process removes: it is locked. One that
+// was removed before it could be is made again.
+func newPartial(cache string) (dir string, held *os.File, err error) {
+	for range 100 {
+		if dir, err = os.MkdirTemp(cache, partial); err != nil {
+			return "", nil, err
+		}
+		if held, err = os.Open(dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = file.IgnoringEINTR(func() error { return unix.Flock(int(held.Fd()), unix.LOCK_EX) })
+		}
+		if err != nil {
+			break
+		}
+		if _, err = os.Lstat(dir); err == nil {
+			return dir, held, nil
+		}
+		held.Close()
+	}
+	held.Close() // nil is not closed
+	removeTree(dir)
+	return "", nil, err
 }
 
 // removeTree removes a tree, whose directories need not be writable.

@@ -93,7 +93,11 @@ func candidates(from files) ([]candidate, error) {
 	var layout struct{ ImageLayoutVersion string }
 	err := read(from, "oci-layout", "", &layout)
 	if err == nil {
-		return ofIndex(from, "index.json", "", 0)
+		all, err := ofIndex(from, "index.json", "", 0)
+		if err == nil && len(all) == 0 {
+			err = errors.New("it has no image")
+		}
+		return all, err
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -266,8 +270,15 @@ func choose(all []candidate, asked string) (*candidate, error) {
 	if len(exact) > 0 {
 		fit = exact
 	}
-	// Of several variants, as arm has, the newest.
-	slices.SortStableFunc(fit, func(a, b candidate) int { return strings.Compare(b.platform.Variant, a.platform.Variant) })
+	// Of several variants of arm's the newest, which the emulator can do. Of others, as amd64 has
+	// them, that which each CPU can, and which has none.
+	slices.SortStableFunc(fit, func(a, b candidate) int {
+		order := strings.Compare(a.platform.Variant, b.platform.Variant)
+		if arch.GOARCH == "arm" {
+			order = -order
+		}
+		return order
+	})
 	switch {
 	case len(fit) == 1, len(fit) > 1 && fit[0].platform != fit[1].platform:
 		return &fit[0], nil

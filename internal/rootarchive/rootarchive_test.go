@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -466,4 +467,88 @@ func checksum(block []byte) {
 		sum += int(b)
 	}
 	copy(block[148:], fmt.Sprintf("%06o\x00 ", sum))
+}
+
+// A link that a layer makes is not followed when what lower layers have is removed, and what
+// was known of a directory is not the link's.
+func TestLinksOfALayerLeadNoRemovalAstray(t *testing.T) {
+	l := newLayout(t)
+	l.add(platform{"linux", "arm64", ""},
+		archiveOf(t, "shared/keep", "1", "alt/old", "1", "data/private/:0700", "", "pub/private/:0755", "", "pub/private/x", "1"),
+		archiveOf(t, "alt/x", "->/shared", "alt/new/in", "2", "alt/.wh..wh..opq", "", "data", "->pub"),
+	)
+	cache := filepath.Join(t.TempDir(), "cache")
+	dir, err := Directory(t.Context(), cache, save(t, archiveOf(t, l.files()...)), "", func() {})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{
+		"shared/": "", "shared/keep": "1", "alt/": "", "alt/x": "->/shared", "alt/new/": "", "alt/new/in": "2", "data": "->pub", "pub/": "", "pub/private/": "", "pub/private/x": "1",
+	}, listed(t, dir))
+	private, err := os.Stat(filepath.Join(dir, "pub/private"))
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o755), private.Mode().Perm())
+}
+
+func TestAFileMayBeALinkToItself(t *testing.T) {
+	tree, err := unpacked(t, save(t, archiveOf(t, "a", "1", "b", "=a", "./a", "=./a", "b", "=a")), "")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"a": "1", "b": "1"}, tree)
+}
+
+func TestTheVariantThatEachProcessorCanIsChosen(t *testing.T) {
+	l := newLayout(t)
+	for _, variant := range []string{"v3", "", "v2"} {
+		p := platform{"linux", "amd64", variant}
+		l.add(p, archiveOf(t, "is", p.String()))
+	}
+	path := save(t, archiveOf(t, l.files()...))
+	for asked, want := range map[string]string{"amd64": "linux/amd64", "linux/amd64": "linux/amd64", "linux/amd64/v3": "linux/amd64/v3", "x86_64": "linux/amd64"} {
+		tree, err := unpacked(t, path, asked)
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"is": want}, tree, asked)
+	}
+}
+
+func TestALayoutWithoutAnImageIsRefused(t *testing.T) {
+	for _, index := range []string{`{"manifests":[]}`, `{}`} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(index), 0o600))
+		_, err := unpacked(t, dir, "")
+		assert.ErrorContains(t, err, "it has no image")
+	}
+}
+
+// No process sweeps away what another one is at.
+func TestArchivesAreUnpackedAtOnce(t *testing.T) {
+	var paths []string
+	for n := range 12 {
+		paths = append(paths, save(t, archiveOf(t, "a", strconv.Itoa(n))))
+	}
+	for range 20 {
+		cache := filepath.Join(t.TempDir(), "cache")
+		var wait sync.WaitGroup
+		for _, path := range paths {
+			wait.Go(func() {
+				_, err := Directory(t.Context(), cache, path, "", func() {})
+				assert.NoError(t, err)
+			})
+		}
+		wait.Wait()
+	}
+}
+
+// Root does not run what another user may change.
+func TestAnotherUsersCacheIsNotUsed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a directory away")
+	}
+	cache := filepath.Join(t.TempDir(), "cache")
+	path := save(t, archiveOf(t, "a", "1"))
+	_, err := Directory(t.Context(), cache, path, "", func() {})
+	require.NoError(t, err)
+	for _, dir := range []string{filepath.Join(cache, known), cache} {
+		require.NoError(t, os.Chown(dir, 12345, 12345))
+		_, err = Directory(t.Context(), cache, path, "", func() {})
+		assert.ErrorContains(t, err, "belongs to user 12345")
+	}
 }

@@ -129,7 +129,10 @@ func (t *tree) add(header *tar.Header, content io.Reader, isLayer bool) error {
 		t.dirs[name] = header
 		return makeDirectory(parent, base)
 	}
-	delete(t.dirs, name)
+	if header.Typeflag == tar.TypeLink && t.isItself(header.Linkname, parent, base) {
+		return nil // GNU tar has one of a file that it was given twice
+	}
+	t.forget(name)
 	if err := remove(parent, base); err != nil {
 		return err
 	}
@@ -147,6 +150,29 @@ func (t *tree) add(header *tar.Header, content io.Reader, isLayer bool) error {
 		return err
 	}
 	return t.attributes(header, parent, base)
+}
+
+// forget forgets the headers of a directory that is removed, and of all below: under their
+// names there may be something else later, by way of a link.
+func (t *tree) forget(name string) {
+	maps.DeleteFunc(t.dirs, func(dir string, _ *tar.Header) bool { return dir == name || strings.HasPrefix(dir, name+"/") })
+}
+
+// isItself reports whether a link's target is the file of that name.
+func (t *tree) isItself(target string, parent int, base string) bool {
+	name, err := inside(target)
+	if err != nil {
+		return false
+	}
+	dir, last := path.Split(name)
+	from, err := t.lookup(strings.TrimSuffix(dir, "/"))
+	if err != nil {
+		return false
+	}
+	defer unix.Close(from)
+	var a, b unix.Stat_t
+	return unix.Fstatat(from, last, &a, unix.AT_SYMLINK_NOFOLLOW) == nil && unix.Fstatat(parent, base, &b, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		a.Ino == b.Ino && a.Dev == b.Dev && a.Mode&unix.S_IFMT != unix.S_IFDIR
 }
 
 // lookup opens a directory of the tree, by O_PATH.
@@ -289,9 +315,6 @@ func (t *tree) finish() error {
 // removeLower removes what lower layers have under a name: all, or that of a directory
 // which the layer has not made.
 func (t *tree) removeLower(name string) error {
-	if t.made[name] {
-		return t.removeLowerIn(name)
-	}
 	dir, base := path.Split(name)
 	parent, err := t.lookup(strings.TrimSuffix(dir, "/"))
 	if err == unix.ENOENT || err == unix.ENOTDIR {
@@ -301,7 +324,15 @@ func (t *tree) removeLower(name string) error {
 		return err
 	}
 	defer unix.Close(parent)
-	return remove(parent, base)
+	if !t.made[name] {
+		t.forget(name)
+		return remove(parent, base)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil // what the layer has made, and not a directory, or a link that leads to another
+	}
+	return t.removeLowerIn(name)
 }
 
 // removeLowerIn removes what lower layers have in a directory.
