@@ -195,7 +195,7 @@ func (o *options) changeHost(root *os.Root, plan hostPlan) ([]hostChange, error)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := planHostChanges(plan.Files, before.Files, there, o.Force)
+	changes, err := planHostChanges(plan.Files, slices.Concat(before.Files, before.Earlier), there, o.Force)
 	if err != nil {
 		return nil, cli.WithHint(err, "--force replaces it")
 	}
@@ -224,6 +224,9 @@ func (o *options) changeHost(root *os.Root, plan hostPlan) ([]hostChange, error)
 	if len(plan.Files) > 0 {
 		return changes, onHost(writeManifest(root, plan, hostPlan{}))
 	}
+	for _, f := range before.Files {
+		_ = root.Remove(f.temporary())
+	}
 	err = root.Remove(hostManifest)
 	for _, dir := range []string{hostBin, hostDir} {
 		_ = root.Remove(dir) // unless somebody put something there
@@ -250,7 +253,7 @@ func readManifest(root *os.Root) (p hostPlan, err error) {
 	if err != nil {
 		return p, fmt.Errorf("/%s: %w", hostManifest, err)
 	}
-	for _, f := range p.Files {
+	for _, f := range slices.Concat(p.Files, p.Earlier) {
 		if !fs.ValidPath(f.Path) {
 			return p, fmt.Errorf("/%s: %q is no path below the root directory", hostManifest, f.Path)
 		}
@@ -258,11 +261,15 @@ func readManifest(root *os.Root) (p hostPlan, err error) {
 	return p, nil
 }
 
-// writeManifest writes down the plan's files, and those of before that it lacks.
+// writeManifest writes down the plan's files, and those of before that it lacks, or has with
+// another content.
 func writeManifest(root *os.Root, plan, before hostPlan) error {
-	for _, f := range before.Files {
-		if named(plan.Files, f.Path) == nil {
+	for _, f := range slices.Concat(before.Files, before.Earlier) {
+		switch now := named(plan.Files, f.Path); {
+		case now == nil:
 			plan.Files = append(slices.Clip(plan.Files), f)
+		case !now.same(f):
+			plan.Earlier = append(slices.Clip(plan.Earlier), f)
 		}
 	}
 	text, err := json.MarshalIndent(plan, "", "  ")
@@ -312,7 +319,7 @@ func (f hostFile) put(root *os.Root) error {
 	if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
 		return err
 	}
-	temporary := path.Join(path.Dir(f.Path), "."+path.Base(f.Path)+".register-new")
+	temporary := f.temporary()
 	_ = root.Remove(temporary) // left by a run that was killed
 	err := f.write(root, temporary)
 	if err == nil {
@@ -322,6 +329,11 @@ func (f hostFile) put(root *os.Root) error {
 		_ = root.Remove(temporary)
 	}
 	return err
+}
+
+// temporary is its name until it is whole.
+func (f hostFile) temporary() string {
+	return path.Join(path.Dir(f.Path), "."+path.Base(f.Path)+".register-new")
 }
 
 func (f hostFile) write(root *os.Root, name string) error {

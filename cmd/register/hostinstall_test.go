@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,8 @@ func TestPlanHostChanges(t *testing.T) {
 		"somebody else's link":              {want: files{file("a")}, there: files{link}, err: "was not put there by register"},
 		"not wanted any more":               {before: files{file("a")}, there: files{file("a")}, changes: "removed"},
 		"not wanted, changed since":         {before: files{file("a")}, there: files{file("c")}, changes: "left: was changed since it was installed"},
+		"interrupted":                       {before: files{file("b"), file("a")}, there: files{file("a")}, changes: "removed"},
+		"interrupted, changed since":        {before: files{file("b"), file("a")}, there: files{file("c")}, changes: "left: was changed since it was installed"},
 		"not wanted, gone":                  {before: files{file("a")}},
 		"not wanted, a link that is ours":   {before: files{link}, there: files{link}, changes: "removed"},
 		"not wanted, a link to another one": {before: files{link}, there: files{{Path: link.Path, Target: "x"}}, changes: "left: was changed since it was installed"},
@@ -140,6 +143,43 @@ func TestAHostIsInstalledAndUninstalled(t *testing.T) {
 			assert.Contains(t, stderr, "/"+service[0]+" is there, and was not put there by register\nregister: hint: --force replaces it\n")
 		})
 	}
+}
+
+// An upgrade that was interrupted, here by something in the way of the second file, is undone
+// like any other, and done by the next.
+func TestAnInterruptedUpgradeIsUndone(t *testing.T) {
+	arch := foreign(t)
+	found := commands.FindEmulator(t, arch)
+	emulators := t.TempDir()
+	emulator := filepath.Join(emulators, "qemu-"+arch.Name+"-static")
+	commands.CopyFile(t, found.Path, emulator)
+	root := fakeHost(t, "usr/lib/systemd/systemd")
+	install := []string{"--install-host=" + root, "-Q", emulators, arch.Name}
+	upgrade := append(slices.Clone(install), "--credential=no") // the unit is another
+	status, _, stderr := called(t, install...)
+	require.Equal(t, exitOK, status, stderr)
+
+	temporary := hostFile{Path: "etc/systemd/system/register-watch.service"}.temporary()
+	inTheWay := filepath.Join(root, temporary, "in the way")
+	require.NoError(t, os.MkdirAll(inTheWay, 0o755))
+	status, _, stderr = called(t, upgrade...)
+	require.Equal(t, exitFailure, status, stderr)
+	require.NoError(t, os.RemoveAll(filepath.Dir(inTheWay)))
+	status, stdout, stderr := called(t, "--uninstall-host="+root)
+	require.Equal(t, exitOK, status, stderr)
+	assert.NotContains(t, stdout, "left /")
+	assert.Empty(t, installedFiles(t, root))
+
+	// Once more, and on.
+	status, _, stderr = called(t, install...)
+	require.Equal(t, exitOK, status, stderr)
+	require.NoError(t, os.MkdirAll(inTheWay, 0o755))
+	status, _, _ = called(t, upgrade...)
+	require.Equal(t, exitFailure, status)
+	require.NoError(t, os.RemoveAll(filepath.Dir(inTheWay)))
+	status, _, stderr = called(t, upgrade...)
+	require.Equal(t, exitOK, status, stderr)
+	assert.NotContains(t, commands.Read(t, filepath.Join(root, hostManifest)), "earlier")
 }
 
 // What runs counts, then what /sbin/init is: Debian with OpenRC has systemd's files.

@@ -42,6 +42,7 @@ type hostPlan struct {
 	Version string     `json:"version"` // of register
 	Init    initSystem `json:"init"`
 	Files   []hostFile `json:"files"`
+	Earlier []hostFile `json:"earlier,omitempty"` // what may be at their paths until all are put there
 	start   []string   // commands that start it at once
 }
 
@@ -138,8 +139,9 @@ const (
 )
 
 // planHostChanges returns what leads from the files that were installed before to those
-// that are wanted, given what is there now: what else is at a path is somebody else's. A
-// file that was changed since it was installed is left, unless it is to be replaced.
+// that are wanted, given what is there now: what else is at a path is somebody else's. Of a
+// path there may be several before, if an installation was interrupted. A file that was
+// changed since it was installed is left, unless it is to be replaced.
 func planHostChanges(want, before, there []hostFile, force bool) ([]hostChange, error) {
 	var changes []hostChange
 	for _, f := range want {
@@ -153,11 +155,14 @@ func planHostChanges(want, before, there []hostFile, force bool) ([]hostChange, 
 			changes = append(changes, hostChange{f, hostInstall, ""})
 		}
 	}
+	seen := make(map[string]bool)
 	for _, f := range slices.Backward(before) {
 		now := named(there, f.Path)
+		again := seen[f.Path]
+		seen[f.Path] = true
 		switch {
-		case named(want, f.Path) != nil || now == nil:
-		case now.same(f):
+		case again || named(want, f.Path) != nil || now == nil:
+		case slices.ContainsFunc(before, func(g hostFile) bool { return g.Path == f.Path && now.same(g) }):
 			changes = append(changes, hostChange{f, hostRemove, ""})
 		default:
 			changes = append(changes, hostChange{f, hostLeave, "was changed since it was installed"})
