@@ -163,6 +163,9 @@ func unpack(ctx context.Context, cache, path, platform string) (name string, err
 	if name != "" || err != nil {
 		return name, err
 	}
+	if platform != "" {
+		return "", cli.WithHint(errors.New("it is an archive of files, not of an image that has a platform"), "leave --platform out")
+	}
 	return inPlace(cache, func(t *tree) (string, error) { return t.unpack(ctx, io.NewSectionReader(archive, 0, 1<<62), false) })
 }
 

@@ -552,3 +552,25 @@ func TestAnotherUsersCacheIsNotUsed(t *testing.T) {
 		assert.ErrorContains(t, err, "belongs to user 12345")
 	}
 }
+
+// A file's holes, and what is zero in it, take no place.
+func TestHolesStayHoles(t *testing.T) {
+	content := strings.Repeat("\x00", 1<<20) + "middle" + strings.Repeat("\x00", 1<<20)
+	cache := t.TempDir()
+	dir, err := Directory(t.Context(), cache, save(t, archiveOf(t, "lastlog", content, "zeros", content[:1<<20], "small", "\x00\x00")), "", func() {})
+	require.NoError(t, err)
+	for name, want := range map[string]string{"lastlog": content, "zeros": content[:1<<20], "small": "\x00\x00"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.True(t, want == string(text), name)
+		var st syscall.Stat_t
+		require.NoError(t, syscall.Stat(filepath.Join(dir, name), &st))
+		assert.LessOrEqual(t, st.Blocks*512, int64(128<<10), name)
+	}
+}
+
+func TestAPlatformIsForImages(t *testing.T) {
+	_, err := unpacked(t, save(t, archiveOf(t, "a", "1")), "linux/arm64")
+	assert.ErrorContains(t, err, "not of an image")
+	assert.Equal(t, "leave --platform out", cli.Hint(err))
+}

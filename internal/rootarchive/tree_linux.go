@@ -2,6 +2,7 @@ package rootarchive
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -251,9 +252,29 @@ func write(parent int, base string, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	f := os.NewFile(uintptr(fd), base)
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Close())
+	s := &sparse{File: os.NewFile(uintptr(fd), base)}
+	_, err = io.Copy(onlyWriter{s}, content)
+	return errors.Join(err, s.Truncate(s.size), s.Close())
+}
+
+// A sparse file has holes for what is zero: a lastlog of 300 MB may have a few blocks.
+type sparse struct {
+	*os.File
+	size int64
+}
+
+// onlyWriter hides the file's other methods from io.Copy.
+type onlyWriter struct{ io.Writer }
+
+// Write implements io.Writer.
+func (s *sparse) Write(b []byte) (int, error) {
+	const block = 4096 // of most file systems
+	s.size += int64(len(b))
+	if len(b) >= block && len(bytes.TrimLeft(b, "\x00")) == 0 {
+		_, err := s.Seek(int64(len(b)), io.SeekCurrent)
+		return len(b), err
+	}
+	return s.File.Write(b)
 }
 
 // capabilities are a file's, as archives and file systems have them.
