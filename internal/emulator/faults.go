@@ -57,6 +57,7 @@ var faults = []fault{
 	{number: 15, what: "there is no ptrace(2)", whose: "all"},
 	{number: 16, since: 8, patches: 54, of: programs{only: []string{"i386", "s390x", "ppc"}}, what: "unwinding does not get past the frame of a signal: pthread_cancel(3), backtrace(3), exceptions", whose: "i386, s390x, ppc", patchesThat: "bv"},
 	{number: 17, patches: 54, of: programs{bigEndian: true}, what: "who waits for a mutex that inherits priorities waits for ever", whose: "big-endian ones", patchesThat: "bz"},
+	{number: 18, patches: 55, what: "the first process of a container hangs when it aborts or crashes", whose: "all", patchesThat: "e1"},
 	{number: unnumbered, before: 10, of: programs{only: []string{"x86_64"}}, advice: "the stack of signal handlers is misaligned"},
 	{number: unnumbered, before: 10, advice: "/proc/self/exe is wrong after chdir"},
 	{number: unnumbered, before: 10, advice: "PR_SET_CHILD_SUBREAPER fails"},

@@ -349,3 +349,24 @@ PROBE(wrong_pointer) {
 	FAILS(EFAULT, syscall(SYS_uname, (void *)1));
 }
 PROBE(low_memory_is_not_mapped) { FAILS(EFAULT, syscall(SYS_write, 1, 16L, 4)); }
+// As glibc has guards since 2.42, and before.
+PROBE(guard_in_a_call) {
+	long page = sysconf(_SC_PAGESIZE);
+	char *p = map(2 * page);
+	if (madvise(p + page, page, 102 /* MADV_GUARD_INSTALL, 6.13 */)) {
+		EQUAL(errno, EINVAL);
+		OK(mprotect(p + page, page, PROT_NONE));
+	}
+	FAILS(EFAULT, open(p + page, O_RDONLY));
+	FAILS(EFAULT, syscall(SYS_uname, p + page));
+}
+PROBE(many_low_mappings) {
+#ifdef __x86_64__
+	for (int i = 0; i < 20000; i++) {
+		char *p = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+		CHECK(p != MAP_FAILED && (uintptr_t)p < 1u << 31);
+	}
+#else
+	elsewhere("only x86-64 has MAP_32BIT");
+#endif
+}

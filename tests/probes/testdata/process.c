@@ -411,6 +411,15 @@ PROBE(clone_parent_settid) {
 	EQUAL(tid, pid);
 	reap(pid, 42);
 }
+PROBE(clone_parent_settid_nowhere) {
+	reap(OK(clone(cloned, stack + sizeof stack, CLONE_PARENT_SETTID | SIGCHLD, &(int){0}, (pid_t *)8)), 42);
+}
+PROBE(clone3_pidfd_nowhere) {
+	NO_CLONE3;
+	uint64_t args[8] = {0x1000 /* CLONE_PIDFD */, 0, 0, 0, SIGCHLD};
+	FAILS(EFAULT, syscall(NEWER(435), args, sizeof args));
+	FAILS(ECHILD, waitpid(-1, 0, 0));
+}
 static pid_t child_tid;
 static int is_own_tid(void *arg) { return arg || child_tid != syscall(SYS_gettid); }
 PROBE(clone_child_settid) {

@@ -776,3 +776,4 @@ static void unwind_by(void *handler, int flags) {
 // E16
 PROBE(unwound) { unwind_by(unwinding, 0); }
 PROBE(unwound_with_information) { unwind_by(unwinding_too, SA_SIGINFO); }
+PROBE(tgkill_of_no_group) { FAILS(EINVAL, syscall(SYS_tgkill, -1, syscall(SYS_gettid), SIGUSR1)); }

@@ -402,6 +402,19 @@ PROBE(option_filter) {
 	EQUAL(recv(ends[1], &c, 1, MSG_DONTWAIT), 1);
 }
 PROBE(option_filter_locked) { set_get(made(AF_INET, SOCK_DGRAM), SOL_SOCKET, SO_LOCK_FILTER, 1); }
+PROBE(tcp_numbers_of_any_length) {
+	int fd = OK(socket(AF_INET, SOCK_STREAM, 0)), on[4] = {1, 0, 0, 0}, is[4] = {7, 7, 7, 7};
+	OK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, 8));
+	for (socklen_t length = 4; length <= 16; length += 4) {
+		socklen_t n = length;
+		OK(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, is, &n));
+		EQUAL(n, 4);
+		EQUAL(is[0], 1);
+		EQUAL(is[1], 7);
+	}
+	FAILS(EINVAL, setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, 2));
+	FAILS(EINVAL, setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, 0));
+}
 PROBE(tcp_information) {
 	int ends[2];
 	connected(ends);
