@@ -92,15 +92,7 @@ func (t *tree) add(header *tar.Header, content io.Reader, isLayer bool) error {
 	}
 	dir, base := path.Split(name)
 	if isLayer && strings.HasPrefix(base, whiteout) {
-		switch {
-		case base == opaque:
-			return t.removeLowerIn(strings.TrimSuffix(dir, "/"))
-		case strings.HasPrefix(base, aufs):
-			return nil
-		case base == whiteout || base == whiteout+"." || base == whiteout+"..":
-			return errors.New("whiteout of nothing")
-		}
-		return t.removeLower(dir + strings.TrimPrefix(base, whiteout))
+		return t.whiteOut(dir, base)
 	}
 	switch header.Typeflag {
 	case tar.TypeXGlobalHeader:
@@ -151,6 +143,19 @@ func (t *tree) add(header *tar.Header, content io.Reader, isLayer bool) error {
 		return err
 	}
 	return t.attributes(header, parent, base)
+}
+
+// whiteOut removes what an entry says that there is no more of lower layers.
+func (t *tree) whiteOut(dir, base string) error {
+	switch {
+	case base == opaque:
+		return t.removeLowerIn(strings.TrimSuffix(dir, "/"))
+	case strings.HasPrefix(base, aufs):
+		return nil
+	case base == whiteout || base == whiteout+"." || base == whiteout+"..":
+		return errors.New("whiteout of nothing")
+	}
+	return t.removeLower(dir + strings.TrimPrefix(base, whiteout))
 }
 
 // forget forgets the headers of a directory that is removed, and of all below: under their

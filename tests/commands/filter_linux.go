@@ -14,7 +14,7 @@ import (
 
 // filterVariable has this program execute its arguments behind a seccomp filter: ACTION
 // NUMBER …, of which the system calls are.
-const filterVariable = "TEST_BEHIND_FILTER"
+const filterVariable = "BEHIND_FILTER"
 
 // behindFilter is for Main.
 func behindFilter() {
