@@ -243,9 +243,17 @@ func onHost(err error) error {
 }
 
 func readManifest(root *os.Root) (p hostPlan, err error) {
-	text, err := root.ReadFile(hostManifest)
+	info, err := root.Lstat(hostManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
+	}
+	var text []byte
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New("is no file")
+	default:
+		text, err = root.ReadFile(hostManifest)
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &p)

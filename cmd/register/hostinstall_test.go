@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
@@ -218,6 +219,15 @@ func TestTheInitSystemIsTheOneThatStartsServices(t *testing.T) {
 			assert.Equal(t, test.want, got)
 		})
 	}
+}
+
+func TestAManifestThatIsNoFileIsRefused(t *testing.T) {
+	root := fakeHost(t, "usr/lib/systemd/systemd")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, hostDir), 0o755))
+	require.NoError(t, unix.Mkfifo(filepath.Join(root, hostManifest), 0o644)) // to open it would wait for a writer
+	status, _, stderr := called(t, "--uninstall-host="+root)
+	assert.Equal(t, exitFailure, status)
+	assert.Contains(t, stderr, "/"+hostManifest+": is no file")
 }
 
 func TestNothingIsWrittenOutsideOfAHostsRoot(t *testing.T) {
