@@ -314,7 +314,7 @@ func lookAtHost(root *os.Root, files []hostFile) (there []hostFile, err error) {
 			if err = errors.Join(err, opened.Close()); err != nil {
 				return nil, err
 			}
-			there = append(there, hostFile{Path: f.Path, SHA256: strings.TrimPrefix(digest, "sha256:")})
+			there = append(there, hostFile{Path: f.Path, SHA256: strings.TrimPrefix(digest, "sha256:"), mode: uint32(info.Mode().Perm())})
 		default:
 			there = append(there, hostFile{Path: f.Path, SHA256: "none: " + info.Mode().String()})
 		}

@@ -125,6 +125,11 @@ func TestAHostIsInstalledAndUninstalled(t *testing.T) {
 			status, stdout, stderr = install()
 			require.Equal(t, exitOK, status, stderr)
 			assert.Equal(t, 4, strings.Count(stdout, "kept /"))
+			require.NoError(t, os.Chmod(filepath.Join(root, want[0]), 0o644))
+			status, stdout, stderr = install()
+			require.Equal(t, exitOK, status, stderr)
+			assert.Contains(t, stdout, "installed /"+want[0]+"\n", "it could not be executed")
+			assert.Equal(t, 3, strings.Count(stdout, "kept /"))
 
 			// What an administrator changed is left in place, and said.
 			changed := filepath.Join(root, service[0])

@@ -147,7 +147,7 @@ func planHostChanges(want, before, there []hostFile, force bool) ([]hostChange, 
 	for _, f := range want {
 		now, known := named(there, f.Path), named(before, f.Path)
 		switch {
-		case now != nil && now.same(f):
+		case now != nil && now.same(f) && now.mode == f.mode:
 			changes = append(changes, hostChange{f, hostKeep, "is there already"})
 		case now != nil && known == nil && !force:
 			return nil, fmt.Errorf("/%s is there, and was not put there by register", f.Path)
