@@ -182,10 +182,12 @@ func kills(calls ...call) bool {
 // scheduler lets whoever wants less go first. It is the least that there is.
 const slice = 100 * time.Microsecond
 
+// triedAttr is for a process that tries. It is not on a stack, which moves when it grows.
+var triedAttr = unix.SchedAttr{Size: unix.SizeofSchedAttr}
+
 // mayShorten reports whether no filter ends this process for asking.
 func mayShorten() bool {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr}
-	at := uintptr(unsafe.Pointer(&attr))
+	at := uintptr(unsafe.Pointer(&triedAttr))
 	return !kills(call{unix.SYS_SCHED_GETATTR, 0, at, unix.SizeofSchedAttr}, call{unix.SYS_SCHED_SETATTR, 0, at})
 }
 
