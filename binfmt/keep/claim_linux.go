@@ -47,7 +47,7 @@ func claim(ctx context.Context, fs binfmt.FS) (*claims, error) {
 	if err != nil {
 		return nil, &binfmt.Error{Op: "open", Path: path, Err: err}
 	}
-	return &claims{f, device(path), rand.Int64N(perArch)}, nil
+	return &claims{f, file.Device(path), rand.Int64N(perArch)}, nil
 }
 
 func (c *claims) lock(kind int16, command int, start, length int64) (unix.Flock_t, error) {
@@ -75,7 +75,7 @@ func (c *claims) others(arch *elfmagic.Arch) bool {
 }
 
 // of reports whether these are claims in the instance that is mounted there.
-func (c *claims) of(fs binfmt.FS) bool { return c.device == device(fs.Dir()) }
+func (c *claims) of(fs binfmt.FS) bool { return c.device == file.Device(fs.Dir()) }
 
 func (c *claims) close() {
 	if c != nil {

@@ -10,11 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Times of a keeper.
@@ -207,8 +206,8 @@ func (k *Keeper) checkAt(t time.Time, because Cause) {
 // due does what is due.
 func (k *Keeper) due(ctx context.Context) {
 	now := time.Now()
-	switch another := k.another(); {
-	case another:
+	switch {
+	case k.another():
 		k.claimAll(ctx)
 		k.watch()
 		k.look(now)
@@ -242,16 +241,7 @@ func (k *Keeper) mounted() bool {
 // another reports whether another instance than the one that is watched is mounted: this
 // namespace's own over that of a namespace above. Of the one below it, inotify tells still.
 func (k *Keeper) another() bool {
-	return k.mounted() && device(k.fs.Dir()) != k.device
-}
-
-// device returns the number of the file system of a path: each instance is one.
-func device(path string) uint64 {
-	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
-		return 0
-	}
-	return uint64(st.Dev) // 32 bits wide on some architectures
+	return k.mounted() && file.Device(k.fs.Dir()) != k.device
 }
 
 // failed notes what went wrong as a whole, and has it tried again.
@@ -287,7 +277,7 @@ func (k *Keeper) watch() {
 	if !k.mounted() {
 		return // it is watched when it is mounted again
 	}
-	k.device = device(k.fs.Dir())
+	k.device = file.Device(k.fs.Dir())
 	list := []watched{instance(k.fs.Dir())}
 	for _, dir := range k.searched() {
 		list = append(list, emulators(dir, ""))

@@ -57,7 +57,7 @@ func beParent(args []string) {
 	}
 	unix.Close(files[rootFiles+1]) // the program
 	inherited := file.Inherited()
-	null, noNull := open(os.DevNull, unix.O_RDWR) // of the host's, too
+	null, _ := open(os.DevNull, unix.O_RDWR) // of the host's, too
 	name, path := args[0], args[fixed]
 	p := &parent{group: unix.Getpgrp(), signals: make(chan os.Signal, 64)}
 	p.init, _ = strconv.Atoi(args[1])
@@ -83,12 +83,7 @@ func beParent(args []string) {
 		fmt.Fprintf(os.Stderr, "%s: error: %s: cannot be executed in the root file system: %v\n", name, path, err)
 		os.Exit(exitCannot)
 	}
-	for _, fd := range inherited {
-		unix.Close(fd)
-	}
-	for fd := 0; fd <= unix.Stderr && noNull == nil; fd++ { // who reads what the command has closed does not wait for this process
-		_ = unix.Dup3(null, fd, 0)
-	}
+	file.LetGo(inherited, null, unix.Stderr+1)
 	signal.Ignore(unix.SIGTTOU) // the child must not inherit it
 	status := p.wait()
 	p.end()

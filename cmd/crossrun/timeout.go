@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -63,11 +64,7 @@ func keepTime(args []string) error {
 	case err != nil:
 		return err
 	case len(args) == 2:
-		for _, fd := range file.Inherited() {
-			if fd != process {
-				unix.Close(fd)
-			}
-		}
+		file.LetGo(slices.DeleteFunc(file.Inherited(), func(fd int) bool { return fd == process }), -1, 0)
 		return watching(os.NewFile(process, "process"), args[1], "again").Start()
 	}
 	go func() {

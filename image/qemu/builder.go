@@ -74,11 +74,9 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
 		return err
 	}
-	cache, err := workdir.Cache("qemu")
-	if err != nil {
+	if b.cache, err = workdir.Cache("qemu"); err != nil {
 		return err
 	}
-	b.cache = cache
 	if b.Plain {
 		b.cache += "-plain" // trees of sources are kept of one kind each
 	}

@@ -22,3 +22,14 @@ func Inherited() (list []int) {
 	}
 	return list
 }
+
+// LetGo closes descriptors, and has the first standard streams lead to null, a descriptor of
+// /dev/null, if there is one: who reads what another process has closed does not wait for this one.
+func LetGo(list []int, null, streams int) {
+	for _, fd := range list {
+		unix.Close(fd)
+	}
+	for fd := 0; fd < streams && null > unix.Stderr; fd++ {
+		_ = unix.Dup3(null, fd, 0)
+	}
+}

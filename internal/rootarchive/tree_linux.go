@@ -166,12 +166,7 @@ func (t *tree) forget(name string) {
 
 // isItself reports whether a link's target is the file of that name.
 func (t *tree) isItself(target string, parent int, base string) bool {
-	name, err := inside(target)
-	if err != nil {
-		return false
-	}
-	dir, last := path.Split(name)
-	from, err := t.lookup(strings.TrimSuffix(dir, "/"))
+	from, last, err := t.target(target)
 	if err != nil {
 		return false
 	}
@@ -234,16 +229,24 @@ func makeDirectory(parent int, base string) error {
 	return unix.Mkdirat(parent, base, 0o700)
 }
 
+// target opens the directory of a hard link's target, which has that name there.
+func (t *tree) target(name string) (dir int, base string, err error) {
+	within, err := inside(name)
+	if err != nil {
+		return -1, "", err
+	}
+	above, base := path.Split(within)
+	if dir, err = t.lookup(strings.TrimSuffix(above, "/")); err != nil {
+		return -1, "", fmt.Errorf("link to %s: %w", name, err)
+	}
+	return dir, base, nil
+}
+
 // link gives a file that is in the tree another name.
 func (t *tree) link(target string, parent int, base string) error {
-	name, err := inside(target)
+	from, last, err := t.target(target)
 	if err != nil {
 		return err
-	}
-	dir, last := path.Split(name)
-	from, err := t.lookup(strings.TrimSuffix(dir, "/"))
-	if err != nil {
-		return fmt.Errorf("link to %s: %w", target, err)
 	}
 	defer unix.Close(from)
 	if err := unix.Linkat(from, last, parent, base, 0); err != nil {

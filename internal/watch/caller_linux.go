@@ -52,10 +52,7 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 		return err
 	}
 	begin()
-	for _, fd := range inherited {
-		unix.Close(fd)
-	}
-	leave(unix.Stderr)
+	leave(inherited, unix.Stderr)
 	os.Exit(c.wait())
 	return nil
 }

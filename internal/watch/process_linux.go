@@ -98,9 +98,7 @@ func supervise(caller *messages, state string, command []string, configure func(
 		_ = caller.send(message{Kind: failed, Text: err.Error(), Hint: hintOf(err)})
 		return 1
 	}
-	for _, fd := range inherited {
-		unix.Close(fd)
-	}
+	leave(inherited, unix.Stderr+1)
 	_ = caller.send(message{Kind: ready, PID: s.program})
 	s.wakeHere()
 	s.shorten = mayShorten()
@@ -161,13 +159,12 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	return err
 }
 
-// leave closes the first standard streams and leaves the working directory: neither pipes
-// nor file systems are kept.
-func leave(streams int) {
-	if null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
-		for fd := range streams {
-			_ = unix.Dup3(null, fd, 0)
-		}
+// leave closes what this process was given, and the first standard streams, and leaves the
+// working directory: neither pipes nor file systems are kept.
+func leave(inherited []int, streams int) {
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	file.LetGo(inherited, null, streams)
+	if err == nil {
 		unix.Close(null)
 	}
 	_ = os.Chdir("/")
@@ -209,7 +206,6 @@ func (s *supervisor) awaitCaller() {
 // reap waits for the program and for who became a child of this process, until there
 // is none: then nobody is watched. Tracees of other threads are not waited for.
 func (s *supervisor) reap() int {
-	leave(unix.Stderr + 1)
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WUNTRACED|unix.WALL|unix.WNOTHREAD, nil)
