@@ -143,7 +143,7 @@ func parse(args []string) (*options, error) {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
-	for _, dir := range []*string{&emulators, &o.exportDir} {
+	for _, dir := range []*string{&emulators, &o.exportDir, &o.mount} { // services have another directory
 		var err error
 		if *dir != "" {
 			*dir, err = filepath.Abs(*dir)
@@ -176,10 +176,20 @@ func (o *options) check(modes, archs []string) error {
 		return errors.New("--exportdir: no files are to be written without --systemd or --debian")
 	case o.systemd != "" && len(archs) > 0:
 		return fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(archs, " "))
+	case o.uninstallRoot != "" && !all(archs):
+		return undoesAll("--uninstall-host", "--install-host", archs)
+	case o.rootless != "" && o.uninstall && !all(archs):
+		return undoesAll("--rootless --uninstall", "--rootless", archs)
 	case o.watch.on && (o.DryRun || o.NoProbe):
 		return errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
 	}
 	return nil
+}
+
+// undoesAll returns an error for architectures with what undoes another flag.
+func undoesAll(undo, flag string, archs []string) error {
+	err := fmt.Errorf("%s: undoes all of %s, and not %s alone", undo, flag, strings.Join(archs, " "))
+	return cli.WithHint(err, "register %s ARCH… has it keep those that are named from then on", flag)
 }
 
 // nameEmulators reads the values of --emulator.
@@ -285,10 +295,13 @@ func habit(err error, args []string) error {
 	return err
 }
 
+// all reports whether all architectures are meant.
+func all(args []string) bool { return len(args) == 0 || slices.Equal(args, []string{"all"}) }
+
 // architectures returns the architectures that were named, once each, or none
 // if all are meant, and an error for each name that is unknown.
 func (o *options) architectures() ([]*elfmagic.Arch, error) {
-	if len(o.args) == 0 || slices.Equal(o.args, []string{"all"}) {
+	if all(o.args) {
 		return nil, nil
 	}
 	var archs []*elfmagic.Arch

@@ -97,7 +97,7 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	unit := filepath.Join(config, "systemd", "user", rootlessUnit)
 	link := filepath.Join(filepath.Dir(unit), "default.target.wants", rootlessUnit)
 	if o.uninstall {
-		return removeRootless(ctx, unit, link, stdout, stderr)
+		return o.removeRootless(ctx, unit, link, stdout, stderr)
 	}
 	engine, err := o.rootlessEngine()
 	if err != nil {
@@ -152,9 +152,13 @@ func foreground(ctx context.Context, command []string, stdout, stderr io.Writer)
 }
 
 // removeRootless undoes it.
-func removeRootless(ctx context.Context, unit, link string, stdout, stderr io.Writer) error {
+func (o *options) removeRootless(ctx context.Context, unit, link string, stdout, stderr io.Writer) error {
 	if _, err := os.Lstat(unit); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("nothing was installed: there is no %s", unit)
+	}
+	if o.DryRun {
+		fmt.Fprintln(stdout, "would remove "+unit)
+		return nil
 	}
 	var errs []error
 	if userManager() {

@@ -40,6 +40,8 @@ func TestAServiceIsToldWhatWasAskedFor(t *testing.T) {
 	o, err = parse([]string{"--install-host"})
 	require.NoError(t, err)
 	assert.Empty(t, o.serviceArguments())
+	t.Chdir("/")
+	assert.Equal(t, []string{"--mount=/mnt"}, parsed(t, "--install-host", "--mount=mnt").serviceArguments(), "a service has another directory")
 }
 
 func TestTheEngineIsTheOneThatIsThere(t *testing.T) {
@@ -79,6 +81,26 @@ func TestRootlessGoesWithUninstallOnly(t *testing.T) {
 		assert.Equal(t, exitFailure, status)
 		assert.Contains(t, stderr, "is for an ordinary user")
 	}
+}
+
+// A dry run removes nothing, either.
+func TestADryRunOfRemovingARootlessServiceLeavesIt(t *testing.T) {
+	unit := filepath.Join(t.TempDir(), rootlessUnit)
+	require.NoError(t, os.WriteFile(unit, nil, 0o644))
+	var stdout strings.Builder
+	o := parsed(t, "--rootless", "--uninstall", "--dry-run")
+	require.NoError(t, o.removeRootless(t.Context(), unit, unit+".link", &stdout, io.Discard))
+	assert.Equal(t, "would remove "+unit+"\n", stdout.String())
+	assert.FileExists(t, unit)
+}
+
+// An architecture that is named is not all of them.
+func TestWhatUndoesAServiceUndoesAllOfIt(t *testing.T) {
+	for _, args := range []string{"--rootless --uninstall arm64", "--uninstall-host arm64", "--uninstall-host=/mnt arm64,s390x"} {
+		_, err := parse(strings.Fields(args))
+		assert.ErrorContains(t, err, "undoes all of", args)
+	}
+	assert.Equal(t, []string{"all"}, parsed(t, "--uninstall-host", "all").args)
 }
 
 // What is kept in the foreground ends with it, though the command that was started does not
