@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +39,11 @@ func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f 
 		return f, outcomesOf(decisions), nil
 	}
 	if !f.Surroundings.InitialUser {
-		if r, decisions, err = f.beforeHiding(ctx, fs, r, warn); err != nil || decisions != nil {
-			return f, outcomesOf(decisions), err
+		switch r, decisions, err = f.beforeHiding(ctx, fs, r, warn); {
+		case err != nil:
+			return f, nil, err
+		case decisions != nil:
+			return f, outcomesOf(decisions), nil
 		}
 	}
 	unmount, err := f.mount(fs, r, warn)
@@ -74,7 +76,9 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 		return r, nil, err
 	}
 	all := slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
-	f.run(ctx, all, false)
+	if err := f.run(ctx, all, false); err != nil {
+		return r, nil, err
+	}
 	decisions, err := Decide(f, r)
 	if err != nil || allSettled(decisions) || r.DryRun {
 		return r, decisions, err
@@ -161,8 +165,8 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	if !noProbe {
 		undo = f.tryAll(ctx, outcomes)
 	}
-	if ctx.Err() != nil {
-		return nil, errors.Join(fmt.Errorf("interrupted: %w", context.Cause(ctx)), staged.Rollback())
+	if err := interrupted(ctx); err != nil {
+		return nil, errors.Join(err, staged.Rollback())
 	}
 	return outcomes, errors.Join(staged.Undo(undo), staged.Commit())
 }
@@ -202,7 +206,9 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 			archs = append(archs, o.Arch)
 		}
 	}
-	f.run(ctx, archs, false)
+	if f.run(ctx, archs, false) != nil {
+		return nil // all is undone
+	}
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.untried() {

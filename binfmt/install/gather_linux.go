@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -61,10 +62,11 @@ func Gather(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, f.reading(fs, func() {
-		if !r.NoProbe {
-			f.run(ctx, f.about(r), false)
+	return f, f.reading(fs, func() error {
+		if r.NoProbe {
+			return nil
 		}
+		return f.run(ctx, f.about(r), false)
 	})
 }
 
@@ -80,25 +82,28 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 		return nil, nil, err
 	}
 	f.setNative(native, r)
-	err = f.reading(fs, func() { outcomes = f.status(ctx, r, digests) })
+	err = f.reading(fs, func() (err error) {
+		outcomes, err = f.status(ctx, r, digests)
+		return err
+	})
 	return f, outcomes, err
 }
 
 // reading mounts the instance to read it, as Attach does, and calls do when the
 // entries have been read.
-func (f *Facts) reading(fs binfmt.FS, do func()) error {
+func (f *Facts) reading(fs binfmt.FS, do func() error) error {
 	detach, err := attach(fs, f.Surroundings)
 	if err != nil {
 		return err
 	}
 	if err = f.readEntries(fs); err == nil {
-		do()
+		err = do()
 	}
 	return errors.Join(err, detach())
 }
 
 // status is Status of entries that have been read.
-func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
+func (f *Facts) status(ctx context.Context, r Request, digests bool) ([]Outcome, error) {
 	outcomes := []Outcome{}
 	var try []*elfmagic.Arch
 	for _, arch := range f.about(r) {
@@ -120,7 +125,9 @@ func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
 		}
 		outcomes = append(outcomes, o)
 	}
-	f.run(ctx, try, digests)
+	if err := f.run(ctx, try, digests); err != nil {
+		return nil, err
+	}
 	for i := range outcomes {
 		o := &outcomes[i]
 		o.saw(f.Seen[o.Arch.Name])
@@ -129,10 +136,10 @@ func (f *Facts) status(ctx context.Context, r Request, digests bool) []Outcome {
 		}
 	}
 	if f.Mounted || len(r.Archs) > 0 {
-		return outcomes
+		return outcomes, nil
 	}
 	// Of all that might have an entry, those are said of which it is known.
-	return slices.DeleteFunc(outcomes, func(o Outcome) bool { return o.Seen == nil || !o.Seen.Runs })
+	return slices.DeleteFunc(outcomes, func(o Outcome) bool { return o.Seen == nil || !o.Seen.Runs }), nil
 }
 
 // behind returns the emulator that an entry names.
@@ -306,20 +313,32 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 			}
 		}
 	}
-	f.run(ctx, try, false)
-	return nil
+	return f.run(ctx, try, false)
 }
 
-// run runs a program of each of the architectures and notes what was seen.
-func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) {
+// run runs a program of each of the architectures and notes what was seen. If it is
+// interrupted, programs that were ended would seem not to run: nothing is noted.
+func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) error {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
 		seen[i] = look(ctx, binfmt.New(f.Mount), archs[i], f.Emulators[archs[i].Name], f.own(archs[i], "").Interpreter, digests)
 	})
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)
 	}
 	for i, arch := range archs {
 		f.Seen[arch.Name] = seen[i]
 	}
+	return nil
+}
+
+// interrupted returns an error if the context is done.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -64,9 +65,14 @@ func TestStatusSaysWhatIsThereAndWhy(t *testing.T) {
 	disabled.Disabled = true
 	absent.Interpreter, absent.Flags = "/no/such/emulator", 0
 	f := newFacts([]binfmt.Entry{disabled, absent, own(t, "s390x")})
+	status := func(r Request) []Outcome {
+		outcomes, err := f.status(t.Context(), r, false)
+		require.NoError(t, err)
+		return outcomes
+	}
 	reasons := func(r Request) []string {
 		list := []string{}
-		for _, o := range f.status(t.Context(), r, false) {
+		for _, o := range status(r) {
 			line := o.Arch.Name + " " + o.Current.Name + ": " + o.Reason
 			if o.Elsewhere() {
 				line += "elsewhere"
@@ -83,6 +89,6 @@ func TestStatusSaysWhatIsThereAndWhy(t *testing.T) {
 	f.Mounted, f.Entries, f.Seen = false, nil, map[string]*Seen{"s390x": {Runs: true}, "arm": {Failure: "no"}}
 	assert.Equal(t, []string{"s390x : its entry cannot be seen from here"}, reasons(Request{NoProbe: true}))
 	assert.Equal(t, []string{"i386 : native", "aarch64 : ", "riscv64 : ", "s390x : its entry cannot be seen from here", "arm : "}, reasons(r))
-	last := f.status(t.Context(), r, false)[4]
+	last := status(r)[4]
 	assert.ErrorIs(t, last.Err, ErrNotRun)
 }

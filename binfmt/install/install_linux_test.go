@@ -1,9 +1,12 @@
 package install
 
 import (
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,4 +87,29 @@ func TestADryRunChangesNothing(t *testing.T) {
 	entries, err := fs.List()
 	require.NoError(t, err)
 	assert.Empty(t, entries)
+}
+
+// Programs that were ended because the context was done do not seem not to run.
+func TestWhatIsInterruptedIsNotReported(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	r := request(t, "s390x")
+	endless, err := exec.LookPath("yes")
+	require.NoError(t, err)
+	require.NoError(t, fs.Register(binfmt.Entry{Name: "qemu-s390x", Pattern: r.Archs[0].Pattern(), Interpreter: endless}))
+	for name, look := range map[string]func(ctx context.Context) (*Facts, error){
+		"Gather": func(ctx context.Context) (*Facts, error) { return Gather(ctx, fs, r) },
+		"Status": func(ctx context.Context) (*Facts, error) {
+			f, outcomes, err := Status(ctx, fs, r, false)
+			assert.Nil(t, outcomes)
+			return f, err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		f, err := look(ctx)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded, name)
+		if f != nil {
+			assert.Empty(t, f.Seen, name)
+		}
+	}
 }
