@@ -219,6 +219,11 @@ func (o *options) runWatch(ctx context.Context, stdout, stderr io.Writer) error 
 	if _, err := o.load(); err != nil { // which says where to listen
 		return err
 	}
+	// Names that are unknown are an error at the end, which may be far.
+	_, unknown := o.architectures()
+	for _, err := range cli.Split(unknown) {
+		o.log(log, keep.Event{Kind: keep.Failed, Err: err})
+	}
 	saveMemory()
 	var watching monitor
 	var k *keep.Keeper

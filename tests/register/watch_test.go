@@ -185,6 +185,16 @@ func TestAWatchThatCannotBeginFails(t *testing.T) {
 	assert.Contains(t, r.Stderr, "register: error: --listen: this register was built without a server\nregister: hint: ")
 }
 
+// The end, when register says what was unknown, may be months away.
+func TestAWatchSaysAtOnceWhatIsUnknown(t *testing.T) {
+	kerneltest.Instance(t)
+	w := watch(t, filepath.Join(commands.Dir(), "register"), 1, "s390x", "rsicv64", "bogus")
+	failed := w.events.of("failed")
+	require.Len(t, failed, 2, w.events)
+	assert.Equal(t, `unknown architecture "rsicv64"`, failed[0]["error"])
+	assert.Error(t, w.end(syscall.SIGTERM), "as without --watch")
+}
+
 // What others see of a watcher: readiness, metrics, little memory. How long entries
 // were missing is in the log.
 func TestAWatchServesWhatItSees(t *testing.T) {
