@@ -167,6 +167,16 @@ PROBE(getxattrat) {
 	EQUAL(has(syscall(NEWER(464), AT_FDCWD, "f", 0, "user.a", &a, sizeof a)), 5);
 	EQUAL(memcmp(b, "value", 5), 0);
 }
+// What is longer than an attribute can be counts as that when it is read, and is refused when it is set.
+PROBE(getxattrat_of_any_length) {
+	static char b[100000];
+	write_file("f", "");
+	if (setxattr("f", "user.a", "value", 5, 0)) unsupported("the file system has no attributes");
+	struct { uint64_t value; uint32_t size, flags; } a = {(uintptr_t)b, sizeof b, 0};
+	EQUAL(has(syscall(NEWER(464), AT_FDCWD, "f", 0, "user.a", &a, sizeof a)), 5);
+	EQUAL(memcmp(b, "value", 5), 0);
+	FAILS(E2BIG, syscall(NEWER(463), AT_FDCWD, "f", 0, "user.a", &a, sizeof a));
+}
 PROBE(fchmodat2) {
 	write_file("f", "");
 	has(syscall(NEWER(452), AT_FDCWD, "f", 0640, 0));
@@ -262,6 +272,23 @@ PROBE(reads_other_memory) {
 	struct iovec l = {b, 4}, r = {a, 4};
 	EQUAL(has(syscall(SYS_process_vm_readv, getpid(), &l, 1, &r, 1, 0)), 4);
 	SAME(b, "abc");
+}
+// Reads end where one of the caller's places cannot be written.
+PROBE(reads_other_memory_in_part) {
+	char from[8] = "abcdefg", to[4] = "";
+	const size_t page = 65536;
+	char *end = OK(mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	OK(munmap(end + page, page));
+	struct iovec l[2] = {{to, 4}, {0, 4}}, r = {from, 8};
+	EQUAL(has(syscall(SYS_process_vm_readv, getpid(), l, 2, &r, 1, 0)), 4);
+	EQUAL(memcmp(to, "abcd", 4), 0);
+	l[1].iov_base = end + page - 2;
+	EQUAL(OK(syscall(SYS_process_vm_readv, getpid(), l, 2, &r, 1, 0)), 6);
+	EQUAL(memcmp(end + page - 2, "ef", 2), 0);
+	FAILS(EFAULT, syscall(SYS_process_vm_readv, getpid(), &(struct iovec){0, 4}, 1, &r, 1, 0));
+	l[1].iov_len = -1;
+	FAILS(EINVAL, syscall(SYS_process_vm_readv, getpid(), l, 2, &r, 1, 0));
+	FAILS(EINVAL, syscall(SYS_process_vm_readv, getpid(), l, 1, &(struct iovec){from, -1}, 1, 0));
 }
 PROBE(robust_list) {
 	static struct { void *next; long offset; void *pending; } head;

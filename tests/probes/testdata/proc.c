@@ -332,6 +332,39 @@ PROBE(memory_file) {
 	EQUAL(OK(pwrite64(fd, "HERE", 4, (off64_t)(uintptr_t)text)), 4);
 	EQUAL(text[0], 'H');
 }
+PROBE(memory_file_by_vectors) {
+	static volatile char text[] = "here it is";
+	int fd = OK(open("/proc/self/mem", O_RDWR));
+	char b[4], c[sizeof text - 4];
+	struct iovec v[2] = {{b, sizeof b}, {c, sizeof c}};
+	EQUAL(OK(preadv64(fd, v, 2, (off64_t)(uintptr_t)text)), sizeof text);
+	EQUAL(memcmp(b, "here", 4), 0);
+	SAME(c, " it is");
+	memcpy(b, "HERE", 4);
+	EQUAL(OK(pwritev64(fd, v, 1, (off64_t)(uintptr_t)text)), 4);
+	EQUAL(text[3], 'E');
+	OK(lseek64(fd, (off64_t)(uintptr_t)text, SEEK_SET));
+	EQUAL(OK(readv(fd, v, 2)), sizeof text);
+	EQUAL(memcmp(b, "HERE", 4), 0);
+}
+// As who looks at memory that may not be there does.
+PROBE(memory_file_beyond) {
+	const size_t page = 65536;
+	char *p = OK(mmap(0, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)), b[8];
+	memcpy(p + page - 4, "last", 4);
+	OK(munmap(p + page, page));
+	int fd = OK(open("/proc/self/mem", O_RDWR));
+	off64_t end = (off64_t)(uintptr_t)p + page;
+	struct iovec v = {b, sizeof b};
+	FAILS(EIO, pread64(fd, b, sizeof b, end));
+	FAILS(EIO, pwrite64(fd, b, sizeof b, end));
+	FAILS(EIO, preadv64(fd, &v, 1, end));
+	OK(lseek64(fd, end, SEEK_SET));
+	FAILS(EIO, read(fd, b, sizeof b));
+	FAILS(EIO, readv(fd, &v, 1));
+	EQUAL(OK(pread64(fd, b, sizeof b, end - 4)), 4);
+	EQUAL(memcmp(b, "last", 4), 0);
+}
 PROBE(auxiliary) {
 	unsigned long b[100];
 	int fd = OK(open("/proc/self/auxv", O_RDONLY));

@@ -123,6 +123,31 @@ PROBE(plain_merged) {
 	EQUAL(count, 1);
 }
 // E14: the last ones are the emulator's since QEMU 10
+// Not the kernel, but the program says who sent it, and from where.
+static volatile int aborted;
+static void on_queued_abort(int sig, siginfo_t *i, void *c) {
+	(void)c;
+	if (sig == SIGABRT && i->si_pid == getpid()) aborted++;
+}
+PROBE(queued_abort) {
+	struct sigaction a = {.sa_sigaction = on_queued_abort, .sa_flags = SA_SIGINFO};
+	OK(sigaction(SIGABRT, &a, 0));
+	siginfo_t i = {.si_signo = SIGABRT, .si_code = SI_TKILL};
+	i.si_pid = getpid();
+	i.si_uid = getuid();
+	OK(syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGABRT, &i));
+	EQUAL(aborted, 1);
+	OK(syscall(SYS_rt_sigqueueinfo, getpid(), SIGABRT, &i));
+	EQUAL(aborted, 2);
+	FAILS(EPERM, syscall(SYS_rt_tgsigqueueinfo, getpid(), INT_MAX, SIGABRT, &i));
+	raise(SIGABRT);
+	EQUAL(aborted, 3);
+	int fd = syscall(NEWER(434), getpid(), 0);
+	if (fd < 0 && errno == ENOSYS) unsupported("no pidfd_open");
+	OK(fd);
+	OK(syscall(NEWER(424), fd, SIGABRT, &i, 0));
+	EQUAL(aborted, 4);
+}
 PROBE(all_realtime) {
 	int want = 0;
 	for (int n = SIGRTMIN; n <= SIGRTMAX; n++, want++) {
