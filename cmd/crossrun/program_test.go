@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
@@ -194,30 +194,12 @@ func TestProgramsSayWhatTheyAre(t *testing.T) {
 	}
 }
 
-// unprivileged calls f without any capability in effect: root, too, may then
-// access only what modes of files allow.
-func unprivileged(t *testing.T, f func()) {
-	t.Helper()
-	runtime.LockOSThread() // capabilities are a thread's own
-	defer runtime.UnlockOSThread()
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var all, none [2]unix.CapUserData
-	require.NoError(t, unix.Capget(&header, &all[0]))
-	none = all
-	for i := range none {
-		none[i].Effective = 0
-	}
-	require.NoError(t, unix.Capset(&header, &none[0]))
-	defer func() { require.NoError(t, unix.Capset(&header, &all[0])) }()
-	f()
-}
-
 func TestAProgramThatCannotBeReadIsTheKernelsToJudge(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "program"), binaryFor(t, lookup(t, "arm64"), ""))
 	require.NoError(t, os.Chmod(path, 0o111))
 	var p *program
 	var err error
-	unprivileged(t, func() { p, err = inspect("", path, []string{path}, 0) })
+	kerneltest.Unprivileged(t, func() { p, err = inspect("", path, []string{path}, 0) })
 	require.NoError(t, err)
 	assert.ErrorIs(t, p.elfErr, os.ErrPermission)
 }

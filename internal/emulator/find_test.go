@@ -11,10 +11,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // printed is what an emulator prints as its version.
@@ -150,24 +150,6 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 	assert.EqualError(t, err, "aarch64: "+dir+"/qemu-aarch64: emulator is for another host: it runs on s390x")
 }
 
-// unprivileged calls f without any capability in effect: root, too, may then
-// access only what modes of files allow.
-func unprivileged(t *testing.T, f func()) {
-	t.Helper()
-	runtime.LockOSThread() // capabilities are a thread's own
-	defer runtime.UnlockOSThread()
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var all, none [2]unix.CapUserData
-	require.NoError(t, unix.Capget(&header, &all[0]))
-	none = all
-	for i := range none {
-		none[i].Effective = 0
-	}
-	require.NoError(t, unix.Capset(&header, &none[0]))
-	defer func() { require.NoError(t, unix.Capset(&header, &all[0])) }()
-	f()
-}
-
 func TestADirectoryOfPATHThatMayNotBeLookedIntoIsPassedOver(t *testing.T) {
 	base := t.TempDir()
 	closed, open, unreadable := filepath.Join(base, "closed"), filepath.Join(base, "open"), filepath.Join(base, "unreadable")
@@ -178,7 +160,7 @@ func TestADirectoryOfPATHThatMayNotBeLookedIntoIsPassedOver(t *testing.T) {
 	require.NoError(t, os.Chmod(closed, 0))
 	defer func() { require.NoError(t, os.Chmod(closed, 0o755)) }()
 	find := func(dirs ...string) (err error) {
-		unprivileged(t, func() {
+		kerneltest.Unprivileged(t, func() {
 			search := emulator.Search{Dirs: dirs}
 			_, err = search.Find(lookup(t, "arm64"))
 		})
