@@ -126,7 +126,7 @@ func TestMissingPrivilegesAreNamed(t *testing.T) {
 	}{
 		{"none", nil, "operation not permitted", "this requires CAP_SYS_ADMIN"},
 		{"no capability", []string{"--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined"}, "operation not permitted", "this requires CAP_SYS_ADMIN"},
-		{"another user", append([]string{"--user", "1000"}, least...), "operation not permitted", "this requires CAP_SYS_ADMIN"},
+		{"another user", append([]string{"--user", "1000"}, least...), "operation not permitted", "in a container docker run --user 0 --privileged"},
 		{"host's processes, not to be looked at", append([]string{"--pid=host"}, least...), "CAP_SYS_PTRACE", "--cap-add SYS_PTRACE"},
 	} {
 		r := docker(t, test.flags, multiarch, "arm64")
