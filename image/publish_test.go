@@ -235,30 +235,47 @@ func TestPushSeesWhatArrived(t *testing.T) {
 	assert.Contains(t, stderr, "image push: hint: docker login "+host)
 }
 
-// Where containerd stores Docker's images, an index is pushed, and stays one.
+// Where containerd stores Docker's images, an index is pushed, with an attestation beside
+// the image, and stays one. What is joined is the images.
 func TestPushKeepsAnIndex(t *testing.T) {
 	v := pinned(t)
-	arch := versions.Architectures()[0]
 	host := aRegistry(t, nil)
-	put(t, host, v.Tag(arch), arch.GOARCH, nil)
-	ref, err := name.NewTag(host + "/calico/go-build:" + v.Tag(arch))
-	require.NoError(t, err)
-	img, err := remote.Image(ref)
-	require.NoError(t, err)
-	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{
-		Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
-	})
-	digest, err := index.Digest()
-	require.NoError(t, err)
-	require.NoError(t, remote.WriteIndex(ref, index))
+	images := make(map[string]v1.Hash)
+	for _, arch := range versions.Architectures()[:2] {
+		images[arch.GOARCH] = put(t, host, v.Tag(arch), arch.GOARCH, labelsOf(v, arch.GOARCH, "abc"))
+		ref, err := name.NewTag(host + "/calico/go-build:" + v.Tag(arch))
+		require.NoError(t, err)
+		img, err := remote.Image(ref)
+		require.NoError(t, err)
+		attestation, err := random.Image(100, 1)
+		require.NoError(t, err)
+		index := mutate.AppendManifests(empty.Index,
+			mutate.IndexAddendum{Add: attestation, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}},
+			mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch.GOARCH}}})
+		digest, err := index.Digest()
+		require.NoError(t, err)
+		require.NoError(t, remote.WriteIndex(ref, index))
 
-	script(t, "docker", `[ "$1" != image ] || echo '[{"Id": "`+digest.String()+`", "Architecture": "amd64"}]'`)
-	status, stdout, stderr := called(t, "push", "--registry", host, "--arch", "amd64")
-	assert.Zero(t, status, stderr)
-	assert.Equal(t, ref.String()+"@"+digest.String()+"\n", stdout)
-	latest, err := remote.Head(ref.Context().Tag("latest-amd64"))
+		script(t, "docker", `[ "$1" != image ] || echo '[{"Id": "`+digest.String()+`", "Architecture": "`+arch.GOARCH+`"}]'`)
+		status, stdout, stderr := called(t, "push", "--registry", host, "--arch", arch.GOARCH)
+		assert.Zero(t, status, stderr)
+		assert.Equal(t, ref.String()+"@"+digest.String()+"\n", stdout)
+		latest, err := remote.Head(ref.Context().Tag("latest-" + arch.GOARCH))
+		require.NoError(t, err)
+		assert.Equal(t, digest, latest.Digest)
+	}
+	status, _, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
+	require.Zero(t, status, stderr)
+	ref, err := name.NewTag(host + "/calico/go-build:latest")
 	require.NoError(t, err)
-	assert.Equal(t, digest, latest.Digest)
+	index, err := remote.Index(ref)
+	require.NoError(t, err)
+	manifest, err := index.IndexManifest()
+	require.NoError(t, err)
+	require.Len(t, manifest.Manifests, 2)
+	for _, m := range manifest.Manifests {
+		assert.Equal(t, images[m.Platform.Architecture], m.Digest)
+	}
 }
 
 func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {

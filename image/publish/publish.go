@@ -104,7 +104,7 @@ func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag,
 	if err != nil {
 		return cli.WithHint(err, "docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
 	}
-	descriptor, err := remote.Get(tag, options(ctx)...)
+	descriptor, err := remote.Get(tag, optionsFor(ctx, arch)...)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	var errs []error
 	for _, arch := range archs {
 		tag := p.remote.Tag(p.versions.Tag(arch))
-		img, err := remote.Image(tag, options(ctx)...)
+		img, err := remote.Image(tag, optionsFor(ctx, arch)...)
 		if err == nil {
 			err = isFor(img, arch)
 		}
@@ -236,6 +236,12 @@ func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, e
 // options are those of each request to the registry.
 func options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+}
+
+// optionsFor are those with which of an index the image for an architecture is taken: a
+// Docker whose images containerd stores pushes an index, of one architecture, too.
+func optionsFor(ctx context.Context, arch *elfmagic.Arch) []remote.Option {
+	return append(options(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch.GOARCH}))
 }
 
 // isFor returns an error unless an image's configuration says that it is for
