@@ -16,7 +16,7 @@ REPOSITORY ?= calico
 BASE_IMAGE ?=
 # Another branch of Calico's than that of image/versions.yaml: release-v3.32.
 CALICO     ?=
-FOR        := --file image/versions$(CALICO:%=-%).yaml
+FOR        := --file image/versions$(patsubst %,-%,$(filter-out master,$(CALICO))).yaml
 
 # Which emulators are registered, and go into images and single files: debian,
 # built (by emulators), or a directory. Those that were built are the default.

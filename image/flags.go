@@ -96,17 +96,21 @@ func words(text string) []string {
 // has set.
 func (c *call) archList(archs *[]*elfmagic.Arch, name, usage string, lookup func(name string) (*elfmagic.Arch, error)) {
 	c.Func(name, usage, func(text string) error {
-		var list []*elfmagic.Arch
+		var list []*elfmagic.Arch // each once: amd64 and x86_64 are one
 		for _, name := range words(text) {
-			if name == "all" {
-				list = append(list, versions.Architectures()...)
-				continue
+			some := versions.Architectures()
+			if name != "all" {
+				arch, err := lookup(name)
+				if err != nil {
+					return err
+				}
+				some = []*elfmagic.Arch{arch}
 			}
-			arch, err := lookup(name)
-			if err != nil {
-				return err
+			for _, arch := range some {
+				if !slices.Contains(list, arch) {
+					list = append(list, arch)
+				}
 			}
-			list = append(list, arch)
 		}
 		if len(list) > 0 {
 			*archs = list
@@ -153,6 +157,9 @@ func (c *call) forRepository() {
 	c.StringVar(&c.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
 	c.step(func(context.Context) error {
 		_, err := name.NewRepository(c.repository + "/image")
+		if err == nil && (c.repository == "" || strings.HasPrefix(c.repository, "/")) {
+			err = cli.WithHint(fmt.Errorf("--repository %q begins with no name", c.repository), "calico and quay.io/calico do; is REGISTRY missing?")
+		}
 		return wrong(err)
 	})
 }

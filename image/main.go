@@ -33,6 +33,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := &cli.Output{Writer: stdout}
+	return out.Status(do(ctx, args, out, stderr), exitFailure, stderr, "image")
+}
+
+func do(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, overview())
 		return exitUsage

@@ -71,6 +71,18 @@ func TestMistypedSubcommandsAreGuessed(t *testing.T) {
 	}
 }
 
+// What make or a shell reads, or is redirected to, was written, or it is an error.
+func TestOutputThatIsNotWrittenIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	for _, args := range [][]string{{"--help"}, {"versions", "tag"}, {"notes"}} {
+		var stderr strings.Builder
+		assert.Equal(t, exitFailure, run(t.Context(), args, full, &stderr), args)
+		assert.Contains(t, stderr.String(), "image: error: cannot write to standard output: ")
+	}
+}
+
 // Nothing is done before: not even what is interrupted at once.
 func TestArgumentsAreLookedAtFirst(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

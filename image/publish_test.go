@@ -279,6 +279,7 @@ func TestPushKeepsAnIndex(t *testing.T) {
 }
 
 func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {
+	script(t, "docker", "exit 0")
 	for _, test := range []struct {
 		args     []string
 		status   int
@@ -286,6 +287,9 @@ func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {
 	}{
 		{[]string{"push"}, 2, "no registry is named"},
 		{[]string{"push", "--registry", "myorg"}, 2, `"myorg" is taken for an organization of index.docker.io`},
+		{[]string{"register-images", "--push"}, 2, `"calico" is taken for an organization of index.docker.io`},
+		{[]string{"register-images", "--push", "--repository", "/calico"}, 2, `--repository "/calico" begins with no name`},
+		{[]string{"push", "--registry", "localhost:5000", "--repository", ""}, 2, `--repository "" begins with no name`},
 		{[]string{"push", "--registry", "UPPER:5000/x y"}, 2, "image push: error: "},
 		{[]string{"push", "--registry", "localhost:5000", "--arch", "sparc"}, 2, "there is no image for sparc"},
 		{[]string{"manifest", "--registry", "localhost:5000", "--file", "missing.yaml"}, 1, "missing.yaml"},

@@ -274,7 +274,7 @@ func registerImages(c *call) {
 				guests = elfmagic.Archs()
 			case err != nil:
 				return err
-			default:
+			case !slices.Contains(guests, arch):
 				guests = append(guests, arch)
 			}
 		}
@@ -283,6 +283,12 @@ func registerImages(c *call) {
 	c.withEmulators(artifacts.Choice{})
 	c.forRepository()
 	c.forOne("tarball")
+	c.step(func(context.Context) (err error) {
+		if *push {
+			_, err = publish.Repository(c.repository + "/image")
+		}
+		return wrong(err)
+	})
 	c.step(func(ctx context.Context) error {
 		if !*load {
 			return nil

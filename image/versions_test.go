@@ -17,6 +17,8 @@ func TestWhatMakefilesAskFor(t *testing.T) {
 		"tag --arch arm64":              v.String() + "-arm64",
 		"tag --arch aarch64":            v.String() + "-arm64",
 		"tag --arch linux/arm64,x86_64": v.String() + "-arm64\n" + v.String() + "-amd64",
+		"tag --arch arm64,aarch64":      v.String() + "-arm64",
+		"latest --arch s390x,all,arm64": "latest-s390x\nlatest-amd64\nlatest-arm64\nlatest-ppc64le",
 		"latest --arch s390x":           "latest-s390x",
 		"latest --arch all":             "latest-amd64\nlatest-arm64\nlatest-ppc64le\nlatest-s390x",
 		"core --arch powerpc64le":       "core-ppc64le",
@@ -65,4 +67,7 @@ func TestMistakesAreSaidOnStderr(t *testing.T) {
 	status, _, stderr := called(t, "versions", "--file", "nowhere.yaml", "tag")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "image versions: error: open nowhere.yaml: no such file or directory\nimage versions: hint: ")
+	status, _, stderr = called(t, "versions", "--file", "image/versions-v3.32.yaml", "tag")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, stderr, ": hint: there are image/versions-release-v3.30.yaml, ")
 }

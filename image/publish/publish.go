@@ -48,15 +48,25 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 	if insecure {
 		options = append(options, name.Insecure)
 	}
-	repository, err := name.NewRepository(path.Join(registry, local, "go-build"), options...)
-	host, _, _ := strings.Cut(registry, "/")
-	if err == nil && host != repository.RegistryStr() && host != "docker.io" {
-		err = fmt.Errorf("%q is taken for an organization of %s", registry, repository.RegistryStr())
-	}
+	repository, err := Repository(path.Join(registry, local, "go-build"), options...)
 	if err != nil {
-		return nil, cli.WithHint(err, "a registry's name has a dot or a port in it: quay.io, localhost:5000")
+		return nil, err
 	}
 	return &Publisher{versions: v, local: local, remote: repository}, nil
+}
+
+// Repository returns the repository of a name that begins with a registry: without one
+// Docker Hub would be meant, by whoever has forgotten to name theirs.
+func Repository(text string, options ...name.Option) (name.Repository, error) {
+	repository, err := name.NewRepository(text, options...)
+	host, _, _ := strings.Cut(text, "/")
+	if err == nil && host != repository.RegistryStr() && host != "docker.io" {
+		err = fmt.Errorf("%q is taken for an organization of %s", host, repository.RegistryStr())
+	}
+	if err != nil {
+		err = cli.WithHint(err, "a registry's name has a dot or a port in it: quay.io, localhost:5000")
+	}
+	return repository, err
 }
 
 // Push pushes the architectures' images, and sees that they arrived.

@@ -64,7 +64,11 @@ func (v *Versions) LLVMMajor() string {
 func Load(file string) (*Versions, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, cli.WithHint(err, "run this in the root of the repository, or name the file")
+		hint := "run this in the root of the repository, or name the file"
+		if others, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "versions*.yaml")); len(others) > 0 {
+			hint = "there are " + strings.Join(others, ", ")
+		}
+		return nil, cli.WithHint(err, "%s", hint)
 	}
 	v, err := decode(data)
 	if err == nil && v.From != "" {
