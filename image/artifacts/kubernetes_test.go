@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -90,4 +91,30 @@ func TestProgramsSayTheVersion(t *testing.T) {
 	} {
 		assert.Contains(t, flags, want)
 	}
+}
+
+// After go run ./image updates --write the checksums of a newer Go are still to be added.
+func TestPinningTakesAGoThatHasNoChecksumYet(t *testing.T) {
+	b, said := newBuilder(t, "amd64")
+	newer := *b.Versions
+	newer.Go, b.Versions, b.Root = "1.99.0", &newer, t.TempDir()
+	root, source := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "VERSION"), "go1.99.0\ntime 2026-08-28T16:20:06Z\n")
+	write(t, filepath.Join(root, "go.env"), "")
+	write(t, filepath.Join(source, "go.mod"), "module k8s.io/kubernetes\n\ngo 1.26.0\n\nreplace k8s.io/api => ./staging/src/k8s.io/api\n")
+	write(t, filepath.Join(root, "bin", "go"), `#!/bin/sh
+case "$1 $2" in
+"env -json") echo '{"GOVERSION": "go1.99.0", "GOROOT": "`+root+`", "GOHOSTARCH": "amd64", "GOHOSTOS": "linux"}' ;;
+"mod download") echo '{"Dir": "`+source+`"}' ;;
+esac
+`)
+	require.NoError(t, os.Chmod(filepath.Join(root, "bin", "go"), 0o755))
+	require.NoError(t, os.MkdirAll(b.kubernetesDir(), 0o755))
+	t.Setenv("PATH", filepath.Join(root, "bin")+":"+os.Getenv("PATH"))
+	require.NoError(t, b.Pin(t.Context()), said)
+	m, err := readModule(b.kubernetesDir())
+	require.NoError(t, err)
+	assert.NoError(t, pins(m, newer.Kubernetes))
+	_, err = toolchain.Find(t.Context(), newer.Go)
+	assert.ErrorContains(t, err, "toolchain.sum has no checksum", "what is shipped is not built by it")
 }
