@@ -301,18 +301,14 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 	return nil
 }
 
-// sysrootOf returns the sysroot of a program; one in another root directory has its
-// loader there.
+// sysrootOf returns the sysroot of a program, which may be in another root directory.
 func (w *emulations) sysrootOf(p *program, root string) (string, error) {
 	arch := p.header.Arch
 	if p.interp == "" {
 		return "", nil
 	}
 	if root != "" {
-		if !hasLoaderIn(root, p) {
-			return "", missingLoader(p, "/")
-		}
-		return "", nil
+		return w.sysrootIn(root, p)
 	}
 	key := arch.Name + " " + p.interp
 	w.mutex.Lock()
@@ -333,14 +329,37 @@ func (w *emulations) sysrootOf(p *program, root string) (string, error) {
 	return found, err
 }
 
-// hasLoaderIn is hasLoader for a directory that is a root: links stay below it.
-func hasLoaderIn(root string, p *program) bool {
+// sysrootIn is sysrootOf for a program in another root directory, as it is called there:
+// that of another system, or this one's with other mounts, in which what was named may be.
+func (w *emulations) sysrootIn(root string, p *program) (string, error) {
+	arch := p.header.Arch
+	named := w.sysroot[arch]
+	if named == "" {
+		_, named = setting(arch, "SYSROOT")
+	}
+	prefix := os.Getenv("QEMU_LD_PREFIX")
+	switch {
+	case filepath.IsAbs(named) && hasLoaderIn(root, named, p):
+		return named, nil
+	case filepath.IsAbs(prefix) && hasLoaderIn(root, prefix, p), hasLoaderIn(root, "/", p):
+		return "", nil
+	}
+	for _, dir := range systemRoots(filepath.Join(root, "usr"), arch) {
+		if dir = strings.TrimPrefix(dir, root); hasLoaderIn(root, dir, p) {
+			return dir, nil
+		}
+	}
+	return "", missingLoader(p, "/")
+}
+
+// hasLoaderIn is hasLoader for a sysroot in a directory that is a root: links stay below it.
+func hasLoaderIn(root, sysroot string, p *program) bool {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat2(dir, p.interp, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	fd, err := unix.Openat2(dir, filepath.Join(sysroot, p.interp), &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
 	if err != nil {
 		return false
 	}

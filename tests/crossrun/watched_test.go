@@ -325,6 +325,25 @@ func TestWatchedProgramsInAnotherRoot(t *testing.T) {
 	}
 }
 
+// So are the libraries of cross compilers: where there are other mounts only, and in a
+// root directory in which those are.
+func TestWatchedProgramsFindLibrariesInAnotherRoot(t *testing.T) {
+	kerneltest.Instance(t)
+	hello := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "dynamic")
+	root := t.TempDir()
+	commands.CopyFile(t, hello, filepath.Join(root, "bin/hello"))
+	for _, library := range []string{"ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6"} {
+		file := filepath.Join("usr/aarch64-linux-gnu/lib", library)
+		commands.CopyFile(t, filepath.Join("/", file), filepath.Join(root, file))
+	}
+	for _, words := range [][]string{
+		{"unshare", "-Urm", hello}, {"unshare", "-Ur", "chroot", root, "/bin/hello"}, {commands.Command("crossrun").Path, "--private", hello},
+	} {
+		r := commands.Crossrun(t, append([]string{"--watched"}, words...)...)
+		assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", words[len(words)-1])}, r, "%s", words)
+	}
+}
+
 // A file system that hangs holds up nobody else: nor does a pipe that is executed.
 func TestASupervisorIsNotHeldUp(t *testing.T) {
 	kerneltest.Instance(t)
