@@ -42,12 +42,9 @@ func find(root string, argv []string) (string, error) {
 	case strings.Contains(file, "/"):
 		return file, nil
 	}
-	path, err := exec.LookPath(file)
-	switch {
-	case err == nil:
+	path, err := lookPath(file)
+	if err == nil {
 		return path, nil
-	case errors.Is(err, exec.ErrDot):
-		return "", cannot(cli.WithHint(fmt.Errorf("%s: found only in the current directory", file), "crossrun ./%s", file))
 	}
 	err = fmt.Errorf("%s: not found in PATH", file)
 	if _, statErr := os.Stat(file); statErr == nil {
@@ -57,6 +54,24 @@ func find(root string, argv []string) (string, error) {
 		err = cli.WithHint(err, "%s", said)
 	}
 	return "", notFound(err)
+}
+
+// lookPath is exec.LookPath as shells and execvp(3) do it: PATH may have relative
+// directories, and where there is none it is confstr(3)'s.
+func lookPath(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	switch _, there := os.LookupEnv("PATH"); {
+	case errors.Is(err, exec.ErrDot) && !strings.Contains(path, "/"):
+		return "./" + path, nil
+	case errors.Is(err, exec.ErrDot):
+		return path, nil
+	case err == nil || there || name == "":
+		return path, err
+	}
+	if path, err := exec.LookPath("/bin/" + name); err == nil {
+		return path, nil
+	}
+	return exec.LookPath("/usr/bin/" + name)
 }
 
 // maxScripts is how many #! lines the kernel follows, one to another (exec.c).

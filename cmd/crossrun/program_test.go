@@ -49,12 +49,20 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 		assert.Equal(t, exitNotFound, statusOf(t, err))
 	}
 
-	t.Setenv("PATH", "bin")
-	_, err := find("", []string{"tool"})
-	text, hint := said(err)
-	assert.Equal(t, "tool: found only in the current directory", text, "as Go's own look-up has it")
-	assert.Equal(t, "crossrun ./tool", hint)
-	assert.Equal(t, exitCannot, statusOf(t, err))
+	for _, test := range []struct{ list, name, path string }{
+		{"bin:" + dir, "tool", "bin/tool"}, {"./bin/", "tool", "bin/tool"}, {dir + "/missing:.", "here", "./here"}, {"bin:", "here", "./here"},
+	} {
+		t.Setenv("PATH", test.list)
+		path, err := find("", []string{test.name})
+		require.NoError(t, err, test.list)
+		assert.Equal(t, test.path, path)
+	}
+	os.Unsetenv("PATH")
+	path, err := find("", []string{"sh"})
+	require.NoError(t, err)
+	assert.Equal(t, "/bin/sh", path)
+	_, err = find("", []string{"nothing"})
+	assert.Equal(t, exitNotFound, statusOf(t, err))
 }
 
 func TestFilesThatNoKernelRunsAreErrors(t *testing.T) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"strings"
@@ -112,7 +114,8 @@ func kernelWay(w *way, p *program, o *options, f *facts) {
 
 func privateWay(w *way, p *program, o *options, f *facts) {
 	w.asItIs(p, f)
-	if binary := p.binary(); binary.elfErr != nil && o.asked == firstWay {
+	// What may only be executed the kernel opens for the emulator (flag O).
+	if binary := p.binary(); binary.elfErr != nil && !errors.Is(binary.elfErr, fs.ErrPermission) && o.asked == firstWay {
 		w.err = unusable(binary)
 	} else if f.instance != nil {
 		var err error

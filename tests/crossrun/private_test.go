@@ -314,9 +314,11 @@ func TestProgramsThatMayOnlyBeExecutedRunInAPrivateInstance(t *testing.T) {
 	for dir := filepath.Dir(program); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
-	cmd := commands.Command("crossrun", "--private", "/bin/sh", "-c", program)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
-	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", program)}, commands.Run(t, cmd))
+	for _, words := range [][]string{{"--private", "/bin/sh", "-c", program}, {"--private", program}, {program}} {
+		cmd := commands.Command("crossrun", words...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+		assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", program)}, commands.Run(t, cmd), "%s", words)
+	}
 }
 
 func TestStraceFollowsAllProcesses(t *testing.T) {
