@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/private"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
@@ -70,7 +71,9 @@ func gather(p *program, o *options) (*facts, error) {
 	}
 	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()
 	if o.print || o.verbose {
-		f.entry = func() string { return cmp.Or(kernelRuns(binary, native), supervised(f.foreign)) }
+		f.entry = func() string {
+			return cmp.Or(kernelRuns(binary, native), supervised(f.foreign), triedByKernel(f.foreign))
+		}
 		f.watched = watchable
 		f.instance = func() (string, error) {
 			var e emulators
@@ -96,6 +99,15 @@ func kernelRuns(binary *program, native *elfmagic.Arch) (why string) {
 		return "it is for this host"
 	}
 	return ""
+}
+
+// triedByKernel says that the kernel runs programs of an architecture though no entry is
+// seen: a relative of the host's it runs itself, and entries may be of another namespace.
+func triedByKernel(foreign *elfmagic.Arch) string {
+	if foreign == nil || host.Check(context.Background(), binfmt.New(""), foreign) != nil {
+		return ""
+	}
+	return "the kernel runs programs for " + foreign.Platform() + ", as one was tried"
 }
 
 // findEmulator returns the emulator that the options or the environment name, or

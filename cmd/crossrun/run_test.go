@@ -22,6 +22,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -258,6 +259,32 @@ func TestANativeProgramIsPrintedAsItIsRun(t *testing.T) {
 	assert.Equal(t, path+" -c 'exit 1'\n", printed())
 	require.NoError(t, fs.Disable("s390x"))
 	assert.Contains(t, printed(), " --watched ")
+}
+
+// What is printed runs the program with the emulators that were named.
+func TestNamedEmulatorsArePrinted(t *testing.T) {
+	p := &program{path: "./x", argv: []string{"x", "y"}}
+	o := &options{emulator: "box", emulators: []string{"arm64=/opt/qemu a", "box", "arm=fex"}}
+	for _, flag := range []string{byInstance, byWatch} {
+		w := &way{flag: flag, path: p.path, argv: p.argv}
+		assert.True(t, strings.HasSuffix(w.printed(p, o).String(), " "+flag+" --emulator 'arm64=/opt/qemu a' --emulator 'arm=fex' ./x y"), "%s", w.printed(p, o))
+	}
+}
+
+// A relative's programs, which the kernel runs as they are, are printed so.
+func TestARelativeIsPrintedAsItIsRun(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, arch := range host.Relatives(lookup(t, runtime.GOARCH)) {
+		if !kerneltest.Native(t, arch) {
+			continue
+		}
+		content, err := tinyelf.Program(arch)
+		require.NoError(t, err)
+		path := write(t, filepath.Join(t.TempDir(), "program"), content)
+		status, stdout, stderr := called("--print", path)
+		assert.Equal(t, 0, status, stderr)
+		assert.Equal(t, path+"\n", stdout)
+	}
 }
 
 func TestKernelRunsSaysWhy(t *testing.T) {

@@ -207,6 +207,11 @@ func (w *way) asItIs(p *program, f *facts) {
 // the private instance, and what is embedded has no path.
 func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
+	for _, named := range o.emulators {
+		if named != o.emulator { // an architecture's
+			argv = append(argv, "--emulator", named)
+		}
+	}
 	if o.translations != "" {
 		argv = append(argv, "--cache-translations="+o.translations)
 	}
