@@ -25,6 +25,7 @@ import (
 type facts struct {
 	foreign *elfmagic.Arch // the program's architecture, if it is known and another than the host's
 	sysroot string         // for the emulator; see sysroot
+	named   bool           // it is the one that was named
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 	pin     string         // the variable that names the emulator, if one does
 
@@ -67,6 +68,7 @@ func gather(p *program, o *options) (*facts, error) {
 			if f.sysroot, err = sysroot(binary, named); err != nil && !bringsLibraries(o.emulator, arch) {
 				return nil, cannot(err)
 			}
+			f.named = named != ""
 		}
 	}
 	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()

@@ -100,6 +100,9 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 func kernelWay(w *way, p *program, o *options, f *facts) {
 	w.asItIs(p, f)
 	w.why = "the kernel runs it"
+	if !f.named && supervised(f.foreign) != "" {
+		w.env = f.cpu // who watches finds the sysroots of all architectures: one for all would hide these
+	}
 	if f.pin != "" {
 		w.err = cannot(cli.WithHint(fmt.Errorf("%s names an emulator, and the kernel uses that of its entry", f.pin), "unset %s", f.pin))
 		return

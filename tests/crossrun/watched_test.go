@@ -305,7 +305,13 @@ func TestCrossrunUnderASupervisor(t *testing.T) {
 		assert.Contains(t, r.Stdout, "started by arm64")
 		assert.Empty(t, r.Stderr)
 	}
-	r := commands.Crossrun(t, "--watched", crossrun, "--watched", "/bin/true")
+	// Nor does it say where one architecture's libraries are, which the variable would do for all.
+	ofArm64 := commands.CProgram(t, commands.Port("aarch64-linux-gnu"), "executer-dynamic", "../testdata/executer.c")
+	hello := commands.CHello(t, commands.Port("s390x-linux-gnu"), "dynamic")
+	r := commands.Crossrun(t, "--watched", crossrun, ofArm64, "exec", hello)
+	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
+
+	r = commands.Crossrun(t, "--watched", crossrun, "--watched", "/bin/true")
 	assert.Equal(t, 126, r.Status)
 	assert.Contains(t, r.Stderr, "a supervisor of crossrun's watches this process already")
 }
