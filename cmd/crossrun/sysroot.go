@@ -150,6 +150,9 @@ func missingLoader(p *program, root string) error {
 	err := fmt.Errorf("%s: dynamically linked, and its loader %s is not %s", p.path, p.interp, where)
 	var ways []string
 	switch {
+	case root != "/" && hasLoaderIn(root, "/", p):
+		// As in systems of Debian's: the emulator, too, follows the link in this system.
+		return cli.WithHint(fmt.Errorf("%w: a symbolic link there leads out of it", err), "make the link relative (symlinks -cr %s); or run a program that is in it with --rootfs %s", cli.Quote(root), cli.Quote(root))
 	case strings.Contains(p.interp, "ld-musl"):
 	case strings.HasPrefix(p.interp, "/system/"):
 		return cli.WithHint(err, "it is an Android program: --sysroot DIR with an Android system in it")

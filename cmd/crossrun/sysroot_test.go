@@ -135,6 +135,28 @@ func TestAMissingLoadersHintSaysWhereItIsHad(t *testing.T) {
 	}
 }
 
+// A Debian system's /lib64/ld-linux-x86-64.so.2 is a link to /lib/x86_64-linux-gnu.
+func TestASysrootsLinkOutOfItIsNamed(t *testing.T) {
+	arch := foreign(t)
+	root := t.TempDir()
+	write(t, filepath.Join(root, "lib/there/ld.so"), binaryFor(t, arch, ""))
+	require.NoError(t, os.Mkdir(filepath.Join(root, "lib64"), 0o755))
+	link := filepath.Join(root, "lib64/ld.so")
+	p := &program{path: "./hello", interp: "/lib64/ld.so", header: elfmagic.Header{Arch: arch}}
+
+	require.NoError(t, os.Symlink("/lib/there/ld.so", link))
+	_, err := sysroot(p, root)
+	text, hint := said(err)
+	assert.Equal(t, "./hello: dynamically linked, and its loader /lib64/ld.so is not below "+root+": a symbolic link there leads out of it", text)
+	assert.Equal(t, "make the link relative (symlinks -cr "+root+"); or run a program that is in it with --rootfs "+root, hint)
+
+	require.NoError(t, os.Remove(link))
+	require.NoError(t, os.Symlink("../lib/there/ld.so", link))
+	found, err := sysroot(p, root)
+	require.NoError(t, err)
+	assert.Equal(t, root, found)
+}
+
 func TestSystemRootsAreThoseThatDistributionsHave(t *testing.T) {
 	usr := t.TempDir()
 	for _, dir := range []string{
