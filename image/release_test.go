@@ -1,9 +1,17 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/artifacts"
+	"github.com/projectcalico/go-build/image/qemu"
 )
 
 func TestReleasesThatCannotBeMadeAreSaid(t *testing.T) {
@@ -25,4 +33,22 @@ func TestReleasesThatCannotBeMadeAreSaid(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, test.want)
 	}
+}
+
+// The workflow builds emulators for the hosts that they are built for, and its release has
+// them; those for other hosts are not asked for as if they were there.
+func TestTheReleasesWorkflowHasEmulatorsForEachHost(t *testing.T) {
+	content, err := os.ReadFile(".github/workflows/release.yml")
+	require.NoError(t, err)
+	matrix := regexp.MustCompile(`arch: \[(.*)\]`).FindSubmatch(content)
+	require.NotNil(t, matrix)
+	assert.Equal(t, qemu.Hosts(), strings.Split(string(matrix[1]), ", "))
+	var restored []string
+	for _, path := range regexp.MustCompile(`path: (\S+)\n`).FindAllSubmatch(content, -1) {
+		if host, found := strings.CutPrefix(string(path[1]), artifacts.BuiltEmulators+"/"); found {
+			restored = append(restored, filepath.Base(host))
+		}
+	}
+	assert.Equal(t, qemu.Hosts(), restored)
+	assert.NotContains(t, string(content), "EMULATORS=built")
 }
