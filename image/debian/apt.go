@@ -57,6 +57,9 @@ func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 	}
 	a := &Apt{dir: dir, arch: arch}
 	if len(suites) > 0 {
+		if _, err := os.Stat(keyring); err != nil {
+			return nil, cli.WithHint(fmt.Errorf("Debian's keys are not installed: %w", err), "apt-get install debian-archive-keyring")
+		}
 		if mirror == "" {
 			if mirror, err = Mirror(); err != nil {
 				return nil, err
@@ -156,7 +159,12 @@ func (a *Apt) Known(ctx context.Context, names ...string) ([]Package, error) {
 	return packages, nil
 }
 
-// Mirror returns where the machine's own apt gets Debian's packages from.
+// everybodys is the mirror of Debian's for machines that have none, such as Ubuntu's.
+const everybodys = "http://ftp.debian.org/debian/"
+
+// Mirror returns where Debian's packages are had from: where the machine's own apt gets
+// them, or, if that has those of Ubuntu, where everybody does. Their signatures are looked
+// at by Debian's keys (keyring).
 func Mirror() (string, error) {
 	archives, err := new(Apt).archives(context.Background())
 	for _, a := range archives {
@@ -167,7 +175,10 @@ func Mirror() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed; Ubuntu has no such mirror. make image BASE_IMAGE=… does without")
+	if slices.ContainsFunc(archives, func(a archive) bool { return a.label == "Ubuntu" }) {
+		return everybodys, nil
+	}
+	return "", cli.WithHint(errors.New("apt knows no mirror of Debian"), "apt-get update may be needed")
 }
 
 // An archive is a suite that apt has lists of.

@@ -64,6 +64,28 @@ esac`})
 		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ sid main\n", string(sources))
 }
 
+// Ubuntu has emulators and compilers of its own, but the sysroots, and the base, are Debian's.
+func TestUbuntuHasDebiansPackagesFromWhereEverybodyHas(t *testing.T) {
+	for listed, want := range map[string]string{
+		"Ubuntu|noble|noble|http://mirror.example/ubuntu/":                                                     "http://ftp.debian.org/debian/",
+		"Ubuntu|noble|noble|http://mirror.example/ubuntu/\nDebian|trixie|stable|http://mirror.example/debian/": "http://mirror.example/debian/",
+		"Docker CE|noble|noble|http://mirror.example/docker/":                                                  "",
+	} {
+		tools(t, map[string]string{"apt-get": "printf '" + listed + "\n'"})
+		mirror, err := debian.Mirror()
+		assert.Equal(t, want, mirror)
+		if want == "" {
+			assert.EqualError(t, err, "apt knows no mirror of Debian")
+			continue
+		}
+		require.NoError(t, err)
+		_, dir := open(t, "arm64", "bookworm")
+		sources, err := os.ReadFile(filepath.Join(dir, "arm64-bookworm/sources.list"))
+		require.NoError(t, err)
+		assert.Contains(t, string(sources), "] "+want+" bookworm main\n")
+	}
+}
+
 func TestTheMachinesSourcesAreUsedWhereNoSuiteIsNamed(t *testing.T) {
 	tools(t, map[string]string{"apt-get": `cat "$APT_CONFIG" >&2; exit 100`})
 	apt, _ := open(t, "arm64")
