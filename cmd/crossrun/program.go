@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -118,6 +119,9 @@ func inspect(root, path string, argv []string, depth int) (*program, error) {
 		return p, p.readScript(root, depth)
 	}
 	p.header, p.elfErr = elfmagic.ParseHeader(p.head)
+	if t := p.header.Type; p.elfErr == nil && t != elf.ET_EXEC && t != elf.ET_DYN {
+		p.elfErr = fmt.Errorf("no program, but an ELF file of type %v", t) // a kernel module, a core file
+	}
 	if p.elfErr != nil {
 		return p, nil
 	}

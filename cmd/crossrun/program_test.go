@@ -120,6 +120,8 @@ func TestFilesThatAnEntryMayBeForAreNoErrorsYet(t *testing.T) {
 	whole := binaryFor(t, lookup(t, "arm64"), "")
 	vax := binaryFor(t, lookup(t, "arm64"), "")
 	vax[18], vax[19] = 75, 0
+	object, core := binaryFor(t, lookup(t, "arm64"), ""), binaryFor(t, lookup(t, "arm64"), "")
+	object[16], core[16] = 1, 4
 	loader := binaryFor(t, lookup(t, "arm64"), "/lib/ld.so")
 	loader[len(loader)-1] = 'x'
 	for name, test := range map[string]struct {
@@ -136,6 +138,8 @@ func TestFilesThatAnEntryMayBeForAreNoErrorsYet(t *testing.T) {
 		"a loader amiss":   {loader, elfmagic.ErrMalformed, "malformed ELF file: loader's path without an end"},
 		"class 7":          {append([]byte("\x7fELF\x07"), make([]byte, 60)...), elfmagic.ErrMalformed, "malformed ELF file: class 7"},
 		"unknown to all":   {vax, nil, "no known architecture is 64-bit little-endian with ELF machine 75 (EM_VAX)"},
+		"an object file":   {object, nil, "no program, but an ELF file of type ET_REL"},
+		"a core file":      {core, nil, "no program, but an ELF file of type ET_CORE"},
 		"nothing is wrong": {whole, nil, ""},
 	} {
 		path := write(t, filepath.Join(dir, name), test.content)
