@@ -371,6 +371,35 @@ func TestMountAndUnmount(t *testing.T) {
 	assert.Equal(t, binfmt.NotMounted, state)
 }
 
+// A thread enters the namespace, and not the process: others know that by its first thread.
+func TestMountingInAnotherNamespaceLeavesTheProcessInItsOwn(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	other := exec.Command("cat") // until its input ends
+	other.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	stdin, err := other.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+	defer func() { assert.NoError(t, errors.Join(stdin.Close(), other.Wait())) }()
+	namespace := fmt.Sprintf("/proc/%d/ns/mnt", other.Process.Pid)
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	require.NoError(t, err)
+	for range 50 {
+		mounted, err := fs.MountIn(namespace)
+		require.NoError(t, err)
+		assert.False(t, mounted, "it is there already")
+		now, err := os.Readlink("/proc/self/ns/mnt")
+		require.NoError(t, err)
+		require.Equal(t, own, now)
+	}
+	require.NoError(t, fs.UnmountIn(namespace))
+	mounted, err := fs.MountIn(namespace)
+	require.NoError(t, err)
+	assert.True(t, mounted)
+	state, err := fs.State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.Mounted, state, "here, as before")
+}
+
 func TestMountingOnWhatIsNoDirectoryFails(t *testing.T) {
 	kerneltest.Need(t)
 	file := executable(t, "x")

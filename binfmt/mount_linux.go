@@ -4,12 +4,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/internal/thread"
 )
 
 // Types of file systems, from linux/magic.h.
@@ -103,23 +103,18 @@ func inNamespace(namespace string, f func() error) error {
 		return &Error{Op: "open", Path: namespace, Err: errors.Unwrap(err)}
 	}
 	defer target.Close()
-	result := make(chan error)
-	go func() {
-		// The thread is in the other namespace for good: it is not unlocked, and
-		// so ends with this goroutine.
-		runtime.LockOSThread()
+	thread.Own(func() {
 		// Threads that share a working directory must stay in one namespace.
-		err := unix.Unshare(unix.CLONE_FS)
-		if err == nil {
+		if err = unix.Unshare(unix.CLONE_FS); err == nil {
 			err = unix.Setns(int(target.Fd()), unix.CLONE_NEWNS)
 		}
 		if err != nil {
-			result <- &Error{Op: "enter", Path: namespace, Err: err}
+			err = &Error{Op: "enter", Path: namespace, Err: err}
 			return
 		}
-		result <- f()
-	}()
-	return <-result
+		err = f()
+	})
+	return err
 }
 
 // Made returns when the instance came into being, as coarse as the kernel's

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/file"
+	"github.com/projectcalico/go-build/internal/thread"
 )
 
 // inMemory is for emulators on FUSE. With the F flag the kernel holds a file open,
@@ -24,18 +24,12 @@ import (
 // places, which are in memory: what the kernel opens then, it keeps, whatever
 // becomes of the files. If that fails, f is called without, and warn is told.
 func inMemory[T any](paths []string, warn func(error), f func() (T, error)) (result T, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// The thread has a mount namespace of its own for good: it is not
-		// unlocked, and so ends with this goroutine.
-		runtime.LockOSThread()
+	thread.Own(func() { // its mount namespace is for good
 		if err := copies(paths); err != nil {
 			warn(fmt.Errorf("%w: %w", ErrOnFUSE, err))
 		}
 		result, err = f()
-	}()
-	<-done
+	})
 	return result, err
 }
 
