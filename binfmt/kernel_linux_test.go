@@ -403,6 +403,11 @@ func TestMountingInAnotherNamespaceLeavesTheProcessInItsOwn(t *testing.T) {
 func TestMountingOnWhatIsNoDirectoryFails(t *testing.T) {
 	kerneltest.Need(t)
 	file := executable(t, "x")
+	for _, dir := range []string{filepath.Dir(file), "/proc", "/proc/sys/fs"} {
+		_, err := binfmt.New(dir).Mount()
+		assert.ErrorIs(t, err, unix.ENOTEMPTY, dir)
+		assert.NotEmpty(t, cli.Hint(err))
+	}
 	_, err := binfmt.New(file).Mount()
 	assert.ErrorIs(t, err, unix.ENOTDIR)
 	_, err = binfmt.New(file + ".absent").Mount()

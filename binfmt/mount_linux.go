@@ -61,7 +61,7 @@ func statfs(path string) (st unix.Statfs_t, err error) {
 }
 
 // Mount mounts the file system unless it is mounted, and reports whether it
-// did. It is mounted over an autofs, as the automount daemon does: mount(2) does not
+// did. What is in the directory would be hidden: it is to be empty. It is mounted over an autofs, as the automount daemon does: mount(2) does not
 // trigger that, and asking a daemon that does not answer would be for ever. Where
 // the kernel lacks the file system, its module is loaded with modprobe.
 func (fs FS) Mount() (mounted bool, err error) {
@@ -69,12 +69,26 @@ func (fs FS) Mount() (mounted bool, err error) {
 	if err != nil || state == Mounted {
 		return false, err
 	}
+	if state == NotMounted && fs.hides() {
+		return false, fs.failure("mount", "", fs.dir, unix.ENOTEMPTY)
+	}
 	err = fs.mount()
 	// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
 	if (err == unix.ENODEV || err == unix.ENOENT) && modprobe() == nil {
 		err = fs.mount()
 	}
 	return err == nil, fs.failure("mount", "", fs.dir, err)
+}
+
+// hides reports whether the directory is seen to have something in it.
+func (fs FS) hides() bool {
+	dir, err := openFile(fs.dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return false // what is wrong with it, mount(2) says
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(1)
+	return len(names) > 0
 }
 
 // MountOver mounts the instance of this process's user namespace over whatever is there, an

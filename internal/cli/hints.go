@@ -63,6 +63,8 @@ func kernelHint(e *binfmt.Error) string {
 		return "mount -t binfmt_misc binfmt_misc " + e.Path
 	case is(syscall.EROFS):
 		return "/proc/sys is read-only in an unprivileged container: docker run --privileged, or --security-opt systempaths=unconfined --cap-add SYS_ADMIN"
+	case e.Op == "mount" && is(syscall.ENOTEMPTY):
+		return "what is there would be hidden: name binfmt_misc's own directory, which is " + binfmt.DefaultMount + ", or an empty one"
 	case e.Op == "mount" && (is(syscall.ENODEV) || is(syscall.ENOENT)):
 		return "this kernel has no binfmt_misc: neither built in (CONFIG_BINFMT_MISC) nor as a module that can be loaded (modprobe binfmt_misc, on the host)"
 	case e.Op == "mount" && is(fs.ErrPermission):

@@ -26,6 +26,7 @@ func TestErrorsOfTheKernelHaveHints(t *testing.T) {
 		"not mounted":      {&binfmt.Error{Op: "list", Path: "/m", Err: binfmt.ErrNotMounted}, "mount -t binfmt_misc binfmt_misc /m"},
 		"read-only":        {&binfmt.Error{Op: "register", Path: "/m/register", Err: syscall.EROFS}, "docker run --privileged, or"},
 		"no module":        {&binfmt.Error{Op: "mount", Path: "/m", Err: syscall.ENODEV}, "modprobe binfmt_misc"},
+		"not empty":        {&binfmt.Error{Op: "mount", Path: "/m", Err: syscall.ENOTEMPTY}, "would be hidden"},
 		"no directory":     {&binfmt.Error{Op: "mount", Path: "/m", Err: syscall.ENOENT}, "modprobe binfmt_misc"},
 		"mount denied":     {&binfmt.Error{Op: "mount", Path: "/m", Err: syscall.EPERM}, "CAP_SYS_ADMIN: root of the host has it"},
 		"denied":           {&binfmt.Error{Op: "remove", Name: "n", Path: "/m/n", Err: &os.PathError{Op: "open", Path: "/m/n", Err: syscall.EACCES}}, "CAP_SYS_ADMIN over the user namespace"},
