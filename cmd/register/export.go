@@ -134,6 +134,9 @@ func writeAll(files []exportFile) (err error) {
 		if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
 			return cli.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
 		}
+		if target, _ := os.Readlink(f.path); target == os.DevNull {
+			return cli.WithHint(fmt.Errorf("cannot write %s: somebody has masked it (binfmt.d(5)): it is a link to %s", f.path, target), "remove the link, or name the other architectures")
+		}
 		temporary, err := os.CreateTemp(filepath.Dir(f.path), ".register-*")
 		if err != nil {
 			return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")

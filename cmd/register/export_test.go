@@ -196,3 +196,16 @@ func TestAllFilesAreWrittenOrNone(t *testing.T) {
 	assert.Equal(t, "new", string(content))
 	require.NoError(t, writeAll(nil))
 }
+
+// A link to /dev/null is how an administrator masks a file of binfmt.d: it stays.
+func TestWhatSomebodyMaskedStaysMasked(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	require.NoError(t, os.Symlink(os.DevNull, b))
+	err := writeAll([]exportFile{{a, nil}, {b, nil}})
+	assert.ErrorContains(t, err, "cannot write "+b+": somebody has masked it")
+	target, err := os.Readlink(b)
+	require.NoError(t, err)
+	assert.Equal(t, os.DevNull, target)
+	assert.NoFileExists(t, a)
+}
