@@ -161,6 +161,11 @@ func (o *options) merge(set watchSettings) (s keep.Settings, err error) {
 	if s.Yield, _ = f.GetStringSlice("yield"); !given("yield") && len(set.Yield) > 0 {
 		s.Yield = set.Yield
 	}
+	for _, pattern := range s.Yield {
+		if _, err := filepath.Match(pattern, ""); err != nil { // it would match nobody
+			return s, fmt.Errorf("--yield %s: %w", pattern, err)
+		}
+	}
 	if s.Check, _ = f.GetDuration("check-every"); !given("check-every") && set.CheckEvery != "" {
 		if s.Check, err = time.ParseDuration(set.CheckEvery); err != nil {
 			return s, fmt.Errorf("checkEvery: %w", err)

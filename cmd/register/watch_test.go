@@ -99,6 +99,7 @@ func TestWrongSettingsAreErrors(t *testing.T) {
 		`{"emulators": {"arm64": "/no/qemu"}}`: "no such file",
 		`{"emulators": {"amr64": "/no/qemu"}}`: `unknown architecture "amr64"`,
 		`{"qemuPath": "qemu"}`:                 `qemuPath "qemu" is not an absolute path`,
+		`{"yield": ["qemu-*", "["]}`:           "--yield [: syntax error in pattern",
 		`{} {}`:                                "more after",
 		``:                                     "EOF",
 	} {
