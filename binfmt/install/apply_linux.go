@@ -252,7 +252,7 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
-	detach, err := attach(fs, f.Surroundings)
+	detach, err := attach(fs, f.Surroundings, !r.DryRun)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,7 +92,7 @@ func Status(ctx context.Context, fs binfmt.FS, r Request, digests bool) (f *Fact
 // reading mounts the instance to read it, as Attach does, and calls do when the
 // entries have been read.
 func (f *Facts) reading(fs binfmt.FS, do func() error) error {
-	detach, err := attach(fs, f.Surroundings)
+	detach, err := attach(fs, f.Surroundings, false)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/internal/thread"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -112,4 +115,22 @@ func TestWhatIsInterruptedIsNotReported(t *testing.T) {
 			assert.Empty(t, f.Seen, name)
 		}
 	}
+}
+
+// Without CAP_SYS_ADMIN nothing is seen that is not mounted here: looking goes without, and
+// removing does not succeed.
+func TestWhatCannotBeSeenIsNotRemoved(t *testing.T) {
+	kerneltest.Need(t)
+	fs := binfmt.New(t.TempDir())
+	thread.Own(func() {
+		header, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+		if !assert.NoError(t, unix.Capset(&header, &none[0])) {
+			return
+		}
+		onHost := host.Surroundings{InitialUser: true}
+		_, err := attach(fs, onHost, false)
+		assert.NoError(t, err)
+		_, err = attach(fs, onHost, true)
+		assert.ErrorIs(t, err, os.ErrPermission)
+	})
 }

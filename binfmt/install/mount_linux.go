@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -89,7 +90,7 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
 	if r.DryRun {
-		return attach(fs, s)
+		return attach(fs, s, false)
 	}
 	if err := f.inContainer(fs, r); err != nil {
 		return nothing, err
@@ -152,15 +153,18 @@ func Attach(fs binfmt.FS) (detach func() error, err error) {
 	if err != nil {
 		return nothing, err
 	}
-	return attach(fs, s)
+	return attach(fs, s, false)
 }
 
-// attach is Attach where the surroundings are known.
-func attach(fs binfmt.FS, s host.Surroundings) (detach func() error, err error) {
+// attach is Attach where the surroundings are known. Who is to change what is there is told
+// that it may not be mounted: others may have mounted it elsewhere.
+func attach(fs binfmt.FS, s host.Surroundings, change bool) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
 		return nothing, err
 	}
 	switch mounted, isNew, err := fresh(fs); {
+	case change && errors.Is(err, os.ErrPermission):
+		return nothing, err
 	case err != nil || !mounted:
 		return nothing, nil
 	case isNew:
