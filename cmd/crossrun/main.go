@@ -74,6 +74,8 @@ type options struct {
 	changes                                    []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                                    time.Duration
 
+	evaluated bool // a shell evaluates what is printed
+
 	args  []string // the program and its arguments
 	asked string   // the flag of the way that is asked for,
 	by    string   // and the one that does
@@ -126,7 +128,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if err = f.Parse(args); err == nil {
 			err = cli.GivenEmpty(f)
 		}
-		o.args = f.Args()
+		o.args, o.evaluated = f.Args(), f.Changed("env")
 	}
 	if err == nil {
 		if said, status := o.says(stdout, stderr); said {
@@ -147,6 +149,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err == nil {
 		return 0 // --print; execve does not return
+	}
+	if o.evaluated {
+		fmt.Fprintln(stdout, "false") // of eval "$()" a shell looks at what it evaluates only
 	}
 	return exitStatus(err, stderr)
 }
