@@ -185,6 +185,32 @@ func TestWhatDidNotArriveIsNoticed(t *testing.T) {
 	assert.Contains(t, stderr, "what came back is not what was pushed")
 }
 
+// Some registries say of what they do not have that it is forbidden, too.
+func TestARegistryThatWantsCredentials(t *testing.T) {
+	v := pinned(t)
+	var refuses func(r *http.Request) bool
+	host := aRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if refuses != nil && refuses(r) {
+				http.Error(w, `{"errors": [{"code": "DENIED", "message": "access is denied"}]}`, http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	put(t, host, v.Tag(versions.Architectures()[0]), "amd64", labelsOf(v, "amd64", "abc"))
+	for _, refuses = range []func(r *http.Request) bool{
+		func(*http.Request) bool { return true },
+		func(r *http.Request) bool { return r.Method == http.MethodPut },
+	} {
+		status, stdout, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64")
+		assert.Equal(t, 1, status)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, "DENIED: access is denied")
+		assert.Contains(t, stderr, "docker login "+host+" if it wants credentials")
+	}
+}
+
 func TestPushNeedsTheImages(t *testing.T) {
 	host := aRegistry(t, nil)
 	script(t, "docker", `[ "$1" = version ] && exit; echo "Error: No such image" >&2; exit 1`)

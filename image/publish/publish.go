@@ -112,7 +112,7 @@ func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag,
 		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
 	}
 	if err != nil {
-		return cli.WithHint(err, "docker login %s if it wants credentials; a second run pushes what is missing", p.remote.RegistryStr())
+		return cli.WithHint(err, login+"; a second run pushes what is missing", p.remote.RegistryStr())
 	}
 	descriptor, err := remote.Get(tag, optionsFor(ctx, arch)...)
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 			err = isFor(img, arch)
 		}
 		if err != nil {
-			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first", arch.GOARCH))
+			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first; "+login, arch.GOARCH, p.remote.RegistryStr()))
 		}
 		images, names = append(images, img), append(names, arch.GOARCH)
 	}
@@ -238,10 +238,13 @@ func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, e
 		err = fmt.Errorf("the registry has %s, not %s", head.Digest, digest)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", tag, err)
+		err = cli.WithHint(fmt.Errorf("%s: %w", tag, err), login+"; a second run pushes what is missing", tag.RegistryStr())
 	}
 	return digest, err
 }
+
+// login is a hint for a registry. Some say that what they do not have is forbidden.
+const login = "docker login %s if it wants credentials"
 
 // options are those of each request to the registry.
 func options(ctx context.Context) []remote.Option {
