@@ -20,6 +20,7 @@ import (
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
@@ -73,8 +74,15 @@ func (b *Builder) runs(ctx context.Context) error {
 	return nil
 }
 
-// context puts together what goes to the daemon, and nothing else: links, so
-// that nothing is copied. Parts that are not wanted are there in name.
+// ours are the repository's own files in the image, and their modes there, which an umask
+// may have taken from those of a clone.
+var ours = map[string]os.FileMode{
+	"image/entrypoint": 0o755, "image/install-packages": 0o755, "image/gobuild/check-versions": 0o755,
+	"image/gobuild/not-unpacked": 0o644, "image/gobuild/ssh_known_hosts": 0o644,
+}
+
+// context puts together what goes to the daemon, and nothing else: links to what is large,
+// so that it is not copied. Parts that are not wanted are there in name.
 func (b *Builder) context(parts []string) (dir string, err error) {
 	dir = filepath.Join(b.Dir, "context")
 	if b.Core {
@@ -83,10 +91,20 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
-	links := []string{"image/entrypoint", "image/install-packages", "image/gobuild/not-unpacked", "image/gobuild/check-versions", "image/gobuild/ssh_known_hosts"}
+	for path, mode := range ours {
+		content, err := os.ReadFile(filepath.Join(b.Root, path))
+		if err == nil {
+			err = file.ReplaceWith(filepath.Join(dir, filepath.Base(path)), mode, content)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 	for _, part := range append(artifacts.Parts(), "manifest") {
 		if !b.Core || slices.Contains(parts, part) {
-			links = append(links, filepath.Join(b.Dir, part+".tar"))
+			if err := os.Link(filepath.Join(b.Dir, part+".tar"), filepath.Join(dir, part+".tar")); err != nil {
+				return "", err
+			}
 			continue
 		}
 		// Docker adds an archive without files as a file, and its
@@ -96,11 +114,6 @@ func (b *Builder) context(parts []string) (dir string, err error) {
 			{Name: "usr/share/go-build/versions.yaml", Source: b.File, Mode: 0o644},
 		}
 		if err := rootfs.WriteFile(filepath.Join(dir, part+".tar"), files, time.Unix(0, 0)); err != nil {
-			return "", err
-		}
-	}
-	for _, file := range links {
-		if err := os.Link(file, filepath.Join(dir, filepath.Base(file))); err != nil {
 			return "", err
 		}
 	}
