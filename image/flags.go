@@ -141,8 +141,20 @@ func (c *call) fromVersions() {
 	})
 }
 
+// ofRevision warns where git does not say what is built from: in the clone of another user,
+// as in a container, or in no clone.
+func (c *call) ofRevision() {
+	c.step(func(ctx context.Context) error {
+		if r := toolchain.ReadRevision(ctx, "."); r.Unknown != "" && ctx.Err() == nil {
+			c.say("warning: the version will be %s, and the commit %s: git: %s", r.Version, r.Commit, r.Unknown)
+		}
+		return nil
+	})
+}
+
 // withToolchain finds the toolchain that everything that is shipped is built with.
 func (c *call) withToolchain() {
+	c.ofRevision()
 	c.step(func(ctx context.Context) error {
 		v, err := versions.Load(versions.File)
 		if err == nil {

@@ -35,6 +35,19 @@ func TestReleasesThatCannotBeMadeAreSaid(t *testing.T) {
 	}
 }
 
+// Files are made of what is no clone, or another user's, too, but not without a word.
+func TestAnUnknownCommitIsSaid(t *testing.T) {
+	script(t, "git", "echo \"fatal: detected dubious ownership in repository at '/src'\" >&2; exit 128")
+	status, _, stderr := called(t, "provenance", "--dir", t.TempDir(), "--emulators", "debian:trixie", "--arch", "pdp11")
+	assert.Equal(t, 2, status, "it is no commit's fault")
+	assert.NotContains(t, stderr, "warning")
+	for _, subcommand := range []string{"commands", "parts"} {
+		script(t, "go", "exit 1") // nothing is built
+		_, _, stderr := called(t, subcommand, "--dir", t.TempDir())
+		assert.Contains(t, stderr, "warning: the version will be unknown, and the commit unknown: git: fatal: detected dubious ownership in repository at '/src'\n", subcommand)
+	}
+}
+
 // The workflow builds emulators for the hosts that they are built for, and its release has
 // them; those for other hosts are not asked for as if they were there.
 func TestTheReleasesWorkflowHasEmulatorsForEachHost(t *testing.T) {

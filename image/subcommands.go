@@ -386,6 +386,7 @@ func parts(c *call) {
 	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
 	c.withEmulators(artifacts.Choice{})
 	c.fromVersions()
+	c.ofRevision()
 	c.claims(func(*elfmagic.Arch) string { return *dir })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
@@ -468,6 +469,7 @@ func build(c *call) {
 	c.step(func(ctx context.Context) error {
 		return docker.Ready(ctx, "; go run ./image parts builds what goes into the image without it")
 	})
+	c.ofRevision()
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Versions, b.File, b.Arch, b.Repository, b.Emulators = c.versions, c.file, arch, c.repository, c.dirs[arch]

@@ -245,22 +245,28 @@ type Revision struct {
 	Version string // git describe
 	Commit  string
 	Time    time.Time // of the commit, or what SOURCE_DATE_EPOCH says
+	Unknown string    // why it is not known, as git says it; empty: it is
 }
 
 // ReadRevision asks git. What it does not know is "unknown". The version of a tree
 // in which files that git knows were changed ends in -dirty.
-func ReadRevision(ctx context.Context, root string) Revision {
+func ReadRevision(ctx context.Context, root string) (r Revision) {
 	git := func(args ...string) string {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = root
-		out, _ := cmd.Output()
+		out, err := cmd.Output()
+		if exit := new(exec.ExitError); errors.As(err, &exit) {
+			said, _, _ := strings.Cut(string(exit.Stderr), "\n")
+			err = errors.New(said)
+		}
+		if err != nil {
+			r.Unknown = cmp.Or(r.Unknown, err.Error())
+		}
 		return strings.TrimSpace(string(out))
 	}
-	r := Revision{
-		// As many digits in every clone: by default git goes by how many objects it has.
-		Version: cmp.Or(git("describe", "--tags", "--always", "--dirty", "--abbrev=12"), "unknown"),
-		Commit:  cmp.Or(git("rev-parse", "HEAD"), "unknown"),
-	}
+	// As many digits in every clone: by default git goes by how many objects it has.
+	r.Version = cmp.Or(git("describe", "--tags", "--always", "--dirty", "--abbrev=12"), "unknown")
+	r.Commit = cmp.Or(git("rev-parse", "HEAD"), "unknown")
 	var seconds int64
 	if _, err := fmt.Sscan(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), git("log", "-1", "--format=%ct")), &seconds); err != nil {
 		seconds = 0

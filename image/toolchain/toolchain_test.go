@@ -332,5 +332,8 @@ func TestTheVersionIsTheSameInEveryClone(t *testing.T) {
 
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	assert.Equal(t, time.Unix(1700000000, 0).UTC(), ReadRevision(t.Context(), first).Time)
-	assert.Equal(t, "unknown", ReadRevision(t.Context(), t.TempDir()).Version)
+	none := ReadRevision(t.Context(), t.TempDir())
+	assert.Equal(t, "unknown", none.Version)
+	assert.Contains(t, none.Unknown, "fatal: ")
+	assert.Empty(t, r.Unknown)
 }
