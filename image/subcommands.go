@@ -26,6 +26,7 @@ import (
 	"github.com/projectcalico/go-build/image/singlefiles"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -415,6 +416,12 @@ func updates(c *call) {
 	write := c.Bool("write", false, "write them into the versions file, too")
 	suite := c.String("suite", "trixie", "Debian's `release` that the base image is of")
 	c.fromVersions()
+	c.step(func(context.Context) error {
+		if v := c.versions; v.From != "" {
+			return wrong(cli.WithHint(fmt.Errorf("%s says what Calico's %s pins, which is not looked up", c.file, v.Calico), "newer versions are looked up of those in %s", v.From))
+		}
+		return nil
+	})
 	c.withToolchain()
 	c.step(func(ctx context.Context) error {
 		found, err := c.versions.Updates(ctx, versions.Registries{

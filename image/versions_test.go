@@ -1,12 +1,14 @@
 package main
 
 import (
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/versions"
 )
@@ -67,6 +69,20 @@ func TestMistakesAreSaidOnStderr(t *testing.T) {
 	status, _, stderr := called(t, "versions", "--file", "nowhere.yaml", "tag")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "image versions: error: open nowhere.yaml: no such file or directory\nimage versions: hint: ")
+	for _, args := range [][]string{{"updates", "--write"}, {"pin", "--base"}} { // those of a branch are as it pins them
+		const other = "image/versions-release-v3.32.yaml"
+		before, err := os.ReadFile(other)
+		require.NoError(t, err)
+		status, stdout, stderr := called(t, append(args, "--file", other)...)
+		assert.NotZero(t, status, args)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, "versions.yaml")
+		assert.NotContains(t, stderr, "is not found in")
+		assert.NotContains(t, stderr, "cannot look up")
+		after, err := os.ReadFile(other)
+		require.NoError(t, err)
+		assert.Equal(t, before, after)
+	}
 	status, _, stderr = called(t, "versions", "--file", "image/versions-v3.32.yaml", "tag")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, ": hint: there are image/versions-release-v3.30.yaml, ")

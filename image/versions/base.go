@@ -23,6 +23,13 @@ func PinBase(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if !bytes.Contains(content, []byte(v.Base)) {
+		return "", cli.WithHint(fmt.Errorf("%s names no base image", path), "that of %s is taken: pin it there", v.From)
+	}
 	tagged, _, _ := strings.Cut(v.Base, "@")
 	tag, err := name.NewTag(tagged)
 	if err != nil {
@@ -33,9 +40,5 @@ func PinBase(ctx context.Context, path string) (string, error) {
 		return "", cli.WithHint(fmt.Errorf("cannot look up the base image: %w", err), "see that the registry can be reached, and that it has %s", tagged)
 	}
 	base := tagged + "@" + found.Digest.String()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
 	return base, file.ReplaceWith(path, 0o644, bytes.ReplaceAll(content, []byte(v.Base), []byte(base)))
 }
