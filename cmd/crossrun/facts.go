@@ -45,7 +45,7 @@ type facts struct {
 // the program's loader is missing.
 func gather(p *program, o *options) (*facts, error) {
 	native := native()
-	if err := checkSettings(); err != nil {
+	if err := takeSettings(); err != nil {
 		return nil, err
 	}
 	f := new(facts)
@@ -131,9 +131,10 @@ func findEmulator(o *options, arch *elfmagic.Arch) (*emulator.Emulator, error) {
 	return found, nil
 }
 
-// checkSettings returns what is wrong with the environment's settings, whichever
-// architecture they are for: a program may start one of it.
-func checkSettings() error {
+// takeSettings returns what is wrong with the environment's settings, whichever
+// architecture they are for: a program may start one of it. It does so in another
+// directory, perhaps: paths are made absolute.
+func takeSettings() error {
 	if _, _, err := translationsDirectory(); errors.Is(err, errNoSetting) {
 		return err
 	}
@@ -151,11 +152,17 @@ func checkSettings() error {
 			if i < 0 {
 				return cli.WithHint(fmt.Errorf("%s: no architecture has this name", name), "the end is any name of one in capitals: CROSSRUN_%s_ARM64", what)
 			}
-			if what != "EMULATOR" {
-				continue
+			if what == "EMULATOR" {
+				if _, err := namedEmulator("", archs[i]); err != nil {
+					return err
+				}
 			}
-			if _, err := namedEmulator("", archs[i]); err != nil {
-				return err
+			if !filepath.IsAbs(value) && (what == "SYSROOT" || what == "EMULATOR" && strings.Contains(value, "/")) {
+				path, err := filepath.Abs(value)
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				os.Setenv(name, path)
 			}
 		}
 	}

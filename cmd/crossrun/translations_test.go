@@ -55,10 +55,10 @@ func TestWhereTranslationsAreKept(t *testing.T) {
 			}
 			shown, err := translations(false)
 			if test.err != "" && test.env[0] == "yes" {
-				assert.EqualError(t, checkSettings(), test.err)
+				assert.EqualError(t, takeSettings(), test.err)
 				return
 			}
-			require.NoError(t, checkSettings())
+			require.NoError(t, takeSettings())
 			if test.err != "" {
 				require.ErrorContains(t, err, test.err)
 				return

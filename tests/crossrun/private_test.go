@@ -243,6 +243,18 @@ func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 		r = with([]string{variable + other}, "--private", "/bin/sh", "-c", "cat /proc/sys/fs/binfmt_misc/qemu-aarch64")
 		assert.Contains(t, r.Stdout, "interpreter "+other+"\nflags: POF\n", r.Stderr)
 	}
+	// Paths are the caller's, wherever the program starts others.
+	require.NoError(t, os.Symlink("/usr/aarch64-linux-gnu", filepath.Join(dir, "system")))
+	dynamic := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "dynamic")
+	for setting, program := range map[string]string{"CROSSRUN_EMULATOR_ARM64=./qemu-mine": hello, "CROSSRUN_SYSROOT_ARM64=system": dynamic} {
+		for _, words := range [][]string{{"--private"}, {"--watched"}, {"--watched", "/bin/sh", "-c", `cd / && exec "$0"`}} {
+			cmd := commands.Command("crossrun", append(words, program)...)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), setting)
+			r := commands.Run(t, cmd)
+			assert.Zero(t, r.Status, "%s %s: %s", setting, words, r.Stderr)
+			assert.Contains(t, r.Stdout, "hello from ", "%s %s", setting, words)
+		}
+	}
 	// None is dropped, in no way and for no architecture.
 	require.Zero(t, commands.Register(t, "--no-probe", "arm64").Status)
 	for _, way := range [][]string{{"--direct"}, {"--private"}, {}} {
