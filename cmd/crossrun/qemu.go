@@ -232,15 +232,15 @@ func (c *qemuCall) run(stdout, stderr io.Writer) error {
 // where -L says. A prefix that has no loader for the program is QEMU's own affair:
 // it looks there first for each file that a program opens.
 func (c *qemuCall) setSysroot(binary *program) error {
-	switch {
-	case c.prefix == "":
+	if c.prefix == "" {
 		return nil
-	case binary.interp == "" || !hasLoader(c.prefix, binary):
-		return os.Setenv("QEMU_LD_PREFIX", c.prefix)
 	}
-	dir, err := filepath.Abs(c.prefix)
-	if err != nil {
+	dir, err := filepath.Abs(c.prefix) // for what the program starts elsewhere
+	switch {
+	case err != nil:
 		return err
+	case binary.interp == "" || !hasLoader(dir, binary):
+		return os.Setenv("QEMU_LD_PREFIX", dir)
 	}
 	return setSetting(c.arch, "SYSROOT", dir)
 }

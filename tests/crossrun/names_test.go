@@ -83,6 +83,9 @@ func TestQEMUsSettingsAreForAllProgramsOfTheArchitecture(t *testing.T) {
 	assert.Zero(t, r.Status, r.Stderr)
 	r = soon(t, "qemu-s390x", "-L", "/usr/s390x-linux-gnu", s390x, dynamic)
 	assert.Zero(t, r.Status, "its prefix is its children's: %s", r.Stderr)
+	t.Chdir("/usr")
+	r = soon(t, "qemu-s390x", "-L", "s390x-linux-gnu", s390x, "/bin/sh", "-c", "cd / && exec "+dynamic)
+	assert.Zero(t, r.Status, "wherever they are: %s", r.Stderr)
 	r = soon(t, "qemu-aarch64", "-L", "/no/such/directory", arm64, "/bin/true")
 	assert.Zero(t, r.Status, "a static program needs none: %s", r.Stderr)
 }
