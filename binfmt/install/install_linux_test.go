@@ -10,11 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
-	"github.com/projectcalico/go-build/internal/thread"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -122,11 +120,7 @@ func TestWhatIsInterruptedIsNotReported(t *testing.T) {
 func TestWhatCannotBeSeenIsNotRemoved(t *testing.T) {
 	kerneltest.Need(t)
 	fs := binfmt.New(t.TempDir())
-	thread.Own(func() {
-		header, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
-		if !assert.NoError(t, unix.Capset(&header, &none[0])) {
-			return
-		}
+	kerneltest.Unprivileged(t, func() {
 		onHost := host.Surroundings{InitialUser: true}
 		_, err := attach(fs, onHost, false)
 		assert.NoError(t, err)
