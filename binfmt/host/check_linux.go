@@ -29,8 +29,12 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 }
 
 // Explain returns an *Error with the cause of another, with which a program of the
-// architecture did not run. It looks for that in the given instance.
+// architecture did not run. It looks for that in the given instance. An error that says
+// nothing about the architecture, as of a process too many, is returned as it is.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
+	if _, ok := errors.AsType[*tinyelf.StartError](err); ok {
+		return err
+	}
 	e := &Error{Arch: arch, Err: err}
 	if failed, ok := errors.AsType[*tinyelf.RunError](err); ok {
 		e.Cause, e.Status, e.Stderr = Failed, failed.Status, failed.Stderr

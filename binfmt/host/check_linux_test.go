@@ -219,6 +219,22 @@ func TestACheckThatIsInterruptedFindsNothingOut(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled, "and not: nothing is supported")
 }
 
+// A process that has no descriptor left, say, has not seen that nothing runs.
+func TestWhatCouldNotBeTriedIsNotSaidNotToRun(t *testing.T) {
+	kerneltest.Need(t)
+	arch := lookup(t, native(t)[0].Name)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}))
+	err := host.Check(t.Context(), binfmt.New(""), arch)
+	platforms, platformsErr := host.Platforms(t.Context())
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	assert.ErrorIs(t, err, syscall.EMFILE)
+	var failed *host.Error
+	assert.NotErrorAs(t, err, &failed, "it says something about the architecture")
+	assert.ErrorIs(t, platformsErr, syscall.EMFILE, "%s", platforms)
+}
+
 // inside, in the environment, is the directory on which a process in a user
 // namespace of its own mounts another instance.
 const inside = "GO_BUILD_HOST_TEST_MOUNT"

@@ -38,11 +38,18 @@ func platformsOf(ctx context.Context, goarch string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var unknown error // by which nothing is known of a program
 	runs := func(program []byte, err error) bool {
-		return err == nil && tinyelf.Run(ctx, program, nil) == nil
+		if err == nil {
+			err = tinyelf.Run(ctx, program, nil)
+		}
+		if _, ok := errors.AsType[*tinyelf.StartError](err); ok {
+			unknown = err
+		}
+		return err == nil
 	}
 	if !runs(tinyelf.Program(arch)) {
-		return nil, nil
+		return nil, unknown
 	}
 	platform := "linux/" + goarch
 	var list []string
@@ -57,5 +64,5 @@ func platformsOf(ctx context.Context, goarch string) ([]string, error) {
 			list = append(list, platform+"/"+v)
 		}
 	}
-	return list, nil
+	return list, unknown
 }

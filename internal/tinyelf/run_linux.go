@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,6 +41,16 @@ func (e *RunError) Error() string {
 	return what
 }
 
+// A StartError says why there was no program, or no process for it, to be given to the
+// kernel: of the architecture that says nothing.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return "cannot make a program to run: " + e.Err.Error() }
+func (e *StartError) Unwrap() error { return e.Err }
+
+// scarce are what fork(2) and pipe(2) return, and execve(2) for no reason of the program's.
+var scarce = []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE}
+
 // A Process is a program of this package while it runs, waiting for input.
 type Process struct {
 	exe     string
@@ -68,7 +79,8 @@ func (p Process) Native() (bool, error) {
 //
 // If the kernel does not take the program the error wraps execve's errno:
 // ENOEXEC where neither a native loader nor an entry is for it. If it does and
-// something goes wrong afterwards, the error is a *RunError.
+// something goes wrong afterwards, the error is a *RunError; if it was not given to the
+// kernel at all, a *StartError.
 //
 // It does without os/exec, which needs goroutines for the context and standard
 // error, and a trial of pidfd: waking their threads costs more than the program.
@@ -78,7 +90,7 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 	}
 	p, err := materialize(program)
 	if err != nil {
-		return fmt.Errorf("cannot make a program to run: %w", err)
+		return &StartError{err}
 	}
 	defer p.remove()
 	pid, stdin, err := p.start()
@@ -125,12 +137,12 @@ func Run(ctx context.Context, program []byte, running func(Process)) error {
 func (p place) start() (pid, stdin int, err error) {
 	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, 0, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+		return 0, 0, &StartError{&os.PathError{Op: "open", Path: os.DevNull, Err: err}}
 	}
 	defer unix.Close(null)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, 0, os.NewSyscallError("pipe2", err)
+		return 0, 0, &StartError{os.NewSyscallError("pipe2", err)}
 	}
 	defer unix.Close(pipe[0])
 	// No environment: no QEMU_ variable may change what is probed.
@@ -139,6 +151,9 @@ func (p place) start() (pid, stdin int, err error) {
 	})
 	if err != nil {
 		unix.Close(pipe[1])
+	}
+	if errno, ok := err.(syscall.Errno); ok && slices.Contains(scarce, errno) {
+		err = &StartError{err}
 	}
 	return pid, pipe[1], err
 }
