@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
@@ -18,6 +19,9 @@ import (
 // Request.DryRun nothing is changed in any case. What does not keep it from its
 // work is reported to warn.
 func Install(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f *Facts, outcomes []Outcome, err error) {
+	if warn == nil {
+		warn = func(error) {}
+	}
 	f, err = gatherMachine(ctx, fs, r)
 	if err != nil {
 		return nil, nil, err
@@ -110,7 +114,7 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 // read. Where nothing is mounted nothing is registered, and nothing to be locked.
 func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(error), decide func() ([]Decision, error)) ([]Outcome, error) {
 	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
-		unlock, err := fs.Lock(ctx)
+		unlock, err := lock(ctx, fs, warn)
 		if err != nil {
 			return nil, err
 		}
@@ -136,6 +140,25 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 		return inMemory(served, warn, change)
 	}
 	return change()
+}
+
+// lock keeps others from changing the instance, and tells if it has to wait long for one.
+func lock(ctx context.Context, fs binfmt.FS, warn func(error)) (unlock func(), err error) {
+	atOnce, cancel := context.WithCancel(context.Background())
+	cancel()
+	if unlock, err = fs.Lock(atOnce); !errors.Is(err, context.Canceled) {
+		return unlock, err
+	}
+	told := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		warn(ErrLocked)
+		close(told)
+	})
+	unlock, err = fs.Lock(ctx)
+	if !timer.Stop() {
+		<-told
+	}
+	return unlock, err
 }
 
 // Apply carries decisions out: new entries are registered, programs are run
@@ -257,7 +280,7 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 		return nil, nil, err
 	}
 	r.NoProbe, r.Persistent = true, No // no emulator is looked at, and no flag asked for
-	outcomes, err = f.change(ctx, fs, r, nil, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
+	outcomes, err = f.change(ctx, fs, r, func(error) {}, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
 	return f, outcomes, errors.Join(err, detach())
 }
 

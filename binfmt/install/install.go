@@ -15,6 +15,8 @@ var (
 	ErrPrivate = errors.New("this binfmt_misc belongs to the user namespace that register runs in: what is registered is seen there only, and is gone with the last mount of it")
 	// ErrNoAnswer: the directory cannot be looked at.
 	ErrNoAnswer = errors.New("the file system there does not answer")
+	// ErrLocked, a warning: it takes long until another process has ended its change.
+	ErrLocked = errors.New("another process is changing this binfmt_misc: waiting for it")
 	// ErrNoMemory: there is not enough memory to keep emulators in.
 	ErrNoMemory = errors.New("not enough memory")
 	// ErrOnFUSE, a warning: emulators could not be kept in memory. Programs run as

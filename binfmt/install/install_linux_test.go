@@ -128,3 +128,23 @@ func TestWhatCannotBeSeenIsNotRemoved(t *testing.T) {
 		assert.ErrorIs(t, err, os.ErrPermission)
 	})
 }
+
+// Who waits for another process that hangs, or was stopped, is told what for.
+func TestWaitingForAnotherIsSaid(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	r := request(t, "s390x")
+	r.Persistent, r.NoProbe = No, true // the emulator need not be here
+	unlock, err := fs.Lock(t.Context())
+	require.NoError(t, err)
+	var warned []error
+	_, outcomes, err := Install(t.Context(), fs, r, func(err error) {
+		warned = append(warned, err)
+		unlock()
+	})
+	require.NoError(t, err)
+	assert.Len(t, outcomes, 1)
+	assert.Equal(t, []error{ErrLocked}, warned)
+
+	_, _, err = Install(t.Context(), fs, r, nil)
+	require.NoError(t, err, "and nobody need listen")
+}

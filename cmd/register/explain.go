@@ -92,6 +92,7 @@ func (o *options) hinted(err error, s host.Surroundings) error {
 		{install.ErrNameTaken, taken},
 		{install.ErrNoEntry, "--status shows what is registered"},
 		{install.ErrNoAnswer, "an automount daemon may be gone or hang: systemctl restart proc-sys-fs-binfmt_misc.automount; grep -l autofs_wait /proc/*/wchan lists the processes that wait for it"},
+		{install.ErrLocked, "fuser -v " + cli.Quote(o.mount+"/register") + " names it; kill -CONT has one go on that was stopped"},
 		{install.ErrAllDisabled, "echo 1 > " + o.mount + "/status enables them, and those of others"},
 		{install.ErrContainer, container},
 		{install.ErrItself, "the kernel would run the emulator by itself, without end, and every program of the host with it"},
