@@ -201,9 +201,11 @@ func (k *Keeper) claimAll(ctx context.Context) {
 		if !mounted {
 			return
 		}
-		c, err := claim(ctx, k.fs)
+		soon, cancel := context.WithTimeout(ctx, claiming)
+		defer cancel()
+		c, err := claim(soon, k.fs)
 		if err != nil {
-			return // there is nothing yet that could be claimed
+			return // there is nothing yet that could be claimed, or who waits longer is told by Install
 		}
 		k.claims = c
 	}

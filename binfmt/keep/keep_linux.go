@@ -33,6 +33,10 @@ const (
 	// restless is after which time it is, even if there is no quiet.
 	restless = 500 * time.Millisecond
 
+	// claiming is how long another process's change may keep claims from being made: later,
+	// then.
+	claiming = 5 * time.Second
+
 	// settled is for how long no emulator's file may have changed before they are looked
 	// at: packages replace many of them one after another.
 	settled = 300 * time.Millisecond

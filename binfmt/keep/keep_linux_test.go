@@ -170,6 +170,29 @@ func write(t testing.TB, fs binfmt.FS, name, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), name), []byte(text), 0))
 }
 
+// A keeper that cannot begin for another process that changes the instance says so.
+func TestWaitingForAnotherToBeginIsSaid(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	unlock, err := fs.Lock(t.Context())
+	require.NoError(t, err)
+	r := install.Request{Archs: lookups(t, "s390x"), Dirs: []string{someEmulators(t, '7', "s390x")}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var kinds []Kind
+	k := New(fs, func() (Settings, error) { return Settings{Request: r, Check: time.Hour}, nil }, func(e Event) {
+		switch kinds = append(kinds, e.Kind); e.Kind {
+		case Warned:
+			assert.ErrorIs(t, e.Err, install.ErrLocked)
+			unlock()
+		case Tried:
+			cancel()
+		}
+	})
+	require.NoError(t, k.Run(ctx, nil))
+	assert.Equal(t, []Kind{Warned, Registered, Tried}, kinds)
+	require.NotNil(t, k.claims, "which are made then")
+}
+
 func TestWhatIsRemovedIsRegisteredAgain(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x", "arm64")
