@@ -142,7 +142,13 @@ func (f *Facts) inContainer(fs binfmt.FS, r Request) error {
 //
 // In a user namespace nothing is mounted: it would get an instance of its own,
 // which hides the entries of its parent, and stays after it is unmounted.
-func Attach(fs binfmt.FS) (detach func() error, err error) {
+func Attach(fs binfmt.FS) (detach func() error, err error) { return attachSeeing(fs, false) }
+
+// AttachToChange is Attach for who is to change what is there: that it may not be mounted
+// here is an error then, as others may have mounted it elsewhere.
+func AttachToChange(fs binfmt.FS) (detach func() error, err error) { return attachSeeing(fs, true) }
+
+func attachSeeing(fs binfmt.FS, change bool) (detach func() error, err error) {
 	if err := answers(fs); err != nil {
 		return nil, err
 	}
@@ -153,11 +159,10 @@ func Attach(fs binfmt.FS) (detach func() error, err error) {
 	if err != nil {
 		return nothing, err
 	}
-	return attach(fs, s, false)
+	return attach(fs, s, change)
 }
 
-// attach is Attach where the surroundings are known. Who is to change what is there is told
-// that it may not be mounted: others may have mounted it elsewhere.
+// attach is Attach, or AttachToChange, where the surroundings are known.
 func attach(fs binfmt.FS, s host.Surroundings, change bool) (detach func() error, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
 		return nothing, err

@@ -126,7 +126,11 @@ func (o *binfmtOptions) installedVersion() string {
 
 func (o *binfmtOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 	fs := binfmt.New(o.mount)
-	detach, err := install.Attach(fs)
+	attach := install.Attach
+	if o.remove != "" {
+		attach = install.AttachToChange
+	}
+	detach, err := attach(fs)
 	if err != nil {
 		return err
 	}
