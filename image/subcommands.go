@@ -311,7 +311,9 @@ func registerImages(c *call) {
 			err = images.Layout(filepath.Join(b.Dir, "oci"))
 		}
 		if err == nil && *archive != "" {
-			err = file.Replace(*archive, 0o644, images.Tarball)
+			if err = os.MkdirAll(filepath.Dir(*archive), 0o755); err == nil {
+				err = file.Replace(*archive, 0o644, images.Tarball)
+			}
 		}
 		if err == nil && *load {
 			err = images.Load(ctx)

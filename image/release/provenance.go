@@ -109,7 +109,7 @@ func (p *Provenance) Write(ctx context.Context) (path string, err error) {
 	return path, file.ReplaceWith(path, 0o644, append(text, '\n'))
 }
 
-// subjects are the files that the checksums name.
+// subjects are the files that the checksums name, and which are as these say.
 func (p *Provenance) subjects() (subjects []resource, err error) {
 	text, err := os.ReadFile(filepath.Join(p.Dir, ChecksumsFile))
 	if err != nil {
@@ -119,6 +119,13 @@ func (p *Provenance) subjects() (subjects []resource, err error) {
 		digest, name, found := strings.Cut(strings.TrimSpace(line), "  ")
 		if !found {
 			return nil, fmt.Errorf("%s: %q is no checksum of a file", ChecksumsFile, line)
+		}
+		have, err := file.SHA256(filepath.Join(p.Dir, name))
+		if err == nil && have != digest {
+			err = fmt.Errorf("%s is not what %s says", name, ChecksumsFile)
+		}
+		if err != nil {
+			return nil, cli.WithHint(err, "make release makes all anew")
 		}
 		subjects = append(subjects, resource{Name: name, Digest: map[string]string{"sha256": digest}})
 	}
@@ -132,8 +139,11 @@ func (p *Provenance) definition(revision toolchain.Revision) (definition, error)
 	d := definition{BuildType: buildType, ExternalParameters: map[string]any{
 		"source": "git+" + project, "version": revision.Version, "target": "release", "hosts": p.Hosts,
 	}}
-	d.ResolvedDependencies = append(d.ResolvedDependencies,
-		resource{URI: "git+" + project, Digest: map[string]string{"gitCommit": revision.Commit}},
+	source := resource{URI: "git+" + project}
+	if !revision.Dirty() && revision.Unknown == "" { // else it is not of the commit
+		source.Digest = map[string]string{"gitCommit": revision.Commit}
+	}
+	d.ResolvedDependencies = append(d.ResolvedDependencies, source,
 		resource{Name: "go" + p.Toolchain.Version, URI: "pkg:generic/go@" + p.Toolchain.Version})
 	for i := range p.Origins {
 		d.ResolvedDependencies = append(d.ResolvedDependencies, emulatorInputs(p.Origins[i])...)

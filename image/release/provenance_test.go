@@ -28,11 +28,15 @@ func run(t *testing.T, dir, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// sumOfNothing is the SHA-256 of an empty file.
+const sumOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 // of is a release of one file.
 func of(t *testing.T) *release.Provenance {
 	t.Helper()
 	root, dir := repository(t), t.TempDir()
-	sums := strings.Repeat("ab", 32) + "  crossrun-linux-amd64\n"
+	sums := sumOfNothing + "  crossrun-linux-amd64\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "crossrun-linux-amd64"), nil, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, release.ChecksumsFile), []byte(sums), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "go.sum"), []byte(`example.com/A v1.0.0 h1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 example.com/A v1.0.0/go.mod h1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
@@ -61,7 +65,7 @@ func TestProvenanceIsASLSAStatement(t *testing.T) {
 	assert.Equal(t, "https://slsa.dev/provenance/v1", s.PredicateType)
 	require.Len(t, s.Subject, 1)
 	assert.Equal(t, "crossrun-linux-amd64", s.Subject[0].Name)
-	assert.Equal(t, strings.Repeat("ab", 32), s.Subject[0].Digest["sha256"])
+	assert.Equal(t, sumOfNothing, s.Subject[0].Digest["sha256"])
 
 	inner, err := protojson.Marshal(s.Predicate)
 	require.NoError(t, err)
@@ -94,6 +98,12 @@ func TestProvenanceOfNothingIsAnError(t *testing.T) {
 		"is no checksum of a file": func(p *release.Provenance) {
 			require.NoError(t, os.WriteFile(filepath.Join(p.Dir, release.ChecksumsFile), []byte("abc\n"), 0o644))
 		},
+		"crossrun-linux-amd64: no such": func(p *release.Provenance) {
+			require.NoError(t, os.Remove(filepath.Join(p.Dir, "crossrun-linux-amd64")))
+		},
+		"crossrun-linux-amd64 is not what SHA256SUMS says": func(p *release.Provenance) {
+			require.NoError(t, os.WriteFile(filepath.Join(p.Dir, "crossrun-linux-amd64"), []byte("other"), 0o755))
+		},
 		"no such file":      func(p *release.Provenance) { p.Dir = t.TempDir() },
 		`"me" is no URI`:    func(p *release.Provenance) { p.Builder = "me" },
 		`"run 7" is no URI`: func(p *release.Provenance) { p.Invocation = "run 7" },
@@ -105,4 +115,22 @@ func TestProvenanceOfNothingIsAnError(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 		assert.NoFileExists(t, filepath.Join(p.Dir, release.ProvenanceFile))
 	}
+}
+
+// What was made of a tree with changes is of no commit.
+func TestProvenanceOfChangesNamesNoCommit(t *testing.T) {
+	p := of(t)
+	read := func() string {
+		path, err := p.Write(t.Context())
+		require.NoError(t, err)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	assert.Contains(t, read(), `"gitCommit": "`+run(t, p.Root, "git", "rev-parse", "HEAD")+`"`)
+	tracked := strings.Fields(run(t, p.Root, "git", "ls-files"))
+	require.NoError(t, os.WriteFile(filepath.Join(p.Root, tracked[0]), []byte("changed"), 0o644))
+	changed := read()
+	assert.Contains(t, changed, `"git+https://github.com/projectcalico/go-build"`)
+	assert.NotContains(t, changed, "gitCommit")
 }

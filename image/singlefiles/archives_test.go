@@ -59,11 +59,13 @@ func TestEmulatorsHaveArchivesUnderTheNamesThatReleasesOfOthersHave(t *testing.T
 		assert.Equal(t, want, got)
 		assert.Contains(t, names(t, paths[0]), "qemu-licenses/SOURCE")
 		assert.Equal(t, []string{"qemu-s390x-static"}, names(t, paths[1]))
+		require.NoError(t, os.WriteFile(filepath.Join(b.Dir, "."+want[0]+"-1234"), nil, 0o600)) // of a run that was killed
 		require.NoError(t, Checksums(b.Dir))
 		sums, err := os.ReadFile(filepath.Join(b.Dir, "SHA256SUMS"))
 		require.NoError(t, err)
 		for _, name := range want {
 			assert.Contains(t, string(sums), "  "+name+"\n")
 		}
+		assert.NotContains(t, string(sums), "1234")
 	}
 }

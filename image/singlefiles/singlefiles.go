@@ -174,7 +174,10 @@ func Checksums(dir string) error {
 	var text strings.Builder
 	for _, entry := range entries {
 		name := entry.Name()
-		if !entry.Type().IsRegular() || !strings.Contains(name, "-linux-") && !strings.HasSuffix(name, "-static.tar.gz") && name != release.SourcesFile && name != release.InstallerFile {
+		if !entry.Type().IsRegular() || strings.HasPrefix(name, ".") { // half of one, of a run that was killed
+			continue
+		}
+		if !strings.Contains(name, "-linux-") && !strings.HasSuffix(name, "-static.tar.gz") && name != release.SourcesFile && name != release.InstallerFile {
 			continue
 		}
 		sum, err := file.SHA256(filepath.Join(dir, name))
