@@ -26,6 +26,7 @@ type facts struct {
 	foreign *elfmagic.Arch // the program's architecture, if it is known and another than the host's
 	sysroot string         // for the emulator; see sysroot
 	named   bool           // it is the one that was named
+	started string         // the one that was named with a native program: of what that starts
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 	pin     string         // the variable that names the emulator, if one does
 
@@ -59,6 +60,12 @@ func gather(p *program, o *options) (*facts, error) {
 		if arch != native {
 			f.foreign = arch
 			f.pin, _ = setting(arch, "EMULATOR")
+		}
+		if arch == native && o.asked != inRoot && o.sysroot != "" {
+			var err error
+			if f.started, err = filepath.Abs(o.sysroot); err != nil {
+				return nil, err
+			}
 		}
 		if o.asked != inRoot && (arch != native || o.asked == byEmulator || o.asked == byHelper) {
 			named, err := namedSysroot(o.sysroot, arch)

@@ -91,7 +91,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.rootfs, "rootfs", "", "run the command in this root file system, a `directory` with a whole system of any architecture, as its root user; or in a copy, of which nothing is kept, of an archive of one")
 	f.StringVar(&o.platform, "platform", "", "with --rootfs and an archive of an image that has several: which `one` of them (default: the host's, or the only one)")
 	f.StringArrayVarP(&o.setenv, "setenv", "E", nil, "with --rootfs, whose environment is a login's: a `variable` of the command, NAME=VALUE, or NAME with the caller's value")
-	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program (default: found by itself)")
+	f.StringVar(&o.sysroot, "sysroot", "", "`directory` with the loader and libraries of a dynamically linked program, or of what a native one starts (default: found by itself)")
 	f.StringVar(&o.cpu, "cpu", "", "CPU `model` to emulate; max has every feature, and the emulator's -cpu help lists all")
 	f.BoolVar(&o.print, "print", false, "print what would be run, as a shell command, and do not run it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is run, and why so")

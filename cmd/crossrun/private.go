@@ -123,14 +123,15 @@ func (e *emulators) archs(own *elfmagic.Arch, sysroot string) []*elfmagic.Arch {
 
 // enter runs the program in a private instance. It returns only if that is
 // unavailable.
-func (w *way) enter(arch *elfmagic.Arch, sysroot string, o *options, tell func()) error {
+func (w *way) enter(f *facts, o *options, tell func()) error {
+	arch, sysroot := f.foreign, f.sysroot
 	ctx := context.Background()
 	var found emulators
 	var sysroots []string
 	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		if err == nil && o.rootfs == "" {
-			sysroots, err = prefixes(found.archs(arch, sysroot), "/usr")
+			sysroots, err = prefixes(found.archs(arch, sysroot), "/usr", f.started)
 		}
 		return found.entries, err
 	}})

@@ -74,10 +74,10 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 			}
 			err = cannot(fmt.Errorf("%s: %w", w.path, w.exec(tell)))
 		case w.flag == byWatch:
-			unavailable = w.startWatched(p, o, tell)
+			unavailable = w.startWatched(p, f, o, tell)
 			err = notWatched(p, unavailable)
 		default:
-			unavailable = w.enter(f.foreign, f.sysroot, o, tell)
+			unavailable = w.enter(f, o, tell)
 			err = noInstance(p, o, unavailable)
 		}
 		w.err = err

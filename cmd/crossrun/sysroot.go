@@ -98,9 +98,9 @@ func rootsOf(usr string, names []string, arch *elfmagic.Arch) []string {
 const prefixVariable = "QEMU_LD_PREFIX_"
 
 // prefixes returns the variables for programs of the architectures. A sysroot that is
-// named is the only one for its architecture; what the caller said to QEMU is left as
-// it is.
-func prefixes(archs []*elfmagic.Arch, usr string) ([]string, error) {
+// named is the only one for its architecture, but for one that comes first for all, if
+// it is not empty; what the caller said to QEMU is left as it is.
+func prefixes(archs []*elfmagic.Arch, usr, first string) ([]string, error) {
 	if os.Getenv("QEMU_LD_PREFIX") != "" {
 		return nil, nil
 	}
@@ -118,6 +118,9 @@ func prefixes(archs []*elfmagic.Arch, usr string) ([]string, error) {
 			}
 		} else if dirs[0], err = filepath.Abs(named); err != nil {
 			return nil, err
+		}
+		if first != "" {
+			dirs = append([]string{first}, dirs...)
 		}
 		variable := prefixVariable + arch.Name
 		if len(dirs) > 0 && os.Getenv(variable) == "" {

@@ -190,24 +190,28 @@ func TestEachArchitectureHasTheSysrootsOfItsPrograms(t *testing.T) {
 	archs := []*elfmagic.Arch{lookup(t, "arm64"), lookup(t, "s390x"), lookup(t, "riscv64")}
 	t.Setenv("QEMU_LD_PREFIX", "")
 	t.Setenv("CROSSRUN_SYSROOT_S390X", named)
-	env, err := prefixes(archs, usr)
+	env, err := prefixes(archs, usr, "")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"QEMU_LD_PREFIX_aarch64=:" + usr + "/aarch64-linux-gnu:" + usr + "/aarch64-linux-musl", // the host's own first
 		"QEMU_LD_PREFIX_s390x=" + named,
 	}, env)
 
+	env, err = prefixes(archs[1:], usr, "/first")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"QEMU_LD_PREFIX_s390x=/first:" + named, "QEMU_LD_PREFIX_riscv64=/first"}, env)
+
 	t.Setenv("QEMU_LD_PREFIX_s390x", "/mine")
-	env, err = prefixes(archs[1:], usr)
+	env, err = prefixes(archs[1:], usr, "")
 	require.NoError(t, err)
 	assert.Empty(t, env, "the caller's own is left as it is")
 
 	t.Setenv("CROSSRUN_SYSROOT_S390X", "/nonexistent")
-	_, err = prefixes(archs, usr)
+	_, err = prefixes(archs, usr, "")
 	assert.ErrorContains(t, err, "CROSSRUN_SYSROOT_S390X")
 
 	t.Setenv("QEMU_LD_PREFIX", "/mine")
-	env, err = prefixes(archs, usr)
+	env, err = prefixes(archs, usr, "")
 	require.NoError(t, err)
 	assert.Empty(t, env)
 }

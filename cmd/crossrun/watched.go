@@ -63,12 +63,14 @@ func watchable() error {
 }
 
 // startWatched runs the program so. It returns only if that cannot be.
-func (w *way) startWatched(p *program, o *options, tell func()) error {
+func (w *way) startWatched(p *program, f *facts, o *options, tell func()) error {
 	if err := watchable(); err != nil {
 		return err
 	}
 	sysroot := ""
-	if o.sysroot != "" {
+	if f.started != "" {
+		sysroot = "=" + f.started
+	} else if o.sysroot != "" {
 		dir, err := filepath.Abs(o.sysroot)
 		if err != nil {
 			return err
@@ -80,8 +82,8 @@ func (w *way) startWatched(p *program, o *options, tell func()) error {
 	return w.runWatched(watchedState(sysroot, entry.Ignored(), nil), append(changed(os.Environ(), w.changes), w.env...), tell)
 }
 
-// watchedState is what a supervisor has to know: a sysroot, ARCH=DIR, or settings;
-// and the signals that the program is to ignore.
+// watchedState is what a supervisor has to know: a sysroot, ARCH=DIR, or =DIR of whichever
+// architecture has its loader there, or settings; and the signals that the program is to ignore.
 func watchedState(sysroot string, ignored uint64, kept settings) string {
 	return fmt.Sprintf("%q\n%x\n%s", sysroot, ignored, kept)
 }
@@ -143,7 +145,8 @@ func native() *elfmagic.Arch {
 // costs time to find out, once.
 type emulations struct {
 	native   *elfmagic.Arch            // relatives of it, which not each kernel runs, are asked for
-	sysroot  map[*elfmagic.Arch]string // that the command line names
+	sysroot  map[*elfmagic.Arch]string // that the command line names,
+	started  string                    // or that it names of what a native program starts
 	mutex    sync.Mutex
 	archs    map[*elfmagic.Arch]*emulated
 	sysroots map[string]string // found, by architecture and loader
@@ -170,7 +173,9 @@ func configureWatched(state string) (*watch.Options, error) {
 	}
 	w := &emulations{native: native(),
 		sysroot: make(map[*elfmagic.Arch]string), archs: make(map[*elfmagic.Arch]*emulated), sysroots: make(map[string]string)}
-	if name, dir, found := strings.Cut(named, "="); found {
+	if name, dir, found := strings.Cut(named, "="); found && name == "" {
+		w.started = dir
+	} else if found {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			return nil, err
@@ -317,7 +322,11 @@ func (w *emulations) sysrootOf(p *program, root string) (string, error) {
 	if ok {
 		return found, nil
 	}
-	named, err := namedSysroot(w.sysroot[arch], arch)
+	flag := w.sysroot[arch]
+	if w.started != "" && hasLoader(w.started, p) {
+		flag = w.started
+	}
+	named, err := namedSysroot(flag, arch)
 	if err == nil {
 		found, err = sysroot(p, named)
 	}
@@ -333,15 +342,14 @@ func (w *emulations) sysrootOf(p *program, root string) (string, error) {
 // that of another system, or this one's with other mounts, in which what was named may be.
 func (w *emulations) sysrootIn(root string, p *program) (string, error) {
 	arch := p.header.Arch
-	named := w.sysroot[arch]
-	if named == "" {
-		_, named = setting(arch, "SYSROOT")
+	_, named := setting(arch, "SYSROOT")
+	for _, dir := range []string{w.started, cmp.Or(w.sysroot[arch], named)} {
+		if filepath.IsAbs(dir) && hasLoaderIn(root, dir, p) {
+			return dir, nil
+		}
 	}
 	prefix := os.Getenv("QEMU_LD_PREFIX")
-	switch {
-	case filepath.IsAbs(named) && hasLoaderIn(root, named, p):
-		return named, nil
-	case filepath.IsAbs(prefix) && hasLoaderIn(root, prefix, p), hasLoaderIn(root, "/", p):
+	if filepath.IsAbs(prefix) && hasLoaderIn(root, prefix, p) || hasLoaderIn(root, "/", p) {
 		return "", nil
 	}
 	for _, dir := range systemRoots(filepath.Join(root, "usr"), arch) {

@@ -198,12 +198,14 @@ func notAFlag(path string) string {
 // somebody else starts for it has to know.
 func (w *way) asItIs(p *program, f *facts) {
 	w.path, w.argv = p.path, p.argv
+	prefix, cpu := f.started, []string(nil)
 	if f.foreign != nil {
-		if f.sysroot != "" {
-			w.env = []string{"QEMU_LD_PREFIX=" + f.sysroot}
-		}
-		w.env = append(w.env, f.cpu...)
+		prefix, cpu = f.sysroot, f.cpu
 	}
+	if prefix != "" {
+		w.env = []string{"QEMU_LD_PREFIX=" + prefix}
+	}
+	w.env = append(w.env, cpu...)
 }
 
 // printed returns the way as a command that does the same: nothing else runs in

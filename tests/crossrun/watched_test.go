@@ -350,6 +350,24 @@ func TestWatchedProgramsFindLibrariesInAnotherRoot(t *testing.T) {
 	}
 }
 
+// --sysroot with a native program is for what that starts.
+func TestASysrootOfWhatANativeProgramStarts(t *testing.T) {
+	kerneltest.Instance(t)
+	elsewhere := commands.CProgram(t, commands.Port("aarch64-linux-gnu"), "hello-c-elsewhere", "-Wl,-I/elsewhere/ld.so", "../testdata/hello.c", "-lm")
+	root := t.TempDir()
+	for library, in := range map[string]string{"ld-linux-aarch64.so.1": "elsewhere/ld.so", "libc.so.6": "lib/libc.so.6", "libm.so.6": "lib/libm.so.6"} {
+		commands.CopyFile(t, filepath.Join("/usr/aarch64-linux-gnu/lib", library), filepath.Join(root, in))
+	}
+	for _, way := range []string{"--watched", "--private"} {
+		r := commands.Crossrun(t, way, "--sysroot", root, "/bin/sh", "-c", elsewhere+"; exit 3")
+		assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", elsewhere), Status: 3}, r, way)
+	}
+	// Other architectures' libraries are found as without.
+	hello := commands.CHello(t, commands.Port("s390x-linux-gnu"), "dynamic")
+	r := commands.Crossrun(t, "--sysroot", root, "/bin/sh", "-c", hello)
+	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
+}
+
 // A file system that hangs holds up nobody else: nor does a pipe that is executed.
 func TestASupervisorIsNotHeldUp(t *testing.T) {
 	kerneltest.Instance(t)
