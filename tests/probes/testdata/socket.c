@@ -562,3 +562,98 @@ PROBE(wrong_arguments) {
 	FAILS(EINVAL, setsockopt(made(AF_INET, SOCK_STREAM), SOL_SOCKET, SO_KEEPALIVE, space, 2));
 	FAILS(EADDRNOTAVAIL, ({ struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr("192.0.2.1")}; bind(made(AF_INET, SOCK_STREAM), (void *)&a, sizeof a); }));
 }
+// sends puts a message with two control messages (the second may have no length) on a socket.
+static ssize_t sends(int fd, void *address, socklen_t length, size_t size, int level, int type, void *data, size_t n,
+		     int second, int value) {
+	static char text[4000];
+	struct iovec v = {text, size};
+	memset(space, 0, sizeof space);
+	struct msghdr m = {.msg_name = address, .msg_namelen = length, .msg_iov = &v, .msg_iovlen = 1, .msg_control = space,
+			   .msg_controllen = CMSG_SPACE(n) + (second ? CMSG_SPACE(sizeof value) : 0)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	*c = (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(n)};
+	memcpy(CMSG_DATA(c), data, n);
+	if (second) {
+		c = (void *)(space + CMSG_SPACE(n));
+		*c = (struct cmsghdr){.cmsg_level = level, .cmsg_type = second, .cmsg_len = CMSG_LEN(sizeof value)};
+		memcpy(CMSG_DATA(c), &value, sizeof value);
+	}
+	return sendmsg(fd, &m, 0);
+}
+static int number(struct msghdr *m, int level, int type) {
+	int value;
+	memcpy(&value, CMSG_DATA(control(m, level, type)), sizeof value);
+	return value;
+}
+// E14: big-endian ones: quic-go, DNS servers
+PROBE(control_sent) {
+	int fd = made(AF_INET, SOCK_DGRAM), from = made(AF_INET, SOCK_DGRAM), on = 1;
+	struct sockaddr_in a = bound(fd);
+	OK(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
+	struct in_pktinfo p = {.ipi_ifindex = if_nametoindex("lo"), .ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK)};
+	EQUAL(OK(sends(from, &a, sizeof a, 1, IPPROTO_IP, IP_PKTINFO, &p, sizeof p, IP_TTL, 33)), 1);
+	EQUAL(number(received(fd, space, sizeof space), IPPROTO_IP, IP_TTL), 33);
+}
+PROBE(control_sent_6) {
+	int fd = made(AF_INET6, SOCK_DGRAM), from = made(AF_INET6, SOCK_DGRAM), on = 1;
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t n = sizeof a;
+	if (bind(fd, (void *)&a, n)) unsupported("no IPv6");
+	OK(getsockname(fd, (void *)&a, &n));
+	OK(setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
+	OK(setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on));
+	struct in6_pktinfo p = {.ipi6_addr = IN6ADDR_LOOPBACK_INIT, .ipi6_ifindex = if_nametoindex("lo")};
+	EQUAL(OK(sends(from, &a, sizeof a, 1, IPPROTO_IPV6, IPV6_PKTINFO, &p, sizeof p, IPV6_HOPLIMIT, 33)), 1);
+	struct msghdr *m = received(fd, space, sizeof space);
+	EQUAL(number(m, IPPROTO_IPV6, IPV6_HOPLIMIT), 33);
+	memcpy(&p, CMSG_DATA(control(m, IPPROTO_IPV6, IPV6_PKTINFO)), sizeof p);
+	EQUAL(p.ipi6_ifindex, if_nametoindex("lo"));
+}
+PROBE(segments_sent) {
+	int fd = made(AF_INET, SOCK_DGRAM), from = made(AF_INET, SOCK_DGRAM);
+	struct sockaddr_in a = bound(fd);
+	uint16_t segment = 1000;
+	EQUAL(OK(sends(from, &a, sizeof a, 2500, IPPROTO_UDP, 103 /* UDP_SEGMENT */, &segment, sizeof segment, 0, 0)), 2500);
+	char b[4000];
+	EQUAL(recv(fd, b, sizeof b, 0), 1000);
+	EQUAL(recv(fd, b, sizeof b, 0), 1000);
+	EQUAL(recv(fd, b, sizeof b, 0), 500);
+}
+PROBE(timestamps_sixty_four) {
+	int ends[2], on = 1;
+	datagrams(ends);
+	OK(setsockopt(ends[1], SOL_SOCKET, SO_TIMESTAMPNS_NEW, &on, sizeof on));
+	EQUAL(send(ends[0], "x", 1, 0), 1);
+	int64_t t[2];
+	memcpy(t, CMSG_DATA(control(received(ends[1], space, sizeof space), SOL_SOCKET, SO_TIMESTAMPNS_NEW)), sizeof t);
+	if (llabs(t[0] - time(0)) > 60 || t[1] < 0 || t[1] >= 1000000000) WRONG("%lld.%lld", (long long)t[0], (long long)t[1]);
+}
+PROBE(control_of_wrong_length) {
+	int ends[2];
+	datagrams(ends);
+	memset(space, 0, sizeof space);
+	char c = 'x';
+	struct iovec v = {&c, 1};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = space, .msg_controllen = CMSG_SPACE(sizeof(int))};
+	*CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_level = IPPROTO_IP, .cmsg_type = IP_TTL, .cmsg_len = CMSG_LEN(400)};
+	FAILS(EINVAL, sendmsg(ends[0], &m, 0));
+	CMSG_FIRSTHDR(&m)->cmsg_len = 3;
+	FAILS(EINVAL, sendmsg(ends[0], &m, 0));
+	CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof(int));
+	m.msg_controllen = 1 << 30; // crashed
+	EQUAL(sendmsg(ends[0], &m, 0), -1);
+}
+PROBE(address_of_no_length) {
+	char *p = mmap(0, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	FAILS(EINVAL, connect(made(AF_INET, SOCK_DGRAM), (void *)p, 0)); // crashed
+	FAILS(EINVAL, bind(made(AF_INET, SOCK_DGRAM), (void *)p, 1 << 30));
+}
+PROBE(linger_of_short_length) {
+	struct linger l = {.l_onoff = 7, .l_linger = 7};
+	socklen_t n = sizeof l.l_onoff;
+	OK(getsockopt(made(AF_INET, SOCK_STREAM), SOL_SOCKET, SO_LINGER, &l, &n));
+	EQUAL(n, sizeof l.l_onoff);
+	EQUAL(l.l_onoff, 0);
+	EQUAL(l.l_linger, 7);
+}
