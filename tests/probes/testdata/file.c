@@ -1,6 +1,7 @@
 // Files, directories, links, times, locks, descriptors and what watches them.
 #include "probe.h"
 #include <dirent.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -573,4 +574,34 @@ PROBE(times_of_file_timers) {
 	CHECK(n >= 7);
 	OK(timerfd_gettime(fd, &got));
 	EQUAL(got.it_interval.tv_nsec, 5000000);
+}
+PROBE(state_of_terminals) {
+	int fd = OK(posix_openpt(O_RDWR | O_NOCTTY)), got = 9;
+#ifdef TIOCGPTLCK
+	OK(ioctl(fd, TIOCGPTLCK, &got));
+	EQUAL(got, 1);
+	OK(unlockpt(fd));
+	OK(ioctl(fd, TIOCGPTLCK, &got));
+	EQUAL(got, 0);
+	OK(ioctl(fd, TIOCEXCL));
+	OK(ioctl(fd, TIOCGEXCL, &got));
+	EQUAL(got, 1);
+	OK(ioctl(fd, TIOCGPKT, &got));
+	EQUAL(got, 0);
+#endif
+	OK(ioctl(fd, TIOCSBRK));
+	OK(ioctl(fd, TIOCCBRK));
+}
+PROBE(project_of_file) {
+	struct fsxattr got;
+	memset(&got, 0xee, sizeof got);
+	if (ioctl(OK(open("f", O_RDWR | O_CREAT, 0600)), FS_IOC_FSGETXATTR, &got)) {
+		if (errno == ENOTTY || errno == EOPNOTSUPP) unsupported("files have no project here");
+		WRONG("FS_IOC_FSGETXATTR: %s", strerror(errno));
+	}
+	EQUAL(got.fsx_projid, 0);
+}
+PROBE(request_unknown) {
+	FAILS(ENOTTY, ioctl(OK(open("/dev/null", O_RDONLY)), 0x1234, 0));
+	FAILS(EBADF, ioctl(-1, 0x1234, 0));
 }

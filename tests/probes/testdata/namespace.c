@@ -1,6 +1,8 @@
 // Namespaces, as an ordinary user makes them.
 #include "probe.h"
 #include <sys/mount.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
 #include <sys/utsname.h>
 
 
@@ -204,3 +206,11 @@ static int is_sent_signals(void *arg) {
 	return arg ? 1 : 17;
 }
 PROBE(first_process_is_unkillable) { reap(first(is_sent_signals), 17); }
+// lsns, nsenter, systemd
+PROBE(kinds_are_told) {
+	int fd = OK(open("/proc/self/ns/user", O_RDONLY));
+	EQUAL(OK(ioctl(fd, NS_GET_NSTYPE)), CLONE_NEWUSER);
+	uid_t owner = 77;
+	OK(ioctl(fd, NS_GET_OWNER_UID, &owner));
+	CHECK(owner != 77);
+}

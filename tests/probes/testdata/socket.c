@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <linux/errqueue.h>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/net_tstamp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -656,4 +658,35 @@ PROBE(linger_of_short_length) {
 	EQUAL(n, sizeof l.l_onoff);
 	EQUAL(l.l_onoff, 0);
 	EQUAL(l.l_linger, 7);
+}
+static void ethernet(void *data) {
+	struct ifreq r = {.ifr_data = data};
+	strcpy(r.ifr_name, "lo");
+	OK(ioctl(made(AF_INET, SOCK_DGRAM), SIOCETHTOOL, &r));
+}
+// Felix, ethtool, systemd
+PROBE(ethernet_settings) {
+	struct ethtool_value link = {.cmd = ETHTOOL_GLINK, .data = 9};
+	ethernet(&link);
+	CHECK(link.data == 0 || link.data == 1);
+	struct {
+		struct ethtool_sset_info info;
+		uint32_t count, behind;
+	} sets = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1 << ETH_SS_FEATURES}, .behind = 9};
+	ethernet(&sets);
+	EQUAL(sets.info.sset_mask, 1 << ETH_SS_FEATURES);
+	CHECK(sets.count > 20 && sets.count < 1000);
+	EQUAL(sets.behind, 9);
+	struct ethtool_gstrings *names = calloc(sets.count + 1, ETH_GSTRING_LEN);
+	*names = (struct ethtool_gstrings){.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = sets.count};
+	ethernet(names);
+	EQUAL(names->len, sets.count);
+	CHECK(!strncmp((char *)names->data, "tx-scatter-gather", ETH_GSTRING_LEN));
+}
+// E14: big-endian ones
+PROBE(queue_of_interface) {
+	struct ifreq r = {.ifr_qlen = 0};
+	strcpy(r.ifr_name, "lo");
+	OK(ioctl(made(AF_INET, SOCK_DGRAM), SIOCGIFTXQLEN, &r));
+	CHECK(r.ifr_qlen > 0 && r.ifr_qlen < 100000);
 }
