@@ -12,6 +12,7 @@
 #include <sys/msg.h>
 #include <sys/random.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/xattr.h>
 
 // has is the call's value, where the kernel knows it: running natively decides what is asked of emulators.
@@ -388,4 +389,46 @@ PROBE(events_of_kernel) {
 	r = syscall(SYS_bpf, 999, attr, sizeof attr);
 	EQUAL(r, -1);
 	CHECK(errno == EPERM || errno == EINVAL);
+}
+static volatile int told;
+static void *volatile told_value;
+static void is_told(int s __attribute__((unused)), siginfo_t *i, void *u __attribute__((unused))) {
+	told = i->si_code == SI_MESGQ ? 1 : -1;
+	told_value = i->si_value.sival_ptr;
+}
+static void is_told_by_thread(union sigval v) {
+	told_value = v.sival_ptr;
+	told = 1;
+}
+static void told_of_message(struct sigevent *e) {
+	char name[40];
+	snprintf(name, sizeof name, "/probe-%d", getpid());
+	struct mq_attr a = {.mq_maxmsg = 3, .mq_msgsize = 50};
+	mqd_t q = OK(mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &a));
+	OK(mq_unlink(name));
+	e->sigev_value.sival_ptr = &a;
+	OK(mq_notify(q, e));
+	FAILS(EBUSY, mq_notify(q, e));
+	OK(mq_notify(q, 0));
+	OK(mq_notify(q, e));
+	OK(mq_send(q, "x", 1, 0));
+	for (int i = 0; i < 500 && !told; i++) nap(10);
+	EQUAL(told, 1);
+	CHECK(told_value == &a);
+}
+PROBE(message_tells_by_signal) {
+	struct sigaction s = {.sa_sigaction = is_told, .sa_flags = SA_SIGINFO};
+	OK(sigaction(SIGUSR1, &s, 0));
+	told_of_message(&(struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1});
+}
+PROBE(message_tells_by_thread) {
+	told_of_message(&(struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = is_told_by_thread});
+}
+// ipcs(1)
+PROBE(system_v_listed) {
+	struct shmid_ds d;
+	int id = OK(shmget(IPC_PRIVATE, 100, 0600)), last = OK(shmctl(0, SHM_INFO, (void *)&d)), found = 0;
+	for (int i = 0; i <= last; i++) found |= shmctl(i, 15 /* SHM_STAT_ANY */, &d) == id;
+	OK(shmctl(id, IPC_RMID, 0));
+	EQUAL(found, 1);
 }

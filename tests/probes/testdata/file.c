@@ -575,6 +575,31 @@ PROBE(times_of_file_timers) {
 	OK(timerfd_gettime(fd, &got));
 	EQUAL(got.it_interval.tv_nsec, 5000000);
 }
+// The file is read, or written, up to where memory ends.
+PROBE(memory_ends) {
+	char *p = mmap(0, 2 * 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end = p + 65536;
+	CHECK(p != MAP_FAILED);
+	OK(mprotect(end, 65536, PROT_NONE));
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+	EQUAL(write(fd, "0123456789", 10), 10);
+	EQUAL(OK(pread(fd, end - 3, 10, 0)), 3);
+	CHECK(!memcmp(end - 3, "012", 3));
+	EQUAL(OK(pwrite(fd, end - 3, 10, 5)), 3);
+	OK(lseek(fd, 0, SEEK_SET));
+	EQUAL(OK(read(fd, end - 4, 10)), 4);
+	EQUAL(OK(write(fd, end - 4, 10)), 4);
+	FAILS(EFAULT, read(fd, end, 10));
+	int ends[2];
+	OK(pipe(ends));
+	FAILS(EFAULT, write(ends[1], end - 3, 10));
+	EQUAL(OK(syscall(SYS_getrandom, end - 5, 10, 0)), 5);
+	OK(symlink("abc", "link"));
+	EQUAL(OK(readlink("link", end - 4, 4096)), 3);
+	FAILS(EFAULT, readlink("link", end - 2, 4096));
+	OK(chdir("/"));
+	EQUAL(OK(syscall(SYS_getcwd, end - 2, 4096)), 2);
+	FAILS(EFAULT, syscall(SYS_getcwd, end - 1, 4096));
+}
 PROBE(state_of_terminals) {
 	int fd = OK(posix_openpt(O_RDWR | O_NOCTTY)), got = 9;
 #ifdef TIOCGPTLCK
@@ -604,4 +629,17 @@ PROBE(project_of_file) {
 PROBE(request_unknown) {
 	FAILS(ENOTTY, ioctl(OK(open("/dev/null", O_RDONLY)), 0x1234, 0));
 	FAILS(EBADF, ioctl(-1, 0x1234, 0));
+}
+// RocksDB; systemd
+PROBE(hints_of_lifetime) {
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+	uint64_t hint = 3 /* RWH_WRITE_LIFE_MEDIUM */, got = 77;
+	OK(fcntl(fd, 1036 /* F_SET_RW_HINT */, &hint));
+	OK(fcntl(fd, 1035 /* F_GET_RW_HINT */, &got));
+	EQUAL(got, hint);
+	errno = 0;
+	int same = fcntl(fd, 1027 /* F_DUPFD_QUERY */, fd);
+	if (same < 0 && errno == EINVAL) unsupported("no F_DUPFD_QUERY");
+	EQUAL(same, 1);
+	EQUAL(OK(fcntl(fd, 1027, OK(open("f", O_RDONLY)))), 0);
 }

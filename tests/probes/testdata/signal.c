@@ -802,3 +802,19 @@ static void unwind_by(void *handler, int flags) {
 PROBE(unwound) { unwind_by(unwinding, 0); }
 PROBE(unwound_with_information) { unwind_by(unwinding_too, SA_SIGINFO); }
 PROBE(tgkill_of_no_group) { FAILS(EINVAL, syscall(SYS_tgkill, -1, syscall(SYS_gettid), SIGUSR1)); }
+static void copies(void *p) {
+	static char to[200];
+	memcpy(to, p, sizeof to);
+	__asm__ volatile("" : : "r"(to) : "memory"); // it is used
+}
+// E9: s390x: an instruction that copies
+PROBE(beyond_file_copied) {
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+	OK(ftruncate(fd, 65536));
+	char *p = mmap(0, 65536, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	copies(p);
+	OK(ftruncate(fd, 0));
+	fault(SIGBUS, copies, p);
+	EQUAL(last.si_code, BUS_ADRERR);
+}

@@ -474,6 +474,15 @@ static void *wakes(void *arg) {
 	while (futex(&word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0) == 0) nap(5);
 	return 0;
 }
+PROBE(affinity_of_any_length) {
+	unsigned char all[1024] = {0};
+	long n = OK(syscall(SYS_sched_getaffinity, 0, sizeof all, all));
+	long odd = n + 3; // what lies behind the kernel's mask is left out
+	OK(syscall(SYS_sched_setaffinity, 0, odd, all));
+	FAILS(EFAULT, syscall(SYS_sched_setaffinity, 0, 1, 16L));
+	OK(syscall(SYS_sched_setaffinity, 0, 0x7fffffff, memset(mmap(0, 65536, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 0xff, 65536)));
+}
 PROBE(futex_wakes) {
 	pthread_t t = thread(wakes, 0);
 	OK(futex(&word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0));
