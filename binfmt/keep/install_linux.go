@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 )
@@ -66,6 +67,8 @@ func (k *Keeper) note(f *install.Facts, o install.Outcome, entries install.Entri
 		// Somebody was changing it meanwhile.
 		a.Err = nil
 		k.checkAt(time.Now().Add(quiet), Checked)
+	case undone(o):
+		a.Err = nil // which was noticed
 	case o.Err != nil:
 		if failed == nil || failed.Error() != o.Err.Error() {
 			k.tell(Event{Kind: Failed, Arch: o.Arch, Entry: a.Name, Cause: because, Err: o.Err})
@@ -77,6 +80,12 @@ func (k *Keeper) note(f *install.Facts, o install.Outcome, entries install.Entri
 		k.registered(a, o, entries, because)
 	}
 	a.Foreign = k.foreign(a, entries)
+}
+
+// undone reports whether somebody removed or disabled the entry while a program was tried.
+func undone(o install.Outcome) bool {
+	why, ok := errors.AsType[*host.Error](o.Err)
+	return ok && o.Action != binfmt.Skip && (why.Cause == host.NoEntry || why.Cause == host.Disabled)
 }
 
 // changed reports whether the entry of a name is another than before.

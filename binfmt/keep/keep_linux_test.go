@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -191,6 +192,21 @@ func TestWaitingForAnotherToBeginIsSaid(t *testing.T) {
 	require.NoError(t, k.Run(ctx, nil))
 	assert.Equal(t, []Kind{Warned, Registered, Tried}, kinds)
 	require.NotNil(t, k.claims, "which are made then")
+}
+
+// What somebody removes while a program is tried is healed, and no failure: see
+// TestAnInstanceOfItsOwnIsMadeWhenTheOneAboveLosesItsEntries of tests/register, which is that fast.
+func TestWhatIsUndoneMeanwhileIsNoFailure(t *testing.T) {
+	outcome := func(action binfmt.Action, cause host.Cause) (o install.Outcome) {
+		o.Action = action
+		o.Err = fmt.Errorf("%w: %w", install.ErrNotRun, &host.Error{Cause: cause, Err: unix.ENOEXEC})
+		return o
+	}
+	assert.True(t, undone(outcome(binfmt.Add, host.NoEntry)))
+	assert.True(t, undone(outcome(binfmt.Keep, host.Disabled)))
+	assert.False(t, undone(outcome(binfmt.Skip, host.NoEntry)), "none was made")
+	assert.False(t, undone(outcome(binfmt.Add, host.Failed)))
+	assert.False(t, undone(install.Outcome{}))
 }
 
 func TestWhatIsRemovedIsRegisteredAgain(t *testing.T) {
