@@ -15,6 +15,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // sysrootSuite is Debian 12, older than the image's base: what is linked against its
@@ -141,8 +142,8 @@ func fetchSysroot(ctx context.Context, arch *elfmagic.Arch, state, root string) 
 	}
 	updateErr := apt.Update(ctx)
 	list, err := apt.Packages(ctx, sysrootPackages...)
-	if err != nil {
-		return "", errors.Join(updateErr, err)
+	if err != nil { // apt-get update succeeds where a mirror cannot be reached, too
+		return "", cli.WithHint(errors.Join(updateErr, err), "see that Debian's mirror can be reached, and run this again: what was built is kept")
 	}
 	debs, err := apt.Get(ctx, list)
 	if err != nil {

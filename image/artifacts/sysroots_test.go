@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/rootfs"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // What compilers and programs ask for is in a sysroot, and licences; no programs, and
@@ -81,4 +82,21 @@ func TestClangIsToldOfSysroots(t *testing.T) {
 		assert.Equal(t, "--sysroot=/usr/aarch64-linux-gnu/sys-root -fuse-ld=lld\n", texts[bin+"aarch64-unknown-linux-gnu-clang.cfg"])
 		assert.True(t, slices.Contains(c.files, rootfs.File{Name: "usr/bin/aarch64-linux-gnu-clang++", Target: "../" + bin[4:] + "clang++"}))
 	}
+}
+
+// Without the mirror apt says only that it knows no package.
+func TestASysrootWithoutAMirrorHasAHint(t *testing.T) {
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "apt-get"), `#!/bin/sh
+case $1 in
+indextargets) echo 'Debian|bookworm|stable|http://mirror.example/debian/' ;;
+update) ;;
+*) echo "E: Unable to locate package libc6" >&2; exit 100 ;;
+esac
+`)
+	require.NoError(t, os.Chmod(filepath.Join(bin, "apt-get"), 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	_, err := fetchSysroot(t.Context(), lookup(t, "arm64"), t.TempDir(), t.TempDir())
+	require.ErrorContains(t, err, "Unable to locate package libc6")
+	assert.Contains(t, cli.Hint(err), "mirror can be reached")
 }

@@ -58,7 +58,7 @@ func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 	a := &Apt{dir: dir, arch: arch}
 	if len(suites) > 0 {
 		if _, err := os.Stat(keyring); err != nil {
-			return nil, cli.WithHint(fmt.Errorf("Debian's keys are not installed: %w", err), "apt-get install debian-archive-keyring")
+			return nil, cli.WithHint(fmt.Errorf("the keys of Debian's archive are not installed: %w", err), "apt-get install debian-archive-keyring")
 		}
 		if mirror == "" {
 			if mirror, err = Mirror(); err != nil {
