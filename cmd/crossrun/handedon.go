@@ -384,8 +384,11 @@ func (h *handing) execDirectly(w *way) error {
 }
 
 // ignore has the kernel ignore signals, bit 0 is the first, behind the back of Go's
-// run time: this process is about to be another program.
+// run time: this process is about to be another program. What was blocked when it began is so
+// again in this thread, which is to execute that.
 func ignore(signals uint64) {
+	runtime.LockOSThread()
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &unix.Sigset_t{Val: [16]uint64{entry.Blocked()}}, nil)
 	// A struct sigaction of any architecture: SIG_IGN, and no flags and no mask.
 	action := [8]uint64{1}
 	for sig := 1; signals != 0; sig, signals = sig+1, signals>>1 {

@@ -44,6 +44,8 @@ func TestIgnoredSignalsAreKnown(t *testing.T) {
 				const standard = 1<<31 - 1 // QEMU has the real-time ones elsewhere
 				assert.Equal(t, test.want|others(t)&standard, got&standard, "%#x", got)
 			}
+			said := ignoring(t, "", append(append([]string{"env", "--block-signal=HUP,INT,USR2,TERM,TSTP"}, argv...), "blocked")...)
+			assert.Equal(t, "84803", strings.TrimSpace(said))
 		})
 	}
 }

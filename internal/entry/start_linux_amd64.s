@@ -21,4 +21,10 @@ caught:
 	DECL BX
 	JNZ  next
 	MOVQ R12, ·ignored(SB)
+	XORL DI, DI
+	XORL SI, SI
+	LEAQ ·blocked(SB), DX
+	MOVL $8, R10
+	MOVL $14, AX // rt_sigprocmask
+	SYSCALL
 	JMP  _rt0_amd64_linux(SB)

@@ -20,4 +20,10 @@ caught:
 	SUB  $1, R19
 	CBNZ R19, next
 	MOVD R20, ·ignored(SB)
+	MOVD $0, R0
+	MOVD $0, R1
+	MOVD $·blocked(SB), R2
+	MOVD $8, R3
+	MOVD $135, R8 // rt_sigprocmask
+	SVC
 	JMP  _rt0_arm64_linux(SB)

@@ -23,4 +23,11 @@ caught:
 	CMP  R19, $0
 	BNE  next
 	MOVD R20, ·ignored(SB)
+	MOVD $0, R3
+	MOVD $0, R4
+	MOVD $·blocked(SB), R5
+	MOVD $8, R6
+	MOVD $174, R9 // rt_sigprocmask
+	SYSCALL R9
+	XOR  R0, R0
 	BR   _rt0_ppc64le_linux(SB)

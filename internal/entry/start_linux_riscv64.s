@@ -20,4 +20,10 @@ caught:
 	ADD  $-1, S3
 	BNE  S3, ZERO, next
 	MOV  S2, ·ignored(SB)
+	MOV  $0, A0
+	MOV  $0, A1
+	MOV  $·blocked(SB), A2
+	MOV  $8, A3
+	MOV  $135, A7 // rt_sigprocmask
+	ECALL
 	JMP  _rt0_riscv64_linux(SB)

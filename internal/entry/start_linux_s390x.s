@@ -19,4 +19,10 @@ caught:
 	ADD  $-1, R8
 	CMPBNE R8, $0, next
 	MOVD R7, ·ignored(SB)
+	MOVD $0, R2
+	MOVD $0, R3
+	MOVD $·blocked(SB), R4
+	MOVD $8, R5
+	MOVD $175, R1 // rt_sigprocmask
+	SYSCALL
 	BR   _rt0_s390x_linux(SB)

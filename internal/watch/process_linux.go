@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -61,6 +62,13 @@ func Main(configure func(state string) (*Options, error)) {
 func start(args, env []string, socket *messages) (int, error) {
 	if _, err := unix.FcntlInt(uintptr(socket.fd), unix.F_SETFD, 0); err != nil {
 		return 0, err
+	}
+	// The program is to have blocked what was blocked when the caller began.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &unix.Sigset_t{Val: [16]uint64{entry.Blocked()}}, &before); err == nil {
+		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
 	}
 	pid, err := syscall.ForkExec(self, args, &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}})
 	if err != nil {

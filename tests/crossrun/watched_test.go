@@ -75,6 +75,21 @@ func TestAWatchedProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	assert.Contains(t, supervised.Stdout, " two words ünï\ninput\n")
 }
 
+// What is blocked stays so, which Go's run time does not leave to it. A shell would unblock all.
+func TestBlockedSignalsStayBlocked(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	blocking := func(words ...string) commands.Result {
+		words = append([]string{"--block-signal=HUP,INT,ABRT,USR2,TERM,CHLD,PROF"}, words...)
+		return commands.Run(t, exec.Command("env", append(words, "grep", "SigBlk", "/proc/self/status")...))
+	}
+	plain := blocking()
+	require.Regexp(t, `^SigBlk:\t0000000004014823\n$`, plain.Stdout)
+	for _, way := range []string{"--kernel", "--private", "--watched"} {
+		assert.Equal(t, plain, blocking(commands.Command("crossrun").Path, way), way)
+	}
+}
+
 func TestAWatchedProgramsEndIsCrossruns(t *testing.T) {
 	kerneltest.Instance(t)
 	arm64, _ := commands.Foreigners(t)
