@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A Package is a package of a version.
@@ -50,6 +53,15 @@ func Emulators(ctx context.Context, port, suite string, say func(format string, 
 	if err != nil {
 		return "", newest, err
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", newest, err
+	}
+	// Apt does not wait for another.
+	unlock, err := file.Lock(ctx, filepath.Join(dir, "lock"), func() { say("waiting for another run in %s …", dir) })
+	if err != nil {
+		return "", newest, err
+	}
+	defer unlock()
 	var suites []string
 	if suite != "" {
 		suites = []string{suite}

@@ -104,8 +104,14 @@ func (a *Apt) download(ctx context.Context, packages ...string) error {
 
 // Download is Get for a package of a version.
 func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
-	file := fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)
-	paths, err := a.Get(ctx, []File{{Name: file}})
+	f := File{Name: fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)}
+	// A run that was interrupted may have left half of one that is there: its size says so.
+	if _, err := os.Stat(a.path(filepath.Join("debs", f.Name))); err == nil {
+		if known, err := a.Packages(ctx, name+"="+version); err == nil && len(known) == 1 && known[0].Name == f.Name {
+			f = known[0]
+		}
+	}
+	paths, err := a.Get(ctx, []File{f})
 	if err != nil {
 		return "", err
 	}

@@ -95,6 +95,21 @@ esac`})
 	assert.Equal(t, "a=1:2-3 b=4\n", string(asked), "once")
 }
 
+// A run that was interrupted, or had no room, may have left half of one.
+func TestHalfAPackageIsFetchedAgain(t *testing.T) {
+	tools(t, map[string]string{"apt-get": `case "$*" in
+*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:aa" ;;
+download*) printf xx >a_1%3a2-3_arm64.deb ;;
+esac`})
+	apt, dir := open(t, "arm64")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "arm64/debs/a_1%3a2-3_arm64.deb"), []byte("x"), 0o644))
+	path, err := apt.Download(t.Context(), "a", "1:2-3")
+	require.NoError(t, err)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "xx", string(content))
+}
+
 func TestNoFilesAreAnError(t *testing.T) {
 	tools(t, map[string]string{"apt-get": "echo 'E: nothing'"})
 	apt, _ := open(t, "arm64")

@@ -1,6 +1,7 @@
 package debian_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // machine is one whose apt knows emulators as soon as its lists were updated. It
@@ -121,4 +123,23 @@ case $v in "") ;; [0-9].*) echo "qemu-user-static | 1:$v | http://mirror.example
 			}
 		})
 	}
+}
+
+// Images for several architectures, or branches, may be built at once: apt would not wait.
+func TestEmulatorsAreFetchedByOneRunAtATime(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	dir := filepath.Join(cache, "calico-go-build", "apt")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	unlock, err := file.Lock(t.Context(), filepath.Join(dir, "lock"), func() {})
+	require.NoError(t, err)
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	var said strings.Builder
+	_, _, err = debian.Emulators(ctx, "arm64", "", func(format string, args ...any) {
+		fmt.Fprintf(&said, format+"\n", args...)
+		cancel()
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "waiting for another run in "+dir+" …\n", said.String())
 }
