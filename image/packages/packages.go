@@ -188,7 +188,7 @@ License: Apache-2.0, in /usr/share/common-licenses/Apache-2.0 on Debian, and in
 // changelog is the one that Debian's policy (12.7) wants; what has changed is in the
 // release's notes.
 func changelog(maintainer, version string, when time.Time) string {
-	return fmt.Sprintf("%s (%s) stable; urgency=medium\n\n  * See https://github.com/projectcalico/go-build/blob/master/CHANGELOG.md\n\n -- %s  %s\n",
+	return fmt.Sprintf("%s (%s) stable; urgency=medium\n\n  * See https://github.com/projectcalico/go-build/blob/main/CHANGELOG.md\n\n -- %s  %s\n",
 		Name, version, maintainer, when.Format(time.RFC1123Z))
 }
 

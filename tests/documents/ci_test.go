@@ -175,7 +175,7 @@ func TestTemplatesForCIWork(t *testing.T) {
 func TestTheActionWorks(t *testing.T) {
 	workflow := readYAML(t, "ci/github.yml")
 	steps := at(t, workflow, "jobs", "test", "steps").([]any)
-	assert.Equal(t, "projectcalico/go-build@master", at(t, steps[2], "uses"))
+	assert.Equal(t, "projectcalico/go-build@main", at(t, steps[2], "uses"))
 	assert.Equal(t, "${{ matrix.arch }}", at(t, steps[2], "with", "architecture"))
 	test := at(t, steps[3], "run").(string)
 

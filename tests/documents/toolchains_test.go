@@ -151,7 +151,7 @@ func TestItIsTested(t *testing.T) {
 	shell(t, dir, os.Environ(), "git add . && git -c user.name=A -c user.email=a@example.org commit -qm test")
 	r := shell(t, dir, append(os.Environ(), "HOME="+home, "PATH="+tools+":"+os.Getenv("PATH")),
 		"act push -P ubuntu-24.04=-self-hosted --action-offline-mode --local-repository actions/setup-go@v5='"+setup+"' "+
-			"--local-repository projectcalico/go-build@master='"+here+"' --env TO="+home+"/to --env GOPATH="+goPath(t)+" --env GOCACHE="+goEnv(t, "GOCACHE"))
+			"--local-repository projectcalico/go-build@main='"+here+"' --env TO="+home+"/to --env GOPATH="+goPath(t)+" --env GOCACHE="+goEnv(t, "GOCACHE"))
 	assert.Contains(t, r.Stdout, "ci/setup: building crossrun and register")
 	assert.Equal(t, 2, strings.Count(r.Stdout, "| ok  \texample.org/work/cmd/hello\t"), r.Stdout)
 	assert.Equal(t, 2, strings.Count(r.Stdout, "Job succeeded"), r.Stdout)
