@@ -155,6 +155,11 @@ func (c *call) ofRevision() {
 // withToolchain finds the toolchain that everything that is shipped is built with.
 func (c *call) withToolchain() {
 	c.ofRevision()
+	c.findToolchain()
+}
+
+// findToolchain is withToolchain where nothing is made.
+func (c *call) findToolchain() {
 	c.step(func(ctx context.Context) error {
 		v, err := versions.Load(versions.File)
 		if err == nil {

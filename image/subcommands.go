@@ -424,7 +424,7 @@ func updates(c *call) {
 		}
 		return nil
 	})
-	c.withToolchain()
+	c.findToolchain()
 	c.step(func(ctx context.Context) error {
 		found, err := c.versions.Updates(ctx, versions.Registries{
 			Module: c.toolchain.Versions,

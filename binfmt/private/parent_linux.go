@@ -73,6 +73,7 @@ func beParent(args []string) {
 	// It is the thread's, and never another's.
 	runtime.LockOSThread()
 	if err = enter(files[:rootFiles], isRoot("/proc/self/uid_map")); err == nil {
+		_, _ = entry.Block() // the command has blocked what the caller had
 		p.child, err = syscall.ForkExec(path, args[fixed+1:], &syscall.ProcAttr{
 			Env: os.Environ(), Files: []uintptr{0, 1, 2},
 			Sys: &syscall.SysProcAttr{Setpgid: true, Pgid: 1},

@@ -388,7 +388,7 @@ func (h *handing) execDirectly(w *way) error {
 // again in this thread, which is to execute that.
 func ignore(signals uint64) {
 	runtime.LockOSThread()
-	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &unix.Sigset_t{Val: [16]uint64{entry.Blocked()}}, nil)
+	_, _ = entry.Block()
 	// A struct sigaction of any architecture: SIG_IGN, and no flags and no mask.
 	action := [8]uint64{1}
 	for sig := 1; signals != 0; sig, signals = sig+1, signals>>1 {

@@ -257,7 +257,7 @@ func ReadRevision(ctx context.Context, root string) (r Revision) {
 		out, err := cmd.Output()
 		if exit := new(exec.ExitError); errors.As(err, &exit) {
 			said, _, _ := strings.Cut(string(exit.Stderr), "\n")
-			err = errors.New(said)
+			err = errors.New(cmp.Or(said, err.Error()))
 		}
 		if err != nil {
 			r.Unknown = cmp.Or(r.Unknown, err.Error())

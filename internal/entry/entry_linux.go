@@ -8,6 +8,12 @@
 // as by go install, works as any other.
 package entry
 
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
 // Flags are the linker's.
 const Flags = "-E crossrun_start"
 
@@ -24,3 +30,11 @@ func Ignored() uint64 { return ignored }
 
 // Blocked returns those that were blocked.
 func Blocked() uint64 { return blocked }
+
+// Block blocks these in this thread, which is to execute another program or to start one,
+// and returns what was blocked before.
+func Block() (before unix.Sigset_t, err error) {
+	set := [16]uint64{blocked} // a sigset_t of any architecture that starts here
+	err = unix.PthreadSigmask(unix.SIG_BLOCK, (*unix.Sigset_t)(unsafe.Pointer(&set)), &before)
+	return before, err
+}

@@ -25,6 +25,6 @@ func own(f func(), done chan struct{}) {
 		runtime.UnlockOSThread()
 		return
 	}
+	defer close(done) // however f ends
 	f()
-	close(done)
 }

@@ -66,8 +66,7 @@ func start(args, env []string, socket *messages) (int, error) {
 	// The program is to have blocked what was blocked when the caller began.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before unix.Sigset_t
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &unix.Sigset_t{Val: [16]uint64{entry.Blocked()}}, &before); err == nil {
+	if before, err := entry.Block(); err == nil {
 		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
 	}
 	pid, err := syscall.ForkExec(self, args, &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}})

@@ -75,19 +75,29 @@ func TestAWatchedProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	assert.Contains(t, supervised.Stdout, " two words ünï\ninput\n")
 }
 
+// blocked returns what a program has blocked that words start.
+func blocked(t *testing.T, words ...string) commands.Result {
+	t.Helper()
+	words = append([]string{"--block-signal=HUP,INT,ABRT,USR2,TERM,CHLD,PROF"}, words...)
+	r := commands.Run(t, exec.Command("env", append(words, "grep", "SigBlk", "/proc/self/status")...))
+	require.Regexp(t, `^SigBlk:\t`, r.Stdout, r.Stderr)
+	return r
+}
+
 // What is blocked stays so, which Go's run time does not leave to it. A shell would unblock all.
 func TestBlockedSignalsStayBlocked(t *testing.T) {
 	kerneltest.Instance(t)
 	commands.Foreigners(t)
-	blocking := func(words ...string) commands.Result {
-		words = append([]string{"--block-signal=HUP,INT,ABRT,USR2,TERM,CHLD,PROF"}, words...)
-		return commands.Run(t, exec.Command("env", append(words, "grep", "SigBlk", "/proc/self/status")...))
-	}
-	plain := blocking()
-	require.Regexp(t, `^SigBlk:\t0000000004014823\n$`, plain.Stdout)
+	plain := blocked(t)
+	require.Equal(t, "SigBlk:\t0000000004014823\n", plain.Stdout)
 	for _, way := range []string{"--kernel", "--private", "--watched"} {
-		assert.Equal(t, plain, blocking(commands.Command("crossrun").Path, way), way)
+		assert.Equal(t, plain, blocked(t, commands.Command("crossrun").Path, way), way)
 	}
+}
+
+func TestBlockedSignalsStayBlockedInARootFileSystem(t *testing.T) {
+	root := commands.BusyboxRoot(t, runtime.GOARCH)
+	assert.Equal(t, blocked(t), blocked(t, commands.Command("crossrun").Path, "--rootfs="+root, "busybox"))
 }
 
 func TestAWatchedProgramsEndIsCrossruns(t *testing.T) {
