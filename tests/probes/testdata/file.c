@@ -633,7 +633,8 @@ PROBE(request_unknown) {
 // RocksDB; systemd
 PROBE(hints_of_lifetime) {
 	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
-	uint64_t hint = 3 /* RWH_WRITE_LIFE_MEDIUM */, got = 77;
+	static const uint64_t hint = 3 /* RWH_WRITE_LIFE_MEDIUM, which is only read */;
+	uint64_t got = 77;
 	OK(fcntl(fd, 1036 /* F_SET_RW_HINT */, &hint));
 	OK(fcntl(fd, 1035 /* F_GET_RW_HINT */, &got));
 	EQUAL(got, hint);

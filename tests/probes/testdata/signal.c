@@ -122,7 +122,6 @@ PROBE(plain_merged) {
 	unblock(SIGUSR1);
 	EQUAL(count, 1);
 }
-// E14: the last ones are the emulator's since QEMU 10
 // Not the kernel, but the program says who sent it, and from where.
 static volatile int aborted;
 static void on_queued_abort(int sig, siginfo_t *i, void *c) {
@@ -148,6 +147,7 @@ PROBE(queued_abort) {
 	OK(syscall(NEWER(424), fd, SIGABRT, &i, 0));
 	EQUAL(aborted, 4);
 }
+// E14: the last ones are the emulator's since QEMU 10
 PROBE(all_realtime) {
 	int want = 0;
 	for (int n = SIGRTMIN; n <= SIGRTMAX; n++, want++) {

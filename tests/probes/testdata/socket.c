@@ -99,6 +99,16 @@ PROBE(address_of_peer) {
 	EQUAL(a.sin_port, b.sin_port);
 	EQUAL(b.sin_family, AF_INET);
 }
+// Addresses that mean something on one link only have its number, which is 1 for lo.
+PROBE(scope_of_address) {
+	int fd = OK(socket(AF_INET6, SOCK_DGRAM, 0));
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_scope_id = 1}, got;
+	CHECK(inet_pton(AF_INET6, "ff02::123", &a.sin6_addr) == 1);
+	socklen_t size = sizeof got;
+	OK(bind(fd, (struct sockaddr *)&a, sizeof a));
+	OK(getsockname(fd, (struct sockaddr *)&got, &size));
+	EQUAL(got.sin6_scope_id, 1);
+}
 PROBE(short_address) {
 	int ends[2];
 	connected(ends);
