@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/rootfs"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -96,6 +97,9 @@ esac
 `)
 	require.NoError(t, os.Chmod(filepath.Join(bin, "apt-get"), 0o755))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	keyring := debian.Keyring
+	t.Cleanup(func() { debian.Keyring = keyring })
+	debian.Keyring = filepath.Join(bin, "apt-get") // any file
 	_, err := fetchSysroot(t.Context(), lookup(t, "arm64"), t.TempDir(), t.TempDir())
 	require.ErrorContains(t, err, "Unable to locate package libc6")
 	assert.Contains(t, cli.Hint(err), "mirror can be reached")

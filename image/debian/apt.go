@@ -26,8 +26,9 @@ type Apt struct {
 	sources string // file; empty: the machine's
 }
 
-// keyring is where Debian's own packages put its keys.
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+// Keyring is where Debian's own packages put its keys. Tests, which run where that is
+// not installed, too, name another file.
+var Keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // Open returns the state for one of Debian's architectures (arm64, ppc64el) in
 // a directory, where it is kept for the next time. The machine's own sources
@@ -57,7 +58,7 @@ func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 	}
 	a := &Apt{dir: dir, arch: arch}
 	if len(suites) > 0 {
-		if _, err := os.Stat(keyring); err != nil {
+		if _, err := os.Stat(Keyring); err != nil {
 			return nil, cli.WithHint(fmt.Errorf("the keys of Debian's archive are not installed: %w", err), "apt-get install debian-archive-keyring")
 		}
 		if mirror == "" {
@@ -67,7 +68,7 @@ func open(dir, name, arch, kind, mirror string, suites []string) (*Apt, error) {
 		}
 		var sources strings.Builder
 		for _, suite := range suites {
-			fmt.Fprintf(&sources, "%s [signed-by=%s] %s %s main\n", kind, keyring, mirror, suite)
+			fmt.Fprintf(&sources, "%s [signed-by=%s] %s %s main\n", kind, Keyring, mirror, suite)
 		}
 		a.sources = a.path("sources.list")
 		if err := os.WriteFile(a.sources, []byte(sources.String()), 0o644); err != nil {
@@ -164,7 +165,7 @@ const everybodys = "http://ftp.debian.org/debian/"
 
 // Mirror returns where Debian's packages are had from: where the machine's own apt gets
 // them, or, if that has those of Ubuntu, where everybody does. Their signatures are looked
-// at by Debian's keys (keyring).
+// at by Debian's keys (Keyring).
 func Mirror() (string, error) {
 	archives, err := new(Apt).archives(context.Background())
 	for _, a := range archives {

@@ -10,9 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/debian"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// tools puts scripts in front of apt's commands.
+// keyring is where Debian's package has it.
+var keyring = debian.Keyring
+
+// tools puts scripts in front of apt's commands, and a file in place of Debian's keys.
 func tools(t *testing.T, scripts map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -20,6 +24,9 @@ func tools(t *testing.T, scripts map[string]string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755))
 	}
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	t.Cleanup(func() { debian.Keyring = keyring })
+	debian.Keyring = filepath.Join(dir, "keys.gpg")
+	require.NoError(t, os.WriteFile(debian.Keyring, nil, 0o644))
 }
 
 func open(t *testing.T, arch string, suites ...string) (*debian.Apt, string) {
@@ -60,8 +67,19 @@ esac`})
 	}
 	sources, err := os.ReadFile(filepath.Join(dir, "ppc64el-trixie-sid/sources.list"))
 	require.NoError(t, err)
-	assert.Equal(t, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ trixie main\n"+
-		"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ sid main\n", string(sources))
+	assert.Equal(t, "deb [signed-by="+debian.Keyring+"] http://mirror.example/debian/ trixie main\n"+
+		"deb [signed-by="+debian.Keyring+"] http://mirror.example/debian/ sid main\n", string(sources))
+}
+
+func TestSuitesAreCheckedByDebiansKeys(t *testing.T) {
+	assert.Equal(t, "/usr/share/keyrings/debian-archive-keyring.gpg", keyring)
+	tools(t, map[string]string{"apt-get": "echo 'Ubuntu|noble|noble|http://mirror.example/ubuntu/'"})
+	require.NoError(t, os.Remove(debian.Keyring))
+	_, err := debian.Open(t.TempDir(), "arm64", "trixie")
+	require.ErrorContains(t, err, "the keys of Debian's archive are not installed: stat "+debian.Keyring)
+	assert.Equal(t, "apt-get install debian-archive-keyring", cli.Hint(err))
+	_, err = debian.Open(t.TempDir(), "arm64")
+	assert.NoError(t, err, "the machine's own have keys of their own")
 }
 
 // Ubuntu has emulators and compilers of its own, but the sysroots, and the base, are Debian's.

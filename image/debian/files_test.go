@@ -34,7 +34,7 @@ func TestSourcesAreOfNoArchitecture(t *testing.T) {
 	assert.NotContains(t, apt.Update(t.Context()).Error(), "APT::Architecture")
 	sources, err := os.ReadFile(filepath.Join(dir, "sources.list"))
 	require.NoError(t, err)
-	assert.Contains(t, string(sources), "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian/ testing main\n")
+	assert.Contains(t, string(sources), "deb-src [signed-by="+debian.Keyring+"] http://mirror.example/debian/ testing main\n")
 }
 
 func TestSourceVersionsAreSortedAsDebianDoes(t *testing.T) {

@@ -27,6 +27,9 @@ func commands(t *testing.T, scripts map[string]string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755))
 	}
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	keyring := debian.Keyring
+	t.Cleanup(func() { debian.Keyring = keyring })
+	debian.Keyring = filepath.Join(dir, "apt-get") // any file
 }
 
 // archive is a directory with the files of sources, as Debian has them; it returns the
