@@ -128,7 +128,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if err = f.Parse(args); err == nil {
 			err = cli.GivenEmpty(f)
 		}
-		o.args, o.evaluated = f.Args(), f.Changed("env")
+		o.args, o.evaluated = f.Args(), f.Changed("env") || err != nil && slices.ContainsFunc(args, isEnv)
 	}
 	if err == nil {
 		if said, status := o.says(stdout, stderr); said {
@@ -155,6 +155,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	return exitStatus(err, stderr)
 }
+
+// isEnv reports whether an argument is the flag --env, which may not have been reached.
+func isEnv(arg string) bool { return arg == "--env" || strings.HasPrefix(arg, "--env=") }
 
 // says prints what is asked of the command itself, if something is, and returns the exit
 // status.

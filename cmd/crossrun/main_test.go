@@ -240,6 +240,9 @@ func TestEnvIsForAShell(t *testing.T) {
 		{[]string{"--env", "arm64", "./program"}, `run no program: "./program" is too much`},
 		{[]string{"--env", "hexagon"}, "crossrun: hint: "},
 		{[]string{"--env", ""}, "crossrun: hint: "},
+		{[]string{"--env"}, "flag needs an argument: --env"},
+		{[]string{"--bogus", "--env", "arm64"}, "unknown flag: --bogus"},
+		{[]string{"--bogus", "--env=arm64"}, "unknown flag: --bogus"},
 	} {
 		status, stdout, stderr := called(test.args...)
 		assert.Equal(t, exitFailed, status, test.args)
