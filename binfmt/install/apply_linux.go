@@ -186,7 +186,9 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	}
 	var undo []string
 	if !noProbe {
-		undo = f.tryAll(ctx, outcomes)
+		if undo, err = f.tryAll(ctx, outcomes); err != nil {
+			return nil, errors.Join(err, staged.Rollback())
+		}
 	}
 	if err := interrupted(ctx); err != nil {
 		return nil, errors.Join(err, staged.Rollback())
@@ -221,16 +223,17 @@ func StandIn(fs binfmt.FS, decisions []Decision) ([]string, error) {
 }
 
 // tryAll runs a program of each architecture that has not been seen running with
-// its entry as it is, and returns the names of new entries whose programs do not.
-func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) {
+// its entry as it is, and returns the names of new entries whose programs do not. After an
+// error all is to be undone.
+func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string, err error) {
 	var archs []*elfmagic.Arch
 	for _, o := range outcomes {
 		if !o.untried() && !o.Elsewhere() && (o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil) {
 			archs = append(archs, o.Arch)
 		}
 	}
-	if f.run(ctx, archs, false) != nil {
-		return nil // all is undone
+	if err := f.run(ctx, archs, false); err != nil {
+		return nil, err
 	}
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -247,7 +250,7 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string) 
 			undo = append(undo, o.Name)
 		}
 	}
-	return undo
+	return undo, nil
 }
 
 // unpack puts the embedded emulators of new entries into memory that will be

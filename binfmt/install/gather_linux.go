@@ -13,6 +13,7 @@ import (
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/product"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 func newEmulator(found *emulator.Emulator, err error) *Emulator {
@@ -317,7 +318,8 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 }
 
 // run runs a program of each of the architectures and notes what was seen. If it is
-// interrupted, programs that were ended would seem not to run: nothing is noted.
+// interrupted, or one cannot be made, or started, programs would seem not to run: nothing
+// is noted.
 func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) error {
 	seen := make([]*Seen, len(archs))
 	inParallel(len(archs), func(i int) {
@@ -325,6 +327,11 @@ func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) e
 	})
 	if err := interrupted(ctx); err != nil {
 		return err
+	}
+	for _, s := range seen {
+		if _, ok := errors.AsType[*tinyelf.StartError](s.err); ok {
+			return s.err
+		}
 	}
 	if f.Seen == nil {
 		f.Seen = make(map[string]*Seen)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -113,6 +114,37 @@ func TestWhatIsInterruptedIsNotReported(t *testing.T) {
 			assert.Empty(t, f.Seen, name)
 		}
 	}
+}
+
+// A process that has too few descriptors left, say, has not seen that nothing runs.
+func TestWhatCouldNotBeTriedIsUndone(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	r := request(t, "s390x")
+	f, _, err := Status(t.Context(), fs, r, false) // what is opened once is open
+	require.NoError(t, err)
+	add := Decision{Arch: r.Archs[0], Step: binfmt.Step{Action: binfmt.Add, Name: "qemu-s390x",
+		Desired: binfmt.Entry{Name: "qemu-s390x", Pattern: r.Archs[0].Pattern(), Interpreter: "/bin/false"}}}
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	var free [3]*os.File // enough to register and to remove
+	for i := range free {
+		free[i], err = os.Open(os.DevNull)
+		require.NoError(t, err)
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free[2].Fd()) + 1, Max: limit.Max}))
+	for _, f := range free {
+		f.Close()
+	}
+	outcomes, err := Apply(t.Context(), fs, f, []Decision{add}, false)
+	_, seen, statusErr := Status(t.Context(), fs, r, false)
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	assert.ErrorIs(t, err, unix.EMFILE)
+	assert.Nil(t, outcomes)
+	assert.ErrorIs(t, statusErr, unix.EMFILE)
+	assert.Nil(t, seen)
+	entries, err := fs.List()
+	require.NoError(t, err)
+	assert.Empty(t, entries)
 }
 
 // Without CAP_SYS_ADMIN nothing is seen that is not mounted here: looking goes without, and
