@@ -114,7 +114,7 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 // read. Where nothing is mounted nothing is registered, and nothing to be locked.
 func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(error), decide func() ([]Decision, error)) ([]Outcome, error) {
 	if state, err := fs.State(); err == nil && state == binfmt.Mounted && !r.DryRun {
-		unlock, err := lock(ctx, fs, warn)
+		unlock, err := Lock(ctx, fs, warn)
 		if err != nil {
 			return nil, err
 		}
@@ -142,13 +142,9 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 	return change()
 }
 
-// lock keeps others from changing the instance, and tells if it has to wait long for one.
-func lock(ctx context.Context, fs binfmt.FS, warn func(error)) (unlock func(), err error) {
-	atOnce, cancel := context.WithCancel(context.Background())
-	cancel()
-	if unlock, err = fs.Lock(atOnce); !errors.Is(err, context.Canceled) {
-		return unlock, err
-	}
+// Lock keeps others from changing the instance, as binfmt.FS.Lock does, and reports
+// ErrLocked to warn if it has to wait long for one.
+func Lock(ctx context.Context, fs binfmt.FS, warn func(error)) (unlock func(), err error) {
 	told := make(chan struct{})
 	timer := time.AfterFunc(patience, func() {
 		warn(ErrLocked)
@@ -273,8 +269,12 @@ func unpack(outcomes []Outcome) ([]*embedded.Image, error) {
 	return slices.DeleteFunc(images, func(image *embedded.Image) bool { return image == nil }), errors.Join(errs...)
 }
 
-// Uninstall removes the entries of the request's architectures, or of all.
-func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes []Outcome, err error) {
+// Uninstall removes the entries of the request's architectures, or of all. What does not
+// keep it from its work is reported to warn.
+func Uninstall(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (f *Facts, outcomes []Outcome, err error) {
+	if warn == nil {
+		warn = func(error) {}
+	}
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
@@ -283,7 +283,7 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request) (f *Facts, outcomes
 		return nil, nil, err
 	}
 	r.NoProbe, r.Persistent = true, No // no emulator is looked at, and no flag asked for
-	outcomes, err = f.change(ctx, fs, r, func(error) {}, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
+	outcomes, err = f.change(ctx, fs, r, warn, func() ([]Decision, error) { return DecideRemoval(f, r), nil })
 	return f, outcomes, errors.Join(err, detach())
 }
 

@@ -49,7 +49,7 @@ func TestInstallRegistersAndSeesProgramsRun(t *testing.T) {
 	assert.Equal(t, "qemu-s390x", outcomes[0].Current.Name)
 	assert.Regexp(t, "^sha256:[0-9a-f]{64}$", outcomes[0].Seen.Holds.Digest)
 
-	f, outcomes, err := Uninstall(t.Context(), fs, r)
+	f, outcomes, err := Uninstall(t.Context(), fs, r, func(err error) { t.Error(err) })
 	require.NoError(t, err)
 	assert.Len(t, f.Entries, 1, "what was there")
 	assert.Equal(t, binfmt.Remove, outcomes[0].Action)
@@ -166,17 +166,21 @@ func TestWaitingForAnotherIsSaid(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	r := request(t, "s390x")
 	r.Persistent, r.NoProbe = No, true // the emulator need not be here
-	unlock, err := fs.Lock(t.Context())
-	require.NoError(t, err)
-	var warned []error
-	_, outcomes, err := Install(t.Context(), fs, r, func(err error) {
-		warned = append(warned, err)
-		unlock()
-	})
-	require.NoError(t, err)
-	assert.Len(t, outcomes, 1)
-	assert.Equal(t, []error{ErrLocked}, warned)
+	for name, do := range map[string]func(context.Context, binfmt.FS, Request, func(error)) (*Facts, []Outcome, error){"Install": Install, "Uninstall": Uninstall} {
+		unlock, err := fs.Lock(t.Context())
+		require.NoError(t, err)
+		var warned []error
+		_, outcomes, err := do(t.Context(), fs, r, func(err error) {
+			warned = append(warned, err)
+			unlock()
+		})
+		require.NoError(t, err, name)
+		assert.Len(t, outcomes, 1, name)
+		assert.Equal(t, []error{ErrLocked}, warned, name)
+	}
 
-	_, _, err = Install(t.Context(), fs, r, nil)
+	_, _, err := Install(t.Context(), fs, r, nil)
 	require.NoError(t, err, "and nobody need listen")
+	_, _, err = Uninstall(t.Context(), fs, r, nil)
+	require.NoError(t, err)
 }

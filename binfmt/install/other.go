@@ -23,7 +23,7 @@ func Install(context.Context, binfmt.FS, Request, func(error)) (*Facts, []Outcom
 }
 
 // Uninstall returns an error as Gather does.
-func Uninstall(context.Context, binfmt.FS, Request) (*Facts, []Outcome, error) {
+func Uninstall(context.Context, binfmt.FS, Request, func(error)) (*Facts, []Outcome, error) {
 	return nil, nil, errors.ErrUnsupported
 }
 

@@ -29,7 +29,7 @@ func (k *Keeper) install(ctx context.Context, archs []*elfmagic.Arch, because Ca
 		}
 	}
 	k.check, k.because = time.Now().Add(k.settings.Check), Checked
-	f, outcomes, err := install.Install(ctx, k.fs, r, func(err error) { k.tell(Event{Kind: Warned, Err: err}) })
+	f, outcomes, err := install.Install(ctx, k.fs, r, k.warn)
 	if outcomes == nil {
 		return errors.Join(err, ctx.Err())
 	}
@@ -50,6 +50,8 @@ func (k *Keeper) install(ctx context.Context, archs []*elfmagic.Arch, because Ca
 	return err
 }
 
+func (k *Keeper) warn(err error) { k.tell(Event{Kind: Warned, Err: err}) }
+
 // note notes what came of an architecture's decision.
 func (k *Keeper) note(f *install.Facts, o install.Outcome, entries install.Entries, digest string, because Cause) {
 	a := k.find(o.Arch)
@@ -68,7 +70,7 @@ func (k *Keeper) note(f *install.Facts, o install.Outcome, entries install.Entri
 		a.Err = nil
 		k.checkAt(time.Now().Add(quiet), Checked)
 	case undone(o):
-		a.Err = nil // which was noticed
+		a.Err = nil // its removal is an event, and is healed
 	case o.Err != nil:
 		if failed == nil || failed.Error() != o.Err.Error() {
 			k.tell(Event{Kind: Failed, Arch: o.Arch, Entry: a.Name, Cause: because, Err: o.Err})
@@ -254,7 +256,7 @@ func (k *Keeper) withdraw(ctx context.Context, archs []*arch) error {
 	if len(archs) == 0 || k.claims == nil {
 		return nil
 	}
-	unlock, err := k.fs.Lock(ctx)
+	unlock, err := install.Lock(ctx, k.fs, k.warn)
 	if err != nil {
 		return err
 	}

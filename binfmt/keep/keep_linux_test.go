@@ -171,8 +171,8 @@ func write(t testing.TB, fs binfmt.FS, name, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(fs.Dir(), name), []byte(text), 0))
 }
 
-// A keeper that cannot begin for another process that changes the instance says so.
-func TestWaitingForAnotherToBeginIsSaid(t *testing.T) {
+// A keeper that cannot begin, or end, for another process that changes the instance says so.
+func TestWaitingForAnotherToBeginOrEndIsSaid(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	unlock, err := fs.Lock(t.Context())
 	require.NoError(t, err)
@@ -180,17 +180,19 @@ func TestWaitingForAnotherToBeginIsSaid(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var kinds []Kind
-	k := New(fs, func() (Settings, error) { return Settings{Request: r, Check: time.Hour}, nil }, func(e Event) {
+	k := New(fs, func() (Settings, error) { return Settings{Request: r, Check: time.Hour, Withdraw: true}, nil }, func(e Event) {
 		switch kinds = append(kinds, e.Kind); e.Kind {
 		case Warned:
 			assert.ErrorIs(t, e.Err, install.ErrLocked)
 			unlock()
 		case Tried:
+			unlock, err = fs.Lock(t.Context())
+			assert.NoError(t, err)
 			cancel()
 		}
 	})
 	require.NoError(t, k.Run(ctx, nil))
-	assert.Equal(t, []Kind{Warned, Registered, Tried}, kinds)
+	assert.Equal(t, []Kind{Warned, Registered, Tried, Warned, Withdrawn}, kinds)
 	require.NotNil(t, k.claims, "which are made then")
 }
 
@@ -207,6 +209,16 @@ func TestWhatIsUndoneMeanwhileIsNoFailure(t *testing.T) {
 	assert.False(t, undone(outcome(binfmt.Skip, host.NoEntry)), "none was made")
 	assert.False(t, undone(outcome(binfmt.Add, host.Failed)))
 	assert.False(t, undone(install.Outcome{}))
+
+	var told []Event
+	k := New(binfmt.New(t.TempDir()), nil, func(e Event) { told = append(told, e) })
+	for cause, isFailure := range map[host.Cause]bool{host.NoEntry: false, host.Failed: true} {
+		o := outcome(binfmt.Add, cause)
+		o.Arch, told = lookups(t, "s390x")[0], nil
+		k.note(&install.Facts{}, o, nil, "", Started)
+		assert.Equal(t, isFailure, k.find(o.Arch).Err != nil, cause)
+		assert.Len(t, told, map[bool]int{true: 1}[isFailure], "%v: %v", cause, told)
+	}
 }
 
 func TestWhatIsRemovedIsRegisteredAgain(t *testing.T) {

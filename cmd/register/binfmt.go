@@ -186,7 +186,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 	var current []binfmt.Entry
 	var unread map[string]error
 	if state == binfmt.Mounted {
-		unlock, err := fs.Lock(ctx)
+		unlock, err := install.Lock(ctx, fs, func(err error) { cli.Warning(stderr, o.name, o.explain(err)) })
 		if err != nil {
 			return err
 		}

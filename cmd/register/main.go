@@ -153,7 +153,7 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	case o.status:
 		facts, outcomes, err = install.Status(ctx, fs, o.Request, o.json)
 	case o.uninstall:
-		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request)
+		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request, warn)
 	default:
 		heap.Ask(768 << 10) // what it takes for all architectures
 		facts, outcomes, err = install.Install(ctx, fs, o.Request, warn)

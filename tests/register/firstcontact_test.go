@@ -134,6 +134,16 @@ func TestOthersEntriesThatRunAreWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+func TestBinfmtSaysThatItWaitsForAnother(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	unlock, err := fs.Lock(t.Context())
+	require.NoError(t, err)
+	time.AfterFunc(6*time.Second, unlock)
+	r := asBinfmt(t, "--uninstall", "qemu-*")
+	assert.Equal(t, 0, r.Status, r.Stderr)
+	assert.Contains(t, r.Stderr, "binfmt: warning: another process is changing this binfmt_misc: waiting for it")
+}
+
 func TestPatternsDoNotMeanWhatIsForOtherFiles(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	others := otherOwners(t, fs)
