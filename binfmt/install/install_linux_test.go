@@ -158,7 +158,17 @@ func TestWhatCannotBeSeenIsNotRemoved(t *testing.T) {
 		assert.NoError(t, err)
 		_, err = attach(fs, onHost, true)
 		assert.ErrorIs(t, err, os.ErrPermission)
+
+		// Nor what is no place for it: a wrong --mount.
+		other := binfmt.New("/proc/self")
+		_, err = attach(other, onHost, false)
+		assert.NoError(t, err)
+		_, err = attach(other, onHost, true)
+		assert.ErrorIs(t, err, unix.ENOTEMPTY)
 	})
+	assert.True(t, absent(fs, unix.ENODEV))
+	assert.True(t, absent(binfmt.New(""), unix.ENOENT))
+	assert.False(t, absent(fs, unix.ENOENT))
 }
 
 // Who waits for another process that hangs, or was stopped, is told what for.

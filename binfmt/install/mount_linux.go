@@ -3,8 +3,8 @@ package install
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -144,8 +144,8 @@ func (f *Facts) inContainer(fs binfmt.FS, r Request) error {
 // which hides the entries of its parent, and stays after it is unmounted.
 func Attach(fs binfmt.FS) (detach func() error, err error) { return attachSeeing(fs, false) }
 
-// AttachToChange is Attach for who is to change what is there: that it may not be mounted
-// here is an error then, as others may have mounted it elsewhere.
+// AttachToChange is Attach for who is to change what is there: that it cannot be mounted
+// here is an error then, as others may have mounted it elsewhere, unless the kernel has none.
 func AttachToChange(fs binfmt.FS) (detach func() error, err error) { return attachSeeing(fs, true) }
 
 func attachSeeing(fs binfmt.FS, change bool) (detach func() error, err error) {
@@ -168,7 +168,7 @@ func attach(fs binfmt.FS, s host.Surroundings, change bool) (detach func() error
 		return nothing, err
 	}
 	switch mounted, isNew, err := fresh(fs); {
-	case change && errors.Is(err, os.ErrPermission):
+	case change && err != nil && !absent(fs, err):
 		return nothing, err
 	case err != nil || !mounted:
 		return nothing, nil
@@ -176,6 +176,12 @@ func attach(fs binfmt.FS, s host.Surroundings, change bool) (detach func() error
 		return nothing, fs.Unmount()
 	}
 	return fs.Unmount, nil
+}
+
+// absent reports whether mounting failed for a kernel without binfmt_misc, which also lacks
+// the directory below /proc/sys.
+func absent(fs binfmt.FS, err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT) && strings.HasPrefix(fs.Dir(), "/proc/sys/")
 }
 
 // mountOnHost mounts binfmt_misc in the host's mount namespace, where it stays,
