@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -69,8 +70,14 @@ func TestMistakesAreSaidOnStderr(t *testing.T) {
 	status, _, stderr := called(t, "versions", "--file", "nowhere.yaml", "tag")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "image versions: error: open nowhere.yaml: no such file or directory\nimage versions: hint: ")
+	dir := t.TempDir() // what is refused would be written
+	other := filepath.Join(dir, "versions-release-v3.32.yaml")
+	for _, name := range []string{"versions.yaml", filepath.Base(other)} {
+		text, err := os.ReadFile(filepath.Join("image", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
+	}
 	for _, args := range [][]string{{"updates", "--write"}, {"pin", "--base"}} { // those of a branch are as it pins them
-		const other = "image/versions-release-v3.32.yaml"
 		before, err := os.ReadFile(other)
 		require.NoError(t, err)
 		status, stdout, stderr := called(t, append(args, "--file", other)...)

@@ -30,7 +30,7 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 
 // Explain returns an *Error with the cause of another, with which a program of the
 // architecture did not run. It looks for that in the given instance. An error that says
-// nothing about the architecture, as of a process too many, is returned as it is.
+// nothing about the architecture, as of too many processes, is returned as it is.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
 	if _, ok := errors.AsType[*tinyelf.StartError](err); ok {
 		return err

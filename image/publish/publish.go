@@ -112,7 +112,7 @@ func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag,
 		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
 	}
 	if err != nil {
-		return cli.WithHint(err, login+"; a second run pushes what is missing", p.remote.RegistryStr())
+		return cli.WithHint(err, again, p.remote.RegistryStr())
 	}
 	descriptor, err := remote.Get(tag, optionsFor(ctx, arch)...)
 	if err != nil {
@@ -238,13 +238,16 @@ func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, e
 		err = fmt.Errorf("the registry has %s, not %s", head.Digest, digest)
 	}
 	if err != nil {
-		err = cli.WithHint(fmt.Errorf("%s: %w", tag, err), login+"; a second run pushes what is missing", tag.RegistryStr())
+		err = cli.WithHint(fmt.Errorf("%s: %w", tag, err), again, tag.RegistryStr())
 	}
 	return digest, err
 }
 
 // login is a hint for a registry. Some say that what they do not have is forbidden.
-const login = "docker login %s if it wants credentials"
+const (
+	login = "docker login %s if it wants credentials"
+	again = login + "; a second run pushes what is missing"
+)
 
 // options are those of each request to the registry.
 func options(ctx context.Context) []remote.Option {
