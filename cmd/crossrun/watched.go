@@ -256,7 +256,7 @@ func (w *emulations) emulate(p *watch.Program) (*watch.Emulation, error) {
 	return e, nil
 }
 
-// of finds out how an architecture's programs run, once.
+// of finds out how an architecture's programs run, once it can.
 func (w *emulations) of(arch *elfmagic.Arch) *emulated {
 	w.mutex.Lock()
 	by := w.archs[arch]
@@ -266,14 +266,30 @@ func (w *emulations) of(arch *elfmagic.Arch) *emulated {
 	}
 	w.mutex.Unlock()
 	by.Do(func() { by.err = by.find(arch) })
+	if couldNotStart(by.err) { // the next program may find out
+		w.mutex.Lock()
+		delete(w.archs, arch)
+		w.mutex.Unlock()
+	}
 	return by
+}
+
+// couldNotStart reports whether it is not known what became of a program: there were too
+// many files or processes for it.
+func couldNotStart(err error) bool {
+	_, ok := errors.AsType[*tinyelf.StartError](err)
+	return ok
 }
 
 func (by *emulated) find(arch *elfmagic.Arch) error {
 	pin, _ := setting(arch, "EMULATOR")
+	var untried error
 	if pin == "" {
 		if program, err := tinyelf.Program(arch); err == nil {
-			by.kernel = tinyelf.Run(context.Background(), program, nil) == nil
+			err = tinyelf.Run(context.Background(), program, nil)
+			if by.kernel = err == nil; couldNotStart(err) {
+				untried = err
+			}
 		}
 	}
 	chosen := namedCPU(arch) != nil || os.Getenv("QEMU_CPU") != ""
@@ -282,7 +298,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 		if by.kernel {
 			return nil
 		}
-		return err
+		return errors.Join(untried, err)
 	}
 	if by.emulator = found; found.Embedded != nil {
 		image, err := found.Embedded.Open(embedded.UserCache())
