@@ -61,9 +61,10 @@ func statfs(path string) (st unix.Statfs_t, err error) {
 }
 
 // Mount mounts the file system unless it is mounted, and reports whether it
-// did. What is in the directory would be hidden: it is to be empty. It is mounted over an autofs, as the automount daemon does: mount(2) does not
-// trigger that, and asking a daemon that does not answer would be for ever. Where
-// the kernel lacks the file system, its module is loaded with modprobe.
+// did. What is in the directory would be hidden: it is to be empty. It is mounted
+// over an autofs, as the automount daemon does: mount(2) does not trigger that, and
+// asking a daemon that does not answer would be for ever. Where the kernel lacks the
+// file system, its module is loaded with modprobe.
 func (fs FS) Mount() (mounted bool, err error) {
 	state, err := fs.State()
 	if err != nil || state == Mounted {

@@ -32,7 +32,7 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 // architecture did not run. It looks for that in the given instance. An error that says
 // nothing about the architecture, as of too many processes, is returned as it is.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
-	if _, ok := errors.AsType[*tinyelf.StartError](err); ok {
+	if tinyelf.NotStarted(err) {
 		return err
 	}
 	e := &Error{Arch: arch, Err: err}

@@ -223,12 +223,12 @@ func TestACheckThatIsInterruptedFindsNothingOut(t *testing.T) {
 func TestWhatCouldNotBeTriedIsNotSaidNotToRun(t *testing.T) {
 	kerneltest.Need(t)
 	arch := lookup(t, native(t)[0].Name)
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}))
-	err := host.Check(t.Context(), binfmt.New(""), arch)
-	platforms, platformsErr := host.Platforms(t.Context())
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	var err, platformsErr error
+	var platforms []string
+	kerneltest.WithDescriptors(t, 3, func() {
+		err = host.Check(t.Context(), binfmt.New(""), arch)
+		platforms, platformsErr = host.Platforms(t.Context())
+	})
 	assert.ErrorIs(t, err, syscall.EMFILE)
 	var failed *host.Error
 	assert.NotErrorAs(t, err, &failed, "it says something about the architecture")

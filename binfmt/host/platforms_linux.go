@@ -43,7 +43,7 @@ func platformsOf(ctx context.Context, goarch string) ([]string, error) {
 		if err == nil {
 			err = tinyelf.Run(ctx, program, nil)
 		}
-		if _, ok := errors.AsType[*tinyelf.StartError](err); ok {
+		if tinyelf.NotStarted(err) {
 			unknown = err
 		}
 		return err == nil

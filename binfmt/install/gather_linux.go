@@ -329,7 +329,7 @@ func (f *Facts) run(ctx context.Context, archs []*elfmagic.Arch, digests bool) e
 		return err
 	}
 	for _, s := range seen {
-		if _, ok := errors.AsType[*tinyelf.StartError](s.err); ok {
+		if tinyelf.NotStarted(s.err) {
 			return s.err
 		}
 	}

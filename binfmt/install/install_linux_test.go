@@ -124,20 +124,21 @@ func TestWhatCouldNotBeTriedIsUndone(t *testing.T) {
 	require.NoError(t, err)
 	add := Decision{Arch: r.Archs[0], Step: binfmt.Step{Action: binfmt.Add, Name: "qemu-s390x",
 		Desired: binfmt.Entry{Name: "qemu-s390x", Pattern: r.Archs[0].Pattern(), Interpreter: "/bin/false"}}}
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	var free [3]*os.File // enough to register and to remove
 	for i := range free {
 		free[i], err = os.Open(os.DevNull)
 		require.NoError(t, err)
 	}
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free[2].Fd()) + 1, Max: limit.Max}))
+	end := uint64(free[2].Fd()) + 1
 	for _, f := range free {
 		f.Close()
 	}
-	outcomes, err := Apply(t.Context(), fs, f, []Decision{add}, false)
-	_, seen, statusErr := Status(t.Context(), fs, r, false)
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	var outcomes, seen []Outcome
+	var statusErr error
+	kerneltest.WithDescriptors(t, end, func() {
+		outcomes, err = Apply(t.Context(), fs, f, []Decision{add}, false)
+		_, seen, statusErr = Status(t.Context(), fs, r, false)
+	})
 	assert.ErrorIs(t, err, unix.EMFILE)
 	assert.Nil(t, outcomes)
 	assert.ErrorIs(t, statusErr, unix.EMFILE)

@@ -266,19 +266,12 @@ func (w *emulations) of(arch *elfmagic.Arch) *emulated {
 	}
 	w.mutex.Unlock()
 	by.Do(func() { by.err = by.find(arch) })
-	if couldNotStart(by.err) { // the next program may find out
+	if tinyelf.NotStarted(by.err) { // the next program may find out
 		w.mutex.Lock()
 		delete(w.archs, arch)
 		w.mutex.Unlock()
 	}
 	return by
-}
-
-// couldNotStart reports whether it is not known what became of a program: there were too
-// many files or processes for it.
-func couldNotStart(err error) bool {
-	_, ok := errors.AsType[*tinyelf.StartError](err)
-	return ok
 }
 
 func (by *emulated) find(arch *elfmagic.Arch) error {
@@ -287,7 +280,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 	if pin == "" {
 		if program, err := tinyelf.Program(arch); err == nil {
 			err = tinyelf.Run(context.Background(), program, nil)
-			if by.kernel = err == nil; couldNotStart(err) {
+			if by.kernel = err == nil; tinyelf.NotStarted(err) {
 				untried = err
 			}
 		}

@@ -17,11 +17,8 @@ func TestASupervisorTriesAgainWhatItCouldNotTry(t *testing.T) {
 	arch, err := elfmagic.Lookup("s390x")
 	require.NoError(t, err)
 	w := &emulations{native: native(), archs: make(map[*elfmagic.Arch]*emulated)}
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}))
-	by := w.of(arch)
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	var by *emulated
+	kerneltest.WithDescriptors(t, 3, func() { by = w.of(arch) })
 	assert.ErrorIs(t, by.err, unix.EMFILE)
 	assert.NotErrorIs(t, w.of(arch).err, unix.EMFILE)
 }

@@ -243,7 +243,7 @@ func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, e
 	return digest, err
 }
 
-// login is a hint for a registry. Some say that what they do not have is forbidden.
+// Hints for a registry. Some say that what they do not have is forbidden.
 const (
 	login = "docker login %s if it wants credentials"
 	again = login + "; a second run pushes what is missing"

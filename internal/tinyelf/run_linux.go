@@ -48,6 +48,12 @@ type StartError struct{ Err error }
 func (e *StartError) Error() string { return "cannot make a program to run: " + e.Err.Error() }
 func (e *StartError) Unwrap() error { return e.Err }
 
+// NotStarted reports whether an error of Run's is, or wraps, a *StartError.
+func NotStarted(err error) bool {
+	_, is := errors.AsType[*StartError](err)
+	return is
+}
+
 // scarce are what fork(2) and pipe(2) return, and execve(2) for no reason of the program's.
 var scarce = []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE}
 
