@@ -17,7 +17,8 @@ import (
 // the kernel's last tick, at most 10 ms ago.
 const clockTick = 20 * time.Millisecond
 
-// patience is how long looking at a directory may take.
+// patience is how long looking at a directory may take, and another process's change
+// until that is said.
 const patience = 5 * time.Second
 
 // answers returns an error if looking at the instance's directory does not end: an
