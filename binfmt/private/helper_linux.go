@@ -166,7 +166,7 @@ func help(uid, gid string) (fds []int, err error) {
 func open(path string, flags int) (int, error) {
 	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
 }
@@ -176,7 +176,7 @@ func open(path string, flags int) (int, error) {
 func identity(uid, gid string) (int, error) {
 	program, err := executable("hold", tinyelf.NativeProgram)
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
 	defer program.Close()
 	user, _ := strconv.Atoi(uid)
@@ -189,10 +189,10 @@ func identity(uid, gid string) (int, error) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: group, HostID: 0, Size: 1}},
 	}
 	if _, err := cmd.StdinPipe(); err != nil { // it waits for its input
-		return 0, err
+		return -1, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, failed(OpNamespace, "", err)
+		return -1, failed(OpNamespace, "", err)
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()

@@ -148,15 +148,15 @@ func receive(socket int) (int, error) {
 	rights := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(socket, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return 0, os.NewSyscallError("recvmsg", err)
+		return -1, os.NewSyscallError("recvmsg", err)
 	}
 	messages, err := unix.ParseSocketControlMessage(rights[:n])
 	if err != nil || len(messages) != 1 {
-		return 0, io.ErrUnexpectedEOF
+		return -1, io.ErrUnexpectedEOF
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
 	return fds[0], nil
 }
@@ -191,7 +191,7 @@ func enterRoot(tree int) error {
 func newMount(kind string, attributes int, parameters ...string) (int, error) {
 	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return 0, &os.PathError{Op: "fsopen", Path: kind, Err: err}
+		return -1, &os.PathError{Op: "fsopen", Path: kind, Err: err}
 	}
 	defer unix.Close(fs)
 	parameters = append([]string{"source", kind}, parameters...) // which is what mount(8) shows
@@ -201,15 +201,15 @@ func newMount(kind string, attributes int, parameters ...string) (int, error) {
 			set = func(fs int, name, _ string) error { return unix.FsconfigSetFlag(fs, name) }
 		}
 		if err := set(fs, parameters[i], parameters[i+1]); err != nil {
-			return 0, &os.PathError{Op: "fsconfig " + parameters[i] + " of", Path: kind, Err: err}
+			return -1, &os.PathError{Op: "fsconfig " + parameters[i] + " of", Path: kind, Err: err}
 		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
-		return 0, &os.PathError{Op: "mount", Path: kind, Err: err}
+		return -1, &os.PathError{Op: "mount", Path: kind, Err: err}
 	}
 	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
-		return 0, &os.PathError{Op: "mount", Path: kind, Err: err}
+		return -1, &os.PathError{Op: "mount", Path: kind, Err: err}
 	}
 	return fd, nil
 }
@@ -222,7 +222,7 @@ func cloneMount(path string, flags uint) (int, error) {
 func cloneMountAt(dir int, path string, flags uint) (int, error) {
 	fd, err := unix.OpenTree(dir, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
 	if err != nil {
-		return 0, &os.PathError{Op: "open_tree", Path: path, Err: err}
+		return -1, &os.PathError{Op: "open_tree", Path: path, Err: err}
 	}
 	return fd, nil
 }

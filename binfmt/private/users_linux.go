@@ -56,7 +56,7 @@ const (
 	shiftedBase = 0x6FFF0000
 )
 
-// A idRange is one of users or groups.
+// An idRange is one of users or groups.
 type idRange struct{ first, size int }
 
 // subordinates returns the ranges that a file has for a user.

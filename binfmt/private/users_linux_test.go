@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestSubordinateUsersAreRead(t *testing.T) {
@@ -61,5 +62,21 @@ func TestWhoTheUsersAre(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(test.text), 0o644))
 		assert.Equal(t, test.root, isRoot(file), test.text)
 		assert.Equal(t, test.hasTTY, hasGroup(file, ttyGroup), test.text)
+	}
+}
+
+func TestWhatCannotBeOpenedIsNoDescriptor(t *testing.T) {
+	socket, err := os.CreateTemp(t.TempDir(), "") // which is none
+	require.NoError(t, err)
+	defer socket.Close()
+	for name, try := range map[string]func() (int, error){
+		"a file":  func() (int, error) { return open("/nosuch", unix.O_PATH) },
+		"a mount": func() (int, error) { return cloneMount("/nosuch", 0) },
+		"another": func() (int, error) { return newMount("nosuch", 0) },
+		"one":     func() (int, error) { return receive(int(socket.Fd())) },
+	} {
+		fd, err := try()
+		assert.Error(t, err, name)
+		assert.Negative(t, fd, "%s: 0 would be standard input, which whoever cleans up closes", name)
 	}
 }
