@@ -115,6 +115,7 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 	}
 	cmd.SysProcAttr = attr
 	where := "named"
+	var hold *holding
 	switch m {
 	case shifted:
 		attr.UidMappings, attr.GidMappings, attr.GidMappingsEnableSetgroups = shift("/etc/subuid"), shift("/etc/subgid"), true
@@ -128,9 +129,6 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 		if err := mayMap(); err != nil {
 			return nil, &mappingError{err}
 		}
-	}
-	var hold *holding
-	if m == subordinate {
 		hold = new(holding)
 		defer hold.Close()
 		if err := hold.lock(); err != nil {
