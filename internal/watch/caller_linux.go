@@ -48,7 +48,7 @@ func Run(options *Options, state, path string, argv, env []string, begin func())
 		err = errors.New("its supervisor ended")
 	}
 	if err != nil {
-		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
+		waitFor(c.supervisor, nil, 0)
 		return err
 	}
 	begin()
@@ -161,7 +161,7 @@ func (c *caller) giveTerminal() {
 func (c *caller) end(status syscall.WaitStatus, alone bool) int {
 	if alone {
 		// Its times count as this process's children's.
-		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(c.supervisor, nil, 0, nil); return err })
+		waitFor(c.supervisor, nil, 0)
 	}
 	if !status.Signaled() {
 		return status.ExitStatus()

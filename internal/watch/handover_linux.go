@@ -33,7 +33,7 @@ func (h *handover) close() { h.program.File.Close() }
 // A token is what an Asker asks with. Nobody can guess it.
 type token [2]uint32
 
-// expected are the handovers of Askers that have not asked yet.
+// expect keeps a handover until its Asker asks.
 func (s *supervisor) expect(t token, h *handover) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -173,10 +173,8 @@ func (s *supervisor) stopped(pid int, r *registers) bool {
 
 // isChild reports whether a task belongs to a child of this process.
 func isChild(pid int) bool {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	return len(fields) < 2 || fields[1] == strconv.Itoa(os.Getpid())
+	_, parent := stat(pid)
+	return parent == "" || parent == strconv.Itoa(os.Getpid())
 }
 
 // detach lets a task go on that has stopped. One that was killed in the meantime is this
@@ -254,9 +252,8 @@ func (s *supervisor) compose(n *notification, h *handover) ([]piece, error) {
 	if got, _ := readMemory(n.pid, stack, words[:]); got == len(words) {
 		argc, argv0 = order.Uint64(words[:]), order.Uint64(words[word:])
 	}
-	var path string
-	var err error
-	if path, err = s.programPath(n, h.program); err != nil {
+	path, err := s.programPath(n, h.program)
+	if err != nil {
 		return nil, err
 	}
 	directory, emulator := int64(unix.AT_FDCWD), h.Path

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -46,11 +47,7 @@ func Main(configure func(state string) (*Options, error)) {
 	case supervisorName:
 		status = supervise(&messages{fd}, os.Args[2], os.Args[3:], configure)
 	case programName:
-		env := os.Environ() // configure may change it
-		options, err := configure(os.Args[2])
-		if err == nil {
-			status = become(&messages{fd}, options, os.Args[3], os.Args[4:], env)
-		}
+		status = become(&messages{fd}, os.Args[2], os.Args[3], os.Args[4:], configure)
 	default:
 		return
 	}
@@ -77,9 +74,14 @@ func start(args, env []string, socket *messages) (int, error) {
 }
 
 // become executes the program, with a filter.
-func become(to *messages, options *Options, path string, argv, env []string) int {
+func become(to *messages, state, path string, argv []string, configure func(string) (*Options, error)) int {
 	unix.CloseOnExec(to.fd)
-	listener, err := listen()
+	env := os.Environ() // configure may change it
+	options, err := configure(state)
+	var listener int
+	if err == nil {
+		listener, err = listen()
+	}
 	if err != nil {
 		_ = to.send(message{Kind: failed, Text: err.Error()})
 		return 1
@@ -260,17 +262,31 @@ func childless() bool {
 // for a moment: it can look the same to its parent.
 func staysStopped(pid int) bool {
 	for range 3 {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		_, state, found := strings.Cut(string(text), ") ")
-		switch {
-		case err != nil || !found:
-			return false
-		case state[0] == 'T':
+		switch state, _ := stat(pid); state {
+		case "T":
 			return true
-		case state[0] != 't':
+		case "t":
+			time.Sleep(time.Millisecond)
+		default:
 			return false
 		}
-		time.Sleep(time.Millisecond)
 	}
 	return false
+}
+
+// stat returns the state of a process, and its parent; nothing if it is gone. In
+// /proc/PID/stat they follow its name, which is in brackets and may have others in it
+// (proc_pid_stat(5)).
+func stat(pid int) (state, parent string) {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
+}
+
+// waitFor is wait4(2), which no signal interrupts; what it returns is not of interest.
+func waitFor(pid int, status *syscall.WaitStatus, options int) {
+	_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(pid, status, options, nil); return err })
 }

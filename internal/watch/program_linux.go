@@ -6,10 +6,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-// window is how much of a file the kernel looks at (BINPRM_BUF_SIZE, Linux 5.1).
-const window = 256
+	"github.com/projectcalico/go-build/elfmagic"
+)
 
 // maxScripts is how many #! lines the kernel follows, one to another (exec.c).
 const maxScripts = 5
@@ -56,7 +55,7 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 		if p.File = in.open(file, flags); p.File == nil {
 			return nil
 		}
-		head := make([]byte, window)
+		head := make([]byte, elfmagic.KernelWindow)
 		got, err := p.File.ReadAt(head, 0)
 		if err != nil && err != io.EOF {
 			break

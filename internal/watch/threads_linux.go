@@ -8,8 +8,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/projectcalico/go-build/internal/file"
 )
 
 // Go's run time ends the process when it wants a thread and the kernel makes none
@@ -134,7 +132,7 @@ func canFork(n int) bool {
 		}
 	}
 	for range made {
-		_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(-1, nil, unix.WCLONE|unix.WNOTHREAD, nil); return err })
+		waitFor(-1, nil, unix.WCLONE|unix.WNOTHREAD)
 	}
 	return made == n
 }
@@ -174,7 +172,7 @@ func kills(calls ...call) bool {
 		return false
 	}
 	var status syscall.WaitStatus
-	_ = file.IgnoringEINTR(func() error { _, err := syscall.Wait4(pid, &status, unix.WCLONE|unix.WNOTHREAD, nil); return err })
+	waitFor(pid, &status, unix.WCLONE|unix.WNOTHREAD)
 	return status.Signaled()
 }
 

@@ -3,6 +3,7 @@ package watch
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -223,6 +224,18 @@ func TestWhatForbidsASupervisor(t *testing.T) {
 	for release, old := range map[string]bool{"5.8.18": true, "4.19.0-26-amd64": true, "5.9.0": false, "5.10.0": false, "6.1.0-18": false, "10.0": false, "": false} {
 		assert.Equal(t, old, olderThan(release, 5, 9), release)
 	}
+}
+
+func TestAProcessMayHaveBracketsInItsName(t *testing.T) {
+	before, err := os.ReadFile("/proc/self/comm")
+	require.NoError(t, err)
+	defer os.WriteFile("/proc/self/comm", before, 0)
+	require.NoError(t, os.WriteFile("/proc/self/comm", []byte("a) T 1 (b"), 0))
+	state, parent := stat(os.Getpid())
+	assert.Contains(t, []string{"R", "S"}, state)
+	assert.Equal(t, strconv.Itoa(os.Getppid()), parent)
+	state, parent = stat(1 << 30)
+	assert.Empty(t, state+parent, "there is no such process")
 }
 
 func TestMessagesCarryDescriptors(t *testing.T) {
