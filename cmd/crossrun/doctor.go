@@ -238,7 +238,9 @@ func tinyFile(content []byte) (path string, inherited []*os.File, remove func(),
 		return "", nil, nil, err
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o755), f.Close())
+	if err = errors.Join(err, f.Chmod(0o755), f.Close()); err != nil {
+		os.Remove(f.Name())
+	}
 	return f.Name(), nil, func() { os.Remove(f.Name()) }, err
 }
 

@@ -142,7 +142,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		err = habit(err, args)
 	} else if err = cmp.Or(o.nameEmulators(), o.mode(), existingDirectory("--sysroot", o.sysroot)); err == nil {
-		err = cmp.Or(o.unpackRoot(stderr), existingDirectory("--rootfs", o.rootfs))
+		err = o.unpackRoot(stderr)
 	}
 	if err == nil {
 		err = o.do(stdout, stderr)

@@ -46,7 +46,7 @@ func rootEnvironment(caller, asked []string) []string {
 			}
 		}
 		if whole {
-			env = append(slices.DeleteFunc(env, func(has string) bool { return strings.HasPrefix(has, key+"=") }), v)
+			env = changed(env, []string{v})
 		}
 	}
 	return env
@@ -86,15 +86,24 @@ func within(root, path string) (string, error) {
 	if root == "" {
 		return path, nil
 	}
+	fd, err := openWithin(root, path)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+}
+
+// openWithin opens what a path of a root file system leads to, by O_PATH.
+func openWithin(root, path string) (int, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", &os.PathError{Op: "open", Path: root, Err: err}
+		return -1, &os.PathError{Op: "open", Path: root, Err: err}
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
 	if err != nil {
-		return "", &os.PathError{Op: "open", Path: path, Err: err}
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer unix.Close(fd)
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return fd, nil
 }

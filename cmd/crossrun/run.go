@@ -140,6 +140,11 @@ func unusable(binary *program) error {
 	return cannot(err)
 }
 
+// sayf tells something on a line of its own.
+func sayf(stderr io.Writer, format string, args ...any) {
+	fmt.Fprintf(stderr, "%s: %s\n", name, cli.Visible(fmt.Sprintf(format, args...)))
+}
+
 // say tells what the program is, which ways there are and why they are not
 // taken, and last, if it is not nil, the one that is: if there is a list to be shown.
 func say(stderr io.Writer, p *program, list []*way, taken *way) {
@@ -159,23 +164,20 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 	if binary != p {
 		what = "script for " + binary.path + ", " + what
 	}
-	say := func(format string, args ...any) {
-		fmt.Fprintf(stderr, "%s: %s\n", name, cli.Visible(fmt.Sprintf(format, args...)))
-	}
-	say("%s: %s", p.path, what)
+	sayf(stderr, "%s: %s", p.path, what)
 	for _, w := range list {
 		switch {
 		case w == taken:
 		case w.err != nil:
-			say("%s: unavailable: %s", w.flag, withHint(w.err))
+			sayf(stderr, "%s: unavailable: %s", w.flag, withHint(w.err))
 		default:
-			say("%s: not needed: %s", w.flag, w)
+			sayf(stderr, "%s: not needed: %s", w.flag, w)
 		}
 	}
 	if taken == nil {
 		return
 	}
-	say("%s: %s", taken.why, taken)
+	sayf(stderr, "%s: %s", taken.why, taken)
 	if taken.emulator == nil || taken.comment != "" {
 		return
 	}
@@ -185,9 +187,9 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 		if e.Product == "" {
 			version = "QEMU " + version
 		}
-		say("%s: %s", e.Path, version)
+		sayf(stderr, "%s: %s", e.Path, version)
 		if faults, _ := emulator.Faults(e.Arch, e.Version); taken.flag != byEmulator && len(faults) > 0 {
-			say("%s: %s", e.Path, strings.Join(faults, "; "))
+			sayf(stderr, "%s: %s", e.Path, strings.Join(faults, "; "))
 		}
 	}
 }

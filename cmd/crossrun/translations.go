@@ -48,7 +48,7 @@ func translationsDirectory() (dir string, on bool, err error) {
 
 // translations returns the directory that emulators of ours are told of, which is made
 // if it is missing, or nothing. What the caller says to them is left as it is.
-func translations(make bool) (string, error) {
+func translations(mkdir bool) (string, error) {
 	dir, on, err := translationsDirectory()
 	switch {
 	case !on || os.Getenv(tbCache) != "":
@@ -58,13 +58,13 @@ func translations(make bool) (string, error) {
 	case os.Geteuid() != os.Getuid():
 		return "", errors.New("this process has the rights of another user")
 	}
-	if make {
+	if mkdir {
 		if err := file.MakeDir(dir); err != nil {
 			return "", err
 		}
 	}
 	real, err := emulator.OwnDirectory(dir)
-	if !make && errors.Is(err, os.ErrNotExist) {
+	if !mkdir && errors.Is(err, os.ErrNotExist) {
 		return dir, nil
 	}
 	return real, err

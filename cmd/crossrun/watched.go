@@ -285,7 +285,6 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 			}
 		}
 	}
-	chosen := namedCPU(arch) != nil || os.Getenv("QEMU_CPU") != ""
 	found, err := findEmulator(new(options), arch)
 	if err != nil {
 		if by.kernel {
@@ -309,7 +308,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 	}
 	if cpu := namedCPU(arch); cpu != nil {
 		by.cpu = []string{"-cpu", strings.TrimPrefix(cpu[0], "QEMU_CPU=")}
-	} else if faster := found.FasterCPU(); !chosen && faster != "" {
+	} else if faster := found.FasterCPU(); faster != "" && os.Getenv("QEMU_CPU") == "" {
 		by.cpu = []string{"-cpu", faster}
 	}
 	return nil
@@ -371,12 +370,7 @@ func (w *emulations) sysrootIn(root string, p *program) (string, error) {
 
 // hasLoaderIn is hasLoader for a sysroot in a directory that is a root: links stay below it.
 func hasLoaderIn(root, sysroot string, p *program) bool {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(dir)
-	fd, err := unix.Openat2(dir, filepath.Join(sysroot, p.interp), &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	fd, err := openWithin(root, filepath.Join(sysroot, p.interp))
 	if err != nil {
 		return false
 	}
