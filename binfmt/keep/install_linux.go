@@ -65,7 +65,7 @@ func (k *Keeper) note(f *install.Facts, o install.Outcome, entries install.Entri
 	a.saw(cmp.Or(o.Seen, f.Seen[o.Arch.Name]), digest)
 	switch {
 	case a.Native:
-	case o.Err != nil && o.LeftTo != "" && changed(f.Entries, entries, o.LeftTo):
+	case o.Err != nil && o.LeftTo != "" && !named(f.Entries, o.LeftTo).Same(named(entries, o.LeftTo)):
 		// Somebody was changing it meanwhile.
 		a.Err = nil
 		k.checkAt(time.Now().Add(quiet), Checked)
@@ -90,15 +90,12 @@ func undone(o install.Outcome) bool {
 	return ok && o.Action != binfmt.Skip && (why.Cause == host.NoEntry || why.Cause == host.Disabled)
 }
 
-// changed reports whether the entry of a name is another than before.
-func changed(before, now install.Entries, name string) bool {
-	find := func(list install.Entries) (none binfmt.Entry) {
-		if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == name }); i >= 0 {
-			return list[i]
-		}
-		return none
+// named returns the entry of a name. If there is none it has no name.
+func named(list install.Entries, name string) (none binfmt.Entry) {
+	if i := slices.IndexFunc(list, func(e binfmt.Entry) bool { return e.Name == name }); i >= 0 {
+		return list[i]
 	}
-	return !find(before).Same(find(now))
+	return none
 }
 
 // saw notes what was seen of an architecture's programs.
@@ -119,11 +116,11 @@ func (a *arch) saw(s *install.Seen, digest string) {
 
 // leave notes that an architecture is left to the entry of that name.
 func (a *arch) leave(k *Keeper, entries install.Entries, name string, because Cause) {
-	i := slices.IndexFunc(entries, func(e binfmt.Entry) bool { return e.Name == name })
-	if i < 0 {
+	e := named(entries, name)
+	if e.Name == "" {
 		return // removed since: that was noticed
 	}
-	if e := entries[i]; !a.isOwn(e) && !a.yielded.Same(e) {
+	if !a.isOwn(e) && !a.yielded.Same(e) {
 		a.yielded = e
 		k.tell(Event{Kind: Yielded, Arch: a.Kept.Arch, Cause: because, Entry: e.Name, Other: e.Interpreter})
 	}

@@ -3,8 +3,6 @@ package main
 import (
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -62,12 +60,8 @@ func habit(err error, args []string) error {
 			return cli.WithHint(err, "%s", said)
 		}
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		var names []string
-		new(options).flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := cli.Nearest(name, names); near != "" {
-			return cli.WithHint(err, "did you mean --%s?", near)
-		}
+	if err = cli.NearFlag(err, new(options).flags()); cli.Hint(err) != "" {
+		return err
 	}
 	return cli.WithHint(err, "%s [flags] BINARY [ARG…]; %s --help says more", name, name)
 }

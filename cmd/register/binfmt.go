@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"debug/elf"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -293,9 +292,7 @@ func printState(ctx context.Context, fs binfmt.FS, stdout io.Writer) error {
 		}
 	}
 	slices.Sort(emulators)
-	encoder := json.NewEncoder(stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
+	return printJSON(stdout, struct {
 		Supported []string `json:"supported"`
 		Emulators []string `json:"emulators"`
 	}{supported, emulators})

@@ -185,7 +185,12 @@ func (o *options) printFacts(ctx context.Context, fs binfmt.FS, stdout io.Writer
 	if err != nil {
 		return err
 	}
-	enc := json.NewEncoder(stdout)
+	return printJSON(stdout, facts)
+}
+
+// printJSON prints a document for programs that people can read, too.
+func printJSON(w io.Writer, document any) error {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(facts)
+	return enc.Encode(document)
 }

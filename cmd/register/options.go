@@ -285,14 +285,7 @@ func habit(err error, args []string) error {
 			return cli.WithHint(err, "%s", habits[i][1])
 		}
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		var names []string
-		new(options).flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := cli.Nearest(name, names); near != "" {
-			return cli.WithHint(err, "did you mean --%s?", near)
-		}
-	}
-	return err
+	return cli.NearFlag(err, new(options).flags())
 }
 
 // all reports whether all architectures are meant.
@@ -306,7 +299,7 @@ func (o *options) architectures() ([]*elfmagic.Arch, error) {
 	}
 	var archs []*elfmagic.Arch
 	var errs []error
-	for _, name := range strings.Split(strings.Join(o.args, ","), ",") {
+	for name := range strings.SplitSeq(strings.Join(o.args, ","), ",") {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			errs = append(errs, habit(err, []string{name}))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -237,9 +236,7 @@ func (r *report) failures() error {
 // write prints the report in the form that was asked for.
 func (r *report) write(w io.Writer, asJSON bool, screen cli.Screen) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return printJSON(w, r)
 	}
 	if len(r.Rows) == 0 && len(r.Removed) == 0 && len(r.Others) == 0 {
 		what := "no entries for other architectures"

@@ -157,7 +157,7 @@ func (o *options) merge(set watchSettings) (s keep.Settings, err error) {
 		s.Request.Dirs = []string{set.QEMUPath}
 	}
 	// Of the flags, those that were given, or else what the file has.
-	given := func(name string) bool { return f.Changed(name) }
+	given := f.Changed
 	if s.Yield, _ = f.GetStringSlice("yield"); !given("yield") && len(set.Yield) > 0 {
 		s.Yield = set.Yield
 	}

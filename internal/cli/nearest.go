@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/projectcalico/go-build/elfmagic"
 )
 
@@ -37,6 +39,21 @@ func nearest(name string) string {
 		}
 	}
 	return best
+}
+
+// NearFlag adds to an error about a flag that does not exist which one may be meant, if
+// one is like it.
+func NearFlag(err error, flags *pflag.FlagSet) error {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return err
+	}
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := Nearest(name, names); near != "" {
+		return WithHint(err, "did you mean --%s?", near)
+	}
+	return err
 }
 
 // Nearest returns the one of the names that is most like the given one, or an empty

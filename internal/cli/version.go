@@ -8,7 +8,7 @@ import (
 // linked is set by the Makefile from git describe.
 var linked string
 
-// String returns the version: what the Makefile linked in, else what the go
+// Version returns the version: what the Makefile linked in, else what the go
 // command recorded (a module version after go install …@version).
 func Version() string {
 	if linked != "" {

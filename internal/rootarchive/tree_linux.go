@@ -23,11 +23,10 @@ import (
 // directory whatever symbolic links say (openat2(2), RESOLVE_IN_ROOT, Linux 5.6), and
 // what has the last name is never followed.
 type tree struct {
-	fd      int
-	root    bool // owners are set
-	dirs    map[string]*tar.Header
-	made    map[string]bool // what the layer has made, and the directories above that
-	skipped int             // devices
+	fd   int
+	root bool // owners are set
+	dirs map[string]*tar.Header
+	made map[string]bool // what the layer has made, and the directories above that
 }
 
 func newTree(dir string) (*tree, error) {
@@ -98,7 +97,6 @@ func (t *tree) add(header *tar.Header, content io.Reader, isLayer bool) error {
 	case tar.TypeXGlobalHeader:
 		return nil
 	case tar.TypeChar, tar.TypeBlock: // crossrun's /dev is another
-		t.skipped++
 		return nil
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo, tar.TypeGNUSparse:
 	default:
