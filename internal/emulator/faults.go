@@ -97,8 +97,7 @@ func patches(version string) int {
 // table: none where the version is not known.
 func had(version string) iter.Seq[*fault] {
 	return func(yield func(*fault) bool) {
-		e := Emulator{Version: version}
-		major, _, ok := e.Release()
+		major, _, ok := release(version)
 		if !ok {
 			return
 		}
@@ -122,8 +121,7 @@ type VersionFaults struct {
 
 // AddFaults adds those of an emulator to a list, in which each version is once.
 func AddFaults(list []VersionFaults, arch *elfmagic.Arch, version string) []VersionFaults {
-	e := Emulator{Version: version}
-	if _, _, ok := e.Release(); !ok {
+	if _, _, ok := release(version); !ok {
 		return list
 	}
 	short := ShortVersion(version)
@@ -255,8 +253,7 @@ func Faults(arch *elfmagic.Arch, version string) (own, all []string) {
 // Year returns the year that a version of QEMU is of, or 0: a major version a year,
 // since 4.0 in 2019. The third number counts fixes, which come later.
 func Year(version string) int {
-	e := Emulator{Version: version}
-	if major, _, ok := e.Release(); ok && major >= 4 {
+	if major, _, ok := release(version); ok && major >= 4 {
 		return 2015 + major
 	}
 	return 0

@@ -160,8 +160,10 @@ func (e *Emulator) askVersion() string {
 
 // Release returns the first two numbers of the version, and whether it has
 // them.
-func (e *Emulator) Release() (major, minor int, ok bool) {
-	first, rest, _ := strings.Cut(e.Version, ".")
+func (e *Emulator) Release() (major, minor int, ok bool) { return release(e.Version) }
+
+func release(version string) (major, minor int, ok bool) {
+	first, rest, _ := strings.Cut(version, ".")
 	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
 	major, err := strconv.Atoi(first)
 	if err == nil {
