@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -80,13 +81,6 @@ func readModule(dir string) (*modfile.File, error) {
 	return modfile.Parse(path, data, nil)
 }
 
-// staging returns the version of the modules that Kubernetes of a version is
-// released with: v0.37.2 with 1.37.2.
-func staging(kubernetes string) string {
-	_, rest, _ := strings.Cut(kubernetes, ".")
-	return "v0." + rest
-}
-
 // pins reports whether a module, all of which Pin wrote, is that of a version.
 func pins(m *modfile.File, version string) error {
 	required := "nowhere"
@@ -149,7 +143,7 @@ go %s
 		kubernetesCommands, strings.Join(kubernetesPrograms, "\n\t"+kubernetesCommands), version)
 	for _, r := range theirs.Replace {
 		if strings.HasPrefix(r.New.Path, "./staging/") {
-			text = fmt.Appendf(text, "\t%[1]s => %[1]s %[2]s\n", r.Old.Path, staging(version))
+			text = fmt.Appendf(text, "\t%[1]s => %[1]s %[2]s\n", r.Old.Path, versions.Staging(version))
 		}
 	}
 	return append(text, ")\n"...)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/projectcalico/go-build/image/toolchain"
+	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
@@ -22,7 +23,7 @@ func TestModuleIsOfThePinnedKubernetes(t *testing.T) {
 	require.NoError(t, pins(m, pinned(t).Kubernetes))
 	assert.Greater(t, len(m.Replace), 20)
 	for _, r := range m.Replace {
-		assert.Equal(t, module.Version{Path: r.Old.Path, Version: staging(pinned(t).Kubernetes)}, r.New)
+		assert.Equal(t, module.Version{Path: r.Old.Path, Version: versions.Staging(pinned(t).Kubernetes)}, r.New)
 	}
 	for _, name := range kubernetesPrograms {
 		assert.True(t, slices.ContainsFunc(m.Tool, func(tool *modfile.Tool) bool { return tool.Path == kubernetesCommands+name }), name)
@@ -30,7 +31,7 @@ func TestModuleIsOfThePinnedKubernetes(t *testing.T) {
 	sums, err := os.ReadFile(filepath.Join(repository, kubernetesModule, "go.sum"))
 	require.NoError(t, err)
 	assert.Contains(t, string(sums), "k8s.io/kubernetes v"+pinned(t).Kubernetes+" h1:")
-	assert.Contains(t, string(sums), "k8s.io/apiserver "+staging(pinned(t).Kubernetes)+" h1:")
+	assert.Contains(t, string(sums), "k8s.io/apiserver "+versions.Staging(pinned(t).Kubernetes)+" h1:")
 }
 
 func TestModuleIsWrittenFromKubernetesOwn(t *testing.T) {

@@ -117,7 +117,7 @@ func (b *Builder) replace(ctx context.Context, dir string, t versions.Tool) erro
 	}
 	path, source, _ := strings.Cut(strings.TrimSpace(out), " ")
 	const copied = "patched" // in a module's cache nobody may write
-	if _, err := program.Output(program.Command(ctx, "cp", "-R", "--no-preserve=mode", source, filepath.Join(dir, copied))); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, copied), os.DirFS(source)); err != nil {
 		return err
 	}
 	file, err := filepath.Abs(b.patch(t))

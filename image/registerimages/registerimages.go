@@ -68,8 +68,7 @@ const oci = "org.opencontainers.image."
 
 // Build makes the images. Their layers are files in Dir.
 func (b *Builder) Build(ctx context.Context) (Images, error) {
-	platform, err := v1.ParsePlatform(b.Arch.Platform())
-	if err != nil || b.Arch.GOARCH == "" {
+	if b.Arch.GOARCH == "" {
 		return nil, fmt.Errorf("%s: register cannot be built for it: Go has no port", b.Arch)
 	}
 	revision := toolchain.ReadRevision(ctx, ".")
@@ -136,39 +135,52 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 		}
 	}
 	var images Images
-	for _, i := range specs {
-		tag, err := name.NewTag(b.Repository + "/" + i.name + "-" + b.Arch.GOARCH)
+	for _, spec := range specs {
+		image, err := b.image(spec, revision)
 		if err != nil {
 			return nil, err
 		}
-		labels := map[string]string{
-			oci + "title": i.title, oci + "description": i.description, oci + "licenses": i.licenses,
-			oci + "source":  "https://github.com/projectcalico/go-build",
-			oci + "version": revision.Version, oci + "revision": revision.Commit,
-			oci + "created": revision.Time.Format(time.RFC3339),
-		}
-		maps.Copy(labels, i.versions)
-		created := v1.Time{Time: revision.Time}
-		image, err := mutate.ConfigFile(
-			mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON),
-			&v1.ConfigFile{
-				OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, Created: created,
-				RootFS: v1.RootFS{Type: "layers"},
-				Config: v1.Config{
-					Entrypoint: i.entrypoint, Labels: labels,
-					Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, // as docker build has it
-				},
-			})
-		if err == nil {
-			history := v1.History{Created: created, CreatedBy: "go-build " + revision.Version}
-			image, err = mutate.Append(image, mutate.Addendum{Layer: i.layer, History: history})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", tag, err)
-		}
-		images = append(images, Image{tag, image})
+		images = append(images, image)
 	}
 	return images, nil
+}
+
+// image makes the image that a spec says.
+func (b *Builder) image(s spec, revision toolchain.Revision) (Image, error) {
+	tag, err := name.NewTag(b.Repository + "/" + s.name + "-" + b.Arch.GOARCH)
+	if err != nil {
+		return Image{}, err
+	}
+	platform, err := v1.ParsePlatform(b.Arch.Platform())
+	if err != nil {
+		return Image{}, err
+	}
+	labels := map[string]string{
+		oci + "title": s.title, oci + "description": s.description, oci + "licenses": s.licenses,
+		oci + "source":  "https://github.com/projectcalico/go-build",
+		oci + "version": revision.Version, oci + "revision": revision.Commit,
+		oci + "created": revision.Time.Format(time.RFC3339),
+	}
+	maps.Copy(labels, s.versions)
+	created := v1.Time{Time: revision.Time}
+	image, err := mutate.ConfigFile(
+		mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON),
+		&v1.ConfigFile{
+			OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant, Created: created,
+			RootFS: v1.RootFS{Type: "layers"},
+			Config: v1.Config{
+				Entrypoint: s.entrypoint, Labels: labels,
+				Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, // as docker build has it
+			},
+		})
+	if err == nil {
+		history := v1.History{Created: created, CreatedBy: "go-build " + revision.Version}
+		image, err = mutate.Append(image, mutate.Addendum{Layer: s.layer, History: history})
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("%s: %w", tag, err)
+	}
+	return Image{tag, image}, nil
 }
 
 // qemuNumber is the number at the beginning of what an emulator says of its version.

@@ -59,7 +59,7 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 		switch {
 		case t.Patch != "" || module.IsPseudoVersion(t.Version):
 		case strings.HasPrefix(t.Package, "k8s.io/code-generator/"):
-			if version := staging(kubernetes); version != t.Version && t.Version == staging(v.Kubernetes) {
+			if version := Staging(kubernetes); version != t.Version && t.Version == Staging(v.Kubernetes) {
 				updates = append(updates, Update{t.Name, t.Version, version, ""})
 			}
 		default:
@@ -69,8 +69,9 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 	return updates, errors.Join(errs...)
 }
 
-// staging is the version of the modules that Kubernetes of a version is released with.
-func staging(kubernetes string) string {
+// Staging returns the version of the modules that Kubernetes of a version is
+// released with: v0.37.2 with 1.37.2.
+func Staging(kubernetes string) string {
 	_, release, _ := strings.Cut(kubernetes, ".")
 	return "v0." + release
 }
