@@ -24,7 +24,7 @@ var confDirs = flag.String("conf", "/usr/lib/binfmt.d,/usr/share/qemu/binfmt.d",
 // debianEntries reads Debian's lines, by file name.
 func debianEntries(t *testing.T) map[string]binfmt.Entry {
 	entries := make(map[string]binfmt.Entry)
-	for _, dir := range strings.Split(*confDirs, ",") {
+	for dir := range strings.SplitSeq(*confDirs, ",") {
 		paths, err := filepath.Glob(filepath.Join(dir, "qemu-*.conf"))
 		require.NoError(t, err)
 		for _, path := range paths {

@@ -68,7 +68,7 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 	text := commands.Read(t, "../docs/architecture.md")
 	lines := make(map[string]int)
 	for i, line := range strings.Split(block(t, "Who imports whom"), "\n") {
-		for _, name := range strings.Fields(line) {
+		for name := range strings.FieldsSeq(line) {
 			lines[name] = i
 		}
 	}
@@ -101,7 +101,7 @@ func TestTheWalkThroughRegisterNamesFunctionsThatExist(t *testing.T) {
 		}
 	}
 	var names []string
-	for _, line := range strings.Split(block(t, "Where an ARCH on the command line goes"), "\n") {
+	for line := range strings.SplitSeq(block(t, "Where an ARCH on the command line goes"), "\n") {
 		called, _, _ := strings.Cut(strings.TrimLeft(line, " │├└─"), "  ") // two spaces: what follows is a note
 		for _, name := range regexp.MustCompile(`[\w.]+`).FindAllString(called, -1) {
 			names = append(names, name[strings.LastIndex(name, ".")+1:])

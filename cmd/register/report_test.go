@@ -24,8 +24,6 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
-func value(b bool) *bool { return &b }
-
 // everything is a report that has everything in it that a report can have.
 func everything(t *testing.T) *report {
 	rep := reportOutcomes(&install.Facts{Kernel: binfmt.KernelVersion{Major: 6, Minor: 18}, Mount: "/proc/sys/fs/binfmt_misc", Native: []string{"x86_64", "i386"}, Surroundings: host.Surroundings{InitialUser: true}}, nil, &options{})
@@ -36,7 +34,7 @@ func everything(t *testing.T) *report {
 		return row
 	}
 	holds := func(row *row, path, version string, current, deleted bool) {
-		row.Runs = value(true)
+		row.Runs = new(true)
 		row.Holds = &install.Held{Path: path, Version: version, Current: current, Deleted: deleted}
 	}
 
@@ -61,10 +59,10 @@ func everything(t *testing.T) *report {
 	r.fail(cli.WithHint(errors.New("not registered: an entry of this name is for other files"), "--force replaces the entry"))
 
 	r = add("m68k", "PF", "10.0.2")
-	r.Action, r.Reason, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", value(true)
+	r.Action, r.Reason, r.Runs = "skip", "rosetta (/rosetta) is for the same programs", new(true)
 
 	r = add("mips", "PF", "10.0.2")
-	r.Action, r.Reason, r.Runs = "add", "undone", value(false)
+	r.Action, r.Reason, r.Runs = "add", "undone", new(false)
 	r.fail(cli.WithHint(errors.New("does not run: exit status 1 instead of 42: qemu: oops"), "run the emulator by hand to see why; --qemu-path names others"))
 
 	r = add("mips64", "P", "")
@@ -83,14 +81,14 @@ func everything(t *testing.T) *report {
 	r = add("riscv64", "PF", "10.0.2")
 	holds(r, r.Emulator, "", true, true)
 	r = add("s390x", "PF", "10.0.2")
-	r.Reason, r.Runs = "disabled", value(false)
+	r.Reason, r.Runs = "disabled", new(false)
 	r.fail(cli.WithHint(errors.New("its entry is disabled"), "whoever disabled it may have had a reason"))
 	r = rep.row(lookup(t, "i386"))
-	r.Reason, r.Runs = "native", value(true)
+	r.Reason, r.Runs = "native", new(true)
 	r = add("sh4", "PF", "10.0.2")
 	r.Reason = "disabled" // and not probed
 	r = add("sparc64", "PF", "10.0.2")
-	r.Action, r.Reason, r.Runs = "replace", undone, value(false)
+	r.Action, r.Reason, r.Runs = "replace", undone, new(false)
 	r.fail(cli.WithHint(errors.New("does not run: killed by SIGSEGV"), "run the emulator by hand to see why; --qemu-path names others"))
 	add("xtensa", "F", "10.0.2") // not probed
 

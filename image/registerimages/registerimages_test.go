@@ -154,9 +154,7 @@ func TestImagesAreThoseOfTheirCommandLines(t *testing.T) {
 		"usr/bin/qemu-x86_64-static": "755", "usr/bin/qemu-s390x-static": "755",
 		"usr/bin/qemu-x86_64": "-> qemu-x86_64-static", "usr/bin/qemu-s390x": "-> qemu-s390x-static",
 	}
-	for name, value := range command {
-		all[name] = value
-	}
+	maps.Copy(all, command)
 	require.Len(t, images, 3)
 	for i, want := range []struct {
 		tag        string

@@ -92,7 +92,7 @@ func (p *Page) sections() []*section {
 		byTitle[title].paragraphs = append(byTitle[title].paragraphs, text)
 	}
 	into := "DESCRIPTION"
-	for _, text := range strings.Split(strings.Trim(p.Usage, "\n"), "\n\n") {
+	for text := range strings.SplitSeq(strings.Trim(p.Usage, "\n"), "\n\n") {
 		if !strings.HasPrefix(text, " ") {
 			into = "DESCRIPTION"
 		}
@@ -217,7 +217,7 @@ func running(text string) string {
 func sentences(text string) []string {
 	var list []string
 	var words []string
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len(words) > 0 && strings.HasSuffix(words[len(words)-1], ".") && (word[0] == '-' || word[0] >= 'A' && word[0] <= 'Z') {
 			list = append(list, strings.Join(words, " "))
 			words = nil

@@ -43,7 +43,7 @@ func TestLinksAreMadeForAllOfGosPorts(t *testing.T) {
 	out, err := exec.Command("go", "tool", "dist", "list").Output()
 	require.NoError(t, err)
 	var want []string
-	for _, port := range strings.Fields(string(out)) {
+	for port := range strings.FieldsSeq(string(out)) {
 		if goarch, ok := strings.CutPrefix(port, "linux/"); ok && goarch != runtime.GOARCH {
 			want = append(want, "go_linux_"+goarch+"_exec")
 		}

@@ -97,7 +97,7 @@ var goVariables = []goVariable{
 // all returns the known variants, in alphabetical order, and Go's value for each.
 func (v goVariable) all() (variants []string, values map[string]string) {
 	values = make(map[string]string)
-	for _, field := range strings.Fields(v.values) {
+	for field := range strings.FieldsSeq(v.values) {
 		variant, value, _ := strings.Cut(field, "=")
 		variants = append(variants, variant)
 		values[variant] = cmp.Or(value, variant)

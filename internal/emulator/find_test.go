@@ -28,8 +28,6 @@ func printed(t *testing.T, path string, arch *elfmagic.Arch) string {
 	return version
 }
 
-func suffix(s string) *string { return &s }
-
 func TestFileNamesAreTheUsualOnesOrThoseAskedFor(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"qemu-aarch64", "qemu-aarch64-static", "qemu-aarch64-odd", "my-qemu-aarch64", "my-qemu-aarch64-odd", "qemu-aarch64_be-static", "qemu-arm", "aarch64"} {
@@ -41,16 +39,16 @@ func TestFileNamesAreTheUsualOnesOrThoseAskedFor(t *testing.T) {
 		want         string // empty: none is found
 	}{
 		{"aarch64", "", nil, "qemu-aarch64-static"},
-		{"aarch64", "", suffix(""), "qemu-aarch64"},
-		{"aarch64", "", suffix("-odd"), "qemu-aarch64-odd"},
-		{"aarch64", "", suffix("-none"), ""},
+		{"aarch64", "", new(""), "qemu-aarch64"},
+		{"aarch64", "", new("-odd"), "qemu-aarch64-odd"},
+		{"aarch64", "", new("-none"), ""},
 		{"aarch64", "my-", nil, "my-qemu-aarch64"},
-		{"aarch64", "my-", suffix("-odd"), "my-qemu-aarch64-odd"},
-		{"aarch64", "my-", suffix("-static"), ""},
+		{"aarch64", "my-", new("-odd"), "my-qemu-aarch64-odd"},
+		{"aarch64", "my-", new("-static"), ""},
 		{"aarch64_be", "", nil, "qemu-aarch64_be-static"},
-		{"aarch64_be", "", suffix(""), ""},
+		{"aarch64_be", "", new(""), ""},
 		{"arm", "", nil, "qemu-arm"},
-		{"arm", "", suffix("-static"), ""},
+		{"arm", "", new("-static"), ""},
 	} {
 		search := emulator.Search{Dirs: []string{dir}, Prefix: test.prefix, Suffix: test.suffix}
 		e, err := search.Find(lookup(t, test.arch))
@@ -107,10 +105,10 @@ func TestTheFirstThatWillDoIsTaken(t *testing.T) {
 	} {
 		t.Run(test.dirs, func(t *testing.T) {
 			search := emulator.Search{Static: test.static}
-			for _, name := range strings.Fields(test.dirs) {
+			for name := range strings.FieldsSeq(test.dirs) {
 				search.Dirs = append(search.Dirs, in(name))
 			}
-			for _, name := range strings.Fields(test.native) {
+			for name := range strings.FieldsSeq(test.native) {
 				search.Native = append(search.Native, lookup(t, name))
 			}
 			e, err := search.Find(lookup(t, "aarch64"))

@@ -303,7 +303,7 @@ func TestVariantsNeedEachFeatureOfTheirLevel(t *testing.T) {
 		variant, err := tinyelf.VariantProgram(arch, name)
 		require.NoError(t, err)
 		require.Equal(t, tinyelf.ExitCode, run(t, variant, qemu, "-cpu", "Haswell"))
-		for _, feature := range strings.Fields(features) {
+		for feature := range strings.FieldsSeq(features) {
 			assert.Equal(t, 128, run(t, variant, qemu, "-cpu", "Haswell,-"+feature), "%s without %s", name, feature)
 		}
 	}
@@ -320,7 +320,7 @@ func TestVariantsAgreeWithTheKernelsFlagsOfThisCPU(t *testing.T) {
 	}
 	line, _, _ := strings.Cut(after, "\n")
 	has := make(map[string]bool)
-	for _, flag := range strings.Fields(line) {
+	for flag := range strings.FieldsSeq(line) {
 		has[flag] = true
 	}
 	arch := lookup(t, "x86_64")
@@ -330,7 +330,7 @@ func TestVariantsAgreeWithTheKernelsFlagsOfThisCPU(t *testing.T) {
 		{"v3", "avx2 bmi1 bmi2 fma f16c movbe"},
 		{"v4", "avx512f avx512bw avx512cd avx512dq avx512vl"},
 	} {
-		for _, flag := range strings.Fields(level.flags) {
+		for flag := range strings.FieldsSeq(level.flags) {
 			runs = runs && has[flag]
 		}
 		variant, err := tinyelf.VariantProgram(arch, level.name)

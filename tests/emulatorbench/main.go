@@ -86,7 +86,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if o.cpu {
 		result.Measure = "cpu"
 	}
-	for _, name := range strings.Split(o.targets, ",") {
+	for name := range strings.SplitSeq(o.targets, ",") {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
 			return err

@@ -218,7 +218,7 @@ func calls(t *testing.T, s settings, arch *elfmagic.Arch, source string) (run []
 	}
 	out, err := command(ctx, dir, nil, "make", "-s", "--eval=list-tests: ; @echo $(RUN_TESTS)", "list-tests").Output()
 	require.NoError(t, err)
-	for _, name := range strings.Fields(string(out)) {
+	for name := range strings.FieldsSeq(string(out)) {
 		if name = strings.TrimPrefix(name, "run-"); names[name] == 0 {
 			have.Not = append(have.Not, name)
 		}

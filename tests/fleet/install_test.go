@@ -91,7 +91,7 @@ func (f *fleet) testChart(t *testing.T) {
 func (f *fleet) runsVersion(t *testing.T, version string) {
 	t.Helper()
 	number, _, _ := strings.Cut(version, " ")
-	for _, pod := range strings.Fields(f.kubectl(t, "", append([]string{"get", "pods", "-o", "jsonpath={.items[*].metadata.name}"}, of...)...)) {
+	for pod := range strings.FieldsSeq(f.kubectl(t, "", append([]string{"get", "pods", "-o", "jsonpath={.items[*].metadata.name}"}, of...)...)) {
 		metrics := f.kubectl(t, "", "get", "--raw", "/api/v1/namespaces/kube-system/pods/"+pod+":9836/proxy/metrics")
 		assert.Contains(t, metrics, "register_ready 1\n", pod)
 		for _, goarch := range architectures {

@@ -330,7 +330,7 @@ func awaitChild(t *testing.T, parent int) (child int) {
 		children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 		for _, file := range children {
 			text, _ := os.ReadFile(file)
-			for _, word := range strings.Fields(string(text)) {
+			for word := range strings.FieldsSeq(string(text)) {
 				line, _ := os.ReadFile("/proc/" + word + "/cmdline")
 				if strings.HasPrefix(string(line), "sleeper\x00") {
 					fmt.Sscan(word, &child)

@@ -3,6 +3,7 @@ package kernels
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,9 +67,7 @@ func TestBox64(t *testing.T) {
 	defer cancel()
 	kernel, module := machine.Kernel(t, ctx, g.arch, g.suite, g.kernel, filepath.Join(dir, "kernel"))
 	files := g.emulatorFiles(t, ctx, filepath.Join(dir, "emulators"))
-	for to, from := range box64Files(t, ctx, filepath.Join(dir, "box64")) {
-		files[to] = from
-	}
+	maps.Copy(files, box64Files(t, ctx, filepath.Join(dir, "box64")))
 	files["init"] = build(t, ctx, dir, g.arch, "./init")
 	files["usr/bin/register"] = build(t, ctx, dir, g.arch, "../../cmd/register")
 	files["usr/bin/crossrun"] = build(t, ctx, dir, g.arch, "../../cmd/crossrun")
