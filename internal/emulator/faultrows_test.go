@@ -25,7 +25,7 @@ func faultRows() string {
 		case f.before > 0:
 			versions = fmt.Sprintf("before %d", f.before)
 		}
-		ours := "have it"
+		ours := "not mended"
 		switch {
 		case f.patchesThat != "":
 			ours = "mended: " + f.patchesThat
