@@ -83,8 +83,8 @@ func (o *Origin) built(dir string) (err error) {
 	return err
 }
 
-// Known reports whether it is known.
-func (o Origin) Known() bool { return o.Source.Name != "" }
+// known reports whether it is known.
+func (o Origin) known() bool { return o.Source.Name != "" }
 
 // SourceArchives returns the files of the source that they were built from, if they were
 // built.
@@ -136,7 +136,7 @@ other licences, which are compatible with it. There is no warranty. The texts of
 the licences are in the directory qemu beside this file.
 `, licenses.QEMU)
 	switch {
-	case !o.Known():
+	case !o.known():
 		say("It is not known what they were built from: do not distribute them without that.\n")
 	case o.manifest != nil:
 		say("They were built from Debian's source\n")
@@ -171,7 +171,7 @@ func (o Origin) describe(p *Program, port string) {
 	for _, l := range o.Using {
 		p.Libraries = append(p.Libraries, Library{l, licenses.Debian(l.Name)})
 	}
-	if o.Known() {
+	if o.known() {
 		p.Location = debian.Snapshot(o.Source)
 	}
 	if o.Package.Name != "" {

@@ -31,8 +31,8 @@ import (
 // one does with google/rpmpack.
 const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0"
 
-// Formats are those that there are packages in.
-var Formats = []string{"deb", "rpm", "apk"}
+// formats are those that there are packages in.
+var formats = []string{"deb", "rpm", "apk"}
 
 // Name is that of the package.
 const Name = "crossrun"
@@ -86,7 +86,7 @@ func (b *Builder) Build(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var paths []string
-	for _, format := range Formats {
+	for _, format := range formats {
 		config := filepath.Join(b.Work, format+".json")
 		if err := jsonfile.Write(config, b.config(format, license)); err != nil {
 			return nil, err
@@ -170,7 +170,7 @@ func (b *Builder) papers(ctx context.Context, commands []string) (string, error)
 		err = os.WriteFile(filepath.Join(b.Work, "copyright"), []byte(copyright(string(modules))), 0o644)
 	}
 	if err == nil {
-		err = compress(filepath.Join(b.Work, "changelog.gz"), changelog(b.Maintainer, Version(b.revision, "deb"), b.revision.Time))
+		err = compress(filepath.Join(b.Work, "changelog.gz"), changelog(b.Maintainer, versionFor(b.revision, "deb"), b.revision.Time))
 	}
 	return papers.Licenses, err
 }
@@ -274,7 +274,7 @@ func (b *Builder) contents() []content {
 func (b *Builder) config(format, license string) map[string]any {
 	config := map[string]any{
 		"name": Name, "arch": b.Host.GOARCH, "platform": "linux",
-		"version": Version(b.revision, format), "version_schema": "none",
+		"version": versionFor(b.revision, format), "version_schema": "none",
 		"maintainer": b.Maintainer, "homepage": "https://github.com/projectcalico/go-build", "license": license,
 		"section": "utils", "priority": "optional",
 		"description": "run programs of any architecture\n" +
@@ -300,10 +300,10 @@ var (
 	followed  = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(\d+)-g([0-9a-f]+)(?:-dirty)?$`)
 )
 
-// Version is a version as a format has it, in whose order a tag's is after its
+// versionFor is a version as a format has it, in whose order a tag's is after its
 // candidates', what is built behind a tag is after that, and what no tag is before is
 // before all, by time.
-func Version(r toolchain.Revision, format string) string {
+func versionFor(r toolchain.Revision, format string) string {
 	before, after, untagged := "~", "+%s.%s", "0.0.0+%s.%s"
 	if format == "apk" { // which has words for what is before and after, and no commits
 		before, after, untagged = "_", "_p%s", "0.0.0_git%s"

@@ -40,16 +40,16 @@ func TestVersionsAreInOrder(t *testing.T) {
 		{"v1.2.3-10-g8c9d9ca1b2c3-dirty", "1.2.3+10.8c9d9ca1b2c3", "1.2.3_p10"},
 	} {
 		r := toolchain.Revision{Version: test.described, Time: when}
-		assert.Equal(t, test.deb, Version(r, "deb"), test.described)
-		assert.Equal(t, test.deb, Version(r, "rpm"), test.described)
-		assert.Equal(t, test.apk, Version(r, "apk"), test.described)
+		assert.Equal(t, test.deb, versionFor(r, "deb"), test.described)
+		assert.Equal(t, test.deb, versionFor(r, "rpm"), test.described)
+		assert.Equal(t, test.apk, versionFor(r, "apk"), test.described)
 	}
 	if _, err := exec.LookPath("dpkg"); err != nil {
 		t.Skip("their order is dpkg's: ", err)
 	}
 	ordered := []string{"8c9d9ca1b2c3", "v1.2.3-rc.1", "v1.2.3", "v1.2.3-4-gffffffffffff", "v1.2.3-10-g000000000000", "v1.2.4"}
 	for i := range ordered[1:] {
-		a, b := Version(toolchain.Revision{Version: ordered[i], Time: when}, "deb"), Version(toolchain.Revision{Version: ordered[i+1], Time: when}, "deb")
+		a, b := versionFor(toolchain.Revision{Version: ordered[i], Time: when}, "deb"), versionFor(toolchain.Revision{Version: ordered[i+1], Time: when}, "deb")
 		assert.NoError(t, exec.Command("dpkg", "--compare-versions", a, "lt", b).Run(), "%s < %s", a, b)
 	}
 }
@@ -159,7 +159,7 @@ func packageOf(dir, format string) string {
 func TestTheSameSourceGivesTheSamePackages(t *testing.T) {
 	dirs := built(t)
 	for _, dir := range dirs[1:] {
-		for _, format := range Formats {
+		for _, format := range formats {
 			assert.True(t, bytes.Equal([]byte(commands.Read(t, packageOf(dirs[0], format))), []byte(commands.Read(t, packageOf(dir, format)))), "%s differ", format)
 		}
 	}

@@ -30,7 +30,7 @@ func (b *Builder) setup(ctx context.Context, m mode, host *elfmagic.Arch, target
 		return setup{}, fmt.Errorf("meson: %w", err)
 	}
 	return setup{
-		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: PkgVersion(b.source, b.patches),
+		mode: m, compiler: b.compiler, host: host, targets: targets, pkgversion: pkgVersion(b.source, b.patches),
 		sysroot: sysroot.dir, meson: filepath.Join(meson.dir, "usr/lib/python3/dist-packages"),
 	}, nil
 }

@@ -83,16 +83,16 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
-	if b.compiler, err = FindCompiler(ctx); err != nil {
+	if b.compiler, err = findCompiler(ctx); err != nil {
 		return err
 	}
 	if missing := missingTools(ctx); len(missing) > 0 {
 		return cli.WithHint(fmt.Errorf("not installed: %s", strings.Join(missing, ", ")), installTools)
 	}
 	if !b.Plain {
-		b.patches, err = ReadPatches(filepath.Join(b.Root, patchesDir))
+		b.patches, err = readPatches(filepath.Join(b.Root, patchesDir))
 		if err == nil {
-			b.rest, err = ReadPatches(filepath.Join(b.Root, fixesDir))
+			b.rest, err = readPatches(filepath.Join(b.Root, fixesDir))
 		}
 	}
 	return err
@@ -179,7 +179,7 @@ func (b *Builder) missing(groups []group) (missing []group) {
 
 // version is what the emulators say of themselves.
 func (b *Builder) version() string {
-	version := b.source.Upstream() + " (" + PkgVersion(b.source, b.patches) + ")"
+	version := b.source.Upstream() + " (" + pkgVersion(b.source, b.patches) + ")"
 	if b.Plain {
 		return version
 	}
@@ -198,7 +198,7 @@ func (b *Builder) install(groups []group) (built []Built, err error) {
 			if errors.Is(err, os.ErrNotExist) {
 				continue // it failed
 			}
-			e := Built{t.Name, FileName(t.Name), int64(len(content)), digest(content), g.trainers}
+			e := Built{t.Name, fileName(t.Name), int64(len(content)), digest(content), g.trainers}
 			path := filepath.Join(b.Out, e.File)
 			if there, thereErr := file.SHA256(path); err == nil && (thereErr != nil || there != e.SHA256) {
 				err = file.ReplaceWith(path, 0o755, content)

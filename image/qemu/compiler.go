@@ -72,9 +72,9 @@ func missingTools(ctx context.Context) []string {
 	return packages
 }
 
-// FindCompiler finds the newest clang whose tools are installed, and whose
+// findCompiler finds the newest clang whose tools are installed, and whose
 // runtime for profiles is.
-func FindCompiler(ctx context.Context) (Compiler, error) {
+func findCompiler(ctx context.Context) (Compiler, error) {
 	c, err := newestCompiler(func(tool string) bool { _, err := exec.LookPath(tool); return err == nil })
 	if err != nil {
 		return c, err
@@ -100,7 +100,7 @@ func FindCompiler(ctx context.Context) (Compiler, error) {
 // requires. Libraries and headers are fetched, not installed.
 func InstallTools(ctx context.Context, say func(string, ...any)) error {
 	missing := missingTools(ctx)
-	_, clang := FindCompiler(ctx)
+	_, clang := findCompiler(ctx)
 	if clang == nil && len(missing) == 0 {
 		return nil
 	}

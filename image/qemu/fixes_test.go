@@ -87,7 +87,7 @@ func TestFixesAreSaidAndCounted(t *testing.T) {
 		{Version: "1:10.0.2+ds-2", Files: []debian.File{{Name: "qemu_10.0.2+ds.orig.tar.xz", SHA256: "2"}}},
 		{Version: "1:10.0.13+ds-0", Files: []debian.File{{Name: "qemu_10.0.13+ds.orig.tar.xz", SHA256: "13"}}},
 	}
-	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1 with fixes of 10\.0\.13, go-build 1 patch [0-9a-f]{10}$`, PkgVersion(with, []Patch{{Name: "00-a.patch"}}))
+	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1 with fixes of 10\.0\.13, go-build 1 patch [0-9a-f]{10}$`, pkgVersion(with, []Patch{{Name: "00-a.patch"}}))
 
 	key := func(source Source, rest ...Patch) string {
 		return (&Builder{source: source, rest: rest}).sourceInputs().key()

@@ -95,9 +95,9 @@ const (
 	fixesDir   = "image/qemu/fixes"
 )
 
-// ReadPatches reads the patches in a directory, in the order in which they are
+// readPatches reads the patches in a directory, in the order in which they are
 // applied: that of their names.
-func ReadPatches(dir string) ([]Patch, error) {
+func readPatches(dir string) ([]Patch, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.patch"))
 	if err != nil {
 		return nil, err
@@ -118,9 +118,9 @@ func ReadPatches(dir string) ([]Patch, error) {
 	return patches, nil
 }
 
-// PkgVersion returns what --version prints in brackets: of what, and of which
+// pkgVersion returns what --version prints in brackets: of what, and of which
 // patches of ours, in their order, the emulator was made.
-func PkgVersion(source Source, patches []Patch) string {
+func pkgVersion(source Source, patches []Patch) string {
 	var list []byte
 	for _, p := range patches {
 		list = fmt.Appendln(list, p.Name, p.SHA256)

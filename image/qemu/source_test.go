@@ -64,17 +64,17 @@ func TestASourceSaysWhatItIs(t *testing.T) {
 
 func TestThePackageVersionNamesSourceAndPatches(t *testing.T) {
 	p := Patch{Name: "00-a.patch", SHA256: "a"}
-	one, two := PkgVersion(aSource, []Patch{p}), PkgVersion(aSource, []Patch{p, p})
+	one, two := pkgVersion(aSource, []Patch{p}), pkgVersion(aSource, []Patch{p, p})
 	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1, go-build 1 patch [0-9a-f]{10}$`, one)
 	assert.Regexp(t, `^Debian 1:10\.2\.2\+ds-1, go-build 2 patches [0-9a-f]{10}$`, two)
 	renamed := p
 	renamed.Name = "01-a.patch"
-	assert.NotEqual(t, one, PkgVersion(aSource, []Patch{renamed}), "their order counts")
+	assert.NotEqual(t, one, pkgVersion(aSource, []Patch{renamed}), "their order counts")
 }
 
 // Each patch says what it does, and why.
 func TestOurOwnPatchesAreInOrderAndHaveAHeader(t *testing.T) {
-	patches, err := ReadPatches("../../" + patchesDir)
+	patches, err := readPatches("../../" + patchesDir)
 	require.NoError(t, err)
 	assert.Equal(t, "00-profile.patch", patches[0].Name)
 	for i, p := range patches {
@@ -92,7 +92,7 @@ func TestOurOwnPatchesAreInOrderAndHaveAHeader(t *testing.T) {
 		assert.Contains(t, header, "\nSubject: "+p.Subject+"\n")
 		assert.NotEmpty(t, p.Subject, p.Name)
 	}
-	_, err = ReadPatches(t.TempDir())
+	_, err = readPatches(t.TempDir())
 	assert.ErrorContains(t, err, "no patches in")
 }
 
@@ -214,7 +214,7 @@ func TestAManifestIsReadAsItWasWritten(t *testing.T) {
 	dir := t.TempDir()
 	_, err := ReadManifest(dir)
 	assert.ErrorContains(t, err, "no built emulators in")
-	want := &Manifest{Host: "amd64", Version: "10.2.2 (x)", Debian: "1:10.2.2+ds-1", Source: []SourceArchive{{"a", "b"}}, Emulators: []Built{{Target: "arm", File: FileName("arm"), Size: 3, SHA256: "c", Profile: []string{"arm"}}}}
+	want := &Manifest{Host: "amd64", Version: "10.2.2 (x)", Debian: "1:10.2.2+ds-1", Source: []SourceArchive{{"a", "b"}}, Emulators: []Built{{Target: "arm", File: fileName("arm"), Size: 3, SHA256: "c", Profile: []string{"arm"}}}}
 	require.NoError(t, jsonfile.Write(filepath.Join(dir, ManifestFile), want))
 	got, err := ReadManifest(dir)
 	require.NoError(t, err)

@@ -33,5 +33,5 @@ func names(archs []*elfmagic.Arch) []string {
 	return list
 }
 
-// FileName is the name of a target's emulator.
-func FileName(target string) string { return "qemu-" + target + "-static" }
+// fileName is the name of a target's emulator.
+func fileName(target string) string { return "qemu-" + target + "-static" }
