@@ -11,14 +11,11 @@ import (
 // general is NT_PRSTATUS: the registers that core files have.
 const general = 1
 
-func getRegisters(pid int, r *registers) error {
-	vector := unix.Iovec{Base: (*byte)(unsafe.Pointer(r))}
-	vector.SetLen(int(unsafe.Sizeof(*r)))
-	return ptrace(unix.PTRACE_GETREGSET, pid, general, unsafe.Pointer(&vector))
-}
+func getRegisters(pid int, r *registers) error { return transfer(unix.PTRACE_GETREGSET, pid, r) }
+func setRegisters(pid int, r *registers) error { return transfer(unix.PTRACE_SETREGSET, pid, r) }
 
-func setRegisters(pid int, r *registers) error {
+func transfer(request, pid int, r *registers) error {
 	vector := unix.Iovec{Base: (*byte)(unsafe.Pointer(r))}
 	vector.SetLen(int(unsafe.Sizeof(*r)))
-	return ptrace(unix.PTRACE_SETREGSET, pid, general, unsafe.Pointer(&vector))
+	return ptrace(request, pid, general, unsafe.Pointer(&vector))
 }

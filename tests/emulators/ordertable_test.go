@@ -60,7 +60,7 @@ func TestParseOrder(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// orderRows are rows by "TRIPLET on HOST".
+// readOrder returns the rows by "TRIPLET on HOST".
 func readOrder(t *testing.T) map[string]orderRow {
 	t.Helper()
 	var rows map[string]orderRow
