@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // Bounds of functions.
@@ -107,6 +109,18 @@ func TestMainFunctionsAreShort(t *testing.T) {
 		assert.Less(t, lines, maxMainLines, "%s: main is too long", path)
 	})
 	assert.GreaterOrEqual(t, seen, 3)
+}
+
+// make fuzz has all parsers fuzzed for which there is a test.
+func TestMakeFuzzesEveryParser(t *testing.T) {
+	_, list, found := strings.Cut(commands.Read(t, "../Makefile"), "\nFUZZ ")
+	require.True(t, found)
+	list, _, _ = strings.Cut(list, "\n")
+	functions(t, func(path string, _ *token.FileSet, f *ast.FuncDecl) {
+		if strings.HasPrefix(f.Name.Name, "Fuzz") && strings.HasSuffix(path, "_test.go") {
+			assert.Contains(t, strings.Fields(list), strings.TrimPrefix(filepath.Dir(path), "../")+":"+f.Name.Name)
+		}
+	})
 }
 
 // What only image/ and tests/ use is theirs: internal/ has what the commands link, as
