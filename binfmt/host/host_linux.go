@@ -108,11 +108,11 @@ func ask(ctx context.Context, arch *elfmagic.Arch) error {
 			native = itself
 		}
 	})
-	var failed *tinyelf.RunError
+	_, failed := errors.AsType[*tinyelf.RunError](err)
 	switch {
 	case !native:
 		return fmt.Errorf("%w: an interpreter runs it", errNotNative)
-	case errors.Is(err, syscall.ENOEXEC) || errors.As(err, &failed):
+	case errors.Is(err, syscall.ENOEXEC) || failed:
 		// What starts and then fails is of no more use: an instruction set
 		// that the CPU lacks, say.
 		return fmt.Errorf("%w: %w", errNotNative, err)

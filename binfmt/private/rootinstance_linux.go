@@ -27,8 +27,8 @@ func newRootInstance(o InstanceOptions) (*Instance, error) {
 			i.root.because = because
 			return i, nil
 		}
-		var not *mappingError
-		if n == len(all)-1 || !errors.As(err, &not) {
+		not, ok := errors.AsType[*mappingError](err)
+		if n == len(all)-1 || !ok {
 			return nil, err
 		}
 		because = not.error

@@ -274,10 +274,7 @@ func (s settings) apply() error {
 func handOn(args []string, stderr io.Writer) int {
 	err := handOnTo(args)
 	cli.Error(stderr, name, err)
-	if status := (*statusError)(nil); errors.As(err, &status) {
-		return status.status
-	}
-	return exitCannot
+	return statusMeant(err, exitCannot)
 }
 
 func handOnTo(args []string) error {

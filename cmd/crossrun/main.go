@@ -218,10 +218,7 @@ func (o *options) do(stdout, stderr io.Writer) error {
 // exitStatus says what failed, and returns the exit status for it.
 func exitStatus(err error, stderr io.Writer) int {
 	cli.Error(stderr, name, explained(err))
-	if status := (*statusError)(nil); errors.As(err, &status) {
-		return status.status
-	}
-	return exitFailed
+	return statusMeant(err, exitFailed)
 }
 
 // mode finds the way that is asked for.
@@ -254,6 +251,14 @@ type statusError struct {
 }
 
 func (e *statusError) Unwrap() error { return e.error }
+
+// statusMeant returns the exit status that an error means, or another one if it means none.
+func statusMeant(err error, otherwise int) int {
+	if status, ok := errors.AsType[*statusError](err); ok {
+		return status.status
+	}
+	return otherwise
+}
 
 func cannot(err error) error   { return &statusError{err, exitCannot} }
 func notFound(err error) error { return &statusError{err, exitNotFound} }

@@ -216,8 +216,8 @@ var instanceHints = []struct {
 
 // explained adds to an error of a private instance what can be done about it.
 func explained(err error) error {
-	var failed *private.Error
-	if !errors.As(err, &failed) || failed.Feature != nil { // that says it all
+	failed, ok := errors.AsType[*private.Error](err)
+	if !ok || failed.Feature != nil { // that says it all
 		return err
 	}
 	for _, h := range instanceHints {

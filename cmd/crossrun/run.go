@@ -127,11 +127,11 @@ func refused(p *program, err error) error {
 
 // unusable explains why a file is no program that could be emulated.
 func unusable(binary *program) error {
-	var unknown *elfmagic.UnknownMachineError
 	err := fmt.Errorf("%s: %w", binary.path, binary.elfErr)
+	_, unknown := errors.AsType[*elfmagic.UnknownMachineError](binary.elfErr)
 	switch {
-	case errors.As(binary.elfErr, &unknown):
-		err = cli.WithHint(err, "QEMU cannot run such programs for a user; register --help lists nothing for it either")
+	case unknown:
+		err = cli.WithHint(err, "QEMU cannot run such programs: it has no user-mode emulator of their machine")
 	case errors.Is(binary.elfErr, elfmagic.ErrNotELF):
 		err = cli.WithHint(err, "nor is it a script with a #! line, and the kernel has no entry for such files; file(1) may know what it is")
 	case errors.Is(binary.elfErr, elfmagic.ErrTruncated):

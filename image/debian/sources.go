@@ -47,8 +47,8 @@ func SourcesOf(ctx context.Context, deb string) (Sources, error) {
 // from; none if it is of none.
 func Owner(ctx context.Context, file string) (p Package, s Sources, err error) {
 	out, err := program.Output(program.Command(ctx, "dpkg-query", "--search", file))
-	var exit *exec.ExitError
-	if errors.Is(err, exec.ErrNotFound) || errors.As(err, &exit) && exit.ExitCode() == 1 {
+	exit, exited := errors.AsType[*exec.ExitError](err)
+	if errors.Is(err, exec.ErrNotFound) || exited && exit.ExitCode() == 1 {
 		return p, s, nil // another distribution, or a file of nobody's
 	}
 	if err != nil {

@@ -70,7 +70,7 @@ func (b *Builder) getSource(ctx context.Context, apt *debian.Apt, version string
 // these do not fit.
 func (b *Builder) unpackSource(ctx context.Context, archives string) error {
 	err := b.makeSource(ctx, archives)
-	if unfit := new(unfitError); errors.As(err, &unfit) {
+	if _, unfit := errors.AsType[*unfitError](err); unfit {
 		b.Say("warning: built without the fixes of QEMU %s: %s", b.source.Fixes[1].Upstream(), debian.Reason(err))
 		b.source.Fixes = []Source{}
 		err = b.makeSource(ctx, archives)

@@ -255,7 +255,7 @@ func ReadRevision(ctx context.Context, root string) (r Revision) {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = root
 		out, err := cmd.Output()
-		if exit := new(exec.ExitError); errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			said, _, _ := strings.Cut(string(exit.Stderr), "\n")
 			err = errors.New(cmp.Or(said, err.Error()))
 		}

@@ -70,8 +70,7 @@ func (s *supervisor) emulate(g *glance, n *notification, p *Program) response {
 		return goOn(n)
 	}
 	s.say(fmt.Errorf("%s: %w", p.Path, err))
-	var errno syscall.Errno
-	if errors.As(err, &errno) && (errno == syscall.EMFILE || errno == syscall.ENOENT) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && (errno == syscall.EMFILE || errno == syscall.ENOENT) {
 		return refuse(n, errno)
 	}
 	return goOn(n) // the kernel refuses it: ENOEXEC
