@@ -117,12 +117,9 @@ func (b *Builder) Build(ctx context.Context) (Images, error) {
 	// The same by QEMU's version, for whoever wants one to stay: Calico's lib.Makefile has
 	// calico/binfmt:qemu-v10.2.2.
 	if number := qemuNumber.FindString(versions["org.qemu.version"]); number != "" {
-		for name, other := range map[string]string{"qemu-user-static:latest": number, "binfmt:latest": "qemu-v" + number} {
-			same := specs[slices.IndexFunc(specs, func(s spec) bool { return s.name == name })]
-			same.name = strings.Replace(name, "latest", other, 1)
-			specs = append(specs, same)
-		}
-		slices.SortStableFunc(specs[3:], func(a, b spec) int { return strings.Compare(a.name, b.name) })
+		static, binfmt := specs[0], specs[2]
+		static.name, binfmt.name = "qemu-user-static:"+number, "binfmt:qemu-v"+number
+		specs = append(specs, binfmt, static)
 	}
 	for _, guest := range b.Guests {
 		s, err := b.guest(ctx, found, guest, revision)

@@ -35,7 +35,7 @@ type platform struct {
 }
 
 func (p platform) String() string {
-	return strings.TrimSuffix(path.Join(p.OS, p.Architecture, p.Variant), "/")
+	return path.Join(p.OS, p.Architecture, p.Variant)
 }
 
 // arch returns the architecture, or nil if it is none that is known.

@@ -28,12 +28,9 @@ type RunError struct {
 }
 
 func (e *RunError) Error() string {
-	var what string
-	switch {
-	case e.Status.Signaled():
-		what = fmt.Sprintf("killed by %s", unix.SignalName(e.Status.Signal()))
-	default:
-		what = fmt.Sprintf("exit status %d instead of %d", e.Status.ExitStatus(), ExitCode)
+	what := fmt.Sprintf("exit status %d instead of %d", e.Status.ExitStatus(), ExitCode)
+	if e.Status.Signaled() {
+		what = "killed by " + unix.SignalName(e.Status.Signal())
 	}
 	if e.Stderr != "" {
 		what += ": " + e.Stderr
