@@ -185,7 +185,7 @@ func versionOf(e *emulator.Emulator) string {
 // runTiny has this command run a tiny program of an architecture, in a way, and
 // returns nothing if it ran to its end.
 func runTiny(ctx context.Context, arch *elfmagic.Arch, way string) failure {
-	ctx, cancel := context.WithTimeout(ctx, tinyelf.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, tinyelf.Timeout, fmt.Errorf("it did not end within %v", tinyelf.Timeout))
 	defer cancel()
 	content, err := tinyelf.Program(arch)
 	if err != nil {

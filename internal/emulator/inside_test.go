@@ -1,7 +1,12 @@
 package emulator
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -38,4 +43,20 @@ func TestFileSystemOfAnOpenFile(t *testing.T) {
 
 	fuse, execs = descriptor(-1).fileSystem()
 	assert.False(t, fuse || execs, "nothing is known")
+}
+
+// What a process that is left behind holds open is not waited for.
+func TestAnEmulatorIsAskedForItsVersionForAWhile(t *testing.T) {
+	dir := t.TempDir()
+	path, left := filepath.Join(dir, "box64"), filepath.Join(dir, "left")
+	script := "#!/bin/sh\nsleep 20 &\necho $! >>" + left + "\necho Box64 version v0.4.3\n"
+	require.NoError(t, os.WriteFile(path, []byte(script), 0o755))
+	began := time.Now()
+	assert.Equal(t, "v0.4.3", (&Emulator{Path: path}).askVersion())
+	assert.Equal(t, "box64 0.4.3", (&Emulator{Path: path, Product: "box64"}).askProduct())
+	assert.Less(t, time.Since(began), 15*time.Second)
+	assert.Equal(t, "box64", (&Emulator{Path: "/bin/false", Product: "box64"}).askProduct())
+	processes, err := os.ReadFile(left)
+	require.NoError(t, err)
+	assert.NoError(t, exec.Command("kill", strings.Fields(string(processes))...).Run())
 }

@@ -1,11 +1,9 @@
 package emulator
 
 import (
-	"context"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,11 +44,5 @@ func number(text string) string {
 // askProduct runs an emulator that is none of QEMU's with --version, and returns its
 // name with what it says.
 func (e *Emulator) askProduct() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, e.Path, "--version").CombinedOutput()
-	if number := number(string(out)); err == nil && number != "" {
-		return e.Product + " " + number
-	}
-	return e.Product
+	return strings.TrimSpace(e.Product + " " + number(e.ask((*exec.Cmd).CombinedOutput)))
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"debug/elf"
+	"errors"
 	"io"
 	"os/exec"
 	"slices"
@@ -147,15 +148,23 @@ func scan(r io.ReaderAt, needle []byte, from, to int64) (string, int64) {
 
 // askVersion runs the emulator with --version.
 func (e *Emulator) askVersion() string {
+	line, _, _ := strings.Cut(e.ask((*exec.Cmd).Output), "\n")
+	_, v, _ := strings.Cut(line, " version ") // its name is that of the file
+	return v
+}
+
+// ask returns what the emulator says with --version, if it does so soon. A process that it
+// leaves behind, which may hold its output open, is not waited for.
+func (e *Emulator) ask(output func(*exec.Cmd) ([]byte, error)) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, e.Path, "--version").Output()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, e.Path, "--version")
+	cmd.WaitDelay = time.Second
+	out, err := output(cmd)
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return ""
 	}
-	line, _, _ := bytes.Cut(out, []byte("\n"))
-	_, v, _ := bytes.Cut(line, []byte(" version ")) // its name is that of the file
-	return string(v)
+	return string(out)
 }
 
 // Release returns the first two numbers of the version, and whether it has
