@@ -131,7 +131,7 @@ func (b *Builder) command(ctx context.Context, name, overlay string, emulators [
 	if err != nil {
 		return "", err
 	}
-	work := filepath.Join(b.Dir, "work", b.Host.GOARCH, name)
+	work := filepath.Join(b.Dir, Work, b.Host.GOARCH, name)
 	papers, err := artifacts.Whole{
 		Name: base, Version: b.revision.Version, Purpose: "APPLICATION",
 		Tool: "go-build-dist", Created: b.revision.Time,
