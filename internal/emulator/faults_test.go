@@ -46,10 +46,10 @@ func TestTheTableOfFaultsGoesWithVersionAndArchitecture(t *testing.T) {
 		{"i386", bookworm, "faults E0, E2, E4 to E9, E11 to E15, E18"},
 		{"aarch64", bookworm, "faults E1, E2, E4, E6 to E15, E18"},
 		{"aarch64", "10.0.13", "faults E1 to E4, E7 to E9, E11 to E15, E18"},
-		{"s390x", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E18"},
-		{"s390x", bookworm, "faults E2, E4, E6 to E9, E11 to E15, E17, E18"},
+		{"s390x", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E19"},
+		{"s390x", bookworm, "faults E2, E4, E6 to E9, E11 to E15, E17 to E19"},
 		{"mips64el", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E15, E18"},
-		{"ppc64", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E15, E17, E18"},
+		{"ppc64", "11.1.3", "faults E2 to E4, E6 to E9, E11 to E15, E17 to E19"},
 		{"arm", unpatched, "faults E1 to E9, E11 to E15, E18"},
 		{"arm", ours, "faults E14, E15, E18"},
 	} {
@@ -63,7 +63,7 @@ func TestTheTableOfFaultsGoesWithVersionAndArchitecture(t *testing.T) {
 	list = emulator.AddFaults(list, lookup(t, "i386"), bookworm)
 	list = emulator.AddFaults(list, lookup(t, "i386"), "")
 	assert.Equal(t, []emulator.VersionFaults{
-		{Version: "10.2.2 with 24 patches", Faults: []int{14, 15, 16, 17, 18}},
+		{Version: "10.2.2 with 24 patches", Faults: []int{14, 15, 16, 17, 18, 19}},
 		{Version: "7.2.22", Faults: []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18}},
 	}, list)
 	assert.Equal(t, []string{"QEMU 12.0: no known faults"}, emulator.FaultLines([]emulator.VersionFaults{{Version: "12.0"}}))
@@ -104,7 +104,7 @@ func TestFaultsOfWhatASearchFinds(t *testing.T) {
 	require.NotEmpty(t, lines)
 	assert.Equal(t, "What these faults are: docs/emulators.md#faults of github.com/projectcalico/go-build", lines[len(lines)-1])
 	assert.ElementsMatch(t, []string{
-		"QEMU 10.0.13: faults E2 to E4, E6 to E9, E11 to E18",
+		"QEMU 10.0.13: faults E2 to E4, E6 to E9, E11 to E19",
 		"QEMU 7.2.22: faults E0, E2, E4 to E9, E11 to E15, E18",
 		"QEMU 10.2.2 with 99 patches: faults E15",
 	}, lines[:len(lines)-1])

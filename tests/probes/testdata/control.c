@@ -1,5 +1,6 @@
 // prctl(2) and others by which a process says what it is.
 #include "probe.h"
+#include <sys/auxv.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <grp.h>
@@ -318,4 +319,16 @@ PROBE(keys_added) {
 PROBE(keyring_joined) {
 	CHECK(OK(syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, "probe")) > 0);
 	CHECK(OK(syscall(SYS_keyctl, 0 /* KEYCTL_GET_KEYRING_ID */, -3, 0)) > 0);
+}
+PROBE(auxiliary_vector) {
+	unsigned long v[100] = {0};
+	long n = prctl(0x41555856 /* PR_GET_AUXV, 6.4 */, v, sizeof v, 0, 0);
+	if (n < 0 && errno == EINVAL) unsupported("no PR_GET_AUXV");
+	CHECK(n > 0 && n % (2 * sizeof *v) == 0);
+	for (size_t i = 0; i + 1 < COUNT(v); i += 2)
+		if (v[i] == AT_PAGESZ) {
+			EQUAL(v[i + 1], sysconf(_SC_PAGESIZE));
+			return;
+		}
+	WRONG("no AT_PAGESZ");
 }

@@ -644,3 +644,47 @@ PROBE(hints_of_lifetime) {
 	EQUAL(same, 1);
 	EQUAL(OK(fcntl(fd, 1027, OK(open("f", O_RDONLY)))), 0);
 }
+// E14: big-endian ones
+PROBE(counter_by_vectors) {
+	int fd = OK(eventfd(0, EFD_NONBLOCK));
+	uint64_t n = 5;
+	struct iovec whole = {&n, sizeof n}, halves[2] = {{&n, 4}, {(char *)&n + 4, 4}};
+	EQUAL(writev(fd, &whole, 1), 8);
+	n = 0;
+	EQUAL(readv(fd, halves, 2), 8);
+	EQUAL(n, 5);
+	n = 7;
+	EQUAL(write(fd, &n, 8), 8);
+	n = 0;
+	EQUAL(preadv2(fd, &whole, 1, -1, 0), 8);
+	EQUAL(n, 7);
+}
+PROBE(timer_by_vectors) {
+	int fd = OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	OK(timerfd_settime(fd, 0, &(struct itimerspec){.it_value.tv_nsec = 1}, 0));
+	uint64_t n = 0;
+	EQUAL(readv(fd, &(struct iovec){&n, sizeof n}, 1), 8);
+	EQUAL(n, 1);
+}
+PROBE(watched_by_vectors) {
+	int fd = OK(inotify_init1(0)), watch = OK(inotify_add_watch(fd, ".", IN_CREATE));
+	created("new");
+	char b[100] __attribute__((aligned(8))) = "";
+	EQUAL(readv(fd, &(struct iovec){b, sizeof b}, 1), 32);
+	struct inotify_event *e = (void *)b;
+	EQUAL(e->wd, watch);
+	EQUAL(e->mask, IN_CREATE);
+	EQUAL(e->len, 16);
+	SAME(e->name, "new");
+}
+PROBE(same_blocks) {
+	struct { struct file_dedupe_range r; struct file_dedupe_range_info of; } d = {{.src_length = 4096, .dest_count = 1}, {.dest_offset = 4096}};
+	char b[8192] = "";
+	int fd = d.of.dest_fd = created("f");
+	EQUAL(write(fd, b, sizeof b), sizeof b);
+	if (!ioctl(fd, FIDEDUPERANGE, &d)) {
+		CHECK(d.of.status == FILE_DEDUPE_RANGE_SAME || d.of.status == -EINVAL || d.of.status == -EOPNOTSUPP);
+		return;
+	}
+	if (errno != EOPNOTSUPP && errno != EINVAL) WRONG("%s", strerror(errno));
+}

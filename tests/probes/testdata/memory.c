@@ -370,3 +370,54 @@ PROBE(many_low_mappings) {
 	elsewhere("only x86-64 has MAP_32BIT");
 #endif
 }
+// E14
+PROBE(not_for_children) {
+	char *p = map(2 * page);
+	p[0] = p[page] = 1;
+	OK(madvise(p, page, MADV_DONTFORK));
+	int status;
+	pid_t child = OK(fork());
+	if (!child) {
+		FAILS(EFAULT, open(p, O_RDONLY));
+		CHECK(!readable(p) && readable(p + page));
+		EQUAL((uintptr_t)mmap(p, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), (uintptr_t)p);
+		EQUAL(p[0], 0);
+		_exit(PASS);
+	}
+	EQUAL(OK(waitpid(child, &status, 0)), child);
+	EQUAL(status, 0);
+	EQUAL(p[0], 1);
+	OK(madvise(p, page, MADV_DOFORK));
+	child = OK(fork());
+	if (!child) _exit(p[0] == 1 ? PASS : FAIL);
+	EQUAL(OK(waitpid(child, &status, 0)), child);
+	EQUAL(status, 0);
+}
+PROBE(advice_where_nothing_is) {
+	char *p = map(3 * page);
+	OK(munmap(p + page, page));
+	FAILS(ENOMEM, madvise(p, 3 * page, MADV_DONTDUMP));
+	EQUAL((uintptr_t)mmap(p + page, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), (uintptr_t)p + page);
+}
+PROBE(mapped_once_more) {
+	char *p = OK((char *)mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	p[page] = 1;
+	char *q = OK((char *)mremap(p, 0, 2 * page, MREMAP_MAYMOVE));
+	CHECK(q != p);
+	EQUAL(q[page], 1);
+	q[0] = 2;
+	EQUAL(p[0], 2);
+	FAILS(EINVAL, (long)mremap(map(page), 0, page, MREMAP_MAYMOVE));
+}
+PROBE(pages_told) {
+	char *p = map(2 * page);
+	p[0] = 1;
+	void *pages[] = {p, p + page};
+	int status[] = {-99, -99};
+	if (syscall(SYS_move_pages, 0, 2L, pages, 0L, status, 0)) {
+		if (errno == ENOSYS) unsupported("no move_pages");
+		WRONG("%s", strerror(errno));
+	}
+	CHECK(status[0] >= 0);
+	EQUAL(status[1], -ENOENT);
+}

@@ -75,6 +75,23 @@ PROBE(route_links_dumped) {
 	}
 	WRONG("there is no end");
 }
+// E14: big-endian ones
+PROBE(answer_in_parts) {
+	struct ifinfomsg i = {.ifi_index = OK(if_nametoindex("lo"))};
+	struct { struct nlmsghdr h; struct ifinfomsg i; } m = {{.nlmsg_len = sizeof m, .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 7}, i};
+	int fd = opened(NETLINK_ROUTE);
+	struct iovec out[2] = {{&m, 10}, {(char *)&m + 10, sizeof m - 10}}, in[2] = {{buffer, 20}, {buffer + 20, sizeof buffer - 20}};
+	EQUAL(writev(fd, out, 2), sizeof m);
+	struct nlmsghdr *h = answer(OK(readv(fd, in, 2)), RTM_NEWLINK);
+	EQUAL(((struct ifinfomsg *)NLMSG_DATA(h))->ifi_type, 772); // ARPHRD_LOOPBACK
+	EQUAL(writev(fd, out, 2), sizeof m);
+	memset(buffer, 0, sizeof buffer);
+	ssize_t n = OK(recvmsg(fd, &(struct msghdr){.msg_iov = in, .msg_iovlen = 2}, 0));
+	CHECK(n > (ssize_t)sizeof m);
+	h = answer(n, RTM_NEWLINK);
+	EQUAL(h->nlmsg_len, n);
+	EQUAL(((struct ifinfomsg *)NLMSG_DATA(h))->ifi_type, 772);
+}
 PROBE(route_addresses_dumped) {
 	struct ifaddrmsg a = {.ifa_family = AF_INET};
 	struct nlmsghdr *h = answer(ask(opened(NETLINK_ROUTE), RTM_GETADDR, NLM_F_DUMP, &a, sizeof a), RTM_NEWADDR);
@@ -398,4 +415,159 @@ PROBE(two_messages_at_once) {
 		OK(recv(fd, buffer, sizeof buffer, 0));
 		EQUAL(((struct nlmsghdr *)buffer)->nlmsg_seq, 20 + k);
 	}
+}
+// acked sends what was built, and returns the error that the kernel answers.
+static int acked(int fd) {
+	sent(fd);
+	return error(OK(recv(fd, buffer, sizeof buffer, 0)));
+}
+// found sends what was built, and waits for the message of a dump that has a number among its attributes, after SIZE bytes.
+static struct nlmsghdr *found(int type, size_t size, int attribute_, uint32_t number) {
+	int fd = opened(NETLINK_ROUTE);
+	sent(fd);
+	for (int rounds = 0; rounds < 100; rounds++) {
+		ssize_t n = OK(recv(fd, buffer, sizeof buffer, 0));
+		for (struct nlmsghdr *h = (void *)buffer; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			if (h->nlmsg_type == NLMSG_ERROR) WRONG("the kernel's answer: %s", strerror(-((struct nlmsgerr *)NLMSG_DATA(h))->error));
+			if (h->nlmsg_type == NLMSG_DONE) WRONG("there is none with %d of %u", attribute_, number);
+			EQUAL(h->nlmsg_type, type);
+			uint32_t *a = attribute(h, size, attribute_);
+			if (a && *a == number) return h;
+		}
+	}
+	WRONG("there is no end");
+}
+enum { MAKE = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK };
+// A network of the probe's own with two links, a and b, that are each other's ends.
+static int network(void) {
+	if (syscall(SYS_unshare, 0x10000000 | 0x40000000)) WRONG("unshare: %s", strerror(errno));
+	int fd = opened(NETLINK_ROUTE);
+	struct ifinfomsg none = {0};
+	struct nlmsghdr *h = begun(RTM_NEWLINK, MAKE, &none, sizeof none);
+	put_text(IFLA_IFNAME, "a"), put32(IFLA_MTU, 1400);
+	struct nlattr *info = nested(IFLA_LINKINFO), *data, *peer;
+	put_text(IFLA_INFO_KIND, "veth"), data = nested(IFLA_INFO_DATA);
+	peer = put(1 /* VETH_INFO_PEER */, &none, sizeof none), put_text(IFLA_IFNAME, "b"), put32(IFLA_MTU, 1300);
+	closed(peer), closed(data), closed(info), ended(h);
+	int why = acked(fd);
+	if (why == EOPNOTSUPP) unsupported("no veth");
+	EQUAL(why, 0);
+	for (int i = 0; i < 2; i++) {
+		struct ifinfomsg up = {.ifi_index = OK(if_nametoindex(i ? "a" : "b")), .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+		ended(begun(RTM_NEWLINK, NLM_F_ACK, &up, sizeof up));
+		EQUAL(acked(fd), 0);
+	}
+	struct ifaddrmsg a = {AF_INET, 24, 0, 0, if_nametoindex("a")};
+	uint32_t address = htonl(0x0a630001);
+	h = begun(RTM_NEWADDR, MAKE, &a, sizeof a);
+	put(IFA_LOCAL, &address, 4), put(IFA_ADDRESS, &address, 4), put32(9 /* IFA_RT_PRIORITY */, 4321), ended(h);
+	EQUAL(acked(fd), 0);
+	return fd;
+}
+// E19
+PROBE(links_made) {
+	IN_CHILD(
+		int fd = network();
+		struct ifinfomsg none = {0};
+		struct nlmsghdr *h = begun(RTM_GETLINK, 0, &none, sizeof none);
+		put_text(IFLA_IFNAME, "b"), ended(h), sent(fd);
+		h = answer(OK(recv(fd, buffer, sizeof buffer, 0)), RTM_NEWLINK);
+		struct ifinfomsg *i = NLMSG_DATA(h);
+		EQUAL(i->ifi_index, if_nametoindex("b"));
+		uint32_t *mtu = attribute(h, sizeof *i, IFLA_MTU), *peer = attribute(h, sizeof *i, IFLA_LINK);
+		CHECK(mtu && peer);
+		EQUAL(*mtu, 1300);
+		EQUAL(*peer, if_nametoindex("a"));
+		char *info = attribute(h, sizeof *i, IFLA_LINKINFO);
+		CHECK(info);
+		SAME((char *)(inside((struct nlattr *)info - 1, IFLA_INFO_KIND) + 1), "veth");
+	);
+}
+PROBE(routes_made) {
+	IN_CHILD(
+		int fd = network();
+		struct rtmsg r = {.rtm_family = AF_INET, .rtm_dst_len = 24, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST};
+		uint32_t to = htonl(0x0a640000), by[2] = {htonl(0x0a630002), htonl(0x0a630003)};
+		struct nlmsghdr *h = begun(RTM_NEWROUTE, MAKE, &r, sizeof r);
+		put(RTA_DST, &to, 4), put32(RTA_PRIORITY, 1234);
+		struct nlattr *metrics = nested(RTA_METRICS);
+		put32(RTAX_MTU, 1111), closed(metrics);
+		struct nlattr *paths = nested(RTA_MULTIPATH);
+		for (int k = 0; k < 2; k++) {
+			struct rtnexthop *p = grown(sizeof *p);
+			p->rtnh_len = sizeof *p + 8, p->rtnh_hops = k + 1, p->rtnh_ifindex = if_nametoindex("a");
+			put(RTA_GATEWAY, &by[k], 4);
+		}
+		closed(paths), ended(h);
+		EQUAL(acked(fd), 0);
+		ended(begun(RTM_GETROUTE, NLM_F_DUMP, &(struct rtmsg){.rtm_family = AF_INET}, sizeof r));
+		h = found(RTM_NEWROUTE, sizeof r, RTA_PRIORITY, 1234);
+		struct nlattr *m = attribute(h, sizeof r, RTA_METRICS);
+		CHECK(m);
+		EQUAL(*(uint32_t *)(inside(m - 1, RTAX_MTU) + 1), 1111);
+		struct rtnexthop *p = attribute(h, sizeof r, RTA_MULTIPATH);
+		CHECK(p);
+		EQUAL(p->rtnh_len, sizeof *p + 8);
+		p = RTNH_NEXT(p);
+		EQUAL(p->rtnh_hops, 2);
+		EQUAL(p->rtnh_ifindex, if_nametoindex("a"));
+		EQUAL(*(uint32_t *)RTA_DATA(RTNH_DATA(p)), by[1]);
+		ended(begun(RTM_GETROUTE, NLM_F_DUMP, &(struct rtmsg){.rtm_family = AF_INET}, sizeof r));
+		found(RTM_NEWROUTE, sizeof r, RTA_PRIORITY, 4321);
+	);
+}
+PROBE(queues_and_filters_made) {
+	IN_CHILD(
+		int fd = network();
+		struct tcmsg q = {.tcm_family = AF_UNSPEC, .tcm_ifindex = if_nametoindex("a"), .tcm_handle = 0x10000, .tcm_parent = 0xffffffff /* TC_H_ROOT */};
+		struct nlmsghdr *h = begun(RTM_NEWQDISC, MAKE, &q, sizeof q);
+		put_text(TCA_KIND, "pfifo"), put32(TCA_OPTIONS, 77), ended(h);
+		int why = acked(fd);
+		if (why == EOPNOTSUPP || why == ENOENT) unsupported("no queues");
+		EQUAL(why, 0);
+		ended(begun(RTM_GETQDISC, NLM_F_DUMP, &q, sizeof q));
+		h = found(RTM_NEWQDISC, sizeof q, TCA_OPTIONS, 77);
+		EQUAL(((struct tcmsg *)NLMSG_DATA(h))->tcm_handle, 0x10000);
+		SAME(attribute(h, sizeof q, TCA_KIND), "pfifo");
+		q.tcm_handle = 0xffff0000, q.tcm_parent = 0xfffffff1 /* TC_H_INGRESS */;
+		h = begun(RTM_NEWQDISC, MAKE, &q, sizeof q);
+		put_text(TCA_KIND, "ingress"), ended(h);
+		if ((why = acked(fd)) == EOPNOTSUPP || why == ENOENT) return;
+		EQUAL(why, 0);
+		q.tcm_handle = 0, q.tcm_parent = 0xffff0000, q.tcm_info = 9u << 16 | htons(0x0800);
+		h = begun(RTM_NEWTFILTER, MAKE, &q, sizeof q);
+		put_text(TCA_KIND, "u32");
+		struct nlattr *options = nested(TCA_OPTIONS);
+		put32(1 /* TCA_U32_CLASSID */, 0x10007);
+		struct { uint8_t flags; uint8_t shift; uint8_t keys; uint16_t mask; uint16_t off; int16_t offoff; int16_t hoff; uint32_t hmask; struct { uint32_t mask; uint32_t val; int32_t off; int32_t offmask; } key; }
+			all = {.flags = 1 /* TC_U32_TERMINAL */, .keys = 1, .key = {0xffffffff, htonl(0x0a630009), 16, 0}};
+		put(5 /* TCA_U32_SEL */, &all, sizeof all), closed(options), ended(h);
+		if ((why = acked(fd)) == EOPNOTSUPP || why == ENOENT) return;
+		EQUAL(why, 0);
+		fd = opened(NETLINK_ROUTE);
+		ended(begun(RTM_GETTFILTER, NLM_F_DUMP, &q, sizeof q)), sent(fd);
+		h = (void *)buffer;
+		ssize_t n = OK(recv(fd, buffer, sizeof buffer, 0));
+		CHECK(NLMSG_OK(h, n));
+		EQUAL(h->nlmsg_type, RTM_NEWTFILTER);
+		EQUAL(((struct tcmsg *)NLMSG_DATA(h))->tcm_info, 9u << 16 | htons(0x0800));
+	);
+}
+PROBE(settings_of_networks) {
+	struct { uint8_t family; } c = {AF_INET};
+	ended(begun(82 /* RTM_GETNETCONF */, NLM_F_DUMP, &c, sizeof c));
+	struct nlmsghdr *h = found(80 /* RTM_NEWNETCONF */, 1, 1 /* NETCONFA_IFINDEX */, OK(if_nametoindex("lo")));
+	uint32_t *forwards = attribute(h, 1, 2 /* NETCONFA_FORWARDING */);
+	CHECK(forwards && *forwards <= 1);
+}
+PROBE(tables_of_neighbours) {
+	struct { uint8_t family; char padding[3]; } t = {AF_INET, ""};
+	int fd = opened(NETLINK_ROUTE);
+	ended(begun(RTM_GETNEIGHTBL, NLM_F_DUMP, &t, sizeof t)), sent(fd);
+	ssize_t n = OK(recv(fd, buffer, sizeof buffer, 0));
+	struct nlmsghdr *h = (void *)buffer;
+	CHECK(NLMSG_OK(h, n));
+	EQUAL(h->nlmsg_type, RTM_NEWNEIGHTBL);
+	uint32_t *least = attribute(h, sizeof t, 2 /* NDTA_THRESH1 */);
+	CHECK(least && *least < 1 << 20);
 }

@@ -215,6 +215,17 @@ PROBE(descriptor) {
 	EQUAL(info.ssi_int, -5);
 	EQUAL(info.ssi_pid, getpid());
 }
+PROBE(descriptor_by_vectors) {
+	sigset_t set = only(SIGUSR1);
+	block(SIGUSR1);
+	int fd = OK(signalfd(-1, &set, SFD_CLOEXEC));
+	OK(kill(getpid(), SIGUSR1));
+	struct signalfd_siginfo info;
+	struct iovec v[2] = {{&info, 6}, {(char *)&info + 6, sizeof info - 6}};
+	EQUAL(readv(fd, v, 2), sizeof info);
+	EQUAL(info.ssi_signo, SIGUSR1);
+	EQUAL(info.ssi_pid, getpid());
+}
 static void *kicks(void *arg) {
 	for (int i = 0; i < 50 && !count; i++) {
 		nap(20);

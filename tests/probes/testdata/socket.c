@@ -154,6 +154,47 @@ PROBE(many_messages) {
 	EQUAL(r[0].msg_len, 3);
 	EQUAL(memcmp(b[1], "defg", 4), 0);
 }
+// The time is looked at after each datagram.
+PROBE(messages_until_late) {
+	int ends[2];
+	datagrams(ends);
+	char b[2];
+	struct iovec w[] = {{b, 1}, {b + 1, 1}};
+	struct mmsghdr r[2] = {{{.msg_iov = &w[0], .msg_iovlen = 1}, 0}, {{.msg_iov = &w[1], .msg_iovlen = 1}, 0}};
+	struct timespec late = {0, 0}, bad = {0, 1000000000};
+	EQUAL(write(ends[0], "a", 1), 1);
+	FAILS(EINVAL, recvmmsg(ends[1], r, 2, 0, &bad));
+	EQUAL(OK(recvmmsg(ends[1], r, 2, 0, &late)), 1);
+	EQUAL(write(ends[0], "bc", 2), 2);
+	EQUAL(write(ends[0], "d", 1), 1);
+	struct timespec left = {100, 0};
+	EQUAL(OK(recvmmsg(ends[1], r, 2, 0, &left)), 2);
+	CHECK(left.tv_sec == 99 && left.tv_nsec > 0);
+}
+PROBE(filter_is_told) {
+	int fd = made(AF_INET, SOCK_DGRAM);
+	struct sock_filter f[2] = {{BPF_LD | BPF_W | BPF_LEN, 0, 0, 0}, {BPF_RET | BPF_A, 1, 2, 0x12345}}, got[3] = {0};
+	OK(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &(struct sock_fprog){2, f}, sizeof(struct sock_fprog)));
+	socklen_t n = 0;
+	OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, 0, &n));
+	EQUAL(n, 2);
+	n = 3;
+	OK(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &n));
+	EQUAL(n, 2);
+	EQUAL(memcmp(got, f, sizeof f), 0);
+	n = 1;
+	FAILS(EINVAL, getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &n));
+}
+PROBE(mtu_of_path) {
+	int fd = made(AF_INET6, SOCK_DGRAM);
+	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	if (connect(fd, (void *)&to, sizeof to)) unsupported("no ::1");
+	struct { struct sockaddr_in6 to; uint32_t mtu; } m = {0};
+	socklen_t n = sizeof m;
+	OK(getsockopt(fd, IPPROTO_IPV6, 61 /* IPV6_PATHMTU */, &m, &n));
+	EQUAL(n, sizeof m);
+	CHECK(m.mtu >= 1280 && m.mtu <= 65536);
+}
 // control sends a byte with a control message and returns what comes.
 static struct msghdr *received(int fd, char *control, size_t size) {
 	static char c;
@@ -699,4 +740,30 @@ PROBE(queue_of_interface) {
 	strcpy(r.ifr_name, "lo");
 	OK(ioctl(made(AF_INET, SOCK_DGRAM), SIOCGIFTXQLEN, &r));
 	CHECK(r.ifr_qlen > 0 && r.ifr_qlen < 100000);
+}
+// E12
+PROBE(label_of_flow) {
+	struct { struct in6_addr to; uint32_t label; uint8_t action, share; uint16_t flags, expires, linger, pad[2]; } f =
+		{.to = IN6ADDR_LOOPBACK_INIT, .action = 0 /* IPV6_FL_A_GET */, .share = 1, .flags = 1 /* IPV6_FL_F_CREATE */, .expires = 100};
+	int fd = made(AF_INET6, SOCK_DGRAM);
+	if (setsockopt(fd, IPPROTO_IPV6, 32 /* IPV6_FLOWLABEL_MGR */, &f, sizeof f)) {
+		if (errno == EPERM) unsupported("labels are not everybody's");
+		WRONG("%s", strerror(errno));
+	}
+	CHECK(f.label && !(f.label & ~htonl(0xfffff)));
+}
+PROBE(sources_filtered) {
+	int fd = made(AF_INET, SOCK_DGRAM);
+	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe0010203), .imr_address.s_addr = htonl(INADDR_LOOPBACK)};
+	if (setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group)) unsupported("no multicast");
+	struct { struct in_addr group, interface; uint32_t mode, n; struct in_addr sources[2]; } f =
+		{group.imr_multiaddr, group.imr_address, MCAST_INCLUDE, 1, {{htonl(0x7f000009)}}};
+	OK(setsockopt(fd, IPPROTO_IP, IP_MSFILTER, &f, 20));
+	f.mode = 9, f.n = 2, f.sources[0].s_addr = 0;
+	socklen_t n = sizeof f;
+	OK(getsockopt(fd, IPPROTO_IP, IP_MSFILTER, &f, &n));
+	EQUAL(n, 20);
+	EQUAL(f.mode, MCAST_INCLUDE);
+	EQUAL(f.n, 1);
+	EQUAL(f.sources[0].s_addr, htonl(0x7f000009));
 }
