@@ -53,7 +53,7 @@ var faults = []fault{
 	{number: 11, patches: firstMends, what: "some 25 socket options fail or are cut", whose: "all", patchesThat: "b4; br on hppa and sparc"},
 	{number: 12, patches: firstMends, what: "seccomp(2), keyctl(2), fanotify and other calls are missing", whose: "all", left: "io_setup and userfaultfd", patchesThat: "b5, b6, f4"},
 	{number: 13, patches: firstMends, what: "/proc says of a program what is the emulator's", whose: "all", patchesThat: "b8"},
-	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm, f0 to f4"},
+	{number: 14, patches: 40, what: "timers, limits, flags of mmap(2) and others are not as Linux's", whose: "all", left: "what docs/probes.md lists", patchesThat: "b9 to bm, f0 to f4, f6"},
 	{number: 15, what: "there is no ptrace(2)", whose: "all"},
 	{number: 16, since: 8, patches: 54, of: programs{only: []string{"i386", "s390x", "ppc"}}, what: "unwinding does not get past the frame of a signal: pthread_cancel(3), backtrace(3), exceptions", whose: "i386, s390x, ppc", patchesThat: "bv"},
 	{number: 17, patches: 54, of: programs{bigEndian: true}, what: "who waits for a mutex that inherits priorities waits for ever", whose: "big-endian ones", patchesThat: "bz"},

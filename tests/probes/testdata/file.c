@@ -688,3 +688,25 @@ PROBE(same_blocks) {
 	}
 	if (errno != EOPNOTSUPP && errno != EINVAL) WRONG("%s", strerror(errno));
 }
+PROBE(flags_unknown) {
+	enum { NONE = 0x40000000 };
+	int p[2];
+	unsigned long set[16] = {0};
+	FAILS(EINVAL, epoll_create1(NONE));
+	FAILS(EINVAL, inotify_init1(NONE));
+	FAILS(EINVAL, eventfd(0, NONE));
+	FAILS(EINVAL, timerfd_create(CLOCK_MONOTONIC, NONE));
+	FAILS(EINVAL, pipe2(p, NONE));
+	FAILS(EINVAL, socket(AF_UNIX, SOCK_STREAM | 0x10000000, 0));
+	FAILS(EINVAL, syscall(SYS_signalfd4, -1, set, 8L, NONE));
+	FAILS(EINVAL, syscall(SYS_signalfd4, -1, set, 4L, 0));
+}
+PROBE(places_in_epolls) {
+	int e = OK(epoll_create1(0)), f = OK(eventfd(0, 0)), other = OK(eventfd(0, 0));
+	OK(epoll_ctl(e, EPOLL_CTL_ADD, f, &(struct epoll_event){.events = EPOLLIN}));
+	uint32_t at[3] = {e, f, 0};
+	long n = syscall(SYS_kcmp, getpid(), getpid(), 7 /* KCMP_EPOLL_TFD */, (long)f, at);
+	if (n < 0 && (errno == ENOSYS || errno == EPERM || errno == EOPNOTSUPP)) unsupported("no kcmp");
+	EQUAL(OK(n), 0);
+	CHECK(OK(syscall(SYS_kcmp, getpid(), getpid(), 7, (long)other, at)) != 0);
+}

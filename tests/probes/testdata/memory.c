@@ -421,3 +421,35 @@ PROBE(pages_told) {
 	CHECK(status[0] >= 0);
 	EQUAL(status[1], -ENOENT);
 }
+// E14: to write is to read, but on HP's PA-RISC.
+PROBE(written_only) {
+#ifdef __hppa__
+	elsewhere("there is memory that can be written only");
+#endif
+	char *p = map_at(0, page, PROT_WRITE, 0);
+	memset(p, 'x', page);
+	memmove(p + 100, p + 200, 300);
+	int fd[2];
+	OK(pipe(fd));
+	EQUAL(write(fd[1], p, 10), 10);
+	p[5] = 0;
+	FAILS(ENOENT, open(p, O_RDONLY));
+	OK(mprotect(p, page, PROT_READ));
+	OK(mprotect(p, page, PROT_WRITE));
+	EQUAL(write(fd[1], p, 10), 10);
+}
+PROBE(bits_unknown) {
+	OK((char *)mmap(0, page, PROT_READ | 0x1000, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	FAILS(EINVAL, mprotect(map(page), page, PROT_READ | 0x1000));
+	FAILS(EINVAL, madvise(map(page), page, 0x7777));
+	FAILS(EINVAL, madvise(0, 0, 0x7777));
+}
+PROBE(residence_of_nothing) {
+	unsigned char c;
+	OK(mincore(0, 0, &c));
+	FAILS(EINVAL, mincore((void *)1, 1, &c));
+	FAILS(EFAULT, mincore(map(page), page, (void *)1));
+	c = 0xff;
+	OK(mincore(map(page), page, &c));
+	EQUAL(c & ~1, 0);
+}

@@ -226,6 +226,21 @@ PROBE(descriptor_by_vectors) {
 	EQUAL(info.ssi_signo, SIGUSR1);
 	EQUAL(info.ssi_pid, getpid());
 }
+PROBE(descriptor_in_signal) {
+	int fd[2];
+	OK(pipe(fd));
+	sigset_t set = only(SIGRTMIN + 3);
+	block(SIGRTMIN + 3);
+	OK(fcntl(fd[0], F_SETOWN, getpid()));
+	OK(fcntl(fd[0], F_SETSIG, SIGRTMIN + 3));
+	OK(fcntl(fd[0], F_SETFL, O_ASYNC));
+	EQUAL(write(fd[1], "x", 1), 1);
+	siginfo_t info;
+	EQUAL(OK(sigtimedwait(&set, &info, &(struct timespec){5, 0})), SIGRTMIN + 3);
+	EQUAL(info.si_code, POLL_IN);
+	EQUAL(info.si_fd, fd[0]);
+	CHECK(info.si_band & POLLIN);
+}
 static void *kicks(void *arg) {
 	for (int i = 0; i < 50 && !count; i++) {
 		nap(20);
