@@ -332,3 +332,11 @@ PROBE(auxiliary_vector) {
 		}
 	WRONG("no AT_PAGESZ");
 }
+PROBE(buffer_beyond_key) {
+	long key = syscall(SYS_add_key, "user", "probe", "payload", 7, -2 /* the process's keyring */);
+	if (key < 0 && errno == EDQUOT) unsupported("no quota for keys");
+	OK(key);
+	char b[10] = "xxxxxxxxx";
+	EQUAL(OK(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, b, sizeof b)), 7);
+	SAME(b, "payloadxx");
+}
