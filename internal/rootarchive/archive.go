@@ -56,11 +56,12 @@ func list(f *os.File) (members, error) {
 		return nil, err
 	}
 	archive := io.NewSectionReader(f, 0, info.Size())
-	all := members{}
+	all, links := members{}, map[string]string{}
 	r := tar.NewReader(archive)
 	for entries := 0; ; entries++ {
 		header, err := r.Next()
 		if err == io.EOF && entries > 0 {
+			all.follow(links)
 			return all, nil
 		}
 		if err != nil {
@@ -75,14 +76,30 @@ func list(f *os.File) (members, error) {
 		switch header.Typeflag {
 		case tar.TypeReg:
 			all[name] = io.NewSectionReader(f, start, header.Size)
+			delete(links, name)
 		case tar.TypeSymlink, tar.TypeLink: // docker save had links for layers that are the same
 			target := header.Linkname
 			if header.Typeflag == tar.TypeSymlink {
 				target = path.Join(path.Dir(name), target)
 			}
-			if to := all[path.Clean(target)]; to != nil {
-				all[name] = to
+			links[name] = path.Clean(target)
+		}
+	}
+}
+
+// follow adds the names that are links to members, which may come later, or be links themselves.
+func (m members) follow(links map[string]string) {
+	const most = 40 // as path_resolution(7) has it: they may lead to each other
+	for name, to := range links {
+		for range most {
+			next, more := links[to]
+			if !more {
+				break
 			}
+			to = next
+		}
+		if member := m[to]; member != nil {
+			m[name] = member
 		}
 	}
 }

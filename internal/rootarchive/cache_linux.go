@@ -176,7 +176,7 @@ func unpackImage(ctx context.Context, cache string, from files, platform string)
 	if err != nil || len(all) == 0 {
 		return "", err
 	}
-	chosen, err := choose(all, platform)
+	chosen, err := choose(all, platform, from)
 	if err != nil {
 		return "", err
 	}

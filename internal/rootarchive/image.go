@@ -1,6 +1,7 @@
 package rootarchive
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -50,7 +51,25 @@ func (p platform) arch() *elfmagic.Arch {
 // A candidate is an image that may be the one that is wanted.
 type candidate struct {
 	platform platform
+	id       string // images of the same are one, of several tags
 	load     func() (*image, error)
+}
+
+// isThere reports whether the image's files are. An index names images of other platforms, too, of
+// which docker save, skopeo and others have written no file, or not the layers.
+func (c *candidate) isThere(from files) bool {
+	there := func(err error) bool { return !errors.Is(err, os.ErrNotExist) } // what else is wrong is said when it is read
+	image, err := c.load()
+	if err != nil {
+		return there(err)
+	}
+	return !slices.ContainsFunc(image.layers, func(l layer) bool {
+		f, err := from.open(l.file)
+		if err == nil {
+			f.Close()
+		}
+		return !there(err)
+	})
 }
 
 // maxJSON is more than any manifest has (4 MiB, in registries).
@@ -112,7 +131,7 @@ func candidates(from files) ([]candidate, error) {
 		if err := read(from, path.Clean(s.Config), "", &c); err != nil {
 			return nil, err
 		}
-		all = append(all, candidate{c.platform, func() (*image, error) { return s.image(from) }})
+		all = append(all, candidate{c.platform, s.Config, func() (*image, error) { return s.image(from) }})
 	}
 	return all, nil
 }
@@ -210,7 +229,7 @@ func ofDescriptor(from files, d descriptor, depth int) ([]candidate, error) {
 	}
 	load := func() (*image, error) { return ofManifest(from, name, d.Digest) }
 	if d.Platform != nil && d.Platform.Architecture != "" {
-		return []candidate{{*d.Platform, load}}, nil // its files need not be there
+		return []candidate{{*d.Platform, d.Digest, load}}, nil // its files need not be there
 	}
 	var doc document
 	if err := read(from, name, d.Digest, &doc); err != nil {
@@ -227,7 +246,7 @@ func ofDescriptor(from files, d descriptor, depth int) ([]candidate, error) {
 	if err := read(from, configFile, doc.Config.Digest, &c); err != nil {
 		return nil, err
 	}
-	return []candidate{{c.platform, load}}, nil
+	return []candidate{{c.platform, d.Digest, load}}, nil
 }
 
 func ofManifest(from files, name, digest string) (*image, error) {
@@ -256,7 +275,7 @@ func ofManifest(from files, name, digest string) (*image, error) {
 
 // choose returns the image for a platform; if none is asked for, that for the host, or
 // the only one.
-func choose(all []candidate, asked string) (*candidate, error) {
+func choose(all []candidate, asked string, from files) (*candidate, error) {
 	wanted := asked
 	if wanted == "" {
 		wanted = runtime.GOARCH
@@ -265,34 +284,114 @@ func choose(all []candidate, asked string) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.platform.arch() != arch })
-	exact := slices.DeleteFunc(slices.Clone(fit), func(c candidate) bool { return !strings.EqualFold(c.platform.String(), asked) })
-	if len(exact) > 0 {
-		fit = exact
-	}
-	// Of several variants of arm's the newest, which the emulator can do. Of others, as amd64 has
-	// them, that which each CPU can, and which has none.
-	slices.SortStableFunc(fit, func(a, b candidate) int {
-		order := strings.Compare(a.platform.Variant, b.platform.Variant)
-		if arch.GOARCH == "arm" {
-			order = -order
+	for n := len(all) - 1; n >= 0; n-- { // the first of each stays
+		if slices.ContainsFunc(all[:n], func(c candidate) bool { return c.id == all[n].id }) {
+			all = slices.Delete(all, n, n+1)
 		}
-		return order
-	})
+	}
+	there := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !c.isThere(from) })
+	if len(there) == 0 {
+		there = all // a damaged one: what is missing is said when it is read
+	}
+	fit := fitting(there, arch, asked)
 	switch {
 	case len(fit) == 1, len(fit) > 1 && fit[0].platform != fit[1].platform:
 		return &fit[0], nil
 	case len(fit) > 1:
 		return nil, cli.WithHint(fmt.Errorf("it has several images for %s", fit[0].platform), "save one of them alone")
-	case asked == "" && len(all) == 1:
-		return &all[0], nil
+	}
+	known := slices.DeleteFunc(slices.Clone(there), func(c candidate) bool { return c.platform.arch() == nil })
+	switch {
+	case asked == "" && len(known) == 1: // others are for Windows, or what was said of it
+		return &known[0], nil
+	case asked == "" && len(there) == 1:
+		return &there[0], nil
+	}
+	return nil, noImage(all, there, arch, asked)
+}
+
+// noImage says for which platforms there are images, as there is none for the one that is wanted.
+func noImage(all, there []candidate, arch *elfmagic.Arch, asked string) error {
+	what := arch.Platform()
+	if variant := askedVariant(asked); variant != "" {
+		what = path.Join("linux", arch.GOARCH, variant)
+	}
+	err := fmt.Errorf("it has no image for %s", what)
+	if named := fitting(all, arch, asked); len(named) > 0 {
+		err = fmt.Errorf("it has not all files of its image for %s", named[0].platform)
 	}
 	var has []string
-	for _, c := range all {
-		has = append(has, c.platform.String())
+	for _, c := range there {
+		if c.platform.Architecture != "" { // a signature has none
+			has = append(has, c.platform.String())
+		}
+	}
+	if len(has) == 0 {
+		return err
 	}
 	slices.Sort(has)
-	return nil, cli.WithHint(fmt.Errorf("it has no image for %s, but for %s", arch.Platform(), strings.Join(slices.Compact(has), ", ")), "--platform chooses one of these")
+	return cli.WithHint(fmt.Errorf("%w, but for %s", err, strings.Join(slices.Compact(has), ", ")), "--platform chooses one of these")
+}
+
+// fitting returns the images for an architecture, or for the variant of it that is asked for, the
+// one that is to be taken first.
+func fitting(all []candidate, arch *elfmagic.Arch, asked string) []candidate {
+	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.platform.arch() != arch })
+	variant := askedVariant(asked)
+	exact := slices.DeleteFunc(slices.Clone(fit), func(c candidate) bool { return !strings.EqualFold(c.platform.Variant, variant) })
+	if variant != "" && len(exact) > 0 {
+		return exact
+	}
+	most := level(arch, variant)
+	if variant != "" {
+		fit = slices.DeleteFunc(fit, func(c candidate) bool { return level(arch, c.platform.Variant) > most })
+	}
+	// The newest that was asked for, and of arm's, which the emulator can do. Else, as amd64 has
+	// several, that which each CPU can, and which has none.
+	slices.SortStableFunc(fit, func(a, b candidate) int {
+		order := cmp.Or(level(arch, a.platform.Variant)-level(arch, b.platform.Variant), strings.Compare(a.platform.Variant, b.platform.Variant))
+		if arch.GOARCH == "arm" || variant != "" {
+			order = -order
+		}
+		return order
+	})
+	return fit
+}
+
+// askedVariant returns the variant that a name of a platform has in it, or nothing: linux/arm/v6,
+// arm/6, armv6l, arm32v6. Debian's armel and armhf are what containerd takes them for.
+func askedVariant(asked string) string {
+	name := strings.ToLower(strings.TrimSpace(asked))
+	last := name[strings.LastIndexByte(name, '/')+1:]
+	if len(last) == 1 {
+		return "v" + last
+	}
+	if _, err := elfmagic.Lookup(last); err != nil && last != name {
+		return last
+	}
+	for _, prefix := range []string{"arm32v", "arm64v", "armv"} {
+		if digits, ok := strings.CutPrefix(last, prefix); ok && digits != "" {
+			return "v" + digits[:1]
+		}
+	}
+	switch {
+	case last == "armel", strings.HasSuffix(last, "-linux-gnueabi"):
+		return "v6"
+	case last == "armhf", strings.HasSuffix(last, "-linux-gnueabihf"):
+		return "v7"
+	}
+	return ""
+}
+
+// level returns a variant as a number, of which a CPU of a higher one can do what one of a lower one
+// can: v8.2 is 82. What is no number is none.
+func level(arch *elfmagic.Arch, variant string) int {
+	if variant == "" {
+		variant = map[string]string{"arm": "v7", "arm64": "v8", "amd64": "v1"}[arch.GOARCH]
+	}
+	major, minor := 0, 0
+	_, _ = fmt.Sscanf(strings.ToLower(variant), "v%d.%d", &major, &minor)
+	return 10*major + minor
 }
 
 // unpack unpacks the layers of an image into a tree.

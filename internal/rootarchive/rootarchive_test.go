@@ -264,6 +264,27 @@ func TestArchivesOfDockerSave(t *testing.T) {
 	assert.ErrorContains(t, err, "layer 1 of 2: its content is not that of its digest")
 }
 
+// docker save before 25 wrote a layer that is there twice once, with a symbolic link in the other
+// one's place. Directories are in alphabetical order, so that the link may come first.
+func TestALayerMayBeALinkToALaterOne(t *testing.T) {
+	first, twice := archiveOf(t, "a", "1"), archiveOf(t, "b", "2")
+	c := config{platform: platform{"linux", "s390x", ""}}
+	c.RootFS.DiffIDs = []string{digestOf(first), digestOf(twice), digestOf(twice)}
+	text, err := json.Marshal(c)
+	require.NoError(t, err)
+	name := strings.TrimPrefix(digestOf(text), "sha256:") + ".json"
+	manifest := fmt.Sprintf(`[{"Config":%q,"Layers":["b/layer.tar","c/layer.tar","a/layer.tar"]}]`, name)
+	entries := []string{"a/layer.tar", "->../c/layer.tar", "b/layer.tar", string(first), "c/layer.tar", string(twice), name, string(text), "manifest.json", manifest}
+	tree, err := unpacked(t, save(t, archiveOf(t, entries...)), "")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"a": "1", "b": "2"}, tree)
+
+	entries[5] = "->../a/layer.tar" // each is the other
+	entries[4] = "c/layer.tar"
+	_, err = unpacked(t, save(t, archiveOf(t, entries...)), "")
+	assert.ErrorContains(t, err, "layer 2 of 3: c/layer.tar: file does not exist")
+}
+
 // What ko, crane and others write with go-containerregistry has other names, and layers that
 // are zipped.
 func TestArchivesOfKoAndCrane(t *testing.T) {
@@ -506,6 +527,80 @@ func TestTheVariantThatEachProcessorCanIsChosen(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, map[string]string{"is": want}, tree, asked)
 	}
+}
+
+func TestAPlatformsVariantIsTheOneThatIsNamed(t *testing.T) {
+	l := newLayout(t)
+	for _, variant := range []string{"v6", "v7", "v5"} {
+		p := platform{"linux", "arm", variant}
+		l.add(p, archiveOf(t, "is", p.String()))
+	}
+	for _, variant := range []string{"", "v3"} {
+		p := platform{"linux", "amd64", variant}
+		l.add(p, archiveOf(t, "is", p.String()))
+	}
+	path := save(t, archiveOf(t, l.files()...))
+	for asked, want := range map[string]string{
+		"arm/v6": "linux/arm/v6", "arm/6": "linux/arm/v6", "LINUX/ARM/V6": "linux/arm/v6", "armv6l": "linux/arm/v6", "arm32v6": "linux/arm/v6", "armel": "linux/arm/v6",
+		"arm-linux-gnueabi": "linux/arm/v6", "armv5tel": "linux/arm/v5", "arm32v5": "linux/arm/v5",
+		"armhf": "linux/arm/v7", "arm-linux-gnueabihf": "linux/arm/v7", "armv7l": "linux/arm/v7", "arm": "linux/arm/v7", "linux/arm": "linux/arm/v7",
+		"arm/v8": "linux/arm/v7", "armv8l": "linux/arm/v7", // the newest that it can do
+		"amd64/v2": "linux/amd64", "amd64/v4": "linux/amd64/v3", "amd64": "linux/amd64",
+	} {
+		tree, err := unpacked(t, path, asked)
+		require.NoError(t, err, asked)
+		assert.Equal(t, map[string]string{"is": want}, tree, asked)
+	}
+	l = newLayout(t)
+	l.add(platform{"linux", "arm", "v7"}, archiveOf(t, "is", "v7"))
+	_, err := unpacked(t, save(t, archiveOf(t, l.files()...)), "arm/v6")
+	assert.ErrorContains(t, err, "it has no image for linux/arm/v6, but for linux/arm/v7")
+}
+
+// docker save writes the whole index of an image, and the files of those platforms that were
+// pulled: one, most often.
+func TestOnlyImagesThatAreThereAreChosen(t *testing.T) {
+	for _, part := range []string{"manifest", "config", "layer"} {
+		l := newLayout(t)
+		layer := archiveOf(t, "is", runtime.GOARCH)
+		manifest := l.add(platform{"linux", runtime.GOARCH, ""}, layer)
+		var doc document
+		require.NoError(t, json.Unmarshal([]byte(l.entries["blobs/sha256/"+strings.TrimPrefix(manifest.Digest, "sha256:")]), &doc))
+		l.add(platform{"linux", "s390x", ""}, archiveOf(t, "is", "s390x"))
+		missing := map[string]string{"manifest": manifest.Digest, "config": doc.Config.Digest, "layer": doc.Layers[0].Digest}[part]
+		delete(l.entries, "blobs/sha256/"+strings.TrimPrefix(missing, "sha256:"))
+		path := save(t, archiveOf(t, l.files()...))
+		for _, asked := range []string{"", "s390x"} {
+			tree, err := unpacked(t, path, asked)
+			require.NoError(t, err, part)
+			assert.Equal(t, map[string]string{"is": "s390x"}, tree, part)
+		}
+		_, err := unpacked(t, path, runtime.GOARCH)
+		assert.ErrorContains(t, err, "it has not all files of its image for linux/"+runtime.GOARCH+", but for linux/s390x", part)
+	}
+}
+
+// An index names an image once for each of its tags, and signatures, which have no platform.
+func TestAnImageThatIsNamedTwiceIsOne(t *testing.T) {
+	l := newLayout(t)
+	manifest := l.add(platform{"linux", "s390x", ""}, archiveOf(t, "is", "s390x"))
+	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": "another"}
+	l.index.Manifests = append(l.index.Manifests, manifest)
+	empty := l.blob([]byte("{}"))
+	signature := l.json(document{Config: empty, Layers: []descriptor{empty}})
+	l.index.Manifests = append(l.index.Manifests, signature)
+	l.add(platform{"unknown", "unknown", ""}, []byte("{}"))
+	path := save(t, archiveOf(t, l.files()...))
+	for _, asked := range []string{"", "s390x"} {
+		tree, err := unpacked(t, path, asked)
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"is": "s390x"}, tree)
+	}
+	_, err := unpacked(t, path, "arm64")
+	assert.ErrorContains(t, err, "it has no image for linux/arm64, but for linux/s390x, unknown/unknown")
+	l.add(platform{"linux", "s390x", ""}, archiveOf(t, "is", "another"))
+	_, err = unpacked(t, save(t, archiveOf(t, l.files()...)), "s390x")
+	assert.ErrorContains(t, err, "it has several images for linux/s390x")
 }
 
 func TestALayoutWithoutAnImageIsRefused(t *testing.T) {
