@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -252,20 +253,40 @@ func (m *mounts) cover(path string) error {
 }
 
 // attachResolv puts the copy of the host's resolv.conf on the system's own, which
-// is made if it is missing. Its symbolic links lead to files of this root; where one
-// leads to no file the system does without, and where it is no regular file.
+// is made if it is missing. Its symbolic links lead to files of this root, which are
+// made, too: a system that is to be booted has a link to what systemd-resolved makes
+// below /run. Where none can be, the system does without, and where it is no regular file.
 func (m *mounts) attachResolv(path string) error {
 	if m.resolv < 0 {
 		return nil
 	}
-	if fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
-		unix.Close(fd)
-	}
+	makeFile(path)
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	return attach(m.resolv, path)
+}
+
+// makeFile makes a file that is missing, or to which links lead, with the directories above the
+// latter, as far as that can be.
+func makeFile(path string) {
+	for range 8 { // links may lead to each other
+		fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+		if err == nil {
+			unix.Close(fd)
+			return
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			return
+		}
+		if !strings.HasPrefix(to, "/") {
+			to = path[:strings.LastIndexByte(path, '/')+1] + to // not cleaned: a directory on the way may be a link
+		}
+		path = to
+		_ = os.MkdirAll(path[:strings.LastIndexByte(path, '/')+1], 0o755)
+	}
 }
 
 // isRoot reports whether a user of this user namespace is the machine's root, as far

@@ -278,6 +278,37 @@ func TestLinksInTheSystemDoNotLeadOut(t *testing.T) {
 	})
 }
 
+// A system that is to be booted has links to what is made then.
+func TestResolvConfIsWhereLinksLead(t *testing.T) {
+	host, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil {
+		t.Skip(err)
+	}
+	each(t, func(t *testing.T, c caller) {
+		for _, links := range [][]string{
+			{"../run/systemd/resolve/stub-resolv.conf"},
+			{"/run/resolvconf/resolv.conf"},
+			{"resolv.link", "../run/a/b"},
+			{"../lib/../run/resolv.conf"}, // lib is a link itself
+		} {
+			root := c.system(t, "looker")
+			require.NoError(t, os.RemoveAll(filepath.Join(root, "etc/resolv.conf")))
+			require.NoError(t, os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755))
+			require.NoError(t, os.Symlink("usr/lib", filepath.Join(root, "lib")))
+			for n, to := range links {
+				require.NoError(t, os.Symlink(to, filepath.Join(root, "etc", []string{"resolv.conf", "resolv.link"}[n])))
+			}
+			c.own(t, root)
+			r := commands.Run(t, c.in(t, "", root, "looker", "/etc/resolv.conf"))
+			assert.Zero(t, r.Status, r.Stderr)
+			assert.Contains(t, r.Stdout, fmt.Sprintf("/etc/resolv.conf: %d bytes", len(host)), "%q", links)
+			to, err := os.Readlink(filepath.Join(root, "etc/resolv.conf"))
+			require.NoError(t, err)
+			assert.Equal(t, links[0], to, "it is still a link")
+		}
+	})
+}
+
 // The machine's own resolv.conf may be anything, too.
 func TestTheMachinesResolvConfMayBeAnything(t *testing.T) {
 	if os.Geteuid() != 0 {
