@@ -212,6 +212,32 @@ test('fails', hello, args: 'x', should_fail: true)
 	b.isForeign(filepath.Join(b.dir, "build", "hello"))
 }
 
+// What Meson runs while it builds finds this machine's compiler and libraries.
+func TestMesonsNativeProgramsAreTheHosts(t *testing.T) {
+	program(t, "meson")
+	program(t, "ninja")
+	program(t, "pkg-config")
+	list := exec.Command("pkg-config", "--list-package-names")
+	list.Env = []string{"PATH=" + os.Getenv("PATH")}
+	out, err := list.Output()
+	if err != nil || len(strings.Fields(string(out))) == 0 {
+		t.Skip("pkg-config knows no library: ", err)
+	}
+	library := strings.Fields(string(out))[0]
+	b := newBuild(t, map[string]string{
+		"hello.c": helloC,
+		"meson.build": fmt.Sprintf(`
+project('hello', 'c')
+add_languages('c', native: true)
+dependency('%s', native: true, method: 'pkg-config')
+custom_target('said', output: 'said', command: executable('hello', 'hello.c', native: true), capture: true, build_by_default: true)
+`, library)})
+	b.sh(`meson setup --cross-file "$CROSSRUN_MESON_CROSS_FILE" build && ninja -C build`)
+	said, err := os.ReadFile(filepath.Join(b.dir, "build", "said"))
+	require.NoError(t, err)
+	assert.Contains(t, string(said), "hello from ")
+}
+
 // A kernel of amd64 may run programs of i386, but not without their loader.
 func TestMesonTestsI386(t *testing.T) {
 	if runtime.GOARCH != "amd64" {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -30,6 +32,7 @@ func (t *target) environment(dir string) (string, error) {
 	s.c(t)
 	s.pkgConfig(t)
 	s.cargo(t)
+	s.host(t)
 	if t.Sysroot != "" {
 		// For those that are run without the runner's arguments: go test's link,
 		// and an entry in the kernel.
@@ -151,6 +154,42 @@ func (s *shell) cargo(t *target) {
 		s.unsetOurs(prefix+"_RUSTFLAGS", linkerSysroot)
 	}
 	s.set(prefix+"_RUNNER", strings.Join(t.runner(), " "))
+}
+
+// host sets what is asked by what a build itself runs, which is this machine's: Cargo's build scripts
+// and macros (crates cc and pkg-config), and Meson's native programs. They would have the target's
+// compiler and libraries. What the user has set stays.
+func (s *shell) host(t *target) {
+	set := func(name, value string) {
+		if os.Getenv(name) == "" {
+			s.set(name, value)
+		}
+	}
+	cargo := t.rust != "" && t.arch.GOARCH != runtime.GOARCH // else they would be the target's, too
+	if cargo {
+		set("HOST_CC", "cc")
+		set("HOST_CXX", "c++")
+		set("HOST_AR", "ar")
+	}
+	dirs := hostPkgConfigDirs()
+	if dirs == "" {
+		return
+	}
+	set("PKG_CONFIG_PATH_FOR_BUILD", dirs)
+	if cargo {
+		set("HOST_PKG_CONFIG_LIBDIR", dirs)
+		if t.Sysroot != "" {
+			set("HOST_PKG_CONFIG_SYSROOT_DIR", "")
+		}
+	}
+}
+
+// hostPkgConfigDirs returns where pkg-config looks by itself, or nothing if it is not there.
+func hostPkgConfigDirs() string {
+	cmd := exec.Command("pkg-config", "--variable=pc_path", "pkg-config")
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PKG_CONFIG_") })
+	out, _ := cmd.Output()
+	return strings.TrimSpace(string(out))
 }
 
 // files points to what writeFiles writes.

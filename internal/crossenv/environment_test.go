@@ -2,7 +2,9 @@ package crossenv
 
 import (
 	"cmp"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -26,9 +28,15 @@ func printed(t *testing.T, name string, o Options) string {
 	return out
 }
 
+// hostVariables are what is set for the host's part of a build unless the user has set it.
+var hostVariables = []string{"HOST_CC", "HOST_CXX", "HOST_AR", "PKG_CONFIG_PATH_FOR_BUILD", "HOST_PKG_CONFIG_LIBDIR", "HOST_PKG_CONFIG_SYSROOT_DIR"}
+
 func TestTheEnvironmentOfAnArchitecture(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("PATH is another on ", runtime.GOARCH)
+	}
+	for _, name := range hostVariables {
+		t.Setenv(name, "")
 	}
 	for _, test := range []struct {
 		name      string
@@ -49,6 +57,9 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=/opt/bin/crossrun
+export HOST_CC=cc
+export HOST_CXX=c++
+export HOST_AR=ar
 export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
 export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
 export PATH=/cache/x/bin"${PATH:+:$PATH}"
@@ -68,6 +79,9 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=armv7-unknown-linux-gnueabihf
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUNNER=/opt/bin/crossrun
+export HOST_CC=cc
+export HOST_CXX=c++
+export HOST_AR=ar
 export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
 export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
 export PATH=/cache/x/bin"${PATH:+:$PATH}"
@@ -88,6 +102,9 @@ export CARGO_BUILD_TARGET=s390x-unknown-linux-gnu
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS='-Clink-arg=--sysroot=/srv/s390x'
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER='/opt/it'\''s/crossrun --sysroot /srv/s390x'
+export HOST_CC=cc
+export HOST_CXX=c++
+export HOST_AR=ar
 export QEMU_LD_PREFIX=/srv/s390x
 export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
 export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
@@ -108,6 +125,9 @@ export PKG_CONFIG_ALLOW_CROSS=1
 export CARGO_BUILD_TARGET=mips64el-unknown-linux-gnuabi64
 export CARGO_TARGET_MIPS64EL_UNKNOWN_LINUX_GNUABI64_LINKER=mips64el-linux-gnuabi64-gcc
 export CARGO_TARGET_MIPS64EL_UNKNOWN_LINUX_GNUABI64_RUNNER=/opt/bin/crossrun
+export HOST_CC=cc
+export HOST_CXX=c++
+export HOST_AR=ar
 export CMAKE_TOOLCHAIN_FILE=/cache/x/toolchain.cmake
 export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
 export PATH=/cache/x/bin"${PATH:+:$PATH}"
@@ -135,6 +155,36 @@ export CROSSRUN_MESON_CROSS_FILE=/cache/x/cross.ini
 			compilers(t, test.compilers...)
 			assert.Equal(t, strings.TrimPrefix(test.want, "\n"), printed(t, test.name, test.o))
 		})
+	}
+}
+
+// Build scripts, macros and native programs are the host's.
+func TestWhatABuildRunsIsForTheHost(t *testing.T) {
+	compilers(t, everything()...)
+	// As pkg-config does: it prints what the variable says, if that is set.
+	fake := filepath.Join(os.Getenv("PATH"), "pkg-config")
+	require.NoError(t, os.WriteFile(fake, []byte("#!/bin/sh\necho \"${PKG_CONFIG_LIBDIR-/host/pkgconfig}\"\n"), 0o755))
+	for _, name := range hostVariables {
+		t.Setenv(name, "")
+	}
+	t.Setenv("PKG_CONFIG_LIBDIR", "/of/the/target/before")
+	text := printed(t, "arm64", Options{})
+	for _, line := range []string{"HOST_CC=cc", "HOST_CXX=c++", "HOST_AR=ar", "PKG_CONFIG_PATH_FOR_BUILD=/host/pkgconfig", "HOST_PKG_CONFIG_LIBDIR=/host/pkgconfig"} {
+		assert.Contains(t, text, "export "+line+"\n")
+	}
+	assert.NotContains(t, text, "HOST_PKG_CONFIG_SYSROOT_DIR")
+	assert.Contains(t, printed(t, "arm64", Options{Sysroot: "/srv/arm64"}), "export HOST_PKG_CONFIG_SYSROOT_DIR=''\n")
+	for _, name := range []string{"hppa", runtime.GOARCH} { // Rust has no port for the one, and the other is the host's
+		text = printed(t, name, Options{})
+		assert.NotContains(t, text, "HOST_")
+		assert.Contains(t, text, "export PKG_CONFIG_PATH_FOR_BUILD=/host/pkgconfig\n")
+	}
+	for _, name := range hostVariables {
+		t.Setenv(name, "mine")
+	}
+	text = printed(t, "arm64", Options{Sysroot: "/srv/arm64"})
+	for _, name := range hostVariables {
+		assert.NotContains(t, text, name)
 	}
 }
 
