@@ -223,7 +223,8 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 		_, err := os.Stat(filepath.Join(dir, "crossrun")) // as installed, too
 		return err == nil
 	}), ":")
-	environment = append(environment, "PATH="+without, "TO="+dir+"/to", "QEMU_BIN_DIR=")
+	// TO is where the caller is, and not the source; the job builds for another architecture.
+	environment = append(environment, "PATH="+without, "TO=to", "GOARCH=riscv64", "QEMU_BIN_DIR=")
 	// Emulators are where those of this test are.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "to"), 0o755))
 	found, err := filepath.Glob(commands.Dir() + "/qemu-*")
@@ -238,6 +239,11 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	assert.Regexp(t, `registered +linux/arm64`, r.Stdout)
 	r = shell(t, dir, environment, "./hello")
 	assert.Contains(t, r.Stdout, "hello from s390x")
+	r = shell(t, dir, environment, "trap '' TERM; to/crossrun grep SigIgn /proc/self/status")
+	assert.Contains(t, r.Stdout, "0000000000004000", "it starts before Go's run time")
+	out, err := exec.Command(absolute+"/ci/setup", "--registre").CombinedOutput()
+	assert.Error(t, err)
+	assert.Contains(t, string(out), "ci/setup: error: --registre is unknown")
 }
 
 // Each block of YAML in a document is a part of a template, or of GoReleaser's configuration.
