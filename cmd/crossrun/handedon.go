@@ -104,7 +104,7 @@ func (w *way) execHandedOn(tell func()) error {
 	ignore(h.ignored)
 	argv := slices.Insert(slices.Clone(w.argv), 1, append(native, "-exec-data", h.kept.String(),
 		"-exec-helper", fmt.Sprintf("%d,%d,%d,%s", helper, self, h.program, h.comm))...)
-	return file.Exec(program, argv, append(slices.Clone(h.environ), w.env...))
+	return file.Exec(program, argv, changed(h.environ, w.env))
 }
 
 // openSelf opens this command's file. Where there is no /proc it is the one that the
@@ -351,7 +351,7 @@ func (h *handing) run(p *program) error {
 // cannot be.
 func (h *handing) runWatched(w *way) {
 	h.keepFromProgram()
-	_ = w.runWatched(h.state(), append(slices.Clone(h.environ), w.env...), func() {})
+	_ = w.runWatched(h.state(), changed(h.environ, w.env), func() {})
 }
 
 // state is what a supervisor has to know.
@@ -366,7 +366,7 @@ func (h *handing) keepFromProgram() {
 
 // execDirectly executes what hands on nothing.
 func (h *handing) execDirectly(w *way) error {
-	environ := append(slices.Clone(h.environ), w.env...)
+	environ := changed(h.environ, w.env)
 	h.keepFromProgram()
 	ignore(h.ignored)
 	if w.emulator == nil || w.emulator.Embedded == nil {

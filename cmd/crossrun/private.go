@@ -158,7 +158,7 @@ func (w *way) enter(f *facts, o *options, tell func()) error {
 	w.emulator, w.comment = found.own, found.comment
 	tell()
 	ignore(entry.Ignored())
-	return i.Exec(name, w.path, w.argv, append(environment, w.env...))
+	return i.Exec(name, w.path, w.argv, changed(environment, w.env))
 }
 
 // interpreter is this command as the interpreter of a private instance's

@@ -88,7 +88,7 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 
 // exec replaces this process. It returns only if the kernel refuses.
 func (w *way) exec(tell func()) error {
-	env := append(changed(os.Environ(), w.changes), w.env...)
+	env := changed(changed(os.Environ(), w.changes), w.env)
 	if w.emulator == nil || w.emulator.Embedded == nil {
 		tell()
 		ignore(entry.Ignored())

@@ -79,7 +79,7 @@ func (w *way) startWatched(p *program, f *facts, o *options, tell func()) error 
 	}
 	w.why = "a supervisor has emulators executed for it, and for what it starts"
 	w.keepTranslations(o)
-	return w.runWatched(watchedState(sysroot, entry.Ignored(), nil), append(changed(os.Environ(), w.changes), w.env...), tell)
+	return w.runWatched(watchedState(sysroot, entry.Ignored(), nil), changed(changed(os.Environ(), w.changes), w.env), tell)
 }
 
 // watchedState is what a supervisor has to know: a sysroot, ARCH=DIR, or =DIR of whichever
@@ -250,7 +250,8 @@ func (w *emulations) emulate(p *watch.Program) (*watch.Emulation, error) {
 		e.Argv0Flag = "-0"
 		e.Flags = by.cpu
 		if root != "" {
-			e.Defaults = []watch.Default{{Variable: "QEMU_LD_PREFIX", Flags: []string{"-L", root}}}
+			// What the caller's variable says has no loader for it, or comes after what was named.
+			e.Defaults = []watch.Default{{Variable: "QEMU_LD_PREFIX", But: os.Getenv("QEMU_LD_PREFIX"), Flags: []string{"-L", root}}}
 		}
 	}
 	return e, nil

@@ -338,7 +338,9 @@ func (e *Emulation) defaults(pid uint32) (flags []string) {
 	}
 	environment, _ := os.ReadFile(string(appendProcess(nil, pid, "/environ")))
 	for _, d := range e.Defaults {
-		if set := "\x00" + d.Variable + "="; !strings.Contains("\x00"+string(environment), set) {
+		_, rest, set := strings.Cut("\x00"+string(environment), "\x00"+d.Variable+"=")
+		value, _, _ := strings.Cut(rest, "\x00")
+		if !set || value == d.But {
 			flags = append(flags, d.Flags...)
 		}
 	}

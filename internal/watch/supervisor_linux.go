@@ -56,10 +56,10 @@ type Emulation struct {
 	Defaults  []Default
 }
 
-// A Default is flags that are not given if an environment variable is set.
+// A Default is flags that are not given if an environment variable is set, but to one value.
 type Default struct {
-	Variable string
-	Flags    []string
+	Variable, But string
+	Flags         []string
 }
 
 // A supervisor answers the kernel's questions.

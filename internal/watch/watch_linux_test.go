@@ -179,11 +179,14 @@ func TestWhatAnAskerIsAnswered(t *testing.T) {
 	assert.EqualValues(t, []uint64{1<<64 - 100, 0}, []uint64{call[0], call[4]})
 	argv, _ = compose(&handover{Emulation: e, program: &Program{Path: "/bin/i", script: []string{"arg", "./script"}}})
 	assert.Equal(t, []string{"qemu-arm", "-0", "/bin/i", "-cpu", "max", "/bin/i", "arg", "./script"}, argv)
+	path := os.Getenv("PATH")
 	t.Setenv("A_VARIABLE", "x") // which /proc/PID/environ does not show
 	with := *e
-	with.Flags, with.Defaults = nil, []Default{{"NO_SUCH_VARIABLE", []string{"-L", "/r"}}, {"PATH", []string{"-x"}}}
+	with.Flags, with.Defaults = nil, []Default{
+		{"NO_SUCH_VARIABLE", "", []string{"-L", "/r"}}, {"PATH", "", []string{"-x"}}, {"PATH", path + "x", []string{"-x"}}, {"PATH", path, []string{"-y"}},
+	}
 	argv, _ = compose(&handover{Emulation: &with, program: &Program{Path: "x"}})
-	assert.Equal(t, []string{"qemu-arm", "-0", "(argv[0])", "-L", "/r", "x"}, argv)
+	assert.Equal(t, []string{"qemu-arm", "-0", "(argv[0])", "-L", "/r", "-y", "x"}, argv)
 	with.Flags = make([]string, 60)
 	_, err := s.compose(n, &handover{Emulation: &with, program: &Program{Path: "x"}})
 	assert.ErrorContains(t, err, "too many")

@@ -393,6 +393,28 @@ func TestASysrootOfWhatANativeProgramStarts(t *testing.T) {
 	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
 }
 
+// What the caller's QEMU_LD_PREFIX says is for programs that have their loader there, and comes after
+// what is named.
+func TestASysrootComesBeforeThatOfAnotherArchitecture(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, s390x := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "dynamic"), commands.CHello(t, commands.Port("s390x-linux-gnu"), "dynamic")
+	want := commands.Result{Stdout: commands.Saying("hello from C 1.414", arm64)}
+	for _, prefix := range []string{"/usr/s390x-linux-gnu", "/nosuch"} {
+		t.Setenv("QEMU_LD_PREFIX", prefix)
+		for _, way := range []string{"--watched", "--private", "--direct"} {
+			assert.Equal(t, want, commands.Crossrun(t, way, arm64), way)
+			assert.Equal(t, want, commands.Crossrun(t, way, "--sysroot", "/usr/aarch64-linux-gnu", arm64), way)
+		}
+		for _, way := range []string{"--watched", "--private"} {
+			assert.Equal(t, want, commands.Crossrun(t, way, "--sysroot", "/usr/aarch64-linux-gnu", "/bin/sh", "-c", arm64), way)
+		}
+		assert.Equal(t, want, commands.Crossrun(t, "--watched", "/bin/sh", "-c", arm64))
+	}
+	t.Setenv("QEMU_LD_PREFIX", "/usr/s390x-linux-gnu")
+	r := commands.Crossrun(t, "--watched", "/bin/sh", "-c", s390x)
+	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", s390x)}, r)
+}
+
 // A file system that hangs holds up nobody else: nor does a pipe that is executed.
 func TestASupervisorIsNotHeldUp(t *testing.T) {
 	kerneltest.Instance(t)
