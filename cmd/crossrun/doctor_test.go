@@ -146,10 +146,10 @@ func TestHabitsAreAnswered(t *testing.T) {
 	}
 	for _, word := range []string{"doctor", "help", "version", "run", "status"} {
 		t.Setenv("PATH", t.TempDir())
-		_, err := find("", []string{word, "./hello"})
+		_, err := find("", "", []string{word, "./hello"})
 		assert.NotEmpty(t, cli.Hint(err), word)
 	}
-	_, err := find("", []string{"hello"})
+	_, err := find("", "", []string{"hello"})
 	assert.Empty(t, cli.Hint(err))
 }
 

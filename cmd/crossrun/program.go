@@ -34,12 +34,12 @@ type program struct {
 }
 
 // find looks a program up as a shell does, in PATH unless its name has a slash, or
-// in a root file system if root is not empty.
-func find(root string, argv []string) (string, error) {
+// in a root file system if root is not empty, which has another PATH.
+func find(root, path string, argv []string) (string, error) {
 	file := argv[0]
 	switch {
 	case root != "":
-		return findIn(root, file)
+		return findIn(root, path, file)
 	case strings.Contains(file, "/"):
 		return file, nil
 	}

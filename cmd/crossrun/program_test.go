@@ -32,7 +32,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 	for _, test := range []struct{ name, path string }{
 		{"tool", tool}, {"./tool", "./tool"}, {"bin/tool", "bin/tool"}, {"/no/such/file", "/no/such/file"}, {"here/", "here/"},
 	} {
-		path, err := find("", []string{test.name, "argument"})
+		path, err := find("", "", []string{test.name, "argument"})
 		require.NoError(t, err)
 		assert.Equal(t, test.path, path)
 	}
@@ -42,7 +42,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 		{"here", "here: not found in PATH", "crossrun ./here runs the one in this directory"},
 		{"", ": not found in PATH", ""},
 	} {
-		_, err := find("", []string{test.name})
+		_, err := find("", "", []string{test.name})
 		text, hint := said(err)
 		assert.Equal(t, test.text, text)
 		assert.Equal(t, test.hint, hint)
@@ -53,15 +53,15 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 		{"bin:" + dir, "tool", "bin/tool"}, {"./bin/", "tool", "bin/tool"}, {dir + "/missing:.", "here", "./here"}, {"bin:", "here", "./here"},
 	} {
 		t.Setenv("PATH", test.list)
-		path, err := find("", []string{test.name})
+		path, err := find("", "", []string{test.name})
 		require.NoError(t, err, test.list)
 		assert.Equal(t, test.path, path)
 	}
 	os.Unsetenv("PATH")
-	path, err := find("", []string{"sh"})
+	path, err := find("", "", []string{"sh"})
 	require.NoError(t, err)
 	assert.Equal(t, "/bin/sh", path)
-	_, err = find("", []string{"nothing"})
+	_, err = find("", "", []string{"nothing"})
 	assert.Equal(t, exitNotFound, statusOf(t, err))
 }
 
@@ -335,7 +335,7 @@ func TestProgramsInARootFileSystem(t *testing.T) {
 	for command, want := range map[string]string{
 		"tool": "/usr/bin/tool", "script": "/usr/bin/script", "up": "/usr/bin/up", "/bin/tool": "/bin/tool", "bin/script": "bin/script",
 	} {
-		path, err := find(root, []string{command})
+		path, err := find(root, rootPath, []string{command})
 		require.NoError(t, err)
 		assert.Equal(t, want, path)
 		p, err := inspect(root, path, []string{command, "x"}, 0)
@@ -344,7 +344,7 @@ func TestProgramsInARootFileSystem(t *testing.T) {
 		assert.Equal(t, "aarch64", p.binary().header.Arch.Name)
 	}
 	for command, hint := range map[string]string{"plain": "PATH is /usr/local/sbin:", "nothing": "PATH is ", "/no/tool": "below that directory"} {
-		_, err := find(root, []string{command})
+		_, err := find(root, rootPath, []string{command})
 		text, said := said(err)
 		assert.Equal(t, command+": not found in "+root, text)
 		assert.Contains(t, said, hint)
@@ -352,4 +352,15 @@ func TestProgramsInARootFileSystem(t *testing.T) {
 	}
 	_, err := inspect(root, "/usr/bin/plain", nil, 0)
 	assert.ErrorContains(t, err, "not executable")
+
+	// As env(1) does it, in the PATH that the command gets.
+	write(t, filepath.Join(root, "opt/go/bin/go"), binaryFor(t, lookup(t, "arm64"), ""))
+	for _, setenv := range []string{"PATH=/opt/go/bin:/usr/bin", "PATH=nothing:opt/go/bin"} {
+		status, stdout, stderr := called("--print", "--rootfs", root, "--setenv", setenv, "go")
+		assert.Zero(t, status, stderr)
+		assert.Contains(t, stdout, " go\n")
+	}
+	status, _, stderr := called("--print", "--rootfs", root, "--setenv", "PATH=/opt", "tool")
+	assert.Equal(t, exitNotFound, status)
+	assert.Contains(t, stderr, "PATH is /opt\n")
 }

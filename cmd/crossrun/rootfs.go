@@ -61,13 +61,23 @@ func inhabitants(i *private.Instance) string {
 	return "with " + users
 }
 
-// findIn looks a command up in a root file system.
-func findIn(root, command string) (string, error) {
+// pathOf returns PATH in an environment.
+func pathOf(env []string) (path string) {
+	for _, v := range env {
+		if value, is := strings.CutPrefix(v, "PATH="); is {
+			path = value
+		}
+	}
+	return path
+}
+
+// findIn looks a command up in a root file system, in whose root directory it begins.
+func findIn(root, searched, command string) (string, error) {
 	candidates, hint := []string{command}, "name the file as it is called below that directory"
 	if !strings.Contains(command, "/") {
-		candidates, hint = nil, "install it there, or name its file: PATH is "+rootPath
-		for _, dir := range filepath.SplitList(rootPath) {
-			candidates = append(candidates, filepath.Join(dir, command))
+		candidates, hint = nil, "install it there, or name its file: PATH is "+searched
+		for _, dir := range filepath.SplitList(searched) {
+			candidates = append(candidates, filepath.Join("/", dir, command))
 		}
 	}
 	for _, path := range candidates {

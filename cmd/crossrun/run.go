@@ -18,7 +18,11 @@ import (
 
 // crossrun runs the program that the options name, or prints how.
 func crossrun(o *options, stdout, stderr io.Writer) error {
-	path, err := find(o.rootfs, o.args)
+	searched := "" // of the caller's PATH the library knows
+	if o.rootfs != "" {
+		searched = pathOf(rootEnvironment(os.Environ(), o.setenv))
+	}
+	path, err := find(o.rootfs, searched, o.args)
 	if err != nil {
 		return err
 	}
