@@ -82,8 +82,9 @@ func runAsQEMU(args []string, arch *elfmagic.Arch, stdout, stderr io.Writer) int
 		err = c.parse(args[1:])
 	}
 	switch {
-	case err != nil:
+	case err != nil && cli.Hint(err) == "":
 		err = cli.WithHint(err, "%s [flags] PROGRAM [ARG…], where the flags are QEMU's, which %s -h lists", c.name, c.name)
+	case err != nil:
 	case c.asks:
 		err = c.askEmulator()
 	default:

@@ -124,6 +124,16 @@ func TestAllFlagsOfInstalledEmulatorsAreKnown(t *testing.T) {
 	}
 }
 
+// A hint that says more stays.
+func TestHintsOfACommandLineOfQEMUs(t *testing.T) {
+	for args, hint := range map[string]string{"-E A=1,2 x": "a comma begins another variable", "-x": "where the flags are QEMU's", "": "where the flags are QEMU's"} {
+		var stdout, stderr strings.Builder
+		status := runAs(append([]string{"qemu-s390x"}, strings.Fields(args)...), &stdout, &stderr)
+		assert.Equal(t, exitFailed, status, args)
+		assert.Contains(t, stderr.String(), hint, args)
+	}
+}
+
 func TestOnlyProgramsOfTheArchitectureAreRun(t *testing.T) {
 	dir := t.TempDir()
 	arm64 := write(t, filepath.Join(dir, "program"), binaryFor(t, lookup(t, "arm64"), ""))

@@ -156,14 +156,14 @@ func say(stderr io.Writer, p *program, list []*way, taken *way) {
 		return
 	}
 	binary := p.binary()
-	what := "not an ELF file"
-	if binary.elfErr == nil {
-		what = binary.header.Arch.Platform()
-		if binary.interp == "" {
-			what += ", static"
-		} else {
-			what += ", needs " + binary.interp
-		}
+	var what string
+	switch {
+	case binary.elfErr != nil: // "not an ELF file", most often; or one that cannot be read, or is for no known machine
+		what = binary.elfErr.Error()
+	case binary.interp == "":
+		what = binary.header.Arch.Platform() + ", static"
+	default:
+		what = binary.header.Arch.Platform() + ", needs " + binary.interp
 	}
 	if binary != p {
 		what = "script for " + binary.path + ", " + what

@@ -208,6 +208,16 @@ func TestWhatIsPrintedFollowsFromTheOptionsAndTheProgram(t *testing.T) {
 		assert.Equal(t, want{0, test.want, ""}, want{status, stdout, stderr}, test.args)
 	}
 
+	// Nobody but crossrun keeps the time.
+	for args, want := range map[string]string{
+		"--emulator qemu-odd --cpu max ./static -x": " --direct --timeout 1m30s --emulator qemu-odd --cpu max ./static -x\n",
+		"./static": " --kernel --timeout 1m30s ./static\n",
+	} {
+		status, stdout, stderr := called(append([]string{"--print", "--timeout", "90s"}, strings.Fields(args)...)...)
+		assert.Zero(t, status, stderr)
+		assert.True(t, strings.HasSuffix(stdout, want), stdout)
+	}
+
 	// An entry that is disabled is for none.
 	require.NoError(t, fs.Disable("odd"))
 	status, stdout, _ := called("--direct", "--print", "--sysroot", root, dynamic)
@@ -323,6 +333,7 @@ func TestVerboseSaysWhatAndWhy(t *testing.T) {
 		{static, "./s: linux/arm64, static"},
 		{dynamic, "./d: linux/arm64, needs /lib/ld.so"},
 		{text, "./t: not an ELF file"},
+		{&program{path: "./u", elfErr: os.ErrPermission}, "./u: permission denied"},
 		{&program{path: "./x", script: dynamic}, "./x: script for ./d, linux/arm64, needs /lib/ld.so"},
 		{&program{path: "./y", script: &program{path: "./x", script: static}}, "./y: script for ./s, linux/arm64, static"},
 	} {

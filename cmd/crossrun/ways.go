@@ -217,6 +217,9 @@ func (w *way) printed(p *program, o *options) *way {
 			argv = append(argv, "--emulator", named)
 		}
 	}
+	if o.timeout > 0 {
+		argv = append(argv, "--timeout", o.timeout.String())
+	}
 	if o.translations != "" {
 		argv = append(argv, "--cache-translations="+o.translations)
 	}
@@ -239,9 +242,12 @@ func (w *way) printed(p *program, o *options) *way {
 			argv = append(argv, "--strace")
 		}
 		argv = append(argv, notAFlag(p.path))
-	case w.emulator == nil || w.emulator.Embedded == nil:
+	case o.timeout == 0 && (w.emulator == nil || w.emulator.Embedded == nil):
 		return w
 	default:
+		if o.emulator != "" && w.flag == byEmulator {
+			argv = append(argv, "--emulator", o.emulator)
+		}
 		for _, flag := range []struct{ name, value string }{{"--sysroot", o.sysroot}, {"--cpu", o.cpu}, {"--gdb", o.gdb}} {
 			if flag.value != "" {
 				argv = append(argv, flag.name, flag.value)
