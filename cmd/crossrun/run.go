@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
@@ -126,7 +128,19 @@ func refused(p *program, err error) error {
 	if errors.Is(err, syscall.ENOENT) && binary.interp != "" {
 		return cannot(missingLoader(binary, "/"))
 	}
-	return cannot(fmt.Errorf("%s: %w", p.path, err))
+	return cannot(withoutExec(fmt.Errorf("%s: %w", p.path, err), p.path, binary.path))
+}
+
+// withoutExec adds to an error why the kernel does not execute any of the files, where that is due to
+// a mount.
+func withoutExec(err error, paths ...string) error {
+	for _, path := range paths {
+		var fs unix.Statfs_t
+		if errors.Is(err, syscall.EACCES) && unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_NOEXEC != 0 {
+			return cli.WithHint(err, "%s is on a file system that is mounted noexec: put it elsewhere (go test: TMPDIR), or try --direct", path)
+		}
+	}
+	return err
 }
 
 // unusable explains why a file is no program that could be emulated.

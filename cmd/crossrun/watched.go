@@ -186,7 +186,7 @@ func configureWatched(state string) (*watch.Options, error) {
 		Native: w.runsItself, Script: parseScript, Emulate: w.emulate,
 		Begin: func() { ignore(ignored) },
 		Refused: func(path string, err error) int {
-			cli.Error(os.Stderr, name, withoutDevFD(fmt.Errorf("%s: %w", path, err)))
+			cli.Error(os.Stderr, name, withoutDevFD(withoutExec(fmt.Errorf("%s: %w", path, err), path)))
 			if errors.Is(err, fs.ErrNotExist) {
 				return exitNotFound
 			}

@@ -75,6 +75,22 @@ func TestAWatchedProcessInheritsWhatItWouldWithoutCrossrun(t *testing.T) {
 	assert.Contains(t, supervised.Stdout, " two words ünï\ninput\n")
 }
 
+// Where nothing can be executed, as in /tmp of some machines, it is said why.
+func TestAFileSystemThatIsMountedNoexecIsNamed(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	dir := t.TempDir()
+	for _, arch := range []string{"arm64", runtime.GOARCH} {
+		in := filepath.Join(dir, arch)
+		require.NoError(t, os.Mkdir(in, 0o755))
+		cmd := exec.Command("unshare", "-Urm", "sh", "-c", `cd "$1" && mount -t tmpfs -o noexec none . && cd "$1" && cp "$2" hello && printf '#!%s/hello\n' "$1" > ../script && chmod +x hello ../script
+for args in "--kernel ./hello" "--kernel ../script" "--watched ./hello"; do "$3" $args; echo $?; done`, "sh", in, commands.GoHello(t, arch), commands.Command("crossrun").Path)
+		r := commands.Run(t, cmd)
+		assert.Equal(t, "126\n126\n126\n", r.Stdout, r.Stderr)
+		assert.Equal(t, 3, strings.Count(r.Stderr, "hello is on a file system that is mounted noexec"), r.Stderr)
+	}
+}
+
 // blocked returns what a program has blocked that words start.
 func blocked(t *testing.T, words ...string) commands.Result {
 	t.Helper()
