@@ -63,6 +63,8 @@ func take(p *program, o *options, f *facts, stdout, stderr io.Writer) error {
 		case o.print:
 			_, err = fmt.Fprintln(stdout, w.printed(p, o))
 			return err
+		case w.supervised:
+			return refused(p, w.exec(tell))
 		case w.flag == byKernel:
 			if w.tried {
 				tell = func() {}

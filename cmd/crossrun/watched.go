@@ -36,6 +36,12 @@ func watchedWay(w *way, p *program, o *options, f *facts) {
 		w.err = unusable(binary)
 		return
 	}
+	if o.asked == byWatch && f.pin == "" && watch.Watched() {
+		// What is asked for is so: as in an image whose entry point is crossrun.
+		w.inTree(p, f)
+		w.supervised, w.why = true, "the supervisor that watches this process watches it, too, and what it starts"
+		return
+	}
 	if f.foreign != nil {
 		if _, err := f.emulator(); err != nil {
 			w.err = err

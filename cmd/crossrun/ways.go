@@ -50,6 +50,8 @@ type way struct {
 	comment  string             // which emulator it is, if it is embedded
 	handing  *handing           // what it is given to hand on what it starts, if it does
 
+	supervised bool // who watches this process watches the program
+
 	err   error
 	tried bool // err was looked up, and may be wrong: who is to run the program, and not to show it, tries
 }
@@ -98,11 +100,8 @@ func ways(p *program, o *options, f *facts) iter.Seq[*way] {
 }
 
 func kernelWay(w *way, p *program, o *options, f *facts) {
-	w.asItIs(p, f)
+	w.inTree(p, f)
 	w.why = "the kernel runs it"
-	if !f.named && supervised(f.foreign) != "" {
-		w.env = f.cpu // who watches finds the sysroots of all architectures: one for all would hide these
-	}
 	if f.pin != "" {
 		w.err = cannot(cli.WithHint(fmt.Errorf("%s names an emulator, and the kernel uses that of its entry", f.pin), "unset %s", f.pin))
 		return
@@ -112,6 +111,14 @@ func kernelWay(w *way, p *program, o *options, f *facts) {
 		if w.why = f.entry(); w.why == "" {
 			w.err, w.tried = noEntry(p), true
 		}
+	}
+}
+
+// inTree is asItIs for a program that is executed where it may be watched.
+func (w *way) inTree(p *program, f *facts) {
+	w.asItIs(p, f)
+	if !f.named && supervised(f.foreign) != "" {
+		w.env = f.cpu // who watches finds the sysroots of all architectures: one for all would hide these
 	}
 }
 

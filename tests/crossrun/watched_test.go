@@ -352,7 +352,18 @@ func TestCrossrunUnderASupervisor(t *testing.T) {
 	r := commands.Crossrun(t, "--watched", crossrun, ofArm64, "exec", hello)
 	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
 
-	r = commands.Crossrun(t, "--watched", crossrun, "--watched", "/bin/true")
+	// Who asks to be watched is, with what was named.
+	for _, argv := range [][]string{{"/bin/sh", "-c", arm64 + " sh -c 'exit 4'"}, {arm64, "/bin/sh", "-c", "exit 4"}} {
+		r := commands.Crossrun(t, append([]string{"--watched", crossrun, "--watched"}, argv...)...)
+		assert.Equal(t, commands.Result{Stdout: "started by arm64\n", Status: 4}, r, "%s", argv)
+	}
+	r = commands.Crossrun(t, "--watched", crossrun, "--watched", "--sysroot", "/usr/s390x-linux-gnu", hello)
+	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
+	r = commands.Crossrun(t, "--watched", crossrun, "-v", "--watched", hello)
+	assert.Contains(t, r.Stderr, "crossrun: the supervisor that watches this process watches it, too, and what it starts: "+hello)
+	// But by an emulator of its own it is not.
+	named := "arm64=" + commands.FindEmulator(t, kerneltest.Lookup(t, "arm64")).Path
+	r = commands.Crossrun(t, "--watched", crossrun, "--watched", "--emulator", named, arm64, "/bin/sh", "-c", "exit 4")
 	assert.Equal(t, 126, r.Status)
 	assert.Contains(t, r.Stderr, "a supervisor of crossrun's watches this process already")
 }
