@@ -17,6 +17,7 @@ import (
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/watch"
 )
 
 // facts are what the ways to run a program depend on, besides the program and
@@ -30,7 +31,8 @@ type facts struct {
 	cpu     []string       // the setting of the environment, as a variable of QEMU's
 	pin     string         // the variable that names the emulator, if one does
 
-	starts bool // it is a native program, and what it may start has no entries
+	itself bool // it is for a relative of the host's architecture, whose programs the kernel runs itself
+	starts bool // it is a program of the host's own, and what it may start has no entries
 
 	emulator func() (*emulator.Emulator, error)
 	chosen   bool // the user has chosen a CPU
@@ -78,7 +80,9 @@ func gather(p *program, o *options) (*facts, error) {
 			f.named = named != ""
 		}
 	}
-	f.starts = f.foreign == nil && binary.elfErr == nil && o.asked == firstWay && mayStart()
+	if o.asked == firstWay && binary.elfErr == nil {
+		f.setStarts()
+	}
 	if o.print || o.verbose {
 		f.entry = func() string {
 			return cmp.Or(kernelRuns(binary, native), supervised(f.foreign), triedByKernel(f.foreign))
@@ -94,6 +98,24 @@ func gather(p *program, o *options) (*facts, error) {
 		}
 	}
 	return f, nil
+}
+
+// setStarts finds out whether the program is to be watched for what it starts.
+func (f *facts) setStarts() {
+	f.itself = f.foreign != nil && runsItself(f.foreign)
+	if f.foreign == nil || f.itself && f.sysroot == "" && f.pin == "" && watch.Sees(f.foreign) {
+		f.starts = mayStart()
+	}
+}
+
+// runsItself reports whether the kernel runs an architecture's programs without anybody's help, as
+// that of amd64 does i386's, most often.
+func runsItself(arch *elfmagic.Arch) bool {
+	if !slices.Contains(host.Relatives(native()), arch) {
+		return false
+	}
+	own, err := host.Native(context.Background())
+	return err == nil && slices.Contains(own, arch)
 }
 
 // kernelRuns looks up why execve will run the program, if it will.

@@ -222,7 +222,7 @@ func (c *qemuCall) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if f.foreign == nil && c.asked == firstWay {
+	if (f.foreign == nil || f.itself) && c.asked == firstWay {
 		// The kernel would run it without an emulator, which the name asks for.
 		c.asked, c.by = byEmulator, c.name
 	}

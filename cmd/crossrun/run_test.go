@@ -23,6 +23,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/internal/watch"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -260,15 +261,21 @@ func TestANativeProgramIsPrintedAsItIsRun(t *testing.T) {
 		return stdout
 	}
 	assert.True(t, strings.HasSuffix(printed(), " --watched "+path+" -c 'exit 1'\n"))
+	registerForeign(t, fs)
+	assert.Equal(t, path+" -c 'exit 1'\n", printed())
+	require.NoError(t, fs.Disable("s390x"))
+	assert.Contains(t, printed(), " --watched ")
+}
+
+// registerForeign registers entries for the architectures that people build for.
+func registerForeign(t *testing.T, fs binfmt.FS) {
+	t.Helper()
 	native := append(host.Relatives(lookup(t, runtime.GOARCH)), lookup(t, runtime.GOARCH))
 	for _, arch := range elfmagic.Archs() {
 		if arch.GOARCH != "" && !slices.Contains(native, arch) {
 			require.NoError(t, fs.Register(binfmt.Entry{Name: arch.Name, Pattern: arch.Pattern(), Interpreter: "/usr/bin/odd"}))
 		}
 	}
-	assert.Equal(t, path+" -c 'exit 1'\n", printed())
-	require.NoError(t, fs.Disable("s390x"))
-	assert.Contains(t, printed(), " --watched ")
 }
 
 // What is printed runs the program with the emulators that were named.
@@ -281,9 +288,10 @@ func TestNamedEmulatorsArePrinted(t *testing.T) {
 	}
 }
 
-// A relative's programs, which the kernel runs as they are, are printed so.
+// A relative's programs, which the kernel runs as they are, are printed so: as the host's own, where it is
+// seen what they start.
 func TestARelativeIsPrintedAsItIsRun(t *testing.T) {
-	kerneltest.Instance(t)
+	fs := kerneltest.Instance(t)
 	for _, arch := range host.Relatives(lookup(t, runtime.GOARCH)) {
 		if !kerneltest.Native(t, arch) {
 			continue
@@ -291,6 +299,12 @@ func TestARelativeIsPrintedAsItIsRun(t *testing.T) {
 		content, err := tinyelf.Program(arch)
 		require.NoError(t, err)
 		path := write(t, filepath.Join(t.TempDir(), "program"), content)
+		if watch.Sees(arch) {
+			status, stdout, stderr := called("--print", path)
+			assert.Equal(t, 0, status, stderr)
+			assert.True(t, strings.HasSuffix(stdout, " --watched "+path+"\n"), stdout)
+			registerForeign(t, fs)
+		}
 		status, stdout, stderr := called("--print", path)
 		assert.Equal(t, 0, status, stderr)
 		assert.Equal(t, path+"\n", stdout)

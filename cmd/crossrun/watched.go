@@ -42,7 +42,7 @@ func watchedWay(w *way, p *program, o *options, f *facts) {
 		w.supervised, w.why = true, "the supervisor that watches this process watches it, too, and what it starts"
 		return
 	}
-	if f.foreign != nil {
+	if f.foreign != nil && !f.starts {
 		if _, err := f.emulator(); err != nil {
 			w.err = err
 			return

@@ -3,6 +3,7 @@ package watch
 import (
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,6 +91,13 @@ var question = [2]uint64{0x63726f73, 0x7372756e}
 
 // watched is the answer to it.
 const watched = syscall.EALREADY
+
+// Sees reports whether a supervisor is asked about what programs of an architecture execute: about
+// the host's own, and of 32-bit ones about i386's.
+func Sees(arch *elfmagic.Arch) bool {
+	self, err := native()
+	return err == nil && (arch == self || arch.Name == "i386" && slices.ContainsFunc(abis[:], func(a abi) bool { return a.arch == unix.AUDIT_ARCH_I386 }))
+}
 
 // Watched reports whether a supervisor of this package watches this process already.
 func Watched() bool {

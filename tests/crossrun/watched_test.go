@@ -420,6 +420,29 @@ func TestASysrootOfWhatANativeProgramStarts(t *testing.T) {
 	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", hello)}, r)
 }
 
+// Programs of i386, which amd64's kernel runs itself, are watched as the host's own: a whole system may be
+// of these. Under the emulator's name they are emulated.
+func TestProgramsOfI386StartForeignOnes(t *testing.T) {
+	kerneltest.Instance(t)
+	i386 := kerneltest.Lookup(t, "386")
+	if runtime.GOARCH != "amd64" || !kerneltest.Native(t, i386) {
+		t.Skip("the kernel runs no programs of i386 itself")
+	}
+	program := commands.CProgram(t, commands.Port("i686-linux-gnu"), "executer", "-static", "-O1", "../testdata/executer.c")
+	hello := commands.GoHello(t, "arm64")
+	for _, argv := range [][]string{{program, "exec", hello}, {"/bin/sh", "-c", program + " exec " + hello}} {
+		assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, commands.Crossrun(t, argv...), "%s", argv)
+	}
+	r := commands.Crossrun(t, "-v", program, "exec", hello)
+	assert.Contains(t, r.Stderr, "crossrun: a supervisor has emulators executed for it, and for what it starts: "+program)
+	commands.FindEmulator(t, i386)
+	link := filepath.Join(t.TempDir(), "qemu-i386")
+	require.NoError(t, os.Symlink(commands.Command("crossrun").Path, link))
+	r = commands.Run(t, exec.Command(link, "-cpu", "nosuch", program, "exec", "/bin/true"))
+	assert.Equal(t, 1, r.Status, r)
+	assert.Contains(t, r.Stderr, "nosuch")
+}
+
 // What the caller's QEMU_LD_PREFIX says is for programs that have their loader there, and comes after
 // what is named.
 func TestASysrootComesBeforeThatOfAnotherArchitecture(t *testing.T) {
