@@ -39,10 +39,10 @@ type parent struct {
 }
 
 // beParent is the parent's main. Its arguments are the name for messages, process
-// 1, the numbers of the Instance's files, of the socket and of the program, and the
-// command: its path and its arguments.
+// 1, the numbers of the Instance's files, of the socket, of the program and of what is held,
+// and the command: its path and its arguments.
 func beParent(args []string) {
-	const fixed = 2 + rootFiles + 2
+	const fixed = 2 + rootFiles + 3
 	err := unprivileged()
 	if err == nil && len(args) < fixed+2 {
 		err = errors.New("arguments are missing")
@@ -50,7 +50,7 @@ func beParent(args []string) {
 	if err != nil {
 		refuse(parentMarker, err)
 	}
-	var files [rootFiles + 2]int
+	var files [rootFiles + 3]int
 	for n := range files {
 		files[n], _ = strconv.Atoi(args[2+n])
 		unix.CloseOnExec(files[n])

@@ -62,6 +62,10 @@ type InstanceOptions struct {
 	// Template says that Root is not changed: what is changed in it is kept in memory,
 	// and gone when the instance ends (overlayfs, Linux 5.11 for users; on tmpfs, 6.6).
 	Template bool
+
+	// Held, if it is not nil, is open with a Root as long as what runs in it does, with the
+	// locks that it has (flock(2)), and not in that.
+	Held *os.File
 }
 
 // A Cmd is a command that will run, or runs, in an instance of its own.

@@ -41,7 +41,8 @@ type rootInstance struct {
 	socket  *os.File  // process 1 ends when it is closed
 	init    *exec.Cmd // process 1
 	mapping mapping
-	because error // why it is not the first of mappings
+	because error    // why it is not the first of mappings
+	held    *os.File // or nil
 }
 
 // Close ends process 1, if there is one.
@@ -82,6 +83,12 @@ func (r *rootInstance) exec(name, path string, argv, env []string, files []*os.F
 	all := append(slices.Clip(files), r.socket, program)
 	for _, f := range all {
 		words = append(words, strconv.Itoa(int(f.Fd())))
+	}
+	if r.held == nil {
+		words = append(words, "-1")
+	} else {
+		words = append(words, strconv.Itoa(int(r.held.Fd())))
+		all = append(all, r.held)
 	}
 	words = append(append(words, path), argv...)
 	return execStub(name, path, calls, all, words, env)
@@ -176,7 +183,7 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 	_, _ = executed.Read(make([]byte, 1))
 	executed.Close()
 	files = files[:rootFiles]
-	return &Instance{files: files, root: &rootInstance{socket: socket, init: cmd, mapping: m}}, nil
+	return &Instance{files: files, root: &rootInstance{socket: socket, init: cmd, mapping: m, held: o.Held}}, nil
 }
 
 // sendShifted sends the helper a mount of the directory in which its files belong

@@ -23,7 +23,7 @@ func (o *options) unpackRoot(stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dir, err := rootarchive.Directory(context.Background(), cache, o.rootfs, o.platform, func() {
+	dir, use, err := rootarchive.Directory(context.Background(), cache, o.rootfs, o.platform, func() {
 		sayf(stderr, "%s: another process unpacks it: waiting", o.rootfs)
 	})
 	if err != nil {
@@ -32,6 +32,6 @@ func (o *options) unpackRoot(stderr io.Writer) error {
 	if o.verbose {
 		sayf(stderr, "%s: unpacked in %s", o.rootfs, dir)
 	}
-	o.archive, o.rootfs = o.rootfs, dir
+	o.archive, o.rootfs, o.held = o.rootfs, dir, use
 	return nil
 }

@@ -69,7 +69,8 @@ type options struct {
 	emulator, cpu, sysroot, rootfs             string
 	env, link, names, gdb, generate            string
 	platform, translations, cache              string
-	archive                                    string // that rootfs was unpacked from
+	archive                                    string   // that rootfs was unpacked from
+	held                                       *os.File // which says that it is in use
 	setenv, emulators                          []string
 	changes                                    []string // of the caller's environment: NAME=VALUE, or NAME to be unset
 	timeout                                    time.Duration

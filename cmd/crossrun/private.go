@@ -128,7 +128,7 @@ func (w *way) enter(f *facts, o *options, tell func()) error {
 	ctx := context.Background()
 	var found emulators
 	var sysroots []string
-	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Entries: func() ([]binfmt.Entry, error) {
+	i, err := private.NewInstance(ctx, private.InstanceOptions{Root: o.rootfs, Template: o.archive != "", Held: o.held, Entries: func() ([]binfmt.Entry, error) {
 		err := found.find(ctx, arch, sysroot, true)
 		if err == nil && o.rootfs == "" {
 			sysroots, err = prefixes(found.archs(arch, sysroot), "/usr", f.started)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +20,7 @@ import (
 
 // The cache has a directory for each tree, whose name is the digest of what was
 // unpacked, and in known/ a symbolic link for each archive, whose name says which file
-// it is: then nothing of it has to be read.
+// it is, and as it is now: then nothing of it has to be read. Who uses a tree has it locked.
 const (
 	known    = "known"
 	partial  = ".partial-"
@@ -53,43 +54,53 @@ func UserCache() (string, error) {
 // Directory returns the directory with the root file system of an archive, for a
 // platform if it has several; an empty one is the host's, or the only one. It is
 // unpacked into the cache unless it is there. If another process is at that, waiting
-// is called, and it is waited for.
-func Directory(ctx context.Context, cache, path, platform string, waiting func()) (dir string, err error) {
+// is called, and it is waited for. What is there of an earlier content of the archive, or
+// was not asked for in a month, is removed then, unless somebody uses it: as long as use
+// is open, also in a process that it is passed on to, nobody removes the directory.
+func Directory(ctx context.Context, cache, path, platform string, waiting func()) (dir string, use *os.File, err error) {
 	id, err := identity(path, platform)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	link := filepath.Join(cache, known, id)
-	if dir := follow(cache, link); dir != "" {
-		return dir, nil
+	if dir, use := follow(cache, link); dir != "" {
+		touch(link)
+		return dir, use, nil
 	}
 	if err := file.MakeDir(filepath.Join(cache, known)); err != nil {
-		return "", cli.WithHint(err, "set XDG_CACHE_HOME to a directory of your own, or unpack the archive yourself and name the directory")
+		return "", nil, cli.WithHint(err, "set XDG_CACHE_HOME to a directory of your own, or unpack the archive yourself and name the directory")
 	}
 	unlock, err := file.Lock(ctx, link+".lock", waiting)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer func() {
 		os.Remove(link + ".lock")
 		unlock()
 	}()
-	if dir := follow(cache, link); dir != "" {
-		return dir, nil
+	if dir, use := follow(cache, link); dir != "" {
+		return dir, use, nil
 	}
 	sweep(cache)
-	name, err := unpack(ctx, cache, path, platform)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+	for range 10 { // should another process remove it meanwhile, as the tree of another archive
+		name, err := unpack(ctx, cache, path, platform)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", path, err)
+		}
+		os.Remove(link)
+		if err := os.Symlink(filepath.Join("..", name), link); err != nil {
+			return "", nil, err
+		}
+		if dir, use := follow(cache, link); dir != "" {
+			forget(cache, id)
+			return dir, use, nil
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	os.Remove(link)
-	if err := os.Symlink(filepath.Join("..", name), link); err != nil {
-		return "", err
-	}
-	return filepath.Join(cache, name), nil
+	return "", nil, fmt.Errorf("%s: what is unpacked in %s does not stay there", path, cache)
 }
 
-// identity says which file an archive is, and whether it was changed.
+// identity says which file an archive is, before the dash, and how it is now.
 func identity(path, platform string) (string, error) {
 	real, err := filepath.Abs(path)
 	if err == nil {
@@ -107,28 +118,111 @@ func identity(path, platform string) (string, error) {
 			return "", &os.PathError{Op: "stat", Path: path + "/index.json", Err: err}
 		}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %d %d %d", real, platform, st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim))
-	return fmt.Sprintf("%x", sum[:16]), nil
+	name, content := fmt.Appendf(nil, "%q %q", real, platform), fmt.Appendf(nil, "%d %d %d %d %d", st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim)
+	sum := func(b []byte) []byte { s := sha256.Sum256(b); return s[:16] }
+	return fmt.Sprintf("%x-%x", sum(name), sum(content)), nil
 }
 
 // follow returns the tree that a link leads to, if both are there, in this user's cache: the
-// owners in another's are not what the archive says, and that user may change it.
-func follow(cache, link string) string {
+// owners in another's are not what the archive says, and that user may change it. The file
+// is the tree's, with a lock.
+func follow(cache, link string) (tree string, use *os.File) {
 	to, err := os.Readlink(link)
 	if err != nil || !strings.HasPrefix(filepath.Base(to), treeName) {
-		return ""
+		return "", nil
 	}
 	dir := filepath.Join(cache, filepath.Base(to))
 	for _, path := range []string{cache, filepath.Dir(link), link} {
 		var st unix.Stat_t
 		if unix.Lstat(path, &st) != nil || int(st.Uid) != os.Geteuid() {
-			return ""
+			return "", nil
 		}
 	}
-	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-		return ""
+	if use, err = hold(dir, unix.LOCK_SH); err != nil {
+		return "", nil
 	}
-	return dir
+	return dir, use
+}
+
+// hold opens a tree and locks it, if nobody else has a lock that forbids it. It is an error if
+// the tree is not there any more.
+func hold(dir string, kind int) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES && kind == unix.LOCK_SH {
+		return nil, nil // it is not to be read: nobody can lock it, or remove it
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), dir)
+	err = file.IgnoringEINTR(func() error { return unix.Flock(fd, kind|unix.LOCK_NB) })
+	if kind == unix.LOCK_SH && err != nil && err != unix.EWOULDBLOCK {
+		err = nil // a file system that has no locks: nobody gets the other kind, either
+	}
+	var opened, there unix.Stat_t
+	if err == nil {
+		err = errors.Join(unix.Fstat(fd, &opened), unix.Lstat(dir, &there))
+	}
+	if err == nil && (opened.Dev != there.Dev || opened.Ino != there.Ino) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// touch says that a link was followed now.
+func touch(link string) {
+	_ = unix.UtimesNanoAt(unix.AT_FDCWD, link, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// maxAge is how long a tree stays that nobody asks for.
+const maxAge = 30 * 24 * time.Hour
+
+// forget removes the links of what an archive was before, or that nobody has followed for
+// long, and the trees to which no other leads. What is in use stays, with its link.
+func forget(cache, id string) {
+	name, _, _ := strings.Cut(id, "-")
+	entries, _ := os.ReadDir(filepath.Join(cache, known))
+	old, wanted := map[string]string{}, map[string]bool{}
+	for _, e := range entries {
+		link := filepath.Join(cache, known, e.Name())
+		to, err := os.Readlink(link)
+		info, infoErr := os.Lstat(link)
+		if err != nil || infoErr != nil {
+			continue // a lock
+		}
+		of, _, whole := strings.Cut(e.Name(), "-")
+		if whole && e.Name() != id && (of == name || time.Since(info.ModTime()) > maxAge) {
+			old[link] = filepath.Base(to)
+		} else {
+			wanted[filepath.Base(to)] = true
+		}
+	}
+	for link, tree := range old {
+		if wanted[tree] || strings.HasPrefix(tree, treeName) && removeUnused(cache, tree) {
+			os.Remove(link)
+		}
+	}
+}
+
+// removeUnused removes a tree, and reports whether it is gone: not while somebody uses it.
+func removeUnused(cache, tree string) bool {
+	aside, held, err := newPartial(cache) // should this process be killed, another sweeps it away
+	if err != nil {
+		return false
+	}
+	defer held.Close()
+	defer removeTree(aside)
+	dir := filepath.Join(cache, tree)
+	f, err := hold(dir, unix.LOCK_EX)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	return unix.Rename(dir, aside) == nil // which is empty, and stays locked
 }
 
 // unpack unpacks an archive into the cache, and returns the name of its tree there.

@@ -29,6 +29,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -146,7 +147,7 @@ func save(t *testing.T, content []byte) string {
 func unpacked(t *testing.T, path, platform string) (tree map[string]string, err error) {
 	t.Helper()
 	cache := filepath.Join(t.TempDir(), "cache")
-	dir, err := Directory(t.Context(), cache, path, platform, func() {})
+	dir, _, err := Directory(t.Context(), cache, path, platform, func() {})
 	left, _ := os.ReadDir(cache)
 	for _, entry := range left {
 		if entry.Name() != known && filepath.Join(cache, entry.Name()) != dir {
@@ -201,7 +202,7 @@ func TestPlainArchives(t *testing.T) {
 		assert.Equal(t, want, tree, name)
 	}
 	cache := t.TempDir()
-	dir, err := Directory(t.Context(), cache, save(t, archive), "", func() {})
+	dir, _, err := Directory(t.Context(), cache, save(t, archive), "", func() {})
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(cache, "sha256-"+strings.TrimPrefix(digestOf(archive), "sha256:")), dir)
 	su, err := os.Stat(dir + "/bin/su")
@@ -399,7 +400,7 @@ func TestTheCacheIsFilledOnce(t *testing.T) {
 	for i := range dirs {
 		wait.Go(func() {
 			var err error
-			dirs[i], err = Directory(t.Context(), cache, path, "", func() {})
+			dirs[i], _, err = Directory(t.Context(), cache, path, "", func() {})
 			assert.NoError(t, err)
 		})
 	}
@@ -409,13 +410,13 @@ func TestTheCacheIsFilledOnce(t *testing.T) {
 	require.NoError(t, os.WriteFile(mark, nil, 0o600))
 	same := save(t, archiveOf(t, "a", "1")) // another file, the same archive
 	for _, path := range []string{path, same} {
-		dir, err := Directory(t.Context(), cache, path, "", func() {})
+		dir, _, err := Directory(t.Context(), cache, path, "", func() {})
 		require.NoError(t, err)
 		assert.Equal(t, dirs[0], dir)
 		assert.FileExists(t, mark, "it is not made again")
 	}
 	require.NoError(t, os.WriteFile(path, archiveOf(t, "a", "2"), 0o600))
-	dir, err := Directory(t.Context(), cache, path, "", func() {})
+	dir, _, err := Directory(t.Context(), cache, path, "", func() {})
 	require.NoError(t, err)
 	assert.NotEqual(t, dirs[0], dir, "the file was changed")
 
@@ -429,10 +430,77 @@ func TestTheCacheIsFilledOnce(t *testing.T) {
 	defer held.Close()
 	require.NoError(t, syscall.Flock(int(held.Fd()), syscall.LOCK_EX))
 	require.NoError(t, os.WriteFile(path, archiveOf(t, "a", "3"), 0o600))
-	_, err = Directory(t.Context(), cache, path, "", func() {})
+	_, _, err = Directory(t.Context(), cache, path, "", func() {})
 	require.NoError(t, err)
 	assert.NoDirExists(t, left)
 	assert.DirExists(t, busy)
+}
+
+// What an archive was before, and what nobody has asked for in a month, goes, unless it is in use.
+func TestOldTreesAreForgotten(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache")
+	defer removeTree(cache)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "image.tar")
+	unpack := func(path, content string) (string, *os.File) {
+		require.NoError(t, os.WriteFile(path+".new", archiveOf(t, "./:555", "", "a:444", content, "no/:555", "", "no/b", ""), 0o644))
+		require.NoError(t, os.Rename(path+".new", path))
+		tree, use, err := Directory(t.Context(), cache, path, "", func() {})
+		require.NoError(t, err)
+		text, err := os.ReadFile(filepath.Join(tree, "a"))
+		require.NoError(t, err)
+		assert.Equal(t, content, string(text))
+		return tree, use
+	}
+	trees := func() []string {
+		list, err := filepath.Glob(filepath.Join(cache, "*"))
+		require.NoError(t, err)
+		partials, err := filepath.Glob(filepath.Join(cache, partial+"*"))
+		require.NoError(t, err)
+		assert.Empty(t, partials)
+		return slices.DeleteFunc(list, func(name string) bool { return filepath.Base(name) == known })
+	}
+	links := func() int {
+		list, err := os.ReadDir(filepath.Join(cache, known))
+		require.NoError(t, err)
+		return len(list)
+	}
+	first, using := unpack(path, "1")
+	second, use := unpack(path, "2")
+	assert.ElementsMatch(t, []string{first, second}, trees(), "the first is in use")
+	use.Close()
+	using.Close()
+	third, use := unpack(path, "3")
+	defer use.Close()
+	assert.Equal(t, []string{third}, trees())
+	assert.Equal(t, 1, links())
+
+	// Another archive of the same content keeps it, and so does the lock of another process.
+	other := filepath.Join(dir, "other.tar")
+	same, alsoUse := unpack(other, "3")
+	assert.Equal(t, third, same)
+	alsoUse.Close()
+	use.Close()
+	fourth, use := unpack(path, "4")
+	use.Close()
+	assert.ElementsMatch(t, []string{third, fourth}, trees())
+	assert.Equal(t, 2, links())
+
+	// The link of what was not asked for in a month goes; asking is enough to keep it.
+	long := time.Now().Add(-maxAge - time.Hour).UnixNano()
+	entries, err := os.ReadDir(filepath.Join(cache, known))
+	require.NoError(t, err)
+	for _, e := range entries {
+		times := []unix.Timespec{unix.NsecToTimespec(long), unix.NsecToTimespec(long)}
+		require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(cache, known, e.Name()), times, unix.AT_SYMLINK_NOFOLLOW))
+	}
+	_, use, err = Directory(t.Context(), cache, other, "", func() {})
+	require.NoError(t, err)
+	use.Close()
+	fifth, use := unpack(filepath.Join(dir, "third.tar"), "5")
+	use.Close()
+	assert.ElementsMatch(t, []string{third, fifth}, trees())
+	assert.Equal(t, 2, links())
 }
 
 func TestWhatIsAnArchive(t *testing.T) {
@@ -465,7 +533,7 @@ func TestArchivesWithWrongBytes(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "archive")
 		require.NoError(t, os.WriteFile(path, content, 0o600))
-		tree, err := Directory(t.Context(), filepath.Join(dir, "cache"), path, "", func() {})
+		tree, _, err := Directory(t.Context(), filepath.Join(dir, "cache"), path, "", func() {})
 		names, readErr := os.ReadDir(dir)
 		require.NoError(t, readErr)
 		assert.Len(t, names, 2)
@@ -499,7 +567,7 @@ func TestLinksOfALayerLeadNoRemovalAstray(t *testing.T) {
 		archiveOf(t, "alt/x", "->/shared", "alt/new/in", "2", "alt/.wh..wh..opq", "", "data", "->pub"),
 	)
 	cache := filepath.Join(t.TempDir(), "cache")
-	dir, err := Directory(t.Context(), cache, save(t, archiveOf(t, l.files()...)), "", func() {})
+	dir, _, err := Directory(t.Context(), cache, save(t, archiveOf(t, l.files()...)), "", func() {})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{
 		"shared/": "", "shared/keep": "1", "alt/": "", "alt/x": "->/shared", "alt/new/": "", "alt/new/in": "2", "data": "->pub", "pub/": "", "pub/private/": "", "pub/private/x": "1",
@@ -624,7 +692,7 @@ func TestArchivesAreUnpackedAtOnce(t *testing.T) {
 		var wait sync.WaitGroup
 		for _, path := range paths {
 			wait.Go(func() {
-				_, err := Directory(t.Context(), cache, path, "", func() {})
+				_, _, err := Directory(t.Context(), cache, path, "", func() {})
 				assert.NoError(t, err)
 			})
 		}
@@ -639,11 +707,11 @@ func TestAnotherUsersCacheIsNotUsed(t *testing.T) {
 	}
 	cache := filepath.Join(t.TempDir(), "cache")
 	path := save(t, archiveOf(t, "a", "1"))
-	_, err := Directory(t.Context(), cache, path, "", func() {})
+	_, _, err := Directory(t.Context(), cache, path, "", func() {})
 	require.NoError(t, err)
 	for _, dir := range []string{filepath.Join(cache, known), cache} {
 		require.NoError(t, os.Chown(dir, 12345, 12345))
-		_, err = Directory(t.Context(), cache, path, "", func() {})
+		_, _, err = Directory(t.Context(), cache, path, "", func() {})
 		assert.ErrorContains(t, err, "belongs to user 12345")
 	}
 }
@@ -652,7 +720,7 @@ func TestAnotherUsersCacheIsNotUsed(t *testing.T) {
 func TestHolesStayHoles(t *testing.T) {
 	content := strings.Repeat("\x00", 1<<20) + "middle" + strings.Repeat("\x00", 1<<20)
 	cache := t.TempDir()
-	dir, err := Directory(t.Context(), cache, save(t, archiveOf(t, "lastlog", content, "zeros", content[:1<<20], "small", "\x00\x00")), "", func() {})
+	dir, _, err := Directory(t.Context(), cache, save(t, archiveOf(t, "lastlog", content, "zeros", content[:1<<20], "small", "\x00\x00")), "", func() {})
 	require.NoError(t, err)
 	for name, want := range map[string]string{"lastlog": content, "zeros": content[:1<<20], "small": "\x00\x00"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))

@@ -1,6 +1,7 @@
 package crossrun
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +61,47 @@ func TestAnArchiveIsATemplate(t *testing.T) {
 	r = run("--rootfs", trees[0], "counter", "/lines")
 	assert.Equal(t, "arm64 2 <nil>\n", r.Stdout, r.Stderr)
 	assert.Equal(t, "first\nline\n", commands.Read(t, filepath.Join(trees[0], "lines")), "a directory is none")
+}
+
+// What an archive was before is removed, but not while something runs in it.
+func TestWhatAnArchiveWasGoesWhenNothingRunsInIt(t *testing.T) {
+	kerneltest.Instance(t)
+	archive := systemArchive(t)
+	system := filepath.Join(filepath.Dir(archive), "system")
+	commands.CopyFile(t, commands.GoProgram(t, "sleeper", "arm64"), filepath.Join(system, "bin", "sleeper"))
+	cache := t.TempDir()
+	require.NoError(t, os.Chmod(cache, 0o700))
+	command := func(args ...string) *exec.Cmd {
+		cmd := commands.Command("crossrun", append([]string{"--rootfs", archive}, args...)...)
+		cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
+		return cmd
+	}
+	change := func(content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(system, "lines"), []byte(content), 0o644))
+		out, err := exec.Command("tar", "-C", system, "-czf", archive, ".").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	trees := func() int {
+		list, err := filepath.Glob(filepath.Join(cache, "crossrun", "rootfs", "sha256-*"))
+		require.NoError(t, err)
+		return len(list)
+	}
+	change("1\n")
+	sleeping := command("starter", "/bin/sleeper")
+	stdout, err := sleeping.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, sleeping.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "started by s390x\n", line)
+	change("1\n2\n")
+	assert.Equal(t, "arm64 3 <nil>\n", commands.Run(t, command("counter", "/lines")).Stdout)
+	assert.Equal(t, 2, trees())
+	require.NoError(t, sleeping.Process.Kill())
+	_ = sleeping.Wait()
+	change("1\n2\n3\n")
+	assert.Equal(t, "arm64 4 <nil>\n", commands.Run(t, command("counter", "/lines")).Stdout)
+	assert.Equal(t, 1, trees())
 }
 
 func TestArchivesThatAreNone(t *testing.T) {
