@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -286,6 +287,15 @@ func TestNamedEmulatorsArePrinted(t *testing.T) {
 		w := &way{flag: flag, path: p.path, argv: p.argv}
 		assert.True(t, strings.HasSuffix(w.printed(p, o).String(), " "+flag+" --emulator 'arm64=/opt/qemu a' --emulator 'arm=fex' ./x y"), "%s", w.printed(p, o))
 	}
+}
+
+func TestARootFileSystemIsPrintedWithItsFlags(t *testing.T) {
+	p := &program{path: "/bin/x", argv: []string{"x", "y"}}
+	o := &options{rootfs: "/r", emulators: []string{"arm64=/opt/qemu"}, timeout: time.Minute, setenv: []string{"A=b"}, args: []string{"x", "y"}}
+	w := &way{flag: inRoot, path: p.path, argv: p.argv}
+	assert.Regexp(t, ` --rootfs /r --emulator 'arm64=/opt/qemu' --timeout 1m0s --setenv 'A=b' x y$`, w.printed(p, o).String())
+	o.archive, o.platform = "/r.tar", "arm64"
+	assert.Regexp(t, ` --rootfs /r.tar .* --platform arm64 `, w.printed(p, o).String())
 }
 
 // A relative's programs, which the kernel runs as they are, are printed so: as the host's own, where it is

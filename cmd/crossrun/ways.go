@@ -219,6 +219,9 @@ func (w *way) asItIs(p *program, f *facts) {
 // the private instance, and what is embedded has no path.
 func (w *way) printed(p *program, o *options) *way {
 	argv := []string{name, w.flag}
+	if w.flag == inRoot {
+		argv = append(argv, cmp.Or(o.archive, o.rootfs))
+	}
 	for _, named := range o.emulators {
 		if named != o.emulator { // an architecture's
 			argv = append(argv, "--emulator", named)
@@ -232,7 +235,6 @@ func (w *way) printed(p *program, o *options) *way {
 	}
 	switch {
 	case w.flag == inRoot:
-		argv = append(argv, cmp.Or(o.archive, o.rootfs))
 		if o.platform != "" {
 			argv = append(argv, "--platform", o.platform)
 		}
