@@ -77,11 +77,13 @@ func (p *Page) Completion(shell string) (string, error) {
 }
 
 // bash needs nothing of the package bash-completion, and uses its _command_offset for
-// a program's own arguments if that is there.
+// a program's own arguments if that is there. For it, a flag with its value (--root=dir) is
+// three words (COMP_WORDBREAKS).
 func (p *Page) bash() string {
 	var b strings.Builder
 	var names, valued []string
 	fmt.Fprintf(&b, "# bash completion for %s\n\n_%s() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i\n\tCOMPREPLY=()\n", p.Name, p.Name)
+	b.WriteString("\tif [[ $cur == = ]]; then\n\t\tcur=\n\telif [[ $prev == = ]]; then\n\t\tprev=${COMP_WORDS[COMP_CWORD-2]}\n\tfi\n")
 	var cases strings.Builder
 	for _, f := range p.flags() {
 		names = append(names, "--"+f.Name)
@@ -106,7 +108,7 @@ func (p *Page) bash() string {
 		fmt.Fprintf(&cases, "\t%s)\n\t\t%s\n\t\treturn\n\t\t;;\n", pattern, action)
 	}
 	if p.Program {
-		fmt.Fprintf(&b, "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t%s) ((i++)) ;;\n\t\t-*) ;;\n\t\t*)\n\t\t\tif declare -F _command_offset >/dev/null; then\n\t\t\t\t_command_offset \"$i\"\n\t\t\telse\n\t\t\t\tcompopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\t\t\tfi\n\t\t\treturn\n\t\t\t;;\n\t\tesac\n\tdone\n", strings.Join(valued, " | "))
+		fmt.Fprintf(&b, "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t%s)\n\t\t\ti=$((i + 1))\n\t\t\t[[ ${COMP_WORDS[i]} != = ]] || i=$((i + 1))\n\t\t\t;;\n\t\t=) i=$((i + 1)) ;;\n\t\t-*) ;;\n\t\t*)\n\t\t\tif declare -F _command_offset >/dev/null; then\n\t\t\t\t_command_offset \"$i\"\n\t\t\telse\n\t\t\t\tcompopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\t\t\tfi\n\t\t\treturn\n\t\t\t;;\n\t\tesac\n\tdone\n", strings.Join(valued, " | "))
 	}
 	fmt.Fprintf(&b, "\tcase $prev in\n%s\tesac\n\tif [[ $cur == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\")\n\t\treturn\n\tfi\n", cases.String(), strings.Join(names, " "))
 	if p.Program {

@@ -145,6 +145,13 @@ func TestBashCompletes(t *testing.T) {
 		{runner(), []string{"file", "--ro"}, nil}, // the program's own
 		{runner(), []string{"file", "d"}, []string{"dir"}},
 		{runner(), []string{"--root", "dir", "file", "--ro"}, nil},
+		// Bash has = as a word.
+		{lister(), []string{"--form", "=", "t"}, []string{"table"}},
+		{lister(), []string{"--form", "="}, []string{"table", "json"}},
+		{lister(), []string{"--root", "=", "d"}, []string{"dir"}},
+		{runner(), []string{"--root", "=", "dir", "--fo"}, []string{"--form"}},
+		{runner(), []string{"--verbose", "=", "true", "--fo"}, []string{"--form"}},
+		{runner(), []string{"--root", "=", "dir", "file", "d"}, []string{"dir"}},
 	} {
 		got := completed(t, test.page, test.line...)
 		assert.ElementsMatch(t, test.want, got, "%s %q", test.page.Name, test.line)
