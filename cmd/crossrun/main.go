@@ -137,6 +137,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		err = o.check()
 	}
+	if err == nil && o.timeout > 0 && !o.print && os.Getpid() == 1 {
+		return runAsChild(stderr)
+	}
 	if o.translations != "" && err == nil {
 		err = os.Setenv(translationsVariable, o.translations) // for what the program starts, too
 	}

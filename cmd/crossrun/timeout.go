@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 )
 
@@ -41,6 +45,57 @@ func limit(timeout time.Duration) error {
 		err = errors.New(string(out))
 	}
 	return fmt.Errorf("--timeout: cannot start what watches: %w", err)
+}
+
+// runAsChild has this command run once more, as a child, passes signals on and ends as that does. It is for
+// process 1 of a container: what watches the time would be the program's child there, and the
+// kernel lets no signal from inside end that process.
+func runAsChild(stderr io.Writer) int {
+	inherited := file.Inherited()
+	null, _ := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	tty, _ := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	signals := make(chan os.Signal, 64)
+	for n := unix.SIGHUP; n <= 64; n++ {
+		switch n {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU,
+			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGURG, unix.SIGPROF, 32, 33:
+			continue
+		}
+		if entry.Ignored()>>(n-1)&1 != 0 {
+			signal.Ignore(n) // the child inherits it
+		} else {
+			signal.Notify(signals, n)
+		}
+	}
+	runtime.LockOSThread()
+	_, _ = entry.Block()
+	child, err := syscall.ForkExec("/proc/self/exe", os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return exitStatus(fmt.Errorf("--timeout: cannot start the command again, below process 1: %w", err), stderr)
+	}
+	file.LetGo(inherited, null, unix.Stderr+1)
+	go func() {
+		for s := range signals {
+			// What the terminal sends, the child gets, too.
+			front, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
+			if err != nil || front != unix.Getpgrp() || s != unix.SIGINT && s != unix.SIGQUIT {
+				_ = syscall.Kill(child, s.(syscall.Signal))
+			}
+		}
+	}()
+	for {
+		var status syscall.WaitStatus
+		ended, err := syscall.Wait4(-1, &status, 0, nil) // orphans, too
+		switch {
+		case err == syscall.EINTR || err == nil && ended != child:
+		case err != nil:
+			return exitFailed
+		case status.Signaled():
+			return 128 + int(status.Signal())
+		default:
+			return status.ExitStatus()
+		}
+	}
 }
 
 // watching returns a command that watches a process.

@@ -1,8 +1,10 @@
 package crossrun
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -367,6 +369,47 @@ func TestGDBStub(t *testing.T) {
 	assert.Equal(t, commands.Saying("hello from C 1.414", hello), out.String())
 	assert.Regexp(t, `pc +0x[0-9a-f]+`, string(said))
 	assert.Contains(t, string(said), "exited normally")
+}
+
+// Process 1, as in a container, has nobody else to be the parent of what watches the time, and the kernel
+// lets no signal from inside end it: the program is its child.
+func TestTimeoutInTheFirstProcessOfAContainer(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	crossrun := commands.Command("crossrun").Path
+	first := func(words ...string) *exec.Cmd {
+		return exec.Command("unshare", append([]string{"-Urpf", "--kill-child", "--mount-proc", crossrun, "--timeout"}, words...)...)
+	}
+	for _, way := range []string{"--private", "--watched", "--direct"} {
+		r := commands.Run(t, first("300ms", way, commands.GoProgram(t, "sleeper", "arm64")))
+		assert.Equal(t, 143, r.Status, "%s: %s", way, r.Stderr)
+	}
+	r := commands.Run(t, first("10m", "--kernel", "/bin/sh", "-c", "cat /proc/$$/task/*/children; exit 3"))
+	assert.Equal(t, 3, r.Status, r.Stderr)
+	assert.Len(t, strings.Fields(r.Stdout), 1, "cat, and no other")
+	assert.Equal(t, 128+9, commands.Run(t, first("10m", "/bin/sh", "-c", "kill -KILL $$")).Status)
+
+	// Signals are the program's, and so is what its caller ignores and has open.
+	cmd := first("10m", "/bin/sh", "-c", `trap 'echo got USR1; exit 4' USR1; echo ready; cat /proc/1/task/*/children >/dev/null; while :; do sleep 0.1; done`)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewReader(stdout)
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "ready\n", line)
+	process1, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
+	require.NoError(t, err)
+	number, err := strconv.Atoi(strings.TrimSpace(string(process1)))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(number, syscall.SIGUSR1))
+	rest, err := io.ReadAll(lines)
+	require.NoError(t, err)
+	assert.Equal(t, "got USR1\n", string(rest))
+	assert.Error(t, cmd.Wait())
+	assert.Equal(t, 4, cmd.ProcessState.ExitCode())
+	r = commands.Run(t, exec.Command("/bin/sh", "-c", `trap '' TERM USR2; exec "$@"`, "sh", "unshare", "-Urpf", "--kill-child", "--mount-proc", crossrun, "--timeout", "10m", "--kernel", "grep", "SigIgn", "/proc/self/status"))
+	assert.Equal(t, "SigIgn:\t0000000000004800\n", r.Stdout, r.Stderr)
 }
 
 func TestTimeoutEndsTheProgram(t *testing.T) {
