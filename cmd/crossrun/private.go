@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -219,6 +220,9 @@ func explained(err error) error {
 	failed, ok := errors.AsType[*private.Error](err)
 	if !ok || failed.Feature != nil { // that says it all
 		return err
+	}
+	if self, linkErr := os.Readlink("/proc/self"); (failed.Op == private.OpNamespace || failed.Op == private.OpSetUp) && linkErr == nil && self != strconv.Itoa(os.Getpid()) {
+		return cli.WithHint(err, "/proc is of another PID namespace: mount -t proc proc /proc (unshare: --mount-proc)")
 	}
 	for _, h := range instanceHints {
 		if h.op == failed.Op && (h.errnos == nil || slices.Contains(h.errnos, failed.Errno)) {

@@ -371,6 +371,14 @@ func TestGDBStub(t *testing.T) {
 	assert.Contains(t, string(said), "exited normally")
 }
 
+func TestAProcOfAnotherNamespaceIsNamed(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	r := commands.Run(t, exec.Command("unshare", "-Urpf", "--kill-child", commands.Command("crossrun").Path, "--private", commands.GoHello(t, "arm64")))
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "crossrun: hint: /proc is of another PID namespace")
+}
+
 // Process 1, as in a container, has nobody else to be the parent of what watches the time, and the kernel
 // lets no signal from inside end it: the program is its child.
 func TestTimeoutInTheFirstProcessOfAContainer(t *testing.T) {
