@@ -164,6 +164,15 @@ type Held struct {
 // IsNative reports whether the kernel runs the architecture's programs itself.
 func (f *Facts) IsNative(arch *elfmagic.Arch) bool { return slices.Contains(f.Native, arch.Name) }
 
+func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
+	if r.IgnoreFamily {
+		native = native[:min(1, len(native))]
+	}
+	for _, arch := range native {
+		f.Native = append(f.Native, arch.Name)
+	}
+}
+
 // about returns the architectures of the request, or all that an entry is for. Where
 // entries cannot be seen, it returns all that one might be for.
 func (f *Facts) about(r Request) []*elfmagic.Arch {

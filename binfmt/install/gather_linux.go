@@ -192,15 +192,6 @@ func (r *Request) find(search emulator.Search, arch *elfmagic.Arch) *Emulator {
 	return newEmulator(found, err)
 }
 
-func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
-	if r.IgnoreFamily {
-		native = native[:1]
-	}
-	for _, arch := range native {
-		f.Native = append(f.Native, arch.Name)
-	}
-}
-
 // askNative is host.Native, which ends by itself: a context that waits for signals does
 // not yet, so that these end a process in which a system call hangs.
 func askNative(ctx context.Context) ([]*elfmagic.Arch, error) {
