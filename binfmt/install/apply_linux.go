@@ -143,8 +143,11 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 }
 
 // Lock keeps others from changing the instance, as binfmt.FS.Lock does, and reports
-// ErrLocked to warn if it has to wait long for one.
+// ErrLocked to warn, unless that is nil, if it has to wait long for one.
 func Lock(ctx context.Context, fs binfmt.FS, warn func(error)) (unlock func(), err error) {
+	if warn == nil {
+		return fs.Lock(ctx)
+	}
 	told := make(chan struct{})
 	timer := time.AfterFunc(patience, func() {
 		warn(ErrLocked)

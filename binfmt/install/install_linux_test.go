@@ -180,6 +180,14 @@ func TestWaitingForAnotherIsSaid(t *testing.T) {
 	for name, do := range map[string]func(context.Context, binfmt.FS, Request, func(error)) (*Facts, []Outcome, error){"Install": Install, "Uninstall": Uninstall} {
 		unlock, err := fs.Lock(t.Context())
 		require.NoError(t, err)
+		waited := make(chan error) // of another caller, who does not listen
+		go func() {
+			unlock, err := Lock(t.Context(), fs, nil)
+			if err == nil {
+				unlock()
+			}
+			waited <- err
+		}()
 		var warned []error
 		_, outcomes, err := do(t.Context(), fs, r, func(err error) {
 			warned = append(warned, err)
@@ -188,6 +196,7 @@ func TestWaitingForAnotherIsSaid(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Len(t, outcomes, 1, name)
 		assert.Equal(t, []error{ErrLocked}, warned, name)
+		require.NoError(t, <-waited, name)
 	}
 
 	_, _, err := Install(t.Context(), fs, r, nil)
