@@ -30,6 +30,9 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if err := mayEnter(); err != nil {
 		return nil, err
 	}
+	if err := unlessDone(ctx, ctx.Err()); err != nil {
+		return nil, err
+	}
 	if o.Root != "" {
 		return newRootInstance(o)
 	}
@@ -37,7 +40,7 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	cmd.Stderr = os.Stderr // only a panic would be seen there
 	socket, files, err := start(cmd, o.Entries, strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid()))
 	if err != nil {
-		return nil, err
+		return nil, unlessDone(ctx, err)
 	}
 	socket.Close()
 	_ = cmd.Wait()
@@ -45,7 +48,7 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	if filtered() {
 		if err := i.tryToEnter(ctx); err != nil {
 			i.Close()
-			return nil, err
+			return nil, unlessDone(ctx, err)
 		}
 	}
 	return i, nil
@@ -246,6 +249,12 @@ func (c *Cmd) Start() error {
 	if c.Err != nil {
 		return c.Err
 	}
+	if c.Dir != "" && (c.SysProcAttr == nil || c.SysProcAttr.Chroot == "") {
+		// The helper is started in it, which would then seem not to be there (os.StartProcess).
+		if _, err := os.Stat(c.Dir); err != nil {
+			return &os.PathError{Op: "chdir", Path: c.Dir, Err: errors.Unwrap(err)}
+		}
+	}
 	own := *c.Cmd
 	defer func() {
 		c.Path, c.Args, c.ExtraFiles, c.SysProcAttr = own.Path, own.Args, own.ExtraFiles, own.SysProcAttr
@@ -253,7 +262,7 @@ func (c *Cmd) Start() error {
 	entries := func() ([]binfmt.Entry, error) { return c.Entries, nil }
 	socket, files, err := start(c.Cmd, entries, append([]string{"0", "0", own.Path}, own.Args...)...)
 	if err != nil {
-		return err
+		return unlessDone(c.ctx, err)
 	}
 	defer socket.Close()
 	closeAll(files)
@@ -266,7 +275,7 @@ func (c *Cmd) Start() error {
 	}
 	_ = c.Wait()
 	if err != nil {
-		return failed(OpEnter, "", err)
+		return unlessDone(c.ctx, failed(OpEnter, "", err))
 	}
 	errno, _ := strconv.Atoi(string(said[:n]))
 	return &os.PathError{Op: "exec", Path: own.Path, Err: syscall.Errno(errno)}

@@ -76,12 +76,14 @@ type InstanceOptions struct {
 type Cmd struct {
 	*exec.Cmd
 	Entries []binfmt.Entry // registered in this order: the last is tried first
+
+	ctx context.Context // of exec.Cmd, which does not tell; nil: unknown
 }
 
 // Command returns the command that runs name with the given arguments and
 // entries, as exec.CommandContext does.
 func Command(ctx context.Context, entries []binfmt.Entry, name string, args ...string) *Cmd {
-	return &Cmd{exec.CommandContext(ctx, name, args...), entries}
+	return &Cmd{exec.CommandContext(ctx, name, args...), entries, ctx}
 }
 
 // Run starts the command and waits for it, as exec.Cmd.Run does.
@@ -134,7 +136,8 @@ const (
 	OpEnter     Op = "enter it"
 )
 
-// An Error says which step failed.
+// An Error says which step failed. It wraps the errno, or what else the step failed with, as
+// [context.Canceled].
 //
 // errors.Is(err, errors.ErrUnsupported) is true where another attempt would fail
 // as well: the kernel lacks the feature, or user namespaces are denied.
@@ -144,10 +147,12 @@ type Error struct {
 	Text    string          // of the error
 	Errno   syscall.Errno   // 0: it was no system call
 	Feature *binfmt.Feature // that the running kernel lacks
+
+	err error // nil where another process, of which nothing but the errno is known, says so
 }
 
 func failed(op Op, name string, err error) *Error {
-	e := &Error{Op: op, Name: name, Text: err.Error()}
+	e := &Error{Op: op, Name: name, Text: err.Error(), err: err}
 	errors.As(err, &e.Errno)
 	return e
 }
@@ -156,12 +161,25 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("private instance of binfmt_misc: cannot %s: %s", strings.TrimSpace(string(e.Op)+" "+e.Name), e.Text)
 }
 
-// Unwrap returns the errno.
+// Unwrap returns what the step failed with: the errno at least.
 func (e *Error) Unwrap() error {
-	if e.Errno == 0 {
-		return nil
+	if e.err == nil && e.Errno != 0 {
+		return e.Errno
 	}
-	return e.Errno
+	return e.err
+}
+
+// unlessDone returns an error, or, if the context is done, that as the reason: what ends with it
+// fails in many ways.
+func unlessDone(ctx context.Context, err error) error {
+	if err == nil || ctx == nil || ctx.Err() == nil {
+		return err
+	}
+	err = ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return failed(OpSetUp, "", err)
 }
 
 // Is reports whether the target is errors.ErrUnsupported, and it is that.

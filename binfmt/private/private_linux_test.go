@@ -126,6 +126,12 @@ func TestWhatCannotBeSetUpIsSaid(t *testing.T) {
 	assert.ErrorIs(t, private.Command(ctx, nil, "/no/such/command").Run(), unix.ENOENT)
 	assert.ErrorIs(t, private.Command(ctx, nil, "no-such-command").Run(), exec.ErrNotFound)
 	assert.ErrorIs(t, private.Command(ctx, nil, "/etc/passwd").Run(), unix.EACCES)
+
+	elsewhere := private.Command(ctx, nil, "true")
+	elsewhere.Dir = "/no/such/directory"
+	err = elsewhere.Run()
+	assert.ErrorIs(t, err, unix.ENOENT)
+	assert.EqualError(t, err, "chdir /no/such/directory: no such file or directory", "as exec.Cmd says")
 }
 
 func TestADeniedUserNamespaceIsExplained(t *testing.T) {
@@ -157,6 +163,31 @@ func TestCancelling(t *testing.T) {
 	require.NoError(t, c.Start())
 	cancel()
 	assert.Error(t, c.Wait())
+
+	// What ends before it has begun says why, as exec.Cmd does.
+	why := errors.New("nobody waits any more")
+	ended, end := context.WithCancelCause(t.Context())
+	end(why)
+	_, err := private.NewInstance(ended, private.InstanceOptions{})
+	_, rootErr := private.NewInstance(ended, private.InstanceOptions{Root: "/"})
+	for name, err := range map[string]error{"Cmd": private.Command(ended, nil, "true").Run(), "Instance": err, "Root": rootErr, "Available": private.Available(ended)} {
+		var failed *private.Error
+		assert.ErrorAs(t, err, &failed, name)
+		assert.ErrorIs(t, err, why, name)
+		assert.ErrorIs(t, err, context.Canceled, name)
+	}
+}
+
+// What ends while it is being set up says why, too, in whichever step that is.
+func TestCancellingWhileItIsSetUp(t *testing.T) {
+	kerneltest.Need(t)
+	for range 20 {
+		soon, cancel := context.WithCancel(t.Context())
+		entries := func() ([]binfmt.Entry, error) { cancel(); return nil, nil }
+		if _, err := private.NewInstance(soon, private.InstanceOptions{Entries: entries}); err != nil {
+			assert.ErrorIs(t, err, context.Canceled)
+		}
+	}
 }
 
 func TestTheMarkerAloneDoesNothing(t *testing.T) {
