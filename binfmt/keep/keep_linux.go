@@ -189,9 +189,13 @@ func (k *Keeper) noticed() {
 	if bits&emulatorsChanged != 0 {
 		k.checkAt(now.Add(settled), Changed)
 	}
-	if bits&watchEnded != 0 {
+	switch {
+	case bits&watchEnded != 0:
 		k.watch()
 		k.checkAt(now, Changed)
+	case bits&emulatorsMoved != 0:
+		k.watch()
+		k.checkAt(now.Add(settled), Changed)
 	}
 	if bits&(instanceChanged|watchEnded) != 0 {
 		k.looks.did(now)
@@ -284,10 +288,10 @@ func (k *Keeper) watch() {
 	k.device = file.Device(k.fs.Dir())
 	list := []watched{instance(k.fs.Dir())}
 	for _, dir := range k.searched() {
-		list = append(list, emulators(dir, ""))
+		list = append(append(list, emulators(dir, "")), leads(dir)...)
 	}
 	for _, path := range k.paths() {
-		list = append(list, emulators(filepath.Dir(path), filepath.Base(path)))
+		list = append(append(list, emulators(filepath.Dir(path), filepath.Base(path))), leads(path)...)
 	}
 	n, err := k.watches(list)
 	if err != nil && !k.polls {
@@ -308,7 +312,7 @@ func (k *Keeper) paths() []string {
 	}
 	for _, a := range k.archs {
 		if e := a.decision.Emulator; e != nil && e.Path != "" && real(e.Path) != e.Path {
-			paths = append(paths, real(e.Path))
+			paths = append(paths, e.Path, real(e.Path))
 		}
 	}
 	return paths

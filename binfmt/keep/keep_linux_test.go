@@ -440,6 +440,66 @@ func TestAnEmulatorThatComesLaterIsTakenUp(t *testing.T) {
 	finished(t, fs, "qemu-s390x")
 }
 
+// Upgrades, and ways back, replace no file where they replace a directory, or a link.
+func TestEmulatorsInAnotherPlaceAreTakenUp(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	const file = "qemu-s390x-static"
+	versions := map[string]string{"1": someEmulators(t, '7', "s390x"), "2": someEmulators(t, '8', "s390x"), "3": someEmulators(t, '9', "s390x")}
+	var top string
+	in := func(names ...string) string { return filepath.Join(append([]string{top}, names...)...) }
+	link := func(target, path string) {
+		require.NoError(t, os.Symlink(target, path+".new"))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	move := func(from, to string) { require.NoError(t, os.Rename(from, to)) }
+	for name, place := range map[string]func(version string) (dir string){ // another version each time, where the first one was
+		"a link to the directory": func(v string) string { link(in(v, "bin"), in("current")); return in("current") },
+		"a link on the way to it": func(v string) string {
+			if link(v, in("system")); v == "1" {
+				link("system/.", in("up"))
+			}
+			return in("up", "bin")
+		},
+		"a link to the file, and that one's": func(v string) string {
+			if v == "1" {
+				require.NoError(t, os.Mkdir(in("alternatives"), 0o755))
+				require.NoError(t, os.Mkdir(in("bin"), 0o755))
+				link("../alternatives/qemu", in("bin", file))
+			}
+			link("../"+v+"/bin/"+file, in("alternatives", "qemu"))
+			return in("bin")
+		},
+		"the directory is moved": func(v string) string {
+			if v != "1" {
+				move(in("bin"), in("not "+v))
+			}
+			move(in(v, "bin"), in("bin"))
+			return in("bin")
+		},
+		"it is removed, with what is above it": func(v string) string {
+			require.NoError(t, os.RemoveAll(in("opt")))
+			require.NoError(t, os.Mkdir(in("opt"), 0o755))
+			move(in(v, "bin"), in("opt", "bin"))
+			return in("opt", "bin")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top = t.TempDir()
+			for v, dir := range versions {
+				require.NoError(t, os.MkdirAll(in(v, "bin"), 0o755))
+				require.NoError(t, os.Link(filepath.Join(dir, file), in(v, "bin", file)))
+			}
+			k := keeps(t, fs, place("1"), "s390x")
+			place("2")
+			k.eventually(func() bool { return k.count(Upgraded) == 1 }, "it is taken up")
+			place("3")
+			k.eventually(func() bool { return k.count(Upgraded) == 2 }, "so is the next")
+			require.NoError(t, k.stop())
+			require.NoError(t, fs.Remove("qemu-s390x"))
+		})
+	}
+}
+
 func TestAnEmulatorThatIsNamedIsUsedAndWatched(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	from, dir := someEmulators(t, '7', "s390x"), t.TempDir()

@@ -16,7 +16,8 @@ const (
 	instanceChanged = 1 << iota // entries, or the file "status"
 	watchEnded                  // of a directory that is no more, or of an instance without a mount
 	emulatorsChanged
-	mountsChanged // of this process's mount namespace
+	emulatorsMoved // a directory of theirs, or what leads there, is another one now
+	mountsChanged  // of this process's mount namespace
 )
 
 // Notices say that something was changed since they were last taken, whoever did it.
@@ -34,7 +35,8 @@ type notices struct {
 // watched).
 const (
 	maskInstance = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MODIFY | unix.IN_ONLYDIR
-	maskEmulator = unix.IN_CREATE | unix.IN_DELETE | unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ATTRIB | unix.IN_ONLYDIR
+	maskEmulator = maskLead | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_MOVE_SELF
+	maskLead     = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ONLYDIR
 )
 
 // A watched is a directory and what is noticed there.
@@ -60,6 +62,38 @@ func emulators(dir, file string) watched {
 	}}
 }
 
+// leads are to notice when a path leads elsewhere: when a symbolic link on its way is replaced,
+// as /run/current-system and those of alternatives are, or when what is missing comes.
+func leads(path string) (list []watched) {
+	const most = 40 // MAXSYMLINKS of the kernel
+	at, links := "/", 0
+	for rest := strings.Split(path, "/"); len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		next := filepath.Join(at, name) // or, of "..", where that leads: no link is on the way to at
+		info, err := os.Lstat(next)
+		if err == nil && info.Mode()&os.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		list = append(list, watched{at, maskLead, func(changed string) uint32 {
+			if changed == name {
+				return emulatorsMoved
+			}
+			return 0
+		}})
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > most {
+			break
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return list
+}
+
 // watch has a goroutine read what is noticed in the directories, until the notices are
 // closed. The first one is essential; others are passed over if they are not there or may
 // not be looked at.
@@ -70,7 +104,7 @@ func watch(list []watched) (*notices, error) {
 	}
 	n := &notices{file: os.NewFile(uintptr(fd), "inotify"), came: make(chan struct{}, 1), names: map[int32]func(string) uint32{}}
 	for i, w := range list {
-		wd, err := unix.InotifyAddWatch(fd, w.dir, w.mask)
+		wd, err := unix.InotifyAddWatch(fd, w.dir, w.mask|unix.IN_MASK_ADD)
 		if i > 0 && (err == unix.ENOENT || err == unix.ENOTDIR || err == unix.EACCES) {
 			continue
 		}
@@ -143,6 +177,8 @@ func (n *notices) said(wd int32, mask uint32, name string) uint32 {
 		return instanceChanged | emulatorsChanged
 	case mask&(unix.IN_UNMOUNT|unix.IN_IGNORED) != 0:
 		return watchEnded
+	case mask&unix.IN_MOVE_SELF != 0:
+		return emulatorsMoved
 	case n.names[wd] == nil:
 		return 0
 	}
