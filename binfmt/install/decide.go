@@ -417,6 +417,9 @@ func stale(f *Facts, r Request, d *Decision) string {
 		if d.Emulator.Changed.After(current.Registered) {
 			return "the emulator's file changed after it was registered"
 		}
+		if d.Emulator.Placed.After(current.Registered) {
+			return "another file may have been in the place of the emulator's when it was registered"
+		}
 	case seen != nil && seen.Holds != nil && !seen.Holds.Current:
 		return fmt.Sprintf("it holds another file than %s: version %s", d.Emulator.Name(), cmp.Or(seen.Holds.Version, "unknown"))
 	}

@@ -372,6 +372,18 @@ func TestEntriesThatAreOlderThanTheirEmulatorAreStale(t *testing.T) {
 			assert.Equal(t, want, lines(decisions), "%s %+v", name, r)
 		}
 	}
+
+	// An old file may be new in its place.
+	f := newFacts([]binfmt.Entry{own(t, "arm64")}, "aarch64")
+	for placed, want := range map[time.Time]string{
+		registered:                  "keep qemu-aarch64: registered already",
+		registered.Add(time.Second): "replace qemu-aarch64: another file may have been in the place of the emulator's when it was registered",
+	} {
+		f.Emulators["aarch64"].Placed = placed
+		decisions, err := Decide(f, Request{NoProbe: true})
+		require.NoError(t, err)
+		assert.Equal(t, []string{want}, lines(decisions))
+	}
 }
 
 func TestDecideRemoval(t *testing.T) {

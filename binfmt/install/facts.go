@@ -98,6 +98,12 @@ type Emulator struct {
 	Embedded string    `json:"embedded,omitempty"` // digest, if it is part of this program
 	FUSE     bool      `json:"fuse,omitempty"`     // a process serves its file
 
+	// Placed is when a directory on the way to the file was made or renamed, or a symbolic link was
+	// made, the last of these: a link may lead to another version now, and the files of another
+	// container may be old. It is asked for where no program is run, as that shows which file
+	// an entry holds.
+	Placed time.Time `json:"placed,omitzero"`
+
 	// Problem says why there is none that serves, and Message in words.
 	Problem string `json:"problem,omitempty"`
 	Message string `json:"message,omitempty"`

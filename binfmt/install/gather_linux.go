@@ -4,14 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/product"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
@@ -234,7 +241,60 @@ func gatherMachine(ctx context.Context, fs binfmt.FS, r Request) (*Facts, error)
 			f.Emulators[arch.Name] = r.find(search, arch) // another one may be for this host
 		}
 	}
+	if r.NoProbe {
+		f.notePlaces()
+	}
 	return f, nil
+}
+
+// notePlaces notes when the ways to emulators were last changed.
+func (f *Facts) notePlaces() {
+	dirs := make(map[string]time.Time) // most emulators are in one
+	for _, e := range f.Emulators {
+		path := e.Path
+		if e.Embedded != "" {
+			path, _ = os.Executable()
+		}
+		if e.Problem != "" || path == "" {
+			continue
+		}
+		dir := filepath.Dir(path)
+		if _, known := dirs[dir]; !known {
+			dirs[dir] = lastChange(file.Way(dir))
+		}
+		e.Placed = dirs[dir]
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
+			way := file.Way(path)
+			if last := lastChange(way[:len(way)-1]); last.After(e.Placed) { // but for the file, whose change is known
+				e.Placed = last
+			}
+		}
+	}
+}
+
+// lastChange returns when what is on the way last became what it is: a directory was made or
+// renamed, a link was made. What is in a directory does not matter, though its times change with
+// it; that of a container is as new as it.
+func lastChange(way []file.Step) (last time.Time) {
+	note := func(t time.Time) {
+		if t.After(last) {
+			last = t
+		}
+	}
+	for _, step := range way {
+		if step.Info == nil {
+			continue
+		}
+		st := step.Info.Sys().(*syscall.Stat_t)
+		if step.IsLink() || st.Ctim != st.Mtim {
+			note(time.Unix(st.Ctim.Unix()))
+		}
+		var more unix.Statx_t // Linux 4.11
+		if err := unix.Statx(unix.AT_FDCWD, step.Path(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &more); err == nil && more.Mask&unix.STATX_BTIME != 0 {
+			note(time.Unix(more.Btime.Sec, int64(more.Btime.Nsec)))
+		}
+	}
+	return last
 }
 
 // kernelFacts returns what the kernel's version, the place of the instance and this

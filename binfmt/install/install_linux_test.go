@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
+	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -78,6 +80,65 @@ func TestInstallTakesBackWhatDoesNotRun(t *testing.T) {
 	_, outcomes = installed(t, fs, r)
 	assert.NoError(t, outcomes[0].Err, "nobody looked")
 	assert.Nil(t, outcomes[0].Seen)
+}
+
+// The way back to an older emulator changes no file: a link, or a container of another image.
+func TestAnOlderEmulatorIsRegisteredWithoutProbes(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	top, arch := t.TempDir(), request(t, "s390x").Archs
+	found := Request{}.Find(arch[0])
+	if found.Problem != "" {
+		t.Skip(found.Err())
+	}
+	program, err := os.ReadFile(found.Path)
+	require.NoError(t, err)
+	for version, more := range map[string]string{"1": "", "2": "more"} {
+		require.NoError(t, os.Mkdir(filepath.Join(top, version), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(top, version, "qemu-s390x"), append(program, more...), 0o755))
+	}
+	current := filepath.Join(top, "current")
+	r := Request{Archs: arch, Dirs: []string{current}, NoProbe: true}
+	for _, version := range []string{"2", "1"} {
+		time.Sleep(clockTick) // times are as coarse as it
+		_ = os.Remove(current)
+		require.NoError(t, os.Symlink(version, current))
+		installed(t, fs, r)
+		_, outcomes, err := Status(t.Context(), fs, Request{Archs: arch}, false)
+		require.NoError(t, err)
+		require.NotNil(t, outcomes[0].Seen)
+		require.NotNil(t, outcomes[0].Seen.Holds)
+		assert.Equal(t, filepath.Join(top, version, "qemu-s390x"), outcomes[0].Seen.Holds.Path)
+
+		time.Sleep(clockTick)
+		require.NoError(t, os.WriteFile(filepath.Join(top, "another "+version), nil, 0o600))
+		_, outcomes = installed(t, fs, r)
+		assert.Equal(t, binfmt.Keep, outcomes[0].Action, "what else is there does not matter")
+	}
+}
+
+func TestWhatIsOnTheWayIsAsOldAsItsPlace(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "dir")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	before := lastChange(file.Way(dir))
+	for what, change := range map[string]struct {
+		do    func() error
+		newer bool
+	}{
+		"a file in it":          {func() error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600) }, false},
+		"a directory beside it": {func() error { return os.Mkdir(filepath.Join(top, "other"), 0o755) }, false},
+		"another in its place":  {func() error { return errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o755)) }, true},
+		"that is moved there": {func() error {
+			return errors.Join(os.Mkdir(dir+".new", 0o755), os.Rename(dir, dir+".older"), os.Rename(dir+".new", dir))
+		}, true},
+		"a link that leads there": {func() error { return errors.Join(os.Rename(dir, dir+".real"), os.Symlink("dir.real", dir)) }, true},
+	} {
+		time.Sleep(clockTick)
+		require.NoError(t, change.do(), what)
+		now := lastChange(file.Way(dir))
+		assert.Equal(t, change.newer, now.After(before), what)
+		before = now
+	}
 }
 
 func TestADryRunChangesNothing(t *testing.T) {

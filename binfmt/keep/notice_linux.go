@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // What was noticed.
@@ -53,9 +55,9 @@ func instance(dir string) watched {
 
 // emulators is to notice changes of emulators in a directory: of all that have the
 // usual names, or of one file.
-func emulators(dir, file string) watched {
+func emulators(dir, only string) watched {
 	return watched{dir, maskEmulator, func(name string) uint32 {
-		if name == file || file == "" && strings.Contains(name, "qemu-") {
+		if name == only || only == "" && strings.Contains(name, "qemu-") {
 			return emulatorsChanged
 		}
 		return 0
@@ -65,31 +67,15 @@ func emulators(dir, file string) watched {
 // leads are to notice when a path leads elsewhere: when a symbolic link on its way is replaced,
 // as /run/current-system and those of alternatives are, or when what is missing comes.
 func leads(path string) (list []watched) {
-	const most = 40 // MAXSYMLINKS of the kernel
-	at, links := "/", 0
-	for rest := strings.Split(path, "/"); len(rest) > 0; {
-		name := rest[0]
-		rest = rest[1:]
-		next := filepath.Join(at, name) // or, of "..", where that leads: no link is on the way to at
-		info, err := os.Lstat(next)
-		if err == nil && info.Mode()&os.ModeSymlink == 0 {
-			at = next
-			continue
+	for _, step := range file.Way(path) {
+		if step.Info == nil || step.IsLink() {
+			list = append(list, watched{step.Dir, maskLead, func(changed string) uint32 {
+				if changed == step.Name {
+					return emulatorsMoved
+				}
+				return 0
+			}})
 		}
-		list = append(list, watched{at, maskLead, func(changed string) uint32 {
-			if changed == name {
-				return emulatorsMoved
-			}
-			return 0
-		}})
-		target, err := os.Readlink(next)
-		if links++; err != nil || links > most {
-			break
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
 	}
 	return list
 }
