@@ -43,7 +43,7 @@ type Request struct {
 
 	// Own, unless it is nil, are the registrations that were made for the request
 	// before: programs are left to any other one that is tried first, even if it has the
-	// name that this package gives entries.
+	// name that this package gives entries, and even with Force.
 	Own []binfmt.Entry
 
 	// OwnInstance: where the user namespace of a container has no instance, one of its
@@ -348,7 +348,7 @@ func (d *Decision) leaveAlone(f *Facts, r Request) {
 	case d.settled():
 	case !f.Mounted && seen != nil && seen.Runs:
 		d.skip(runs)
-	case r.Force:
+	case r.Force && r.Own == nil:
 	case ok:
 		d.skip("the entry of this name cannot be read: " + unreadable)
 	case len(others) > 0:

@@ -94,7 +94,8 @@ func (r *Report) Ready() []string {
 
 // Settings say what is kept, and how.
 type Settings struct {
-	// Request says which architectures, by which emulators.
+	// Request says which architectures, by which emulators. With Force a keeper comes in front
+	// of what is there when it begins, reads its settings again, or mounts the instance again.
 	Request install.Request
 
 	// Yield are the owners whose newer entries are left in place: patterns as Yields has

@@ -18,10 +18,11 @@ import (
 func (k *Keeper) install(ctx context.Context, archs []*elfmagic.Arch, because Cause) error {
 	r := k.settings.Request
 	r.Archs = archs
-	switch because {
-	case Started, Reloaded:
-	case Replaced:
+	switch {
+	case because == Started, because == Reloaded:
+	case because == Replaced:
 		r.Force = len(archs) > 0
+	case because == Unmounted && r.Force: // it begins anew, in front of what is there by now
 	default:
 		r.Own = []binfmt.Entry{}
 		for _, a := range k.archs {

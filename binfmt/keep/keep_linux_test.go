@@ -349,6 +349,43 @@ func TestTwoKeepersDoNotFight(t *testing.T) {
 	}
 }
 
+// With Force they come in front of what is there when they begin.
+func TestKeepersThatAreToBeInFrontDoNotFight(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := lookups(t, "s390x")[0]
+	others := filepath.Join(someEmulators(t, '9', "s390x"), "qemu-s390x-static")
+	other := binfmt.Entry{Name: "other", Pattern: arch.Pattern(), Interpreter: others, Flags: binfmt.FixBinary}
+	require.NoError(t, fs.Register(other))
+	inFront := func() string { return binfmt.Catching(commands.List(t, fs), arch.Heads())[0].Interpreter }
+	var all []*keeping
+	writes := func() (n int) {
+		for _, k := range all {
+			n += k.count(Registered) + k.count(Upgraded) + k.count(Retaken) + k.count(Healed)
+		}
+		return n
+	}
+	for _, digit := range []byte{'7', '8'} {
+		k := &keeping{t: t, dir: someEmulators(t, digit, "s390x"), reload: make(chan struct{})}
+		k.settings = Settings{Request: install.Request{Archs: []*elfmagic.Arch{arch}, Dirs: []string{k.dir}, Force: true}, Check: time.Hour}
+		k.start(fs)
+		assert.Equal(t, filepath.Join(k.dir, "qemu-s390x-static"), inFront())
+		all = append(all, k)
+	}
+	all[0].eventually(func() bool { return all[0].count(Yielded) == 1 }, "the first one yields to the second")
+	time.Sleep(5 * quiet)
+	assert.Equal(t, 2, writes(), "%s\n%s", all[0], all[1])
+
+	require.NoError(t, fs.Remove("other"))
+	require.NoError(t, fs.Register(other))
+	all[1].eventually(func() bool { return all[1].count(Yielded) == 1 }, "and that to what is newer")
+	time.Sleep(5 * quiet)
+	assert.Equal(t, others, inFront(), "which it has said is left in place")
+	assert.Equal(t, 2, writes(), "%s\n%s", all[0], all[1])
+
+	all[1].reload <- struct{}{}
+	all[1].eventually(func() bool { return inFront() == filepath.Join(all[1].dir, "qemu-s390x-static") }, "with its settings it begins anew")
+}
+
 func TestTwoKeepersWithTheSameEmulatorsDoNotFight(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	dir := someEmulators(t, '7', "s390x")
