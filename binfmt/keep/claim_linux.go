@@ -56,6 +56,25 @@ func (c *claims) lock(kind int16, command int, start, length int64) (unix.Flock_
 	return l, err
 }
 
+// Claimed returns the architectures that a keeper of the instance keeps, in whatever process: who
+// removes an entry of theirs will see it come back. Only who may register can ask. A keeper
+// of all claims each one, also those that it has no emulator for.
+func Claimed(fs binfmt.FS) (archs []*elfmagic.Arch, err error) {
+	path := filepath.Join(fs.Dir(), "register")
+	f, err := file.OpenFile(path, os.O_WRONLY)
+	if err != nil {
+		return nil, &binfmt.Error{Op: "open", Path: path, Err: err}
+	}
+	asking := &claims{file: f}
+	defer asking.close()
+	for _, arch := range elfmagic.Archs() {
+		if asking.others(arch) {
+			archs = append(archs, arch)
+		}
+	}
+	return archs, nil
+}
+
 // add claims an architecture.
 func (c *claims) add(arch *elfmagic.Arch) error {
 	_, err := c.lock(unix.F_WRLCK, unix.F_OFD_SETLK, first(arch)+c.byte, 1)

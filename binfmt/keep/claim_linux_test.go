@@ -2,11 +2,13 @@ package keep
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -23,6 +25,9 @@ func TestClaimsAreSeenByOthersWhileTheirKeeperIsThere(t *testing.T) {
 	assert.False(t, mine.others(arm64), "its own are none of others")
 	assert.True(t, theirs.others(arm64))
 	assert.False(t, theirs.others(s390x))
+	claimed, err := Claimed(fs)
+	require.NoError(t, err)
+	assert.Equal(t, []*elfmagic.Arch{arm64}, claimed, "whoever asks")
 	require.NoError(t, theirs.add(arm64), "several keep the same")
 	assert.True(t, mine.others(arm64))
 	require.NoError(t, mine.drop(arm64))
@@ -30,6 +35,12 @@ func TestClaimsAreSeenByOthersWhileTheirKeeperIsThere(t *testing.T) {
 	assert.True(t, mine.others(arm64))
 	theirs.close() // as if it was killed
 	assert.False(t, mine.others(arm64))
+	mine.close()
+	claimed, err = Claimed(fs)
+	require.NoError(t, err)
+	assert.Empty(t, claimed)
+	_, err = Claimed(binfmt.New(t.TempDir()))
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestEachArchitectureHasBytesOfItsOwn(t *testing.T) {

@@ -7,7 +7,11 @@ import (
 	"errors"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/elfmagic"
 )
+
+// Claimed returns an error that wraps errors.ErrUnsupported, as nobody keeps anything.
+func Claimed(binfmt.FS) ([]*elfmagic.Arch, error) { return nil, errors.ErrUnsupported }
 
 // A Keeper keeps nothing: binfmt_misc is Linux's.
 type Keeper struct{}

@@ -196,6 +196,7 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 		}
 	}
 	var errs []error
+	var removed []*elfmagic.Arch
 	say := func(name, what string) { fmt.Fprintf(stderr, "uninstalling: %s %s\n", cli.Visible(name), what) }
 	for _, item := range items {
 		names, err := []string{item}, error(nil) // it is meant, whatever it is for
@@ -223,10 +224,21 @@ func (o *options) removeNamed(ctx context.Context, fs binfmt.FS, items []string,
 				continue
 			}
 			say(name, "OK")
-			current = slices.DeleteFunc(current, func(e binfmt.Entry) bool { return e.Name == name })
+			if i := slices.IndexFunc(current, func(e binfmt.Entry) bool { return e.Name == name }); i >= 0 {
+				removed = append(removed, o.of(current[i])...)
+				current = slices.Delete(current, i, i+1)
+			}
 		}
 	}
+	if kept := o.kept(fs, removed); kept != nil {
+		cli.Warning(stderr, o.name, kept)
+	}
 	return errors.Join(errs...)
+}
+
+// of returns the architecture whose entry it is, unless it is none's.
+func (o *options) of(e binfmt.Entry) []*elfmagic.Arch {
+	return slices.DeleteFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool { return !install.IsOwn(e, o.Prefix, arch) })
 }
 
 // named returns the names of the entries that an item of a list means.

@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -23,6 +25,7 @@ import (
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/install"
 	"github.com/projectcalico/go-build/binfmt/keep"
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/heap"
@@ -154,6 +157,9 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 		facts, outcomes, err = install.Status(ctx, fs, o.Request, o.json)
 	case o.uninstall:
 		facts, outcomes, err = install.Uninstall(ctx, fs, o.Request, warn)
+		if kept := o.kept(fs, removedFor(outcomes)); kept != nil {
+			cli.Warning(stderr, o.name, kept)
+		}
 	default:
 		heap.Ask(768 << 10) // what it takes for all architectures
 		facts, outcomes, err = install.Install(ctx, fs, o.Request, warn)
@@ -165,6 +171,36 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 		cli.Warning(stderr, o.name, notSeen(fs, facts))
 	}
 	return reportOutcomes(facts, outcomes, o), err
+}
+
+// removedFor returns the architectures whose entries are removed.
+func removedFor(outcomes []install.Outcome) (archs []*elfmagic.Arch) {
+	for _, out := range outcomes {
+		if out.Arch != nil && out.Action == binfmt.Remove {
+			archs = append(archs, out.Arch)
+		}
+	}
+	return archs
+}
+
+// kept says which of the architectures somebody keeps, so that their entries come back; nil if
+// nobody keeps any.
+func (o *options) kept(fs binfmt.FS, removed []*elfmagic.Arch) error {
+	if len(removed) == 0 {
+		return nil
+	}
+	claimed, _ := keep.Claimed(fs) // who cannot ask has removed nothing
+	var names []string
+	for _, arch := range removed {
+		if slices.Contains(claimed, arch) {
+			names = append(names, arch.Platform())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return cli.WithHint(fmt.Errorf("%s: a register --watch keeps it so, and registers it again", strings.Join(names, ", ")),
+		"end that first: systemctl stop register-watch, or delete its DaemonSet; fuser -v %s names the process", cli.Quote(o.mount+"/register"))
 }
 
 // notSeen says why entries cannot be seen.

@@ -146,6 +146,33 @@ func TestAWatchThatIsKilledFollowedAndUpgradedLeavesNoGap(t *testing.T) {
 	assert.Len(t, next.events.of("withdrawn"), 1)
 }
 
+// What a watch keeps comes back: who removes it is told.
+func TestRemovingWhatAWatchKeepsIsSaidToBeInVain(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	for _, name := range []string{"s390x", "riscv64"} {
+		commands.FindEmulator(t, kerneltest.Lookup(t, name))
+	}
+	const warning = "warning: linux/s390x: a register --watch keeps it so, and registers it again\n"
+	uninstall := map[string]func() commands.Result{
+		"register":            func() commands.Result { return commands.Register(t, "--uninstall") },
+		"register, a dry run": func() commands.Result { return commands.Register(t, "--uninstall", "--dry-run") },
+		"binfmt":              func() commands.Result { return asBinfmt(t, "--uninstall", "qemu-*") },
+	}
+	w := watch(t, filepath.Join(commands.Dir(), "register"), 1, "s390x")
+	for name, remove := range uninstall {
+		require.Zero(t, commands.Register(t, "riscv64").Status)
+		r := remove()
+		assert.Zero(t, r.Status, r.Stderr)
+		assert.Contains(t, r.Stderr, warning, name)
+		w.until("it is registered again", func() bool { return slices.Contains(commands.Names(t, fs), "qemu-s390x") })
+	}
+	require.NoError(t, w.end(syscall.SIGTERM), w.events)
+	for name, remove := range uninstall {
+		require.Zero(t, commands.Register(t, "s390x").Status)
+		assert.NotContains(t, remove().Stderr, "warning", name)
+	}
+}
+
 func TestAWatchReadsItsFileAgain(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	config := filepath.Join(t.TempDir(), "register.json")
