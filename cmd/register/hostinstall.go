@@ -41,7 +41,7 @@ func (o *options) installHost(ctx context.Context, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	plan := planHost(init, "/proc/self/exe", cli.Version(), emulators, o.serviceArguments())
+	plan := planHost(init, "/proc/self/exe", cli.Version(), emulators, o.serviceArguments(), o.watch.passed)
 	if err := plan.hash(); err != nil {
 		return err
 	}

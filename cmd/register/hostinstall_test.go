@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,6 +59,46 @@ func TestPlanHostChanges(t *testing.T) {
 func TestServicesAreAsWritten(t *testing.T) {
 	kerneltest.Golden(t, "register-watch.service", systemdUnit([]string{"--watch", "aarch64"}))
 	kerneltest.Golden(t, "register.initd", openRCScript([]string{"--watch", "aarch64"}))
+}
+
+// A service has the flags of a watch that were given, and reads them as they were.
+func TestAServiceIsToldHowToWatch(t *testing.T) {
+	given := []string{"--check-every=2m0s", "--config=/etc/my register.json", "--uninstall-on-exit=true", "--yield=rosetta,/opt/*"}
+	more := []string{"--mount=/srv/100% $HOME `it's` \"a\\b\""}
+	o := parsed(t, slices.Concat([]string{"--install-host"}, given, more)...)
+	assert.Equal(t, given, o.watch.passed)
+	words := slices.Concat([]string{"--watch"}, given, more)
+
+	unit := planHost(systemd, "", "", nil, o.serviceArguments(), o.watch.passed)
+	assert.Contains(t, unit.Files[1].text, `
+ExecStart=/opt/register/bin/register --watch --check-every=2m0s "--config=/etc/my register.json" --uninstall-on-exit=true "--yield=rosetta,/opt/*" "--mount=/srv/100%% $$HOME `+"`it's`"+` \"a\\b\""
+`)
+
+	script := planHost(openRC, "", "", nil, o.serviceArguments(), o.watch.passed).Files[1].text
+	said, err := exec.Command("sh", "-c", `
+timeout() { shift 2; printf '%s\n' "$@" >&3; }
+`+script+`
+eval "printf '%s\n' $command_args"
+start_pre 3>&1`).Output()
+	require.NoError(t, err)
+	assert.Equal(t, strings.Join(words, "\n")+"\n"+more[0]+"\n", string(said), "what begins before it stays watches nothing")
+
+	assert.Equal(t, given, parsed(t, slices.Concat([]string{"--rootless"}, given)...).watch.passed)
+	for args, want := range map[string]string{
+		"--config settings.json":   "--config settings.json: is not an absolute path",
+		"--features-file features": "--features-file features: is not an absolute path",
+		"--yield [":                "--yield [: syntax error in pattern",
+		"--check-every 1ms":        "--check-every 1ms: is less than a second",
+		"--listen nowhere":         "--listen",
+		"--own-instance":           "--own-instance: is for --watch only",
+	} {
+		for _, service := range []string{"--install-host", "--rootless"} {
+			_, err := parse(append(strings.Fields(args), service))
+			assert.ErrorContains(t, err, want)
+		}
+	}
+	_, err = parse([]string{"--rootless", "--uninstall", "--yield", "none"})
+	assert.ErrorContains(t, err, "--yield: is for --watch only")
 }
 
 // fakeHost makes a root directory that looks like a host's.

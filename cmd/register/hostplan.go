@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // What is put onto a host is below hostDir, which distributions with a read-only /usr can
@@ -47,8 +49,9 @@ type hostPlan struct {
 }
 
 // planHost returns what is put onto a host: the command, emulators by the paths that they
-// have here, and what has the host start it at boot with the arguments.
-func planHost(init initSystem, command, version string, emulators map[string]string, args []string) hostPlan {
+// have here, and what has the host start it at boot with the arguments, and those that only
+// --watch has.
+func planHost(init initSystem, command, version string, emulators map[string]string, args, watching []string) hostPlan {
 	p := hostPlan{Version: version, Init: init}
 	for _, arch := range slices.Sorted(maps.Keys(emulators)) {
 		p.Files = append(p.Files, hostFile{Path: path.Join(hostBin, "qemu-"+arch+"-static"), source: emulators[arch], mode: 0o755})
@@ -59,12 +62,12 @@ func planHost(init initSystem, command, version string, emulators map[string]str
 	case systemd:
 		const unit = "etc/systemd/system/register-watch.service"
 		p.Files = append(p.Files,
-			hostFile{Path: unit, text: systemdUnit(args), mode: 0o644},
+			hostFile{Path: unit, text: systemdUnit(slices.Concat(args[:1], watching, args[1:])), mode: 0o644},
 			hostFile{Path: "etc/systemd/system/multi-user.target.wants/register-watch.service", Target: "../register-watch.service"})
 		p.start = []string{"systemctl daemon-reload", "systemctl restart register-watch.service"}
 	case openRC:
 		p.Files = append(p.Files,
-			hostFile{Path: "etc/init.d/register-watch", text: openRCScript(args), mode: 0o755},
+			hostFile{Path: "etc/init.d/register-watch", text: openRCScript(args, watching...), mode: 0o755},
 			hostFile{Path: "etc/runlevels/default/register-watch", Target: "/etc/init.d/register-watch"})
 		p.start = []string{"rc-service register-watch restart"}
 	}
@@ -86,7 +89,7 @@ RequiresMountsFor=/` + hostDir + `
 
 [Service]
 Type=notify
-ExecStart=` + hostCommand + " " + strings.Join(args, " ") + `
+ExecStart=` + hostCommand + " " + unitWords(args) + `
 ExecReload=/bin/kill -HUP $MAINPID
 TimeoutStartSec=1min
 Restart=always
@@ -101,13 +104,22 @@ WantedBy=multi-user.target
 
 // openRCScript returns the service's script (openrc-run(8)). supervise-daemon does not wait
 // until a service is ready, as logins do for the runlevel: programs run before it begins. It
-// needs no localmount, which Debian's and Devuan's OpenRC call mountall.
-func openRCScript(args []string) string {
+// needs no localmount, which Debian's and Devuan's OpenRC call mountall. The first argument is
+// --watch; others, that go with that only, may follow.
+func openRCScript(args []string, watching ...string) string {
+	quoted := func(words ...string) string {
+		for i, word := range words {
+			words[i] = cli.Quote(word)
+		}
+		return strings.Join(words, " ")
+	}
+	// OpenRC evaluates it once more.
+	inQuotes := strings.NewReplacer("\\", "\\\\", "\"", "\\\"", "$", "\\$", "`", "\\`")
 	return `#!/sbin/openrc-run
 # Emulators for programs of other architectures.
 description="Emulators for programs of other architectures"
 command="` + hostCommand + `"
-command_args="` + strings.Join(args, " ") + `"
+command_args="` + inQuotes.Replace(quoted(slices.Concat(args[:1], watching, args[1:])...)) + `"
 supervisor="supervise-daemon"
 respawn_delay=1
 
@@ -117,7 +129,7 @@ depend() {
 }
 
 start_pre() {
-	timeout 60 ` + strings.Join(append([]string{hostCommand}, args[1:]...), " ") + ` >/dev/null || ewarn "programs of some architectures do not run"
+	timeout 60 ` + quoted(append([]string{hostCommand}, args[1:]...)...) + ` >/dev/null || ewarn "programs of some architectures do not run"
 	return 0
 }
 `

@@ -102,7 +102,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVarP(&o.exportDir, "exportdir", "e", "", "`directory` for these files (default: "+systemdDir+" or "+debianDir+")")
 	f.StringVar(&o.mount, "mount", binfmt.DefaultMount, "`directory` where binfmt_misc is, or will be, mounted")
 	f.StringVar(&o.generate, "generate", "", "print completions of the command line for a shell, or the manual page: `bash|zsh|fish|man`")
-	f.StringVar(&o.installRoot, "install-host", "", "put this command, emulators and a service (systemd, OpenRC) onto the host, whose root `directory` is given: it registers at each boot, and watches")
+	f.StringVar(&o.installRoot, "install-host", "", "put this command, emulators and a service (systemd, OpenRC) onto the host, whose root `directory` is given: it registers at each boot, and watches, with the flags of --watch that are given")
 	f.StringVar(&o.uninstallRoot, "uninstall-host", "", "undo --install-host, on the host whose root `directory` is given")
 	f.StringVar(&o.rootless, "rootless", "", "as an ordinary user: register in the user namespace of rootless containers, and keep it so; the `engine` is podman or docker; with --uninstall: undo that")
 	for name, value := range map[string]string{"install-host": "/", "uninstall-host": "/", "rootless": anyEngine} {
@@ -139,7 +139,7 @@ func parse(args []string) (*options, error) {
 			modes = append(modes, "--"+mode)
 		}
 	}
-	if err := cmp.Or(o.check(modes, f.Args()), o.watch.check(), o.checkRootless(modes)); err != nil {
+	if err := cmp.Or(o.check(modes, f.Args()), o.watch.check(o.installRoot != "" || o.rootless != "" && !o.uninstall), o.checkRootless(modes)); err != nil {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,17 @@ func unitCommand(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
+// unitWords is unitCommand with quotes where they are required only.
+func unitWords(words []string) string {
+	words = slices.Clone(words)
+	for i, word := range words {
+		if bare := strings.ReplaceAll(word, "=", ""); cli.Quote(bare) != bare {
+			words[i] = unitCommand(words[i : i+1])
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // runRootless has emulators registered, and kept so, in the user namespace of a rootless
 // engine: by the user's service manager, or else in the foreground. With --uninstall that is
 // undone.
@@ -107,7 +119,7 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	plan := planRootless(engine, register, o.rootlessArguments())
+	plan := planRootless(engine, register, append(o.watch.passed, o.rootlessArguments()...))
 	if o.DryRun {
 		fmt.Fprintf(stdout, "would write %s:\n%s", unit, plan.Unit)
 		return nil

@@ -56,6 +56,12 @@ func listenAddress(s string) (string, error) {
 	return net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port), nil
 }
 
+// canServe says what is wrong with an address.
+func canServe(address string) error {
+	_, err := listenAddress(address)
+	return err
+}
+
 // serve serves what report returns until it is closed.
 func serve(address string, report func() *keep.Report, failed func(error)) (monitor, error) {
 	address, err := listenAddress(address)

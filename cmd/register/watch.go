@@ -37,6 +37,8 @@ type watchOptions struct {
 
 	ownInstance bool
 	flags       *pflag.FlagSet
+
+	passed []string // of a service that watches: the flags that only --watch has
 }
 
 // watchSettings are what the file that --config names may set. Of what a flag or
@@ -75,16 +77,21 @@ func (w *watchOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&w.features, "features-file", "", "with --watch: `file` for node-feature-discovery's local source, with a label for each platform that runs")
 }
 
-// check reads the environment, and says what is wrong with the flags.
-func (w *watchOptions) check() error {
+// check reads the environment, and says what is wrong with the flags, which may be for a
+// service that watches.
+func (w *watchOptions) check(service bool) error {
 	if w.ownInstance && !w.on {
 		return errors.New("--own-instance: is for --watch only")
 	}
 	for _, name := range slices.Sorted(maps.Keys(watchOnly)) {
 		flag, value := w.flags.Lookup(name), os.Getenv(watchOnly[name])
 		switch {
-		case !w.on && flag.Changed:
+		case !w.on && !service && flag.Changed:
 			return fmt.Errorf("--%s: is for --watch only", name)
+		case !w.on && flag.Changed:
+			if err := w.pass(flag); err != nil {
+				return err
+			}
 		case w.on && !flag.Changed && value != "":
 			if err := w.flags.Set(name, value); err != nil {
 				return fmt.Errorf("%s=%s: %w", watchOnly[name], value, err)
@@ -92,7 +99,48 @@ func (w *watchOptions) check() error {
 		}
 	}
 	if !w.on {
-		*w = watchOptions{}
+		*w = watchOptions{passed: w.passed}
+	}
+	return nil
+}
+
+// pass notes a flag for a service that watches, which has another directory, on another host
+// maybe: what is wrong with its value, that would say to nobody.
+func (w *watchOptions) pass(flag *pflag.Flag) error {
+	value := flag.Value.String()
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		value = strings.Join(list.GetSlice(), ",")
+	}
+	var err error
+	switch flag.Name {
+	case "config", "features-file":
+		if !filepath.IsAbs(value) {
+			err = fmt.Errorf("--%s %s: is not an absolute path", flag.Name, value)
+		}
+	case "listen":
+		err = canServe(value)
+	case "yield":
+		err = checkYield(strings.Split(value, ","))
+	case "check-every":
+		every, _ := w.flags.GetDuration(flag.Name)
+		err = checkEvery(every)
+	}
+	w.passed = append(w.passed, "--"+flag.Name+"="+value)
+	return err
+}
+
+func checkYield(patterns []string) error {
+	for _, pattern := range patterns {
+		if _, err := filepath.Match(pattern, ""); err != nil { // it would match nobody
+			return fmt.Errorf("--yield %s: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+func checkEvery(every time.Duration) error {
+	if every < time.Second {
+		return fmt.Errorf("--check-every %v: is less than a second", every)
 	}
 	return nil
 }
@@ -161,18 +209,16 @@ func (o *options) merge(set watchSettings) (s keep.Settings, err error) {
 	if s.Yield, _ = f.GetStringSlice("yield"); !given("yield") && len(set.Yield) > 0 {
 		s.Yield = set.Yield
 	}
-	for _, pattern := range s.Yield {
-		if _, err := filepath.Match(pattern, ""); err != nil { // it would match nobody
-			return s, fmt.Errorf("--yield %s: %w", pattern, err)
-		}
+	if err := checkYield(s.Yield); err != nil {
+		return s, err
 	}
 	if s.Check, _ = f.GetDuration("check-every"); !given("check-every") && set.CheckEvery != "" {
 		if s.Check, err = time.ParseDuration(set.CheckEvery); err != nil {
 			return s, fmt.Errorf("checkEvery: %w", err)
 		}
 	}
-	if s.Check < time.Second {
-		return s, fmt.Errorf("--check-every %v: is less than a second", s.Check)
+	if err := checkEvery(s.Check); err != nil {
+		return s, err
 	}
 	if s.Withdraw, _ = f.GetBool("uninstall-on-exit"); !given("uninstall-on-exit") && set.UninstallOnExit != nil {
 		s.Withdraw = *set.UninstallOnExit
