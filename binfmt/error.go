@@ -54,9 +54,9 @@ func (fs FS) failure(op, name, path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) && op != "mount" {
 		switch state, err := fs.State(); {
 		case errors.Is(err, errors.ErrUnsupported):
-			failed.Path, failed.Err = fs.dir, errors.ErrUnsupported
+			failed.Path, failed.Err = fs.Dir(), errors.ErrUnsupported
 		case err == nil && state != Mounted:
-			failed.Path, failed.Err = fs.dir, fmt.Errorf("%w: %w", ErrNotMounted, failed.Err)
+			failed.Path, failed.Err = fs.Dir(), fmt.Errorf("%w: %w", ErrNotMounted, failed.Err)
 		}
 	}
 	return failed

@@ -1,6 +1,7 @@
 package binfmt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +14,9 @@ import (
 const DefaultMount = "/proc/sys/fs/binfmt_misc"
 
 // An FS is an instance of binfmt_misc, by the directory on which it is, or
-// will be, mounted.
+// will be, mounted: DefaultMount's, unless New was told another one.
 type FS struct {
-	dir string
+	dir string // empty: DefaultMount
 }
 
 // New returns the instance that is mounted on dir; an empty dir stands for
@@ -28,9 +29,9 @@ func New(dir string) FS {
 }
 
 // Dir returns the directory on which the instance is mounted.
-func (fs FS) Dir() string { return fs.dir }
+func (fs FS) Dir() string { return cmp.Or(fs.dir, DefaultMount) }
 
-func (fs FS) path(name string) string { return filepath.Join(fs.dir, name) }
+func (fs FS) path(name string) string { return filepath.Join(fs.Dir(), name) }
 
 // A State says what is mounted on an instance's directory.
 type State int
@@ -64,17 +65,17 @@ func (fs FS) mustBeMounted(op, path string) error {
 // wrap ErrNotMounted if the file system is not there. Entries that cannot be
 // read are left out, and an error for each is joined to the others.
 func (fs FS) List() ([]Entry, error) {
-	if err := fs.mustBeMounted("list", fs.dir); err != nil {
+	if err := fs.mustBeMounted("list", fs.Dir()); err != nil {
 		return nil, err
 	}
-	dir, err := openFile(fs.dir, os.O_RDONLY)
+	dir, err := openFile(fs.Dir(), os.O_RDONLY)
 	if err != nil {
-		return nil, fs.failure("list", "", fs.dir, err)
+		return nil, fs.failure("list", "", fs.Dir(), err)
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, fs.failure("list", "", fs.dir, err)
+		return nil, fs.failure("list", "", fs.Dir(), err)
 	}
 	entries := make([]Entry, 0, len(names))
 	var errs []error
@@ -158,8 +159,10 @@ func (fs FS) open(op, name string, flags int) (f *os.File, err error) {
 	path := fs.path(name)
 	if name == "" || name == "." || name == ".." || reserved(name) || filepath.Base(name) != name {
 		err = fmt.Errorf("%q is not the name of an entry", name)
-	} else {
+	} else if flags == os.O_RDONLY {
 		f, err = openFile(path, flags)
+	} else {
+		f, err = openToWrite(path)
 	}
 	return f, fs.failure(op, name, path, err)
 }
@@ -182,7 +185,7 @@ func (r *registrar) register(e Entry) error {
 	path := r.fs.path("register")
 	line, err := e.MarshalText()
 	if err == nil && r.file == nil {
-		r.file, err = openFile(path, os.O_WRONLY)
+		r.file, err = openToWrite(path)
 	}
 	if err == nil {
 		_, err = r.file.Write(line)

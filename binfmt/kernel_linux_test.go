@@ -349,6 +349,30 @@ func TestWhatIsNotMountedIsSaidToBe(t *testing.T) {
 	}
 }
 
+// Another directory's files are none of an instance's, whatever they are called.
+func TestOtherFilesAreNotWrittenTo(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"register", "a"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600))
+	}
+	t.Chdir(dir)
+	fs := binfmt.New(dir)
+	_, lockErr := fs.Lock(context.Background())
+	_, askErr := fs.Supports(binfmt.FixBinary)
+	for what, err := range map[string]error{
+		"Register": fs.Register(sample()), "Remove": fs.Remove("a"), "Enable": fs.Enable("a"), "Disable": fs.Disable("a"), "Lock": lockErr, "Supports": askErr,
+	} {
+		assert.ErrorIs(t, err, binfmt.ErrNotMounted, what)
+	}
+	assert.Equal(t, binfmt.DefaultMount, binfmt.FS{}.Dir(), "nor are those of the working directory")
+	assert.Equal(t, binfmt.New(""), binfmt.New(binfmt.FS{}.Dir()))
+	for _, name := range []string{"register", "a"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, "content", string(text))
+	}
+}
+
 func TestMountAndUnmount(t *testing.T) {
 	kerneltest.Instance(t)
 	fs := binfmt.New(t.TempDir())

@@ -2,7 +2,6 @@ package binfmt
 
 import (
 	"context"
-	"os"
 
 	"github.com/projectcalico/go-build/internal/file"
 )
@@ -14,7 +13,7 @@ func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
 	// Only who may register can open this file, so that nobody else can keep
 	// the lock.
 	path := fs.path("register")
-	f, err := openFile(path, os.O_WRONLY)
+	f, err := openToWrite(path)
 	if err == nil {
 		err = file.LockOpen(ctx, f, func() {})
 	}

@@ -20,17 +20,36 @@ const (
 
 func openFile(path string, flags int) (*os.File, error) { return file.OpenFile(path, flags) }
 
+// openToWrite opens a file of an instance, and of no other file system: what another directory has
+// by that name is not written to.
+func openToWrite(path string) (*os.File, error) {
+	f, err := openFile(path, unix.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Statfs_t
+	err = file.IgnoringEINTR(func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	if err == nil && uint32(st.Type) != binfmtMagic {
+		err = ErrNotMounted
+	}
+	if err != nil {
+		f.Close()
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return f, nil
+}
+
 // State looks at the type of the file system on the directory. An autofs is not
 // triggered: its daemon may hang, or be gone. Once somebody else has triggered it,
 // State, as all that follows the path, waits for the daemon (autofs_d_manage in
 // fs/autofs/root.c, seen on 6.18).
 func (fs FS) State() (State, error) {
-	st, err := statfs(fs.dir)
+	st, err := statfs(fs.Dir())
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return NotMounted, nil // no such directory: the module is not loaded
 	case err != nil:
-		return NotMounted, fs.failure("look at", "", fs.dir, err)
+		return NotMounted, fs.failure("look at", "", fs.Dir(), err)
 	}
 	// The field's type differs between architectures; the magics fit any.
 	switch uint32(st.Type) {
@@ -71,19 +90,19 @@ func (fs FS) Mount() (mounted bool, err error) {
 		return false, err
 	}
 	if state == NotMounted && fs.hides() {
-		return false, fs.failure("mount", "", fs.dir, unix.ENOTEMPTY)
+		return false, fs.failure("mount", "", fs.Dir(), unix.ENOTEMPTY)
 	}
 	err = fs.mount()
 	// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
 	if (err == unix.ENODEV || err == unix.ENOENT) && modprobe() == nil {
 		err = fs.mount()
 	}
-	return err == nil, fs.failure("mount", "", fs.dir, err)
+	return err == nil, fs.failure("mount", "", fs.Dir(), err)
 }
 
 // hides reports whether the directory is seen to have something in it.
 func (fs FS) hides() bool {
-	dir, err := openFile(fs.dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	dir, err := openFile(fs.Dir(), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return false // what is wrong with it, mount(2) says
 	}
@@ -94,7 +113,7 @@ func (fs FS) hides() bool {
 
 // MountOver mounts the instance of this process's user namespace over whatever is there, an
 // instance of another one's, too.
-func (fs FS) MountOver() error { return fs.failure("mount", "", fs.dir, fs.mount()) }
+func (fs FS) MountOver() error { return fs.failure("mount", "", fs.Dir(), fs.mount()) }
 
 // MountIn mounts the file system as Mount does, in the mount namespace that the
 // given file stands for: /proc/1/ns/mnt is that of process 1. The directory is
@@ -137,18 +156,18 @@ func inNamespace(namespace string, f func() error) error {
 // made before shares it with others; one that was made by that very mount is
 // nobody else's, and is gone with the mount.
 func (fs FS) Made() (time.Time, error) {
-	if err := fs.mustBeMounted("look at", fs.dir); err != nil {
+	if err := fs.mustBeMounted("look at", fs.Dir()); err != nil {
 		return time.Time{}, err
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(fs.dir, &st); err != nil {
-		return time.Time{}, fs.failure("look at", "", fs.dir, err)
+	if err := unix.Stat(fs.Dir(), &st); err != nil {
+		return time.Time{}, fs.failure("look at", "", fs.Dir(), err)
 	}
 	return time.Unix(st.Ctim.Unix()), nil
 }
 
 func (fs FS) mount() error {
-	return unix.Mount("binfmt_misc", fs.dir, "binfmt_misc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	return unix.Mount("binfmt_misc", fs.Dir(), "binfmt_misc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 }
 
 func modprobe() error {
@@ -162,8 +181,8 @@ func modprobe() error {
 // Unmount undoes Mount. Since 1c5976ef0f7a (Linux 5.11 and stable releases of
 // older ones) the last unmount of an instance removes its entries.
 func (fs FS) Unmount() error {
-	if err := fs.mustBeMounted("unmount", fs.dir); err != nil {
+	if err := fs.mustBeMounted("unmount", fs.Dir()); err != nil {
 		return err
 	}
-	return fs.failure("unmount", "", fs.dir, unix.Unmount(fs.dir, 0))
+	return fs.failure("unmount", "", fs.Dir(), unix.Unmount(fs.Dir(), 0))
 }

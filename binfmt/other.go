@@ -11,10 +11,12 @@ import (
 
 func openFile(path string, flags int) (*os.File, error) { return os.OpenFile(path, flags, 0) }
 
+func openToWrite(path string) (*os.File, error) { return openFile(path, os.O_WRONLY) }
+
 // All of these fail: only Linux has binfmt_misc, and such versions.
 
 func (fs FS) unsupported(op string) error {
-	return &Error{Op: op, Path: fs.dir, Err: errors.ErrUnsupported}
+	return &Error{Op: op, Path: fs.Dir(), Err: errors.ErrUnsupported}
 }
 
 func (fs FS) State() (State, error)                { return NotMounted, fs.unsupported("look at") }
