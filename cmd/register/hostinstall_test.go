@@ -61,6 +61,34 @@ func TestServicesAreAsWritten(t *testing.T) {
 	kerneltest.Golden(t, "register.initd", openRCScript([]string{"--watch", "aarch64"}))
 }
 
+// What starts containers at boot comes after both services: that of --install-host, and that of the
+// packages.
+func TestContainersAreStartedAfterTheServices(t *testing.T) {
+	line := func(text, begin string) []string {
+		for line := range strings.Lines(text) {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), begin); ok {
+				return strings.Fields(rest)
+			}
+		}
+		return nil
+	}
+	for name, test := range map[string]struct {
+		text, begin, suffix string
+		some                []string
+	}{
+		"register.service": {systemdUnit(nil), "Before=", ".service", []string{"docker", "containerd", "crio", "kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent"}},
+		"register.initd":   {openRCScript([]string{"--watch"}), "before ", "", []string{"docker", "containerd", "crio", "kubelet", "k3s", "k3s-agent"}},
+	} {
+		packages, err := os.ReadFile(filepath.Join("../../image/packages/files", name))
+		require.NoError(t, err)
+		before := line(test.text, test.begin)
+		assert.Equal(t, before, line(string(packages), test.begin), name)
+		for _, service := range test.some {
+			assert.Contains(t, before, service+test.suffix)
+		}
+	}
+}
+
 // A service has the flags of a watch that were given, and reads them as they were.
 func TestAServiceIsToldHowToWatch(t *testing.T) {
 	given := []string{"--check-every=2m0s", "--config=/etc/my register.json", "--uninstall-on-exit=true", "--yield=rosetta,/opt/*"}

@@ -84,7 +84,7 @@ Description=Emulators for programs of other architectures
 Documentation=https://github.com/projectcalico/go-build
 After=systemd-binfmt.service proc-sys-fs-binfmt_misc.mount
 Wants=proc-sys-fs-binfmt_misc.mount
-Before=systemd-user-sessions.service docker.service containerd.service crio.service kubelet.service k3s.service podman-restart.service
+Before=systemd-user-sessions.service docker.service containerd.service crio.service kubelet.service k3s.service podman-restart.service buildkit.service k3s-agent.service rke2-server.service rke2-agent.service k0scontroller.service k0sworker.service snap.docker.dockerd.service snap.microk8s.daemon-kubelite.service
 RequiresMountsFor=/` + hostDir + `
 
 [Service]
@@ -125,7 +125,7 @@ respawn_delay=1
 
 depend() {
 	after localmount mountall procfs binfmt
-	before docker containerd kubelet k3s
+	before docker containerd crio buildkitd kubelet k3s k3s-agent
 }
 
 start_pre() {
