@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +33,7 @@ type exportFile struct {
 // export writes files that make other tools register emulators, instead of
 // registering them. They may be for another host, which HOST_ARCH in the
 // environment names.
-func (o *options) export(ctx context.Context, stdout io.Writer) error {
+func (o *options) export(ctx context.Context, t teller) error {
 	files, err := o.files(ctx)
 	if err == nil && !o.DryRun {
 		err = writeAll(files)
@@ -44,9 +43,9 @@ func (o *options) export(ctx context.Context, stdout io.Writer) error {
 	}
 	for _, f := range files {
 		if o.DryRun {
-			fmt.Fprintf(stdout, "# %s\n%s", f.path, f.content)
+			t.file(fileChange{Path: f.path, Action: hostInstall, Content: string(f.content)}, "# "+f.path+"\n"+string(f.content))
 		} else {
-			fmt.Fprintln(stdout, f.path)
+			t.file(fileChange{Path: f.path, Action: hostInstall}, f.path)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ var errNoInit = errors.New("neither systemd nor OpenRC is there: nothing would s
 
 // installHost puts the command, emulators and a service onto the host whose root
 // directory is given.
-func (o *options) installHost(ctx context.Context, stdout, stderr io.Writer) error {
+func (o *options) installHost(ctx context.Context, t teller, stderr io.Writer) error {
 	root, err := os.OpenRoot(o.installRoot) // no symbolic link leads out of it
 	if err != nil {
 		return err
@@ -50,16 +50,16 @@ func (o *options) installHost(ctx context.Context, stdout, stderr io.Writer) err
 		return err
 	}
 	for _, c := range changes {
-		fmt.Fprintln(stdout, c)
+		t.file(c.told(), c.String())
 	}
 	if o.DryRun {
 		return nil
 	}
-	return o.startOnHost(ctx, plan.start, stdout, stderr)
+	return o.startOnHost(ctx, plan.start, t, stderr)
 }
 
 // uninstallHost undoes installHost.
-func (o *options) uninstallHost(stdout io.Writer) error {
+func (o *options) uninstallHost(t teller) error {
 	root, err := os.OpenRoot(o.uninstallRoot)
 	if err != nil {
 		return err
@@ -70,10 +70,10 @@ func (o *options) uninstallHost(stdout io.Writer) error {
 	}
 	changes, err := o.changeHost(root, hostPlan{})
 	for _, c := range changes {
-		fmt.Fprintln(stdout, c)
+		t.file(c.told(), c.String())
 	}
 	if err == nil && !o.DryRun {
-		fmt.Fprintln(stdout, "what runs, and its entries, stay until it ends: systemctl stop register-watch, or, with OpenRC, pkill -f 'register --watch'; register --uninstall")
+		t.note("what runs, and its entries, stay until it ends: systemctl stop register-watch, or, with OpenRC, pkill -f 'register --watch'; register --uninstall")
 	}
 	return err
 }
@@ -201,7 +201,7 @@ func (o *options) changeHost(root *os.Root, plan hostPlan) ([]hostChange, error)
 	}
 	if o.DryRun {
 		for i := range changes {
-			changes[i].action = "would " + changes[i].action
+			changes[i].action = would + changes[i].action
 		}
 		return changes, nil
 	}
@@ -362,10 +362,10 @@ func (f hostFile) write(root *os.Root, name string) error {
 }
 
 // startOnHost starts the service, where this is the host, or says how.
-func (o *options) startOnHost(ctx context.Context, start []string, stdout, stderr io.Writer) error {
+func (o *options) startOnHost(ctx context.Context, start []string, t teller, stderr io.Writer) error {
 	_, err := os.Stat("/run/systemd/system")
 	if _, rc := os.Stat("/run/openrc"); o.installRoot != "/" || err != nil && rc != nil {
-		fmt.Fprintln(stdout, "it starts at the next boot, or now, on the host: "+strings.Join(start, " && "))
+		t.note("it starts at the next boot, or now, on the host: " + strings.Join(start, " && "))
 		return nil
 	}
 	for _, line := range start {

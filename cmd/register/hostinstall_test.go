@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,47 @@ func TestContainersAreStartedAfterTheServices(t *testing.T) {
 		for _, service := range test.some {
 			assert.Contains(t, before, service+test.suffix)
 		}
+	}
+}
+
+// What writes files says in JSON, too, what it has done, or would do.
+func TestFilesThatAreWrittenAreInTheReport(t *testing.T) {
+	arch := foreign(t)
+	found := commands.FindEmulator(t, arch)
+	root, dir := fakeHost(t, "usr/lib/systemd/systemd"), t.TempDir()
+	name := "qemu-" + arch.Name
+	commands.CopyFile(t, found.Path, filepath.Join(dir, name+"-static"))
+	bin, unit := "/opt/register/bin/", "/etc/systemd/system/"
+	host := []string{bin + name + "-static", bin + "register", unit + "register-watch.service", unit + "multi-user.target.wants/register-watch.service"}
+	removed := slices.Clone(host)
+	slices.Reverse(removed)
+	for _, step := range []struct {
+		args   string
+		paths  []string
+		action string
+		notes  int
+	}{
+		{"--systemd " + arch.Name + " -e " + dir, []string{dir + "/" + name + ".conf"}, hostInstall, 0},
+		{"--systemd " + arch.Name + " --dry-run -e " + dir, []string{dir + "/" + name + ".conf"}, hostInstall, 0},
+		{"--debian -e " + dir + " " + arch.Name, []string{dir + "/" + name}, hostInstall, 0},
+		{"--install-host=" + root + " --dry-run " + arch.Name, host, hostInstall, 0},
+		{"--install-host=" + root + " " + arch.Name, host, hostInstall, 1},
+		{"--install-host=" + root + " " + arch.Name, host, hostKeep, 1},
+		{"--uninstall-host=" + root, removed, hostRemove, 1},
+	} {
+		status, stdout, stderr := called(t, append(strings.Fields(step.args), "-Q", dir, "--output", "json")...)
+		require.Equal(t, exitOK, status, stderr)
+		var rep report
+		require.NoError(t, json.Unmarshal([]byte(stdout), &rep), stdout)
+		assert.True(t, rep.OK)
+		var paths []string
+		for _, f := range rep.Files {
+			paths = append(paths, f.Path)
+			assert.Equal(t, step.action, f.Action, step.args)
+			assert.Equal(t, strings.Contains(step.args, "--systemd") && strings.Contains(step.args, "--dry-run"), f.Content != "", step.args)
+		}
+		assert.Equal(t, step.paths, paths, step.args)
+		assert.Len(t, rep.Notes, step.notes, step.args)
 	}
 }
 

@@ -193,6 +193,11 @@ func named(files []hostFile, path string) *hostFile {
 // same reports whether two files have the same content.
 func (f hostFile) same(g hostFile) bool { return f.Target == g.Target && f.SHA256 == g.SHA256 }
 
+// told is the change as it is told.
+func (c hostChange) told() fileChange {
+	return fileChange{Path: "/" + c.Path, Action: c.action, Reason: c.reason}
+}
+
 // String is the line of the report.
 func (c hostChange) String() string {
 	done := map[string]string{hostInstall: "installed", hostKeep: "kept", hostRemove: "removed", hostLeave: "left"}

@@ -144,13 +144,13 @@ func (o *options) do(ctx context.Context, stdout, stderr io.Writer) (*report, er
 	case o.watch.on:
 		return nil, o.runWatch(ctx, stdout, stderr)
 	case o.rootless != "":
-		return nil, o.runRootless(ctx, stdout, stderr)
+		return o.tellFiles(stdout, func(t teller) error { return o.runRootless(ctx, t, stderr) })
 	case o.installRoot != "":
-		return nil, o.installHost(ctx, stdout, stderr)
+		return o.tellFiles(stdout, func(t teller) error { return o.installHost(ctx, t, stderr) })
 	case o.uninstallRoot != "":
-		return nil, o.uninstallHost(stdout)
+		return o.tellFiles(stdout, o.uninstallHost)
 	case o.systemd != "" || o.debian:
-		return nil, o.export(ctx, stdout)
+		return o.tellFiles(stdout, func(t teller) error { return o.export(ctx, t) })
 	case o.facts:
 		return nil, o.printFacts(ctx, fs, stdout)
 	case o.status:

@@ -36,6 +36,9 @@ type report struct {
 	Others  []other   `json:"others"`  // entries of other owners for the same programs
 	Old     []old     `json:"old,omitempty"`
 
+	Files []fileChange `json:"files,omitempty"` // where files are written, and nothing is registered
+	Notes []string     `json:"notes,omitempty"` // what is to be known then
+
 	Versions []emulator.VersionFaults `json:"versions,omitempty"` // of QEMU that are in use
 
 	dryRun, noProbe bool

@@ -98,7 +98,7 @@ func unitWords(words []string) string {
 // runRootless has emulators registered, and kept so, in the user namespace of a rootless
 // engine: by the user's service manager, or else in the foreground. With --uninstall that is
 // undone.
-func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) error {
+func (o *options) runRootless(ctx context.Context, t teller, stderr io.Writer) error {
 	if os.Getuid() == 0 {
 		return cli.WithHint(errors.New("--rootless: is for an ordinary user whose containers run without root"), "as root of the host: register; in a user namespace: register --watch --own-instance")
 	}
@@ -109,7 +109,7 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	unit := filepath.Join(config, "systemd", "user", rootlessUnit)
 	link := filepath.Join(filepath.Dir(unit), "default.target.wants", rootlessUnit)
 	if o.uninstall {
-		return o.removeRootless(ctx, unit, link, stdout, stderr)
+		return o.removeRootless(ctx, unit, link, t, stderr)
 	}
 	engine, err := o.rootlessEngine()
 	if err != nil {
@@ -121,12 +121,12 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	}
 	plan := planRootless(engine, register, append(o.watch.passed, o.rootlessArguments()...))
 	if o.DryRun {
-		fmt.Fprintf(stdout, "would write %s:\n%s", unit, plan.Unit)
+		t.file(fileChange{Path: unit, Action: hostInstall, Content: plan.Unit}, "would write "+unit+":\n"+plan.Unit)
 		return nil
 	}
 	if !userManager() {
 		cli.Warning(stderr, o.name, errors.New("there is no systemd of the user's that would start it again: it is kept in the foreground"))
-		return foreground(ctx, plan.Command, stdout, stderr)
+		return foreground(ctx, plan.Command, t.stdout, stderr)
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
@@ -137,14 +137,14 @@ func (o *options) runRootless(ctx context.Context, stdout, stderr io.Writer) err
 	if err := os.Symlink("../"+rootlessUnit, link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	fmt.Fprintln(stdout, "installed "+unit)
+	t.file(fileChange{Path: unit, Action: hostInstall}, "installed "+unit)
 	if err := userSystemctl(ctx, stderr, "daemon-reload"); err != nil {
 		return err
 	}
 	if err := userSystemctl(ctx, stderr, "restart", rootlessUnit); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "programs of other architectures run in all containers of this user's %s, now and after each login; loginctl enable-linger has it so without one\n", engine)
+	t.note("programs of other architectures run in all containers of this user's " + engine + ", now and after each login; loginctl enable-linger has it so without one")
 	return nil
 }
 
@@ -164,12 +164,12 @@ func foreground(ctx context.Context, command []string, stdout, stderr io.Writer)
 }
 
 // removeRootless undoes it.
-func (o *options) removeRootless(ctx context.Context, unit, link string, stdout, stderr io.Writer) error {
+func (o *options) removeRootless(ctx context.Context, unit, link string, t teller, stderr io.Writer) error {
 	if _, err := os.Lstat(unit); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("nothing was installed: there is no %s", unit)
 	}
 	if o.DryRun {
-		fmt.Fprintln(stdout, "would remove "+unit)
+		t.file(fileChange{Path: unit, Action: hostRemove}, "would remove "+unit)
 		return nil
 	}
 	var errs []error
@@ -184,7 +184,7 @@ func (o *options) removeRootless(ctx context.Context, unit, link string, stdout,
 	if userManager() {
 		errs = append(errs, userSystemctl(ctx, stderr, "daemon-reload"))
 	}
-	fmt.Fprintln(stdout, "removed "+unit)
+	t.file(fileChange{Path: unit, Action: hostRemove}, "removed "+unit)
 	return errors.Join(errs...)
 }
 

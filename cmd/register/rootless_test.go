@@ -89,7 +89,7 @@ func TestADryRunOfRemovingARootlessServiceLeavesIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(unit, nil, 0o644))
 	var stdout strings.Builder
 	o := parsed(t, "--rootless", "--uninstall", "--dry-run")
-	require.NoError(t, o.removeRootless(t.Context(), unit, unit+".link", &stdout, io.Discard))
+	require.NoError(t, o.removeRootless(t.Context(), unit, unit+".link", teller{stdout: &stdout}, io.Discard))
 	assert.Equal(t, "would remove "+unit+"\n", stdout.String())
 	assert.FileExists(t, unit)
 }
