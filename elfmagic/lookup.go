@@ -44,12 +44,12 @@ func Lookup(name string) (*Arch, error) {
 }
 
 // byTriplet finds the architecture of a target as compilers that are not Debian's
-// name it, with a vendor (aarch64-unknown-linux-musl), or as Nix does
+// name it, with a vendor (aarch64-unknown-linux-musl, aarch64-redhat-linux), or as Nix does
 // (aarch64-linux). An ABI that makes it another architecture is known by the whole
 // name only: mips64-linux-gnuabin32.
 func byTriplet(key string) *Arch {
 	parts := strings.Split(key, "-")
-	if len(parts) == 4 {
+	if len(parts) == 4 || len(parts) == 3 && parts[2] == "linux" && parts[1] != "linux" {
 		parts = slices.Delete(parts, 1, 2) // the vendor
 	}
 	if len(parts) < 2 || len(parts) > 3 || parts[1] != "linux" {
@@ -58,11 +58,23 @@ func byTriplet(key string) *Arch {
 	if a := named(strings.Join(parts, "-")); a != nil {
 		return a
 	}
-	usual := []string{"gnu", "gnueabi", "gnueabihf", "gnuabi64", "musl", "musleabi", "musleabihf", "muslabi64"}
+	usual := []string{"gnu", "gnueabi", "gnueabihf", "gnuabi64", "musl", "musleabi", "musleabihf", "muslabi64", "uclibc", "uclibcgnueabi", "uclibcgnueabihf", "uclibceabi", "uclibceabihf"}
 	if len(parts) == 3 && !slices.Contains(usual, parts[2]) {
 		return nil
 	}
+	for _, cpu := range processors {
+		if parts[0] == cpu[0] {
+			return named(cpu[1])
+		}
+	}
 	return named(parts[0])
+}
+
+// processors are names that compilers' targets have in the place of an architecture's: Rust's
+// (rustc --print target-list, 1.95), and Gentoo's armv7a.
+var processors = [][2]string{
+	{"riscv64gc", "riscv64"}, {"riscv32gc", "riscv32"},
+	{"armv7a", "arm"}, {"thumbv7neon", "arm"}, {"armv5te", "arm"}, {"armv4t", "arm"},
 }
 
 // byPlatform finds the architecture of an OCI platform, whose operating system

@@ -158,6 +158,9 @@ func findTarget(arch *elfmagic.Arch, name string) (*target, error) {
 	}
 	name = strings.ToLower(strings.TrimSpace(name))
 	named, variant := namedPort(arch, name), variantOf(arch, name)
+	if r := namedByTarget(arch, name, variant); r != nil && named == "" {
+		named, variant = r.port, cmp.Or(r.variant, variant)
+	}
 	t := &target{arch: arch}
 	if err := t.setGo(variant); err != nil {
 		return nil, err
@@ -218,6 +221,27 @@ func namedPort(arch *elfmagic.Arch, name string) string {
 		}
 	}
 	return ""
+}
+
+// namedByTarget returns the row of a target of Rust's, or, of Arm's ports, that whose ABI another
+// compiler's target has: armv7-alpine-linux-musleabihf. It is nil for other names, and for a variant
+// that there is no row of.
+func namedByTarget(arch *elfmagic.Arch, name, variant string) *row {
+	if i := slices.IndexFunc(rows, func(r row) bool { return r.rust == name }); i >= 0 && name != "" {
+		return &rows[i]
+	}
+	abi := func(triplet string) string {
+		_, last, _ := strings.Cut(triplet, "-linux-")
+		return last[max(0, strings.Index(last, "eabi")):]
+	}
+	for _, port := range arch.Debian {
+		for i, r := range rows {
+			if r.port == port.Name && len(arch.Debian) > 1 && abi(name) == abi(port.Triplet) && (variant == "" || r.variant == variant) {
+				return &rows[i]
+			}
+		}
+	}
+	return nil
 }
 
 // variantOf returns the variant that a name of an architecture has in it:

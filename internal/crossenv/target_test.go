@@ -44,6 +44,13 @@ func TestANameChoosesPortAndVariant(t *testing.T) {
 		{"armv6l", "armel arm-linux-gnueabi GOARM=6 arm-unknown-linux-gnueabi armv6l armel-v6"},
 		{"armel/v7", "armel arm-linux-gnueabi GOARM=7 armv7-unknown-linux-gnueabi armv7l armel-v7"},
 		{"arm/V6", "armel arm-linux-gnueabi GOARM=6 arm-unknown-linux-gnueabi armv6l armel-v6"},
+		{"arm-unknown-linux-gnueabi", "armel arm-linux-gnueabi GOARM=6 arm-unknown-linux-gnueabi armv6l armel-v6"},
+		{"armv5te-unknown-linux-gnueabi", "armel arm-linux-gnueabi GOARM=5 armv5te-unknown-linux-gnueabi armv5tel armel"},
+		{"armv7-unknown-linux-gnueabi", "armel arm-linux-gnueabi GOARM=7 armv7-unknown-linux-gnueabi armv7l armel-v7"},
+		{"armv7-unknown-linux-musleabi", "armel arm-linux-gnueabi GOARM=7 armv7-unknown-linux-gnueabi armv7l armel-v7"},
+		{"armv7-unknown-linux-gnueabihf", "armhf arm-linux-gnueabihf GOARM=7 armv7-unknown-linux-gnueabihf armv7l armhf"},
+		{"armv6-alpine-linux-musleabihf", "armel arm-linux-gnueabi GOARM=6 arm-unknown-linux-gnueabi armv6l armel-v6"},
+		{"arm-buildroot-linux-uclibcgnueabi", "armel arm-linux-gnueabi GOARM=5 armv5te-unknown-linux-gnueabi armv5tel armel"},
 		{"armeb", "armeb armeb-linux-gnu - armeb-unknown-linux-gnueabi armv7b armeb"},
 		{"386", "i386 i686-linux-gnu - i686-unknown-linux-gnu i686 i386"},
 		{"386/sse2", "i386 i686-linux-gnu GO386=sse2 i686-unknown-linux-gnu i686 i386-sse2"},
@@ -100,6 +107,18 @@ func TestWhatHasNoCompilerIsRefused(t *testing.T) {
 }
 
 // Every name that Lookup takes for an architecture is good for it.
+// What --env says of Rust can be said to it.
+func TestRustsTargetsAreNames(t *testing.T) {
+	for _, r := range rows {
+		if r.rust == "" {
+			continue
+		}
+		target, err := findTarget(lookup(t, r.rust), r.rust)
+		require.NoError(t, err)
+		assert.Equal(t, []string{r.rust, r.port, r.variant}, []string{target.rust, target.port, target.variant})
+	}
+}
+
 func TestEveryNameOfAnArchitectureHasATarget(t *testing.T) {
 	for _, arch := range elfmagic.Archs() {
 		if len(arch.Debian) == 0 {
