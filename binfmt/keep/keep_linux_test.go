@@ -371,7 +371,8 @@ func TestKeepersThatAreToBeInFrontDoNotFight(t *testing.T) {
 		assert.Equal(t, filepath.Join(k.dir, "qemu-s390x-static"), inFront())
 		all = append(all, k)
 	}
-	all[0].eventually(func() bool { return all[0].count(Yielded) == 1 }, "the first one yields to the second")
+	// Or to the other one before, if it looks when its own is removed and the second's not there yet.
+	all[0].eventually(func() bool { return all[0].count(Yielded) > 0 }, "the first one yields to the second")
 	time.Sleep(5 * quiet)
 	assert.Equal(t, 2, writes(), "%s\n%s", all[0], all[1])
 
