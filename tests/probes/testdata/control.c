@@ -306,13 +306,18 @@ PROBE(groups) {
 	EQUAL(OK(getgroups(0, 0)), n);
 	if (geteuid()) FAILS(EPERM, setgroups(0, 0));
 }
-// E12: keys
-PROBE(keys_added) {
+// key_read adds a key, whose payload it reads into a buffer of ten.
+static long key_read(char *b) {
 	long key = syscall(SYS_add_key, "user", "probe", "payload", 7, -2 /* the process's keyring */);
 	if (key < 0 && errno == EDQUOT) unsupported("no quota for keys");
 	OK(key);
+	EQUAL(OK(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, b, 10)), 7);
+	return key;
+}
+// E12: keys
+PROBE(keys_added) {
 	char b[10] = "";
-	EQUAL(OK(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, b, sizeof b)), 7);
+	long key = key_read(b);
 	SAME(b, "payload");
 	EQUAL(OK(syscall(SYS_request_key, "user", "probe", 0, 0)), key);
 }
@@ -333,10 +338,7 @@ PROBE(auxiliary_vector) {
 	WRONG("no AT_PAGESZ");
 }
 PROBE(buffer_beyond_key) {
-	long key = syscall(SYS_add_key, "user", "probe", "payload", 7, -2 /* the process's keyring */);
-	if (key < 0 && errno == EDQUOT) unsupported("no quota for keys");
-	OK(key);
 	char b[10] = "xxxxxxxxx";
-	EQUAL(OK(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, b, sizeof b)), 7);
+	key_read(b);
 	SAME(b, "payloadxx");
 }
