@@ -416,8 +416,13 @@ func TestTimeoutInTheFirstProcessOfAContainer(t *testing.T) {
 	assert.Equal(t, "got USR1\n", string(rest))
 	assert.Error(t, cmd.Wait())
 	assert.Equal(t, 4, cmd.ProcessState.ExitCode())
-	r = commands.Run(t, exec.Command("/bin/sh", "-c", `trap '' TERM USR2; exec "$@"`, "sh", "unshare", "-Urpf", "--kill-child", "--mount-proc", crossrun, "--timeout", "10m", "--kernel", "grep", "SigIgn", "/proc/self/status"))
-	assert.Equal(t, "SigIgn:\t0000000000004800\n", r.Stdout, r.Stderr)
+	ignored := func(words ...string) string {
+		words = append(words, "grep", "SigIgn", "/proc/self/status")
+		return commands.Run(t, exec.Command("/bin/sh", append([]string{"-c", `trap '' TERM USR2; exec "$@"`, "sh"}, words...)...)).Stdout
+	}
+	natively := ignored()
+	assert.Regexp(t, "4800\n$", natively) // make(1) adds two that are the C library's
+	assert.Equal(t, natively, ignored("unshare", "-Urpf", "--kill-child", "--mount-proc", crossrun, "--timeout", "10m", "--kernel"))
 }
 
 func TestTimeoutEndsTheProgram(t *testing.T) {
