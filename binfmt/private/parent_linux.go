@@ -159,22 +159,10 @@ func denyTIOCSTI() error {
 // wait for the command then.
 func ignoreAsCaller() {
 	for n := syscall.Signal(1); n <= 64; n++ {
-		if entry.Ignored()>>(n-1)&1 != 0 && n != unix.SIGCHLD && !parents(n) {
+		if entry.Ignored()>>(n-1)&1 != 0 && n != unix.SIGCHLD && !entry.Own(n) {
 			signal.Ignore(n)
 		}
 	}
-}
-
-// parents reports whether a signal is the parent's own: nobody can handle it, or its
-// run time or the C library needs it.
-func parents(n syscall.Signal) bool {
-	switch n {
-	case unix.SIGKILL, unix.SIGSTOP,
-		unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS,
-		unix.SIGURG, unix.SIGPROF, 32, 33:
-		return true
-	}
-	return false
 }
 
 // notify has the signals collected that the command gets: all that a process can
@@ -185,7 +173,7 @@ func (p *parent) notify() {
 		case unix.SIGCHLD, unix.SIGTTIN, unix.SIGTTOU:
 			continue
 		}
-		if !parents(n) && !signal.Ignored(n) {
+		if !entry.Own(n) && !signal.Ignored(n) {
 			signal.Notify(p.signals, n)
 		}
 	}

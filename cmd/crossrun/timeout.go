@@ -57,8 +57,10 @@ func runAsChild(stderr io.Writer) int {
 	signals := make(chan os.Signal, 64)
 	for n := unix.SIGHUP; n <= 64; n++ {
 		switch n {
-		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU,
-			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGURG, unix.SIGPROF, 32, 33:
+		case unix.SIGCHLD, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+			continue
+		}
+		if entry.Own(n) {
 			continue
 		}
 		if entry.Ignored()>>(n-1)&1 != 0 {

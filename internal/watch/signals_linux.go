@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/internal/entry"
 )
 
 // Go tells which signal arrived, and not who sent it. The handler of this package, in
@@ -32,12 +34,9 @@ type signalInfo struct {
 // Go's run time needs.
 func passedOn() (list []syscall.Signal) {
 	for number := syscall.Signal(1); number <= 64; number++ {
-		switch number {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS,
-			syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF, 32, 33, 34: // the last are C libraries' own
-			continue
+		if !entry.Own(number) && number != syscall.SIGCHLD && number != 34 { // which musl needs
+			list = append(list, number)
 		}
-		list = append(list, number)
 	}
 	return list
 }
