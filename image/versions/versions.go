@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -31,7 +32,7 @@ type Versions struct {
 	Go         string // 1.26.8
 	LLVM       string `yaml:"llvm"` // 22.1.8
 	Kubernetes string // 1.37.2, 1.38.0-beta.0
-	Rebuild    int    // counts images of the same versions, of which something else differs: 1 is the second
+	Rebuild    count  // of images of the same versions, of which something else differs: 1 is the second
 	Base       string // debian:trixie-slim@sha256:…
 	Tools      []Tool
 	// Differs has, by its name, what is not as the branch pins it, and why, or what of it.
@@ -52,6 +53,18 @@ type Tool struct {
 	// What is changed, the commands' own version does not say by itself: Stamp is
 	// the variable that holds it, for the linker.
 	Patch, Stamp string
+}
+
+// A count is a whole number: of another the decoder would leave out the fraction.
+type count int
+
+func (c *count) UnmarshalYAML(node *yaml.Node) error {
+	n, err := strconv.Atoi(node.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %q is not a whole number", node.Line, node.Value)
+	}
+	*c = count(n)
+	return nil
 }
 
 // LLVMMajor is LLVM's version in the names of Debian's packages: clang-22.

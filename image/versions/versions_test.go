@@ -106,6 +106,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"calico: master", "calico: main", `calico: "main" is not valid`},
 		{"kubernetes: 1.37.2", "kubernetes: 1.37.2-dev.1", `kubernetes: "1.37.2-dev.1" is not valid`},
 		{"kubernetes: 1.37.2", "kubernetes: 1.37.2\nrebuild: -1", `rebuild: -1 is not valid`},
+		{"kubernetes: 1.37.2", "kubernetes: 1.37.2\nrebuild: 1.5", `"1.5" is not a whole number`},
 		{"[ginkgo-cli]", "[ginkgo]", "tools: ginkgo is there twice"},
 		{"example.org/x@v0.1.0", "example.org/x@latest", `tools: old: with: "example.org/x@latest" is not valid`},
 		{"patches/old.patch", "../old.patch", `tools: old: patch: "../old.patch" is not valid`},

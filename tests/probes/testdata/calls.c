@@ -245,6 +245,158 @@ PROBE(asynchronous_io) {
 	SAME(contents("f"), "written");
 	OK(syscall(SYS_io_destroy, c));
 }
+// What the kernel does with a request says the next event, or what io_submit(2) itself says.
+static aio_context_t aio(void) {
+	aio_context_t c = 0;
+	has(syscall(SYS_io_setup, 16, &c));
+	return c;
+}
+static struct iocb request(int fd, int what, const void *memory, size_t n, uint64_t data) {
+	struct iocb b;
+	memset(&b, 0, sizeof b);
+	b.aio_fildes = fd, b.aio_lio_opcode = what, b.aio_buf = (uintptr_t)memory, b.aio_nbytes = n, b.aio_data = data;
+	return b;
+}
+static long submit(aio_context_t c, struct iocb *b) { return syscall(SYS_io_submit, c, 1L, &b); }
+static struct io_event next_event(aio_context_t c) {
+	struct io_event e;
+	EQUAL(OK(syscall(SYS_io_getevents, c, 1L, 1L, &e, 0L)), 1);
+	return e;
+}
+static struct io_event done(aio_context_t c, struct iocb b) {
+	EQUAL(OK(submit(c, &b)), 1);
+	struct io_event e = next_event(c);
+	CHECK(e.obj == (uintptr_t)&b);
+	EQUAL(e.data, b.aio_data);
+	return e;
+}
+static int file_with(const char *text) {
+	int fd = OK(open("f", O_RDWR | O_CREAT | O_TRUNC, 0600));
+	EQUAL(write(fd, text, strlen(text)), strlen(text));
+	return fd;
+}
+// E12
+PROBE(asynchronous_vectors) {
+	aio_context_t c = aio();
+	int fd = file_with("abcdef"), ev = OK(eventfd(0, 0));
+	char one[3] = "", two[4] = "";
+	struct iovec in[] = {{one, 2}, {0, 0}, {two, 3}}, out[] = {{"xy", 2}, {"z", 1}};
+	struct iocb b = request(fd, IOCB_CMD_PREADV, in, 3, UINT64_C(0x123456789abcdef0));
+	b.aio_offset = 1, b.aio_flags = IOCB_FLAG_RESFD, b.aio_resfd = ev;
+	EQUAL(done(c, b).res, 5);
+	SAME(one, "bc");
+	SAME(two, "def");
+	uint64_t count = 0;
+	EQUAL(read(ev, &count, sizeof count), sizeof count);
+	EQUAL(count, 1);
+	b = request(fd, IOCB_CMD_PWRITEV, out, 2, 1);
+	b.aio_offset = 4;
+	EQUAL(done(c, b).res, 3);
+	SAME(contents("f"), "abcdxyz");
+	EQUAL(done(c, request(fd, IOCB_CMD_FSYNC, 0, 0, 2)).res, 0);
+	EQUAL(done(c, request(ev, IOCB_CMD_POLL, (void *)POLLOUT, 0, 3)).res, POLLOUT);
+}
+// E12
+PROBE(asynchronous_missing) {
+	aio_context_t c = aio();
+	int fd = file_with("abcdef");
+	char *p = map();
+	size_t end = 65536;
+	OK(munmap(p + end / 2, end / 2));
+	EQUAL(done(c, request(fd, IOCB_CMD_PREAD, p + end / 2, 6, 1)).res, -EFAULT);
+	EQUAL(done(c, request(fd, IOCB_CMD_PREAD, p + end / 2 - 4, 6, 1)).res, 4);
+	SAME(strndup(p + end / 2 - 4, 4), "abcd");
+	struct iovec in[] = {{p, 3}, {p + end / 2, 3}};
+	EQUAL(done(c, request(fd, IOCB_CMD_PREADV, in, 2, 1)).res, 3);
+	OK(mprotect(p, page(), PROT_READ));
+	EQUAL(done(c, request(fd, IOCB_CMD_PREAD, p, 6, 1)).res, -EFAULT);
+	int closed = OK(dup(fd));
+	OK(close(closed));
+	struct iocb b = request(closed, IOCB_CMD_PREAD, p, 6, 1);
+	FAILS(EBADF, submit(c, &b));
+	EQUAL(done(c, request(OK(open("f", O_WRONLY)), IOCB_CMD_PWRITE, p + end / 2, 6, 1)).res, -EFAULT);
+}
+// E12
+PROBE(asynchronous_refused) {
+	aio_context_t c = aio(), other = 0, none = (uintptr_t)map();
+	struct io_event e;
+	struct iocb b = request(file_with(""), IOCB_CMD_PWRITE, "text", 4, 1), *list[] = {&b, 0};
+	FAILS(EINVAL, syscall(SYS_io_setup, 16, &c));
+	FAILS(EINVAL, syscall(SYS_io_setup, 0, &other));
+	FAILS(EFAULT, syscall(SYS_io_setup, 16, 0L));
+	FAILS(EINVAL, syscall(SYS_io_destroy, none));
+	FAILS(EINVAL, syscall(SYS_io_submit, none, 1L, list));
+	FAILS(EINVAL, syscall(SYS_io_submit, c, -1L, list));
+	FAILS(EFAULT, syscall(SYS_io_submit, c, 1L, 0L));
+	FAILS(EFAULT, syscall(SYS_io_submit, c, 1L, list + 1));
+	FAILS(EINVAL, syscall(SYS_io_getevents, none, 1L, 1L, &e, 0L));
+	FAILS(EINVAL, syscall(SYS_io_getevents, c, 2L, 1L, &e, 0L));
+	FAILS(EINVAL, syscall(SYS_io_cancel, c, &b, &e));
+	FAILS(EFAULT, syscall(SYS_io_cancel, c, 0L, &e));
+	EQUAL(OK(syscall(SYS_io_submit, c, 0L, list)), 0);
+	EQUAL(OK(syscall(SYS_io_submit, c, 2L, list)), 1);
+	EQUAL(next_event(c).res, 4);
+	b.aio_lio_opcode = 77;
+	FAILS(EINVAL, submit(c, &b));
+	b = request(b.aio_fildes, IOCB_CMD_PWRITE, "text", 0, 1);
+	b.aio_nbytes = -1;
+	FAILS(EINVAL, submit(c, &b));
+	OK(syscall(SYS_io_destroy, c));
+	FAILS(EINVAL, syscall(SYS_io_destroy, c));
+}
+static void *waits(void *c) { return (void *)(uintptr_t)next_event((uintptr_t)c).data; }
+// E12: others wait, time runs out, a signal comes, and a child has none of it
+PROBE(asynchronous_waiting) {
+	aio_context_t c = aio();
+	int ends[2];
+	OK(pipe(ends));
+	struct io_event e;
+	struct { long seconds, nanoseconds; } t = {0, 1000000};
+	EQUAL(OK(syscall(SYS_io_getevents, c, 1L, 1L, &e, &t)), 0);
+	pthread_t thread;
+	ZERO(pthread_create(&thread, 0, waits, (void *)(uintptr_t)c));
+	struct iocb b = request(ends[0], IOCB_CMD_POLL, (void *)POLLIN, 0, 55);
+	EQUAL(OK(submit(c, &b)), 1);
+	EQUAL(write(ends[1], "x", 1), 1);
+	void *got;
+	ZERO(pthread_join(thread, &got));
+	EQUAL((uintptr_t)got, 55);
+	pid_t pid = OK(fork());
+	if (!pid) {
+		FAILS(EINVAL, syscall(SYS_io_getevents, c, 0L, 1L, &e, &t));
+		exit(PASS);
+	}
+	int status;
+	OK(waitpid(pid, &status, 0));
+	EQUAL(status, 0);
+	char byte;
+	EQUAL(read(ends[0], &byte, 1), 1);
+	EQUAL(OK(submit(c, &b)), 1);
+	FAILS(EINPROGRESS, syscall(SYS_io_cancel, c, &b, &e));
+	EQUAL(next_event(c).data, 55);
+	EQUAL(OK(submit(c, &b)), 1);
+	OK(syscall(SYS_io_destroy, c)); // and does not wait for what will never be
+}
+static volatile sig_atomic_t rung;
+static void ring(int s __attribute__((unused))) { rung = 1; }
+// E12
+PROBE(asynchronous_mask) {
+#ifdef SYS_io_pgetevents
+	aio_context_t c = aio();
+	struct io_event e;
+	sigset_t blocked, open;
+	sigemptyset(&open), sigemptyset(&blocked), sigaddset(&blocked, SIGUSR1);
+	OK(sigprocmask(SIG_BLOCK, &blocked, 0));
+	signal(SIGUSR1, ring);
+	OK(kill(getpid(), SIGUSR1));
+	CHECK(!rung);
+	struct { sigset_t *mask; size_t size; } m = {&open, _NSIG / 8};
+	FAILS(EINTR, syscall(SYS_io_pgetevents, c, 1L, 1L, &e, 0L, &m));
+	CHECK(rung);
+#else
+	elsewhere("its number is not known");
+#endif
+}
 PROBE(memory_policy) {
 	int mode = -1;
 	unsigned long nodes[64] = {0};
