@@ -142,11 +142,15 @@ func collect(t *testing.T, repository string) string {
 	each, has := make(map[string]facts), make(map[fact][]string)
 	for _, branch := range branches {
 		one := make(facts)
-		names := strings.Fields(git("ls-tree", "-r", "--name-only", branch))
-		one.versions(names, func(name string) string { return git("show", branch+":"+name) })
+		commit := branch
+		if exec.Command("git", "-C", repository, "rev-parse", "--quiet", "--verify", branch).Run() != nil {
+			commit = "origin/" + branch // as a clone has it
+		}
+		names := strings.Fields(git("ls-tree", "-r", "--name-only", commit))
+		one.versions(names, func(name string) string { return git("show", commit+":"+name) })
 		for _, name := range names {
 			if base := path.Base(name); strings.HasSuffix(base, "akefile") || strings.HasSuffix(base, ".mk") || inImage.MatchString(name) {
-				one.read(name, git("show", branch+":"+name))
+				one.read(name, git("show", commit+":"+name))
 			}
 		}
 		for key := range one {
