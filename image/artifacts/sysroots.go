@@ -28,6 +28,8 @@ const sysrootSuite = "bookworm"
 var sysrootPackages = []string{
 	"libc6", "libc6-dev", "libcrypt-dev", "libcrypt1", "libgcc-12-dev", "libgcc-s1", "linux-libc-dev",
 	"libelf-dev", "libelf1", "libpcap0.8", "libpcap0.8-dev", "zlib1g", "zlib1g-dev",
+	// What libpcap needs, and a linker other than lld, and who runs what is linked with it.
+	"libcap2", "libdbus-1-3", "libgcrypt20", "libgpg-error0", "liblz4-1", "liblzma5", "libsystemd0", "libzstd1",
 }
 
 // sysrootKept are the files of a sysroot that compilers and programs ask for, and
