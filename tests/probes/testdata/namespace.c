@@ -13,7 +13,7 @@ static void write_map(const char *path, unsigned inside, unsigned outside) {
 	EQUAL(write(fd, b, strlen(b)), strlen(b));
 	close(fd);
 }
-static void become_root(void) {
+static void with_ids(uid_t user, gid_t group) {
 	uid_t u = geteuid();
 	gid_t g = getegid();
 	OK(unshare(CLONE_NEWUSER));
@@ -22,10 +22,11 @@ static void become_root(void) {
 		EQUAL(write(fd, "deny", 4), 4);
 		close(fd);
 	}
-	write_map("/proc/self/uid_map", 0, u);
-	write_map("/proc/self/gid_map", 0, g);
-	EQUAL(getuid(), 0);
+	write_map("/proc/self/uid_map", user, u);
+	write_map("/proc/self/gid_map", group, g);
+	EQUAL(getuid(), user);
 }
+static void become_root(void) { with_ids(0, 0); }
 static char *name_of(const char *which) {
 	static char b[2][100];
 	static int n;
@@ -38,6 +39,17 @@ static char *name_of(const char *which) {
 }
 // E4
 PROBE(user) { become_root(); }
+PROBE(largest_ids) {
+	const uid_t user = 4294967294u;
+	const gid_t group = 4294967293u;
+	with_ids(user, group);
+	EQUAL(geteuid(), user);
+	EQUAL(getgid(), group);
+	EQUAL(getegid(), group);
+	uid_t users[3] = {0};
+	OK(getresuid(users, users + 1, users + 2));
+	EQUAL(users[2], user);
+}
 PROBE(user_changes_link) {
 	char before[100];
 	strcpy(before, name_of("user"));
