@@ -228,23 +228,6 @@ PROBE(pkeys) {
 #endif
 	OK(syscall(SYS_pkey_mprotect, map(), 65536, PROT_READ, -1));
 }
-// E12
-PROBE(asynchronous_io) {
-	aio_context_t c = 0;
-	has(syscall(SYS_io_setup, 4, &c));
-	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
-	char text[] = "written";
-	struct iocb b, *list = &b;
-	memset(&b, 0, sizeof b);
-	b.aio_fildes = fd, b.aio_lio_opcode = IOCB_CMD_PWRITE, b.aio_buf = (uintptr_t)text, b.aio_nbytes = 7, b.aio_data = 99;
-	EQUAL(OK(syscall(SYS_io_submit, c, 1, &list)), 1);
-	struct io_event e;
-	EQUAL(OK(syscall(SYS_io_getevents, c, 1, 1, &e, 0)), 1);
-	EQUAL(e.data, 99);
-	EQUAL(e.res, 7);
-	SAME(contents("f"), "written");
-	OK(syscall(SYS_io_destroy, c));
-}
 // What the kernel does with a request says the next event, or what io_submit(2) itself says.
 static aio_context_t aio(void) {
 	aio_context_t c = 0;
@@ -271,9 +254,15 @@ static struct io_event done(aio_context_t c, struct iocb b) {
 	return e;
 }
 static int file_with(const char *text) {
-	int fd = OK(open("f", O_RDWR | O_CREAT | O_TRUNC, 0600));
-	EQUAL(write(fd, text, strlen(text)), strlen(text));
-	return fd;
+	write_file("f", text);
+	return OK(open("f", O_RDWR));
+}
+// E12
+PROBE(asynchronous_io) {
+	aio_context_t c = aio();
+	EQUAL(done(c, request(file_with(""), IOCB_CMD_PWRITE, "written", 7, 99)).res, 7);
+	SAME(contents("f"), "written");
+	OK(syscall(SYS_io_destroy, c));
 }
 // E12
 PROBE(asynchronous_vectors) {
@@ -353,22 +342,12 @@ PROBE(asynchronous_waiting) {
 	struct io_event e;
 	struct { long seconds, nanoseconds; } t = {0, 1000000};
 	EQUAL(OK(syscall(SYS_io_getevents, c, 1L, 1L, &e, &t)), 0);
-	pthread_t thread;
-	ZERO(pthread_create(&thread, 0, waits, (void *)(uintptr_t)c));
+	pthread_t waiting = thread(waits, (void *)(uintptr_t)c);
 	struct iocb b = request(ends[0], IOCB_CMD_POLL, (void *)POLLIN, 0, 55);
 	EQUAL(OK(submit(c, &b)), 1);
 	EQUAL(write(ends[1], "x", 1), 1);
-	void *got;
-	ZERO(pthread_join(thread, &got));
-	EQUAL((uintptr_t)got, 55);
-	pid_t pid = OK(fork());
-	if (!pid) {
-		FAILS(EINVAL, syscall(SYS_io_getevents, c, 0L, 1L, &e, &t));
-		exit(PASS);
-	}
-	int status;
-	OK(waitpid(pid, &status, 0));
-	EQUAL(status, 0);
+	EQUAL((uintptr_t)join(waiting), 55);
+	IN_CHILD(FAILS(EINVAL, syscall(SYS_io_getevents, c, 0L, 1L, &e, &t)));
 	char byte;
 	EQUAL(read(ends[0], &byte, 1), 1);
 	EQUAL(OK(submit(c, &b)), 1);
