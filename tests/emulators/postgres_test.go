@@ -34,23 +34,23 @@ var postgresPorts = []string{"arm64", "s390x"}
 // A postgresSystem is a server of an architecture, and its tests.
 type postgresSystem struct{ root, source, bin, lib, regress string }
 
-// postgresSource returns the source, unpacked without Debian's patches.
-func postgresSource(t *testing.T, s settings) string {
+// unpackedSource returns a package's source, which dpkg-source unpacks with these flags.
+func unpackedSource(t *testing.T, s settings, pkg string, flags ...string) string {
 	t.Helper()
-	dir := filepath.Join(s.work, "suites", "postgres-source")
+	dir := filepath.Join(s.work, "suites", pkg+"-source")
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
 	apt, err := debian.OpenSources(aptDir(t), unpackedSuite)
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
-	versions, err := apt.Versions(t.Context(), postgres)
+	versions, err := apt.Versions(t.Context(), pkg)
 	require.NoError(t, err)
 	require.NotEmpty(t, versions)
-	_, archives, err := apt.GetSource(t.Context(), postgres, versions[0])
+	_, archives, err := apt.GetSource(t.Context(), pkg, versions[0])
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o755))
-	run(t, archives, "dpkg-source", "--no-check", "--skip-patches", "--extract", postgres+"_"+versions[0]+".dsc", dir)
+	run(t, archives, "dpkg-source", append(append([]string{"--no-check"}, flags...), "--extract", pkg+"_"+versions[0]+".dsc", dir)...)
 	return dir
 }
 
@@ -67,7 +67,7 @@ func run(t *testing.T, dir, name string, args ...string) {
 // whose dependencies, a compiler, are not used.
 func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	t.Helper()
-	p := postgresSystem{root: unpackedRoot(t, s, "postgres", port, postgresPackages), source: filepath.Join(postgresSource(t, s), "src/test/regress")}
+	p := postgresSystem{root: unpackedRoot(t, s, "postgres", port, postgresPackages), source: filepath.Join(unpackedSource(t, s, postgres, "--skip-patches"), "src/test/regress")}
 	p.bin, p.lib = filepath.Join(p.root, postgresDir, "bin"), filepath.Join(p.root, postgresDir, "lib")
 	p.regress = filepath.Join(p.lib, "pgxs/src/test/regress/pg_regress")
 	development := p.root + "-development"

@@ -94,13 +94,65 @@ PROBE(no_huge_pages) {
 	OK(prctl(PR_SET_THP_DISABLE, 1L, 0L, 0L, 0L));
 	EQUAL(OK(prctl(PR_GET_THP_DISABLE, 0L, 0L, 0L, 0L)), 1);
 }
-PROBE(no_write_and_execute) {
-	if (prctl(65 /* PR_SET_MDWE */, 1L, 0L, 0L, 0L)) {
+// What PR_SET_MDWE is given; 65 and 66 are its numbers.
+enum { REFUSE_EXECUTABLE = 1, NOT_INHERITED = 2 };
+static void never_both(long flags) {
+	if (prctl(65, flags, 0L, 0L, 0L)) {
 		if (errno == EINVAL) unsupported("no PR_SET_MDWE");
 		WRONG("PR_SET_MDWE: %s", strerror(errno));
 	}
-	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), 1);
-	FAILS(EACCES, (long)mmap(0, 65536, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), flags);
+}
+static long mapped(int protection) {
+	return (long)mmap(0, 65536, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+#define NEVER_BOTH()                                               \
+	do {                                                       \
+		FAILS(EACCES, mapped(PROT_READ | PROT_WRITE | PROT_EXEC)); \
+		FAILS(EACCES, mapped(PROT_WRITE | PROT_EXEC));     \
+	} while (0)
+PROBE(no_write_and_execute) {
+	never_both(REFUSE_EXECUTABLE);
+	NEVER_BOTH();
+	void *data = (void *)OK(mapped(PROT_READ | PROT_WRITE)), *code = (void *)OK(mapped(PROT_READ | PROT_EXEC));
+	FAILS(EACCES, mprotect(data, 65536, PROT_READ | PROT_EXEC));
+	OK(mprotect(data, 65536, PROT_READ));
+	FAILS(EACCES, mprotect(data, 65536, PROT_READ | PROT_EXEC));
+	FAILS(EACCES, mprotect(code, 65536, PROT_READ | PROT_WRITE | PROT_EXEC));
+	OK(mprotect(code, 65536, PROT_READ | PROT_EXEC));
+	OK(mprotect(code, 65536, PROT_READ | PROT_WRITE));
+	FAILS(EACCES, mprotect(code, 65536, PROT_READ | PROT_EXEC));
+}
+PROBE(no_write_and_execute_is_for_good) {
+	never_both(REFUSE_EXECUTABLE);
+	OK(prctl(65, (long)REFUSE_EXECUTABLE, 0L, 0L, 0L));
+	FAILS(EPERM, prctl(65, (long)(REFUSE_EXECUTABLE | NOT_INHERITED), 0L, 0L, 0L));
+	FAILS(EINVAL, prctl(65, 0L, 0L, 0L, 0L));
+	FAILS(EINVAL, prctl(65, (long)NOT_INHERITED, 0L, 0L, 0L));
+	FAILS(EINVAL, prctl(65, (long)REFUSE_EXECUTABLE, 1L, 0L, 0L));
+	FAILS(EINVAL, prctl(66, 1L, 0L, 0L, 0L));
+	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), REFUSE_EXECUTABLE);
+}
+PART(never_both) {
+	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), REFUSE_EXECUTABLE);
+	NEVER_BOTH();
+	IN_CHILD(NEVER_BOTH());
+}
+PART(both) {
+	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), 0);
+	OK(mapped(PROT_READ | PROT_WRITE | PROT_EXEC));
+}
+PROBE(no_write_and_execute_inherited) {
+	never_both(REFUSE_EXECUTABLE);
+	IN_CHILD(NEVER_BOTH());
+	EQUAL(spawned(":never_both", NULL), 0);
+}
+PROBE(no_write_and_execute_not_inherited) {
+	never_both(REFUSE_EXECUTABLE | NOT_INHERITED);
+	IN_CHILD(OK(mapped(PROT_READ | PROT_WRITE | PROT_EXEC)));
+	NEVER_BOTH();
+	EQUAL(spawned(":both", NULL), 0);
+	become(":both", NULL);
 }
 PROBE(memory_named) {
 	char *p = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -220,6 +272,39 @@ PROBE(filter_kept_by_exec) {
 	struct sock_filter f[] = REFUSES(SYS_umask, SECCOMP_RET_ERRNO | EDOM);
 	filtered(f, COUNT(f), true);
 	EQUAL(spawned(":umask_refused", NULL), 0);
+}
+PART(two_refused) {
+	FAILS(EDOM, syscall(SYS_umask, 0));
+	FAILS(ERANGE, syscall(SYS_setpgid, 0, 0));
+	EQUAL(OK(prctl(PR_GET_SECCOMP)), SECCOMP_MODE_FILTER);
+}
+PART(one_more) {
+	struct sock_filter f[] = REFUSES(SYS_setpgid, SECCOMP_RET_ERRNO | ERANGE);
+	filtered(f, COUNT(f), true);
+	FAILS(EDOM, syscall(SYS_umask, 0));
+	// Whoever executes a program chooses all of its environment, and no filter less.
+	char *args[] = {program, ":two_refused", 0}, *none[] = {"QEMU_GUEST_SECCOMP=", 0};
+	execve(program, args, none);
+	WRONG("execve: %s", strerror(errno));
+}
+PROBE(filters_kept_by_exec) {
+	struct sock_filter f[] = REFUSES(SYS_umask, SECCOMP_RET_ERRNO | EDOM);
+	filtered(f, COUNT(f), true);
+	become(":one_more", NULL);
+}
+PROBE(filter_of_vfork_kept_by_exec) {
+	struct sock_filter f[] = REFUSES(SYS_umask, SECCOMP_RET_ERRNO | EDOM);
+	struct sock_fprog p = {COUNT(f), f};
+	char *args[] = {program, ":umask_refused", 0};
+	pid_t pid = OK(vfork());
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) _exit(100);
+		execv(program, args);
+		_exit(101);
+	}
+	reap(pid, 0);
+	OK(syscall(SYS_umask, 0));
+	EQUAL(OK(prctl(PR_GET_SECCOMP)), 0);
 }
 static void *refused_in_thread(void *arg) {
 	FAILS(EDOM, syscall(SYS_umask, 0));

@@ -56,6 +56,8 @@ PROBE(hint_is_taken) {
 PROBE(bad_arguments) {
 	FAILS(EINVAL, (long)mmap(0, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	FAILS(EBADF, (long)mmap(0, page, PROT_READ, MAP_PRIVATE, -1, 0));
+	FAILS(EBADF, (long)mmap(0, page, PROT_READ, 0, -1, 0));
+	FAILS(EINVAL, (long)mmap(0, page, PROT_READ, MAP_ANONYMOUS, -1, 0));
 	FAILS(EINVAL, munmap((void *)1, page));
 	FAILS(EINVAL, (long)mmap((void *)1, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	FAILS(ENOMEM, mprotect((void *)page, page, PROT_READ));
