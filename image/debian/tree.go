@@ -10,7 +10,8 @@ import (
 
 // UnpackTree unpacks packages into a new directory, as they are installed: of releases
 // before and after the directories of / became links to those of /usr. No link leads
-// out of it.
+// out of it, nor does the list of libraries, which is empty: a loader that an emulator
+// runs with -L would find this machine's.
 func UnpackTree(ctx context.Context, dir string, debs ...string) error {
 	for _, name := range []string{"bin", "lib", "lib32", "lib64", "sbin"} {
 		err := errors.Join(os.MkdirAll(filepath.Join(dir, "usr", name), 0o755), os.Symlink("usr/"+name, filepath.Join(dir, name)))
@@ -23,7 +24,8 @@ func UnpackTree(ctx context.Context, dir string, debs ...string) error {
 			return err
 		}
 	}
-	return relative(dir)
+	cache := filepath.Join(dir, "etc", "ld.so.cache")
+	return errors.Join(relative(dir), os.MkdirAll(filepath.Dir(cache), 0o755), os.WriteFile(cache, nil, 0o644))
 }
 
 // relative makes the links in a tree stay in it.

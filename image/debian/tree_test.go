@@ -40,3 +40,12 @@ func TestLinksPointBelowTheRoot(t *testing.T) {
 		assert.Equal(t, "ld.so", to)
 	}
 }
+
+// With -L an emulator opens the machine's file where the tree has none.
+func TestATreeHasNoLibrariesOfTheMachines(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, UnpackTree(t.Context(), dir))
+	text, err := os.ReadFile(filepath.Join(dir, "etc/ld.so.cache"))
+	require.NoError(t, err)
+	assert.Empty(t, text)
+}

@@ -75,7 +75,7 @@ func (b *Builder) tree(ctx context.Context, w treeSpec) (t tree, err error) {
 
 // treeDir is where a tree of packages is.
 func (b *Builder) treeDir(w treeSpec, packages []debian.File) string {
-	in := inputs{"tree 1", w.port}
+	in := inputs{"tree 2", w.port}
 	in.files("package", packages)
 	return b.path("trees", w.name+"-"+in.key())
 }
