@@ -71,7 +71,7 @@ func tripletOf(t *testing.T, name string) string {
 // glibcArgs are make's for targets in a directory of the C library. It has settings of its
 // own, and the files that it writes are in one of those of another build.
 func glibcArgs(source, build, part string, args ...string) []string {
-	return append([]string{"-r", "--keep-going", "--jobs=4", "-C", filepath.Join(source, part), "objdir=" + build}, args...)
+	return append([]string{"-r", "--keep-going", "--jobs=6", "-C", filepath.Join(source, part), "objdir=" + build}, args...)
 }
 
 // glibcResult is what the C library's tests leave of each.
@@ -152,7 +152,7 @@ func TestGlibcsSuite(t *testing.T) {
 							}
 						}
 						args := slices.Concat([]string{cross, "--private", "make"}, glibcArgs(source, build, name, targets...), []string{"run-built-tests=yes"})
-						o := execute(t.Context(), glibcLimit, home, slices.Concat(env, c.environment(t, port), []string{"TIMEOUTFACTOR=5"}), args...)
+						o := execute(t.Context(), glibcLimit, home, slices.Concat(env, c.environment(t, port), []string{"TIMEOUTFACTOR=3"}), args...)
 						got, err := readGlibc(dir)
 						require.NoError(t, err)
 						return got, o.String()
