@@ -456,13 +456,19 @@ PROBE(system_v_messages) {
 	int sent = msgsnd(id, &m, 5, 0);
 	ssize_t n = msgrcv(id, &got, 10, 5, IPC_NOWAIT);
 	struct msqid_ds d;
+	memset(&d, 0xcc, sizeof d);
 	int status = msgctl(id, IPC_STAT, &d);
 	OK(msgctl(id, IPC_RMID, 0));
+	struct msqid_ds untouched;
+	memset(&untouched, 0xcc, sizeof untouched);
+	FAILS(EINVAL, msgctl(id, IPC_STAT, &untouched));
+	for (size_t i = 0; i < sizeof untouched; i++) EQUAL(((unsigned char *)&untouched)[i], 0xcc);
 	OK(sent);
 	EQUAL(n, 5);
 	SAME(got.text, "text");
 	OK(status);
 	EQUAL(d.msg_lspid, getpid());
+	EQUAL(d.msg_perm.mode, 0600);
 }
 PROBE(system_v_semaphores) {
 	int id = OK(semget(IPC_PRIVATE, 3, IPC_CREAT | 0600));
@@ -473,7 +479,13 @@ PROBE(system_v_semaphores) {
 	int c = semop(id, o, 2), d = semctl(id, 2, GETVAL);
 	struct sembuf w = {1, -1, 0};
 	int e = semtimedop(id, &w, 1, &(struct timespec){0, 10000000}), error = errno;
+	struct semid_ds about;
+	memset(&about, 0xcc, sizeof about);
+	int status = semctl(id, 0, IPC_STAT, &about);
 	OK(semctl(id, 0, IPC_RMID));
+	OK(status);
+	EQUAL(about.sem_perm.mode, 0600);
+	EQUAL(about.sem_nsems, 3);
 	OK(a);
 	EQUAL(b, 3);
 	OK(c);

@@ -127,7 +127,7 @@ PROBE(no_write_and_execute_is_for_good) {
 	never_both(REFUSE_EXECUTABLE);
 	OK(prctl(65, (long)REFUSE_EXECUTABLE, 0L, 0L, 0L));
 	FAILS(EPERM, prctl(65, (long)(REFUSE_EXECUTABLE | NOT_INHERITED), 0L, 0L, 0L));
-	FAILS(EINVAL, prctl(65, 0L, 0L, 0L, 0L));
+	FAILS(EPERM, prctl(65, 0L, 0L, 0L, 0L));
 	FAILS(EINVAL, prctl(65, (long)NOT_INHERITED, 0L, 0L, 0L));
 	FAILS(EINVAL, prctl(65, (long)REFUSE_EXECUTABLE, 1L, 0L, 0L));
 	FAILS(EINVAL, prctl(66, 1L, 0L, 0L, 0L));
@@ -362,6 +362,14 @@ PROBE(personality_kept) {
 	int before = OK(personality(0xffffffff));
 	OK(personality(before | ADDR_NO_RANDOMIZE));
 	EQUAL(OK(personality(0xffffffff)), before | ADDR_NO_RANDOMIZE);
+}
+PROBE(personality_like_an_error) {
+	int before = OK(personality(0xffffffff));
+	if (sizeof(long) == 4) elsewhere("there it is told as an error");
+	CHECK(syscall(SYS_personality, 0xffffffeaL) == before);
+	CHECK(syscall(SYS_personality, 0xffffffffL) == 0xffffffeaL);
+	CHECK(syscall(SYS_personality, (long)before) == 0xffffffeaL);
+	EQUAL(OK(personality(0xffffffff)), before);
 }
 PROBE(capabilities) {
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};

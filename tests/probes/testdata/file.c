@@ -710,3 +710,18 @@ PROBE(places_in_epolls) {
 	EQUAL(OK(n), 0);
 	CHECK(OK(syscall(SYS_kcmp, getpid(), getpid(), 7, (long)other, at)) != 0);
 }
+// Whatever else is wrong.
+PROBE(bad_descriptor_first) {
+	void *bad = (void *)8;
+	FAILS(EBADF, syscall(SYS_read, -1, bad, 8L));
+	FAILS(EBADF, syscall(SYS_write, -1, bad, 8L));
+	FAILS(EBADF, syscall(SYS_readv, -1, bad, 1L));
+	FAILS(EBADF, syscall(SYS_writev, -1, bad, 1L));
+	FAILS(EBADF, syscall(SYS_getdents64, -1, bad, 8L));
+	FAILS(EBADF, ioctl(-1, TIOCGWINSZ, bad));
+	FAILS(EBADF, pread(-1, bad, 8, 0));
+	FAILS(EBADF, pwrite(-1, bad, 8, 0));
+	FAILS(EBADF, fcntl(-1, F_GETLK, bad));
+	FAILS(EBADF, flistxattr(-1, bad, 8));
+	FAILS(EFAULT, syscall(SYS_write, created("f"), bad, 8L));
+}

@@ -151,6 +151,20 @@ PROBE(shrinks) {
 	CHECK(mremap(p, 4 * page, 2 * page, 0) == p);
 	CHECK(readable(p + page) && !readable(p + 2 * page));
 }
+PROBE(shrinks_in_place) {
+	char *p = map(4 * page);
+	CHECK(mremap(p, 4 * page, page, MREMAP_MAYMOVE) == p);
+	CHECK(readable(p) && !readable(p + page));
+	CHECK(mremap(p, page, page, MREMAP_MAYMOVE) == p);
+}
+PROBE(moves_rounded) {
+	char *p = map(2 * page), *to = map(2 * page);
+	p[2 * page - 1] = 8;
+	CHECK(mremap(p, 2 * page - 1, page + 1, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	EQUAL(to[2 * page - 1], 8);
+	CHECK(!readable(p + page));
+	FAILS(EINVAL, (long)mremap(to, page, 0, MREMAP_MAYMOVE));
+}
 PROBE(moves_to) {
 	char *p = map(page), *to = map(page);
 	*p = 6;
@@ -167,6 +181,13 @@ PROBE(moves_and_stays) {
 	CHECK(q != MAP_FAILED && q != p);
 	EQUAL(*q, 7);
 	EQUAL(*(volatile char *)p, 0);
+}
+PROBE(moves_near_hint) {
+	char *p = map(page), *hint = map(64 * page);
+	OK(munmap(hint, 64 * page));
+	char *q = (char *)syscall(SYS_mremap, p, page, page, (long)(MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */), hint); // glibc 2.36 drops it
+	if (q == MAP_FAILED && errno == EINVAL) unsupported("no MREMAP_DONTUNMAP");
+	CHECK(q == hint);
 }
 PROBE(does_not_move) {
 	char *p = map(2 * page);

@@ -69,6 +69,22 @@ PROBE(info_of_queue) {
 	EQUAL(last.si_value.sival_int, 1234567);
 	EQUAL(last.si_pid, getpid());
 }
+PROBE(info_has_error_number) {
+	on(SIGUSR1, noting, SA_SIGINFO);
+	siginfo_t i = {.si_signo = SIGUSR1, .si_code = SI_QUEUE, .si_errno = EAGAIN};
+	i.si_pid = getpid();
+	OK(syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, &i));
+	EQUAL(last.si_errno, EAGAIN);
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	OK(sigprocmask(SIG_BLOCK, &set, 0));
+	i.si_signo = SIGUSR2;
+	OK(syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR2, &i));
+	siginfo_t got = {0};
+	EQUAL(OK(sigtimedwait(&set, &got, &(struct timespec){1, 0})), SIGUSR2);
+	EQUAL(got.si_errno, EAGAIN);
+}
 PROBE(queued_pointer) {
 	on(SIGRTMIN, noting, SA_SIGINFO);
 	OK(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_ptr = &last}));

@@ -767,3 +767,25 @@ PROBE(sources_filtered) {
 	EQUAL(f.n, 1);
 	EQUAL(f.sources[0].s_addr, htonl(0x7f000009));
 }
+PROBE(bad_descriptor_first) {
+	void *bad = (void *)8;
+	int file = OK(open("f", O_RDWR | O_CREAT, 0600)), fds[] = {-1, file};
+	for (int i = 0; i < 2; i++) {
+		int fd = fds[i], error = i ? ENOTSOCK : EBADF;
+		FAILS(error, accept(fd, bad, bad));
+		FAILS(error, getpeername(fd, bad, bad));
+		FAILS(error, getsockname(fd, bad, &(socklen_t){-1}));
+		FAILS(error, getsockopt(fd, SOL_SOCKET, SO_TYPE, bad, &(socklen_t){-1}));
+		FAILS(error, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bad, 4));
+		FAILS(error, bind(fd, bad, -1));
+		FAILS(error, sendto(fd, "x", 1, 0, bad, -1));
+		FAILS(error, recvfrom(fd, bad, 1, 0, bad, bad));
+		FAILS(error, sendmsg(fd, bad, 0));
+		FAILS(error, recvmsg(fd, 0, 0));
+	}
+	FAILS(EBADF, connect(-1, bad, 16));
+	int fd = made(AF_INET, SOCK_DGRAM);
+	FAILS(EFAULT, getsockname(fd, bad, bad));
+	FAILS(EINVAL, getsockname(fd, bad, &(socklen_t){-1}));
+	FAILS(EFAULT, sendmsg(fd, bad, 0));
+}
