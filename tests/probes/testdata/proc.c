@@ -203,6 +203,24 @@ PROBE(threads_counted) {
 	end = 1;
 	for (int i = 0; i < 3; i++) join(t[i]);
 }
+static int tasks(DIR *d) {
+	int n = 0;
+	rewinddir(d);
+	while (readdir(d)) n++;
+	return n - 2;
+}
+static void *nothing(void *arg) { return arg; }
+PROBE(one_thread_left) {
+	DIR *before = OK(opendir("/proc/self/task"));
+	for (int i = 0; i < 3; i++) join(thread(nothing, 0));
+	OK(munmap(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536));
+	for (int i = 0; i < 100 && tasks(before) > 1; i++) nap(20); // the last one may be on its way out
+	EQUAL(tasks(before), 1);
+	OK(munmap(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536));
+	EQUAL(tasks(OK(opendir("/proc/self/task"))), 1);
+	OK(munmap(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536));
+	EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1);
+}
 PROBE(one_thread) { EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1); }
 PROBE(status_ids) {
 	char *s = contents("/proc/self/status"), want[50];
