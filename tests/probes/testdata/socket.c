@@ -777,6 +777,8 @@ PROBE(bad_descriptor_first) {
 		FAILS(error, getsockname(fd, bad, &(socklen_t){-1}));
 		FAILS(error, getsockopt(fd, SOL_SOCKET, SO_TYPE, bad, &(socklen_t){-1}));
 		FAILS(error, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bad, 4));
+		FAILS(error, getsockopt(fd, 0, 0, bad, &(socklen_t){4}));
+		FAILS(error, setsockopt(fd, 0, 0, "four", 4));
 		FAILS(error, bind(fd, bad, -1));
 		FAILS(error, sendto(fd, "x", 1, 0, bad, -1));
 		FAILS(error, recvfrom(fd, bad, 1, 0, bad, bad));
