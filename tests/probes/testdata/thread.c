@@ -126,6 +126,15 @@ PROBE(mutex_inherits_while_held) {
 	ZERO(pthread_mutex_unlock(inheriting));
 	join(t), join(other);
 }
+PROBE(mutex_inherits_checks_time) {
+	inheriting = made(PTHREAD_MUTEX_NORMAL, PTHREAD_PRIO_INHERIT, PTHREAD_MUTEX_STALLED, PTHREAD_PROCESS_PRIVATE);
+	ZERO(pthread_mutex_lock(inheriting));
+	struct timespec t = in(20);
+	EQUAL(pthread_mutex_timedlock(inheriting, &t), ETIMEDOUT);
+	t.tv_nsec = 1000000000;
+	EQUAL(pthread_mutex_timedlock(inheriting, &t), EINVAL);
+	ZERO(pthread_mutex_unlock(inheriting));
+}
 // locked_by_child has a child lock a mutex, and end with it after some milliseconds.
 static pid_t locked_by_child(pthread_mutex_t *m, int milliseconds) {
 	int ends[2];
