@@ -28,6 +28,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return err
 	}
 	if !b.Update && jsonfile.Read(memory, &b.source) == nil && b.source.check() == nil && (b.Plain || b.source.Fixes != nil) {
+		b.sayWithout(ctx)
 		if exists(b.sourceDir()) {
 			return nil
 		}
@@ -48,6 +49,13 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 		return errors.Join(updateErr, err)
 	}
 	return jsonfile.Write(memory, b.source)
+}
+
+// sayWithout warns, at each run, where a source is remembered that could have fixes.
+func (b *Builder) sayWithout(ctx context.Context) {
+	if !b.Plain && len(b.source.Fixes) == 0 && !debian.AtLeast(ctx, b.source.Version, fixedSource) {
+		b.Say("warning: QEMU %s is without the fixes of Debian stable's QEMU: --update looks for them again", b.source.Upstream())
+	}
 }
 
 // getSource downloads the source of a version, and makes its tree.

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,4 +99,20 @@ func TestFixesAreSaidAndCounted(t *testing.T) {
 	other := with
 	other.Fixes = []Source{with.Fixes[0], {Version: "1:10.0.14+ds-0"}}
 	assert.NotEqual(t, key(with), key(other))
+}
+
+// A mirror that lacked them once is asked again only where that is wanted.
+func TestWhatIsRememberedWithoutFixesSaysSo(t *testing.T) {
+	said := func(source Source, plain bool) (text string) {
+		b := &Builder{Plain: plain, source: source, Say: func(format string, args ...any) { text += fmt.Sprintf(format, args...) }}
+		b.sayWithout(t.Context())
+		return text
+	}
+	assert.Equal(t, "warning: QEMU 10.2.2 is without the fixes of Debian stable's QEMU: --update looks for them again", said(aSource, false))
+	assert.Empty(t, said(aSource, true))
+	with, newer := aSource, aSource
+	with.Fixes = []Source{{Version: "1:10.0.2+ds-2"}, {Version: "1:10.0.13+ds-0"}}
+	newer.Version = "1:11.1.3+ds-1"
+	assert.Empty(t, said(with, false))
+	assert.Empty(t, said(newer, false))
 }

@@ -97,6 +97,9 @@ PROBE(no_huge_pages) {
 // What PR_SET_MDWE is given; 65 and 66 are its numbers.
 enum { REFUSE_EXECUTABLE = 1, NOT_INHERITED = 2 };
 static void never_both(long flags) {
+#ifdef __hppa__
+	elsewhere("its stack is executable: Linux has no PR_SET_MDWE there");
+#endif
 	if (prctl(65, flags, 0L, 0L, 0L)) {
 		if (errno == EINVAL) unsupported("no PR_SET_MDWE");
 		WRONG("PR_SET_MDWE: %s", strerror(errno));

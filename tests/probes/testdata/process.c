@@ -406,6 +406,11 @@ PROBE(clone_files) {
 	reap(pid, 0);
 	FAILS(EBADF, fcntl(fd, F_GETFD));
 }
+#ifdef __hppa__ // its stack grows upwards
+#define START stack
+#else
+#define START (stack + sizeof stack)
+#endif
 static int goes_away(void *arg) {
 	return close(*(int *)arg) || chdir("/");
 }
@@ -415,15 +420,15 @@ PROBE(clone_thread_shares_less) {
 	static volatile pid_t there = 1;
 	char was[PATH_MAX], is[PATH_MAX];
 	CHECK(getcwd(was, sizeof was));
-	OK(clone(goes_away, stack + sizeof stack, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID, &fd, (void *)0, (void *)0, (void *)&there));
+	OK(clone(goes_away, START, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID, &fd, (void *)0, (void *)0, (void *)&there));
 	while (there) nap(1);
 	OK(fcntl(fd, F_GETFD));
 	CHECK(getcwd(is, sizeof is));
 	SAME(is, was);
 }
 PROBE(clone_thread_shares_more) {
-	FAILS(EINVAL, clone(goes_away, stack + sizeof stack, CLONE_VM | CLONE_THREAD, &(int){-1}));
-	FAILS(EINVAL, clone(goes_away, stack + sizeof stack, CLONE_SIGHAND | CLONE_THREAD, &(int){-1}));
+	FAILS(EINVAL, clone(goes_away, START, CLONE_VM | CLONE_THREAD, &(int){-1}));
+	FAILS(EINVAL, clone(goes_away, START, CLONE_SIGHAND | CLONE_THREAD, &(int){-1}));
 }
 PROBE(clone_parent_settid) {
 	pid_t tid = 0, pid = OK(clone(cloned, stack + sizeof stack, CLONE_PARENT_SETTID | SIGCHLD, &(int){0}, &tid));
