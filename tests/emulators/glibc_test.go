@@ -1,7 +1,6 @@
 package emulators
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,12 +50,7 @@ func glibcOf(t *testing.T, s settings, source, port string) string {
 	}
 	// Threads that are cancelled load it.
 	run(t, dir, "sh", "-c", `cp "$(`+gcc+` -print-file-name=libgcc_s.so.1)" .`)
-	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || os.Getuid() != 0 {
-			return err
-		}
-		return os.Lchown(path, nobody, nobody)
-	}))
+	require.NoError(t, ownTree(dir))
 	return dir
 }
 

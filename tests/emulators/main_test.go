@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,6 +145,16 @@ func own(path string) error {
 		return nil
 	}
 	return os.Chown(path, nobody, nobody)
+}
+
+// ownTree gives all of a directory to that user.
+func ownTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || os.Getuid() != 0 {
+			return err
+		}
+		return os.Lchown(path, nobody, nobody)
+	})
 }
 
 // A contestant is one emulator of a target.

@@ -2,7 +2,6 @@ package emulators
 
 import (
 	"encoding/xml"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,12 +70,7 @@ func unpackedRoot(t *testing.T, s settings, name, port, packages string) string 
 		mkdir -p tmp && chmod 1777 tmp`
 	out, err := exec.CommandContext(t.Context(), "sh", "-ec", script, "sh", partial).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.NoError(t, filepath.WalkDir(partial, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || os.Getuid() != 0 {
-			return err
-		}
-		return os.Lchown(path, nobody, nobody) // Python writes its compiled modules there
-	}))
+	require.NoError(t, ownTree(partial)) // Python writes its compiled modules there
 	require.NoError(t, os.Rename(partial, root))
 	return root
 }
