@@ -53,7 +53,7 @@ func (b *Builder) prepareSource(ctx context.Context) error {
 
 // sayWithout warns, at each run, where a source is remembered that could have fixes.
 func (b *Builder) sayWithout(ctx context.Context) {
-	if !b.Plain && len(b.source.Fixes) == 0 && !debian.AtLeast(ctx, b.source.Version, fixedSource) {
+	if len(b.source.Fixes) == 0 && b.wantsFixes(ctx) {
 		b.Say("warning: QEMU %s is without the fixes of Debian stable's QEMU: --update looks for them again", b.source.Upstream())
 	}
 }

@@ -77,11 +77,16 @@ func chooseFixes(versions []string) []string {
 	return []string{oldest, versions[0]}
 }
 
+// wantsFixes reports whether there are fixes that the chosen source lacks.
+func (b *Builder) wantsFixes(ctx context.Context) bool {
+	return !b.Plain && !debian.AtLeast(ctx, b.source.Version, fixedSource)
+}
+
 // findFixes finds the sources between which fixes are for the chosen one. None is no
 // error: mirrors and archives have old versions for a while.
 func (b *Builder) findFixes(ctx context.Context) (fixes []Source, err error) {
 	fixes = []Source{}
-	if b.Plain || debian.AtLeast(ctx, b.source.Version, fixedSource) {
+	if !b.wantsFixes(ctx) {
 		return fixes, nil
 	}
 	apt, err := debian.OpenSources(b.aptDir(), stableSuites...)

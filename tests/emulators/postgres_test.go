@@ -82,9 +82,7 @@ func postgresOf(t *testing.T, s settings, port string) postgresSystem {
 	debs, err := apt.Get(t.Context(), files)
 	require.NoError(t, err)
 	require.NoError(t, debian.Unpack(t.Context(), debs[0], development))
-	arch, err := elfmagic.Lookup(port)
-	require.NoError(t, err)
-	gcc := arch.Debian[0].Triplet + "-gcc"
+	gcc := tripletOf(t, port) + "-gcc"
 	if _, err := exec.LookPath(gcc); err != nil {
 		t.Skip("no compiler for the tests' library: ", err)
 	}

@@ -109,14 +109,13 @@ static void never_both(long flags) {
 static long mapped(int protection) {
 	return (long)mmap(0, 65536, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
-#define NEVER_BOTH()                                               \
-	do {                                                       \
-		FAILS(EACCES, mapped(PROT_READ | PROT_WRITE | PROT_EXEC)); \
-		FAILS(EACCES, mapped(PROT_WRITE | PROT_EXEC));     \
-	} while (0)
+static void is_never_both(void) {
+	FAILS(EACCES, mapped(PROT_READ | PROT_WRITE | PROT_EXEC));
+	FAILS(EACCES, mapped(PROT_WRITE | PROT_EXEC));
+}
 PROBE(no_write_and_execute) {
 	never_both(REFUSE_EXECUTABLE);
-	NEVER_BOTH();
+	is_never_both();
 	void *data = (void *)OK(mapped(PROT_READ | PROT_WRITE)), *code = (void *)OK(mapped(PROT_READ | PROT_EXEC));
 	FAILS(EACCES, mprotect(data, 65536, PROT_READ | PROT_EXEC));
 	OK(mprotect(data, 65536, PROT_READ));
@@ -138,8 +137,8 @@ PROBE(no_write_and_execute_is_for_good) {
 }
 PART(never_both) {
 	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), REFUSE_EXECUTABLE);
-	NEVER_BOTH();
-	IN_CHILD(NEVER_BOTH());
+	is_never_both();
+	IN_CHILD(is_never_both());
 }
 PART(both) {
 	EQUAL(OK(prctl(66, 0L, 0L, 0L, 0L)), 0);
@@ -147,13 +146,13 @@ PART(both) {
 }
 PROBE(no_write_and_execute_inherited) {
 	never_both(REFUSE_EXECUTABLE);
-	IN_CHILD(NEVER_BOTH());
+	IN_CHILD(is_never_both());
 	EQUAL(spawned(":never_both", NULL), 0);
 }
 PROBE(no_write_and_execute_not_inherited) {
 	never_both(REFUSE_EXECUTABLE | NOT_INHERITED);
 	IN_CHILD(OK(mapped(PROT_READ | PROT_WRITE | PROT_EXEC)));
-	NEVER_BOTH();
+	is_never_both();
 	EQUAL(spawned(":both", NULL), 0);
 	become(":both", NULL);
 }
