@@ -42,7 +42,7 @@ func Main(m *testing.M) int {
 	}
 	dir, err := Build()
 	defer os.RemoveAll(dir)
-	if err = errors.Join(err, linkJudged(dir), linkNewer(dir)); err != nil {
+	if err = errors.Join(err, copyJudged(dir), copyNewer(dir)); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot build what is tested:", err)
 		return 1
 	}

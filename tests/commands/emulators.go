@@ -25,10 +25,10 @@ import (
 // the tests use before those that are installed.
 const judged = "TEST_EMULATORS"
 
-// linkJudged puts the emulators that are to be used beside the commands, which
+// copyJudged puts the emulators that are to be used beside the commands, which
 // look there first. A symbolic link would not do: the kernel names what it leads
 // to.
-func linkJudged(dir string) error {
+func copyJudged(dir string) error {
 	from := os.Getenv(judged)
 	if from == "" {
 		return nil
@@ -42,23 +42,25 @@ func linkJudged(dir string) error {
 		err = fmt.Errorf("%s=%s: no emulators there", judged, from)
 	}
 	for _, file := range files {
-		err = errors.Join(err, link(file, filepath.Join(dir, filepath.Base(file))))
+		err = errors.Join(err, copyEmulator(file, filepath.Join(dir, filepath.Base(file))))
 	}
 	return err
 }
 
-func link(from, to string) error {
-	if os.Link(from, to) == nil {
-		return nil
-	}
+// copyEmulator makes no link: each that another package makes or removes changes
+// the file's ctime, and register then takes what it registered for old.
+func copyEmulator(from, to string) error {
 	content, err := os.ReadFile(from)
-	return errors.Join(err, os.WriteFile(to, content, 0o755))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o755)
 }
 
-// linkNewer puts newer emulators beside the commands where those installed crash
+// copyNewer puts newer emulators beside the commands where those installed crash
 // i386's programs with threads, or all of an architecture's. Where they cannot be
 // fetched, the tests that need them are skipped.
-func linkNewer(dir string) error {
+func copyNewer(dir string) error {
 	native, err := host.Native(context.Background())
 	if err != nil || os.Getenv(judged) != "" {
 		return err
@@ -81,7 +83,7 @@ func linkNewer(dir string) error {
 			fmt.Fprintf(os.Stderr, "no newer emulator of %s: %v\n", arch, err)
 			continue
 		}
-		if err := link(newer.Path, filepath.Join(dir, "qemu-"+name+"-static")); err != nil {
+		if err := copyEmulator(newer.Path, filepath.Join(dir, "qemu-"+name+"-static")); err != nil {
 			return err
 		}
 	}
