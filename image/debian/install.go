@@ -53,7 +53,9 @@ func installable(ctx context.Context) (port string, err error) {
 func install(ctx context.Context, say func(string, ...any), packages ...string) error {
 	say("installing %s …", strings.Join(packages, " "))
 	defer progress.Start(ctx, "installing packages").End()
-	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, packages...)
+	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq",
+		"-o", "DPkg::Lock::Timeout=300", // seconds: a new machine may be upgrading itself
+		"--no-install-recommends"}, packages...)
 	if _, err := program.Output(program.AsRoot(ctx, "env", args...)); err != nil {
 		return cli.WithHint(err, "see what it said above; apt-get update may be needed")
 	}

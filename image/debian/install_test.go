@@ -42,7 +42,7 @@ func TestTheNewestEmulatorsAreInstalledUnlessThereAreSome(t *testing.T) {
 	done, err := install(dir)
 	require.NoError(t, err)
 	assert.Contains(t, done, "fetching qemu-user-static 1:7.2 …\ninstalling ")
-	assert.Contains(t, done, "\nupdate\nindextargets\ndownload\nnoninteractive: apt-get install -y -qq --no-install-recommends qemu-user-static_1%3a7.2_arm64.deb\n")
+	assert.Contains(t, done, "\nupdate\nindextargets\ndownload\nnoninteractive: apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends qemu-user-static_1%3a7.2_arm64.deb\n")
 
 	for _, name := range []string{"qemu-arm-static", "qemu-aarch64", "qemu-x86_64"} {
 		install, dir := machine(t), t.TempDir()
