@@ -174,31 +174,40 @@ func (m *maker) golang(ctx context.Context) error {
 	return nil
 }
 
-// c builds a static C program for the architecture and, for comparison, for
-// this machine.
+// c builds static C programs for the architecture and, for comparison, for this
+// machine.
 func (m *maker) c(ctx context.Context) {
-	const name = "C hello"
-	if len(m.arch.Debian) == 0 {
-		m.lacks(errors.New("no cross compiler of Debian for it"), name)
-		return
-	}
-	build := func(compiler, file string) ([]string, error) {
-		cmd := exec.CommandContext(ctx, compiler, "-O2", "-static", "-o", file, m.path("hello.c"))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, out)
+	for _, p := range []struct {
+		name, source string
+		trained      bool
+	}{
+		{"C hello", "hello.c", true},
+		{"C threads", "threads.c", false},
+	} {
+		if len(m.arch.Debian) == 0 {
+			m.lacks(errors.New("no cross compiler of Debian for it"), p.name)
+			continue
 		}
-		return []string{file}, nil
+		file := m.path("c-" + strings.TrimSuffix(p.source, ".c"))
+		argv, err := m.compile(ctx, m.arch.Debian[0].Triplet+"-gcc", p.source, file)
+		if err != nil {
+			m.lacks(err, p.name)
+			continue
+		}
+		native, err := m.compile(ctx, "gcc", p.source, file+".native")
+		if err != nil {
+			native = nil // there is no compiler for this machine
+		}
+		m.guests = append(m.guests, Guest{Name: p.name, Trained: p.trained, Args: argv, Native: native})
 	}
-	argv, err := build(m.arch.Debian[0].Triplet+"-gcc", m.path("c-hello"))
-	if err != nil {
-		m.lacks(err, name)
-		return
+}
+
+func (m *maker) compile(ctx context.Context, compiler, source, file string) (argv []string, err error) {
+	cmd := exec.CommandContext(ctx, compiler, "-O2", "-static", "-pthread", "-o", file, m.path(source))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	native, err := build("gcc", m.path("c-hello.native"))
-	if err != nil {
-		native = nil // there is no compiler for this machine
-	}
-	m.guests = append(m.guests, Guest{Name: name, Trained: true, Args: argv, Native: native})
+	return []string{file}, nil
 }
 
 // unpack returns a directory with the packages' files.

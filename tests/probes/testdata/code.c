@@ -72,6 +72,25 @@ PROBE(protected_in_turn) {
 		EQUAL(call(p), i & 1 ? 17 : 42);
 	}
 }
+static void *returns(void *arg) { return arg; }
+static void *begins_and_ends(void *done) {
+	while (!*(volatile bool *)done) join(thread(returns, 0));
+	return 0;
+}
+PROBE(rewritten_while_threads_end) {
+	SKIP;
+	void *p = map(RWX);
+	bool done = false;
+	pthread_t t = thread(begins_and_ends, &done);
+	for (int64_t end = now() + 500000000; now() < end;) {
+		put(p, returns_17, p);
+		EQUAL(call(p), 17);
+		put(p, returns_42, p);
+		EQUAL(call(p), 42);
+	}
+	done = true;
+	join(t);
+}
 static void two_mappings(void **write_at, void **run_at, int fd) {
 	OK(ftruncate(fd, 65536));
 	*write_at = mmap(0, 65536, RW, MAP_SHARED, fd, 0);

@@ -559,6 +559,15 @@ PROBE(futex_operation) {
 	join(t);
 	EQUAL(op_word, 3);
 }
+static long resident(void) { return atol(strchr(contents("/proc/self/statm"), ' ')) * (sysconf(_SC_PAGESIZE) / 1024); }
+PROBE(memory_of_those_that_ended) {
+	thread(spins, 0); // it calls nothing for as long
+	join(thread(returns, 0));
+	long before = resident();
+	for (int i = 0; i < 500; i++) join(thread(returns, 0));
+	long more = resident() - before;
+	if (more > 12 * 1024) WRONG("500 threads that ended leave %ld kB", more);
+}
 PROBE(exit_with_threads_busy) {
 	IN_CHILD(for (int i = 0; i < 4; i++) thread(spins, 0); nap(20); _exit(0));
 }
