@@ -172,7 +172,7 @@ func TestGosSuite(t *testing.T) {
 	cross := crossrun(t, s)
 	goroot := strings.TrimSpace(goOutput(t, "env", "GOROOT"))
 	packages := chosen(strings.Fields(goOutput(t, "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "std")))
-	for _, goarch := range goarchs {
+	for _, goarch := range append([]string{"loong64", "mips64le", "ppc64"}, goarchs...) {
 		t.Run(goarch, func(t *testing.T) {
 			contestants := s.suiteContestants(t, goarch)
 			for _, pkg := range packages {
