@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -66,6 +67,7 @@ var (
 	ErrNotExecutable = errors.New("emulator is not executable")
 	ErrOtherHost     = errors.New("emulator is for another host")
 	ErrCorrupt       = errors.New("emulator is corrupt")
+	ErrScript        = errors.New("emulator is a script")
 	ErrUseless       = errors.New("emulator runs none of the architecture's programs")
 	ErrCommand       = errors.New("passed over: it is crossrun, and no emulator")
 	ErrUnsafe        = errors.New("passed over: others than root may change it")
@@ -138,6 +140,9 @@ func (s *Search) opened(arch *elfmagic.Arch, path string, f descriptor, err erro
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		return fail(err, "the file could not be read: see what is wrong with its file system (dmesg), or name another with {option}")
 	}
+	if errors.Is(err, ErrScript) {
+		return fail(err, "name the program that it starts with {option}: of a script the kernel would look for what runs it in each container")
+	}
 	if err != nil {
 		return fail(err, again)
 	}
@@ -170,7 +175,8 @@ func (s *Search) opened(arch *elfmagic.Arch, path string, f descriptor, err erro
 }
 
 // inspect reads what an open file says of itself, except its version, and what
-// fstat(2) says of it into info. Errors wrap ErrCorrupt or are those of reading.
+// fstat(2) says of it into info. Errors wrap ErrCorrupt, ErrOtherHost or ErrScript,
+// or are those of reading.
 func inspect(arch *elfmagic.Arch, f descriptor, info *unix.Stat_t) (*Emulator, error) {
 	if err := unix.Fstat(int(f), info); err != nil {
 		return nil, err
@@ -185,6 +191,9 @@ func inspect(arch *elfmagic.Arch, f descriptor, info *unix.Stat_t) (*Emulator, e
 		return nil, err
 	}
 	header, err := elfmagic.Identify(&start)
+	if bytes.HasPrefix(start.bytes, []byte("#!")) {
+		return nil, ErrScript
+	}
 	if unknown := (*elfmagic.UnknownMachineError)(nil); errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: %w", ErrOtherHost, err)
 	}

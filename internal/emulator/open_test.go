@@ -84,7 +84,8 @@ func TestUnfitFilesAreErrorsThatSayWhy(t *testing.T) {
 		"a device":          {"/dev/null", emulator.ErrCorrupt, "emulator is corrupt: not a regular file", "install it again"},
 		"unreadable":        {"/proc/self/mem", syscall.EIO, "input/output error", "what is wrong with its file system"},
 		"empty":             {write(t, filepath.Join(dir, "empty"), nil), emulator.ErrCorrupt, "emulator is corrupt: not an ELF file", "install it again"},
-		"text":              {write(t, filepath.Join(dir, "text"), []byte("#!/bin/sh\n")), elfmagic.ErrNotELF, "emulator is corrupt: not an ELF file", "install it again"},
+		"text":              {write(t, filepath.Join(dir, "text"), []byte("hello\n")), elfmagic.ErrNotELF, "emulator is corrupt: not an ELF file", "install it again"},
+		"a script":          {write(t, filepath.Join(dir, "script"), []byte("#!/bin/sh\n")), emulator.ErrScript, "emulator is a script", "name the program that it starts"},
 		"its header is cut": {write(t, filepath.Join(dir, "header"), whole[:40]), elfmagic.ErrTruncated, "emulator is corrupt: truncated ELF file", "install it again"},
 		"its table is cut":  {write(t, filepath.Join(dir, "table"), whole[:80]), elfmagic.ErrTruncated, "emulator is corrupt: truncated ELF file", "install it again"},
 		"its end is cut": {

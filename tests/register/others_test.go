@@ -145,7 +145,7 @@ func TestEmulatorsThatCannotBeAreErrors(t *testing.T) {
 		status int
 		said   string
 	}{
-		{"ppc64le=" + script, 1, "script: emulator is corrupt"},
+		{"ppc64le=" + script, 1, "script: emulator is a script"},
 		{"ppc64le=" + other, 1, "emulator is for another host: it runs on s390x"},
 		{"ppc64le=" + dir, 1, "not a regular file"},
 		{"ppc64le=" + dir + "/none", 2, "none: no such file or directory"},
@@ -163,5 +163,5 @@ func TestEmulatorsThatCannotBeAreErrors(t *testing.T) {
 	// Also where all architectures are meant.
 	r := commands.Register(t, "--emulator", "ppc64le="+script)
 	assert.Equal(t, 1, r.Status)
-	assert.Contains(t, r.Stderr, "script: emulator is corrupt")
+	assert.Contains(t, r.Stderr, "script: emulator is a script")
 }
