@@ -473,7 +473,7 @@ PROBE(system_v_messages) {
 PROBE(system_v_semaphores) {
 	int id = OK(semget(IPC_PRIVATE, 3, IPC_CREAT | 0600));
 	unsigned short v[3] = {1, 2, 3};
-	union { int value; unsigned short *array; } all = {.array = v}; // some hand over the union's address
+	union { int value; unsigned short *array; struct semid_ds *about; } all = {.array = v}, of; // some hand over the union's address
 	int a = semctl(id, 0, SETALL, all), b = semctl(id, 2, GETVAL);
 	struct sembuf o[2] = {{1, -2, 0}, {2, 4, 0}};
 	int c = semop(id, o, 2), d = semctl(id, 2, GETVAL);
@@ -481,7 +481,8 @@ PROBE(system_v_semaphores) {
 	int e = semtimedop(id, &w, 1, &(struct timespec){0, 10000000}), error = errno;
 	struct semid_ds about;
 	memset(&about, 0xcc, sizeof about);
-	int status = semctl(id, 0, IPC_STAT, &about);
+	of.about = &about;
+	int status = semctl(id, 0, IPC_STAT, of);
 	OK(semctl(id, 0, IPC_RMID));
 	OK(status);
 	EQUAL(about.sem_perm.mode, 0600);

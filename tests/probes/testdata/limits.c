@@ -156,6 +156,7 @@ PROBE(of_other_process) {
 	close(ends[1]);
 	reap(pid, 0);
 }
+static void *returns(void *arg) { return arg; }
 PROBE(pending_signals) {
 	set(RLIMIT_SIGPENDING, 2);
 	sigset_t s;
@@ -166,6 +167,32 @@ PROBE(pending_signals) {
 	while (n < 100 && sigqueue(getpid(), SIGRTMIN + 2, (union sigval){0}) == 0) n++;
 	EQUAL(errno, EAGAIN);
 	CHECK(n <= 2);
+}
+// Of a user's processes and threads: there is one, or more.
+static void no_thread_more(void) {
+	pthread_t t;
+	for (int i = 0; i < 3; i++) {
+		int error = pthread_create(&t, 0, returns, 0);
+		if (error == 0) unsupported("root's processes have no such limit");
+		EQUAL(error, EAGAIN);
+	}
+}
+PROBE(threads) {
+	struct rlimit all = get(RLIMIT_NPROC);
+	set(RLIMIT_NPROC, 1);
+	no_thread_more();
+	SAME(field(contents("/proc/self/status"), "Threads"), "1");
+	OK(setrlimit(RLIMIT_NPROC, &all));
+	join(thread(returns, 0));
+}
+PROBE(ends_without_thread) {
+	pid_t pid = OK(fork());
+	if (pid == 0) {
+		set(RLIMIT_NPROC, 1);
+		no_thread_more();
+		syscall(SYS_exit, 7); // the only thread's is the process's
+	}
+	reap(pid, 7);
 }
 PROBE(used) {
 	struct rusage u;
