@@ -164,12 +164,15 @@ func (b *Builder) mergeFixes(ctx context.Context, tree string) error {
 	if err == nil {
 		err = b.patch(ctx, tree, fixesDir, b.restOfFixes())
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return err // interrupted
+	case err != nil:
 		return &unfitError{err}
 	}
 	b.Say("%s of QEMU %s are merged, %s left where this one has something else", count(merged, "change", "changes"),
 		b.source.Fixes[1].Upstream(), count(left, "is", "are"))
-	return err
+	return nil
 }
 
 // unfitError says why fixes cannot be merged.
