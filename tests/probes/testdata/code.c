@@ -72,9 +72,8 @@ PROBE(protected_in_turn) {
 		EQUAL(call(p), i & 1 ? 17 : 42);
 	}
 }
-static void *returns(void *arg) { return arg; }
 static void *begins_and_ends(void *done) {
-	while (!*(volatile bool *)done) join(thread(returns, 0));
+	while (!*(volatile bool *)done) join(thread(ends_at_once, 0));
 	return 0;
 }
 PROBE(rewritten_while_threads_end) {

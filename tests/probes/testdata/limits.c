@@ -156,7 +156,6 @@ PROBE(of_other_process) {
 	close(ends[1]);
 	reap(pid, 0);
 }
-static void *returns(void *arg) { return arg; }
 PROBE(pending_signals) {
 	set(RLIMIT_SIGPENDING, 2);
 	sigset_t s;
@@ -172,7 +171,7 @@ PROBE(pending_signals) {
 static void no_thread_more(void) {
 	pthread_t t;
 	for (int i = 0; i < 3; i++) {
-		int error = pthread_create(&t, 0, returns, 0);
+		int error = pthread_create(&t, 0, ends_at_once, 0);
 		if (error == 0) unsupported("root's processes have no such limit");
 		EQUAL(error, EAGAIN);
 	}
@@ -183,7 +182,7 @@ PROBE(threads) {
 	no_thread_more();
 	SAME(field(contents("/proc/self/status"), "Threads"), "1");
 	OK(setrlimit(RLIMIT_NPROC, &all));
-	join(thread(returns, 0));
+	join(thread(ends_at_once, 0));
 }
 PROBE(ends_without_thread) {
 	pid_t pid = OK(fork());

@@ -148,7 +148,8 @@ char *field(char *text, const char *name);
 // now is the monotonic clock in nanoseconds; nap sleeps for milliseconds.
 int64_t now(void);
 void nap(int milliseconds);
-// A thread that must be made.
+// A thread that must be made, and what one runs that only returns its argument.
 pthread_t thread(void *(*run)(void *), void *argument);
+void *ends_at_once(void *argument);
 void *join(pthread_t t);
 #endif

@@ -208,10 +208,9 @@ PROBE(threads_counted) {
 static void unmaps_something(void) {
 	OK(munmap(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536));
 }
-static void *nothing(void *arg) { return arg; }
 PROBE(one_thread_left) {
 	DIR *before = OK(opendir("/proc/self/task"));
-	for (int i = 0; i < 3; i++) join(thread(nothing, 0));
+	for (int i = 0; i < 3; i++) join(thread(ends_at_once, 0));
 	unmaps_something();
 	for (int i = 0; i < 100 && tasks(before) > 1; i++) nap(20); // the last one may be on its way out
 	EQUAL(tasks(before), 1);
