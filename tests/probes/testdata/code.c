@@ -72,10 +72,6 @@ PROBE(protected_in_turn) {
 		EQUAL(call(p), i & 1 ? 17 : 42);
 	}
 }
-static void *begins_and_ends(void *done) {
-	while (!*(volatile bool *)done) join(thread(ends_at_once, 0));
-	return 0;
-}
 PROBE(rewritten_while_threads_end) {
 	SKIP;
 	void *p = map(RWX);

@@ -148,8 +148,10 @@ char *field(char *text, const char *name);
 // now is the monotonic clock in nanoseconds; nap sleeps for milliseconds.
 int64_t now(void);
 void nap(int milliseconds);
-// A thread that must be made, and what one runs that only returns its argument.
+// A thread that must be made, what one runs that only returns its argument, and what one runs that makes
+// others that end, until *(bool *)done.
 pthread_t thread(void *(*run)(void *), void *argument);
 void *ends_at_once(void *argument);
+void *begins_and_ends(void *done);
 void *join(pthread_t t);
 #endif

@@ -571,6 +571,11 @@ PROBE(memory_of_those_that_ended) {
 PROBE(exit_with_threads_busy) {
 	IN_CHILD(for (int i = 0; i < 4; i++) thread(spins, 0); nap(20); _exit(0));
 }
+PROBE(exit_while_threads_begin_and_end) {
+	bool done = false;
+	for (int i = 0; i < 40; i++)
+		IN_CHILD(for (int k = 0; k < 3; k++) thread(begins_and_ends, &done); nap(i % 8); _exit(0));
+}
 static void *maps(void *arg) {
 	for (int i = 0; i < 100; i++) {
 		char *p = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
