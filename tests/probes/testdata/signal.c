@@ -182,21 +182,32 @@ PROBE(unknown_number) {
 	FAILS(EINVAL, kill(getpid(), 200));
 	FAILS(EINVAL, sigaction(SIGKILL, &(struct sigaction){.sa_handler = counting}, 0));
 }
-PROBE(pending) {
-	block(SIGUSR1);
-	OK(raise(SIGUSR1));
+static void pends(int sig) {
+	block(sig);
+	OK(raise(sig));
 	sigset_t set;
 	OK(sigpending(&set));
-	CHECK(sigismember(&set, SIGUSR1));
+	CHECK(sigismember(&set, sig));
 	CHECK(!sigismember(&set, SIGUSR2));
 }
-PROBE(wait_for_info) {
-	sigset_t set = only(SIGUSR1);
-	block(SIGUSR1);
-	OK(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 5}));
+PROBE(pending) { pends(SIGUSR1); }
+PROBE(fault_signals_pending) {
+	pends(SIGSEGV);
+	pends(SIGBUS);
+}
+static void waits_for_info(int sig) {
+	sigset_t set = only(sig);
+	block(sig);
+	OK(sigqueue(getpid(), sig, (union sigval){.sival_int = 5}));
 	siginfo_t info;
-	EQUAL(OK(sigwaitinfo(&set, &info)), SIGUSR1);
+	EQUAL(OK(sigwaitinfo(&set, &info)), sig);
 	EQUAL(info.si_value.sival_int, 5);
+	FAILS(EAGAIN, sigtimedwait(&set, 0, &(struct timespec){0, 1000}));
+}
+PROBE(wait_for_info) { waits_for_info(SIGUSR1); }
+PROBE(wait_for_fault_signals) {
+	waits_for_info(SIGSEGV);
+	waits_for_info(SIGBUS);
 }
 PROBE(wait_times_out) {
 	sigset_t set = only(SIGUSR1);
@@ -204,18 +215,30 @@ PROBE(wait_times_out) {
 	struct timespec t = {0, 20000000};
 	FAILS(EAGAIN, sigtimedwait(&set, 0, &t));
 }
-PROBE(suspend) {
-	on(SIGUSR1, counting, 0);
-	block(SIGUSR1);
-	OK(raise(SIGUSR1));
+static int suspends(const sigset_t *mask) { return sigsuspend(mask); }
+static int polls(const sigset_t *mask) { return ppoll(0, 0, &(struct timespec){5, 0}, mask); }
+static void interrupts(int sig, int (*waits)(const sigset_t *)) {
+	count = 0;
+	on(sig, counting, 0);
+	block(sig);
+	OK(raise(sig));
 	EQUAL(count, 0);
 	sigset_t none;
 	sigemptyset(&none);
-	FAILS(EINTR, sigsuspend(&none));
+	FAILS(EINTR, waits(&none));
 	EQUAL(count, 1);
 	sigset_t now_;
 	ZERO(pthread_sigmask(0, 0, &now_));
-	CHECK(sigismember(&now_, SIGUSR1));
+	CHECK(sigismember(&now_, sig));
+}
+PROBE(suspend) { interrupts(SIGUSR1, suspends); }
+PROBE(suspend_for_fault_signals) {
+	interrupts(SIGSEGV, suspends);
+	interrupts(SIGBUS, suspends);
+}
+PROBE(poll_for_fault_signals) {
+	interrupts(SIGSEGV, polls);
+	interrupts(SIGBUS, polls);
 }
 PROBE(descriptor) {
 	sigset_t set = only(SIGUSR1);
@@ -844,10 +867,11 @@ static void unwind_by(void *handler, int flags) {
 PROBE(unwound) { unwind_by(unwinding, 0); }
 PROBE(unwound_with_information) { unwind_by(unwinding_too, SA_SIGINFO); }
 PROBE(tgkill_of_no_group) { FAILS(EINVAL, syscall(SYS_tgkill, -1, syscall(SYS_gettid), SIGUSR1)); }
-static void copies(void *p) {
+static void *copies(void *p) {
 	static char to[200];
 	memcpy(to, p, sizeof to);
 	__asm__ volatile("" : : "r"(to) : "memory"); // it is used
+	return to;
 }
 // E9: s390x: an instruction that copies
 PROBE(beyond_file_copied) {
