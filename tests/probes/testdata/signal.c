@@ -215,7 +215,6 @@ PROBE(wait_times_out) {
 	struct timespec t = {0, 20000000};
 	FAILS(EAGAIN, sigtimedwait(&set, 0, &t));
 }
-static int suspends(const sigset_t *mask) { return sigsuspend(mask); }
 static int polls(const sigset_t *mask) { return ppoll(0, 0, &(struct timespec){5, 0}, mask); }
 static void interrupts(int sig, int (*waits)(const sigset_t *)) {
 	count = 0;
@@ -231,10 +230,10 @@ static void interrupts(int sig, int (*waits)(const sigset_t *)) {
 	ZERO(pthread_sigmask(0, 0, &now_));
 	CHECK(sigismember(&now_, sig));
 }
-PROBE(suspend) { interrupts(SIGUSR1, suspends); }
+PROBE(suspend) { interrupts(SIGUSR1, sigsuspend); }
 PROBE(suspend_for_fault_signals) {
-	interrupts(SIGSEGV, suspends);
-	interrupts(SIGBUS, suspends);
+	interrupts(SIGSEGV, sigsuspend);
+	interrupts(SIGBUS, sigsuspend);
 }
 PROBE(poll_for_fault_signals) {
 	interrupts(SIGSEGV, polls);
