@@ -243,7 +243,7 @@ func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string, 
 		switch {
 		case o.Err == nil, o.Action == binfmt.Keep:
 		case o.LeftTo != "":
-			o.Err = &worded{o.Reason + ", and does not run them", ErrLeftToOthers}
+			o.blameOthers()
 		default:
 			o.Undone = true
 			undo = append(undo, o.Name)

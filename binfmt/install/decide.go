@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/product"
 )
@@ -480,6 +481,18 @@ func (o *Outcome) saw(s *Seen) {
 	if o.Seen = s; s != nil && !s.Runs {
 		o.Err = fmt.Errorf("%w: %w", ErrNotRun, s.Err())
 	}
+}
+
+// blameOthers has the error say that the entry which the programs are left to does not
+// run them, unless they do not run for a reason that is not that entry's.
+func (o *Outcome) blameOthers() {
+	if why, ok := errors.AsType[*host.Error](o.Err); ok {
+		switch why.Cause {
+		case host.NoEntry, host.AllDisabled, host.OtherInstance, host.Unseen:
+			return
+		}
+	}
+	o.Err = &worded{o.Reason + ", and does not run them", ErrLeftToOthers}
 }
 
 // ErrNotRun says that programs of an architecture do not run. Errors that wrap it

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,6 +292,27 @@ func TestAnEntryIsTheArchitecturesByItsNameAndByItsPattern(t *testing.T) {
 	}
 	for name, peer := range map[string]bool{"qemu-aarch64": true, "qemu-": true, "qemu": false, "my-qemu-arm": false, "python3": false} {
 		assert.Equal(t, peer, isPeerName(binfmt.Entry{Name: name}), name)
+	}
+}
+
+// While programs are tried somebody may disable all entries, or mount another instance.
+func TestOthersEntriesAreBlamedForTheirOwnFailuresOnly(t *testing.T) {
+	for cause, blamed := range map[host.Cause]bool{
+		host.Failed: true, host.NoInterpreter: true, host.BadInterpreter: true, host.Loop: true, host.Disabled: true, host.Unknown: true,
+		host.NoEntry: false, host.AllDisabled: false, host.OtherInstance: false, host.Unseen: false,
+	} {
+		o := Outcome{Decision: Decision{LeftTo: "other"}}
+		o.skip("other (/other) is for the same programs")
+		o.saw(&Seen{err: &host.Error{Cause: cause, Err: syscall.ENOEXEC}})
+		o.blameOthers()
+		if blamed {
+			assert.EqualError(t, o.Err, "other (/other) is for the same programs, and does not run them", cause)
+			assert.ErrorIs(t, o.Err, ErrLeftToOthers, cause)
+			continue
+		}
+		assert.ErrorIs(t, o.Err, ErrNotRun, cause)
+		assert.ErrorContains(t, o.Err, string(cause), cause)
+		assert.NotErrorIs(t, o.Err, ErrLeftToOthers, cause)
 	}
 }
 
