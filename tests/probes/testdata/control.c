@@ -285,7 +285,7 @@ PART(one_more) {
 	filtered(f, COUNT(f), true);
 	FAILS(EDOM, syscall(SYS_umask, 0));
 	// Whoever executes a program chooses all of its environment, and no filter less.
-	char *args[] = {program, ":two_refused", 0}, *none[] = {"QEMU_GUEST_SECCOMP=", 0};
+	char *args[] = {program, ":two_refused", 0}, *none[] = {"QEMU_GUEST_SECCOMP_x86_64=", "QEMU_GUEST_SECCOMP_aarch64=", 0};
 	execve(program, args, none);
 	WRONG("execve: %s", strerror(errno));
 }

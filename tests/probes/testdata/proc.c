@@ -7,6 +7,9 @@
 #include <sys/auxv.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#if defined __x86_64__ || defined __i386__
+#include <cpuid.h>
+#endif
 
 static char *link_of(const char *path) {
 	char *b = calloc(1, PATH_MAX);
@@ -435,10 +438,39 @@ PROBE(limits) {
 	CHECK(p);
 	EQUAL(atoi(p + strlen("Max open files")), 77);
 }
+#if defined __x86_64__ || defined __i386__
+// shows says whether /proc/cpuinfo has a flag, which is not more than the processor has.
+static bool shows(const char *flags, const char *flag, unsigned bits, int bit) {
+	char word[32];
+	snprintf(word, sizeof word, " %s ", flag);
+	bool shown = strstr(flags, word);
+	CHECK(!shown || bits >> bit & 1);
+	return shown;
+}
+#endif
 PROBE(processor) {
 	char *text = contents("/proc/cpuinfo");
 #if defined __x86_64__ || defined __i386__
-	CHECK(strstr(text, "flags"));
+	unsigned a, b, c, d;
+	CHECK(__get_cpuid(0, &a, &b, &c, &d));
+	const char *label = "vendor_id\t: ", *vendor = strstr(text, label);
+	CHECK(vendor && !memcmp(vendor + strlen(label), (unsigned[]){b, d, c}, 12));
+	int n = 0;
+	for (const char *p = text; (p = strstr(p, "processor\t: ")); p++) n++;
+	EQUAL(n, sysconf(_SC_NPROCESSORS_ONLN));
+	char *flags = strstr(text, "flags\t");
+	CHECK(flags);
+	strcpy(strchrnul(flags, '\n'), " ");
+	CHECK(__get_cpuid(1, &a, &b, &c, &d));
+	CHECK(shows(flags, "sse2", d, 26) && shows(flags, "fxsr", d, 24));
+	bool avx = shows(flags, "avx", c, 28);
+	CHECK(!shows(flags, "sse4_2", c, 20) || shows(flags, "sse4_1", c, 19));
+	shows(flags, "tsc_deadline_timer", c, 24);
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+		CHECK(!shows(flags, "avx2", b, 5) || avx);
+		shows(flags, "avx512f", b, 16);
+		shows(flags, "sha_ni", b, 29);
+	}
 #elif defined __aarch64__
 	CHECK(strstr(text, "Features") && strstr(text, "CPU implementer"));
 #elif defined __arm__
