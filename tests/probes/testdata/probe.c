@@ -121,6 +121,10 @@ char *field(char *text, const char *name) {
 	WRONG("there is no line %s:", name);
 }
 
+bool has_used(const struct rusage *u) {
+	return u->ru_utime.tv_sec || u->ru_utime.tv_usec || u->ru_stime.tv_sec || u->ru_stime.tv_usec;
+}
+
 int64_t now(void) {
 	struct timespec t;
 	OK(clock_gettime(CLOCK_MONOTONIC, &t));

@@ -171,7 +171,7 @@ PROBE(stat_name) {
 PROBE(stat_times) {
 	for (volatile int i = 0; i < 100000000; i++) {}
 	char *s = contents("/proc/self/stat");
-	CHECK(atol(after_name(s, 14)) > 0); // utime
+	CHECK(atol(after_name(s, 14)) + atol(after_name(s, 15)) > 0); // utime and stime, see has_used
 	CHECK(atoll(after_name(s, 22)) > 0); // starttime
 }
 PROBE(stat_sizes) {
