@@ -65,9 +65,9 @@ type goTests map[string]string
 type goEvent struct{ Action, Test string }
 
 // runGoTests runs a package's tests, or those that the expression matches, without
-// those that skip does.
-func runGoTests(ctx context.Context, cross, dir, binary string, limit time.Duration, env []string, expression, skip string) (goTests, outcome, error) {
-	args := []string{cross, "--private", binary, "-test.v=test2json", "-test.short", "-test.timeout=" + limit.String()}
+// those that skip does, with other flags.
+func runGoTests(ctx context.Context, cross, dir, binary string, limit time.Duration, env []string, expression, skip string, flags ...string) (goTests, outcome, error) {
+	args := append([]string{cross, "--private", binary, "-test.v=test2json", "-test.timeout=" + limit.String()}, flags...)
 	if expression != "" {
 		args = append(args, "-test.run="+expression)
 	}
@@ -127,7 +127,7 @@ func TestGosStandardLibrary(t *testing.T) {
 					run := func(c contestant, expression string) (goTests, outcome) {
 						home, env := s.home(t)
 						defer os.RemoveAll(home)
-						tests, o, err := runGoTests(t.Context(), cross, src, binary, goLimit, append(env, emulatorVariable(arch, c)), expression, skip)
+						tests, o, err := runGoTests(t.Context(), cross, src, binary, goLimit, append(env, emulatorVariable(arch, c)), expression, skip, "-test.short")
 						require.NoError(t, err)
 						return tests, o
 					}

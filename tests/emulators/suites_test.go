@@ -165,8 +165,8 @@ func (c contestant) environment(t *testing.T, target string) []string {
 	return []string{emulatorVariable(arch, c)}
 }
 
-// TestGosSuite runs the tests of Go's standard library: all, or the packages that
-// TEST_SUITES_ONLY names.
+// TestGosSuite runs the tests of Go's standard library, those too that -short leaves out: of all
+// packages, or of those that TEST_SUITES_ONLY names.
 func TestGosSuite(t *testing.T) {
 	s := setupSuites(t)
 	cross := crossrun(t, s)
