@@ -165,7 +165,11 @@ func (c contestant) environment(t *testing.T, target string) []string {
 	return []string{emulatorVariable(arch, c)}
 }
 
-// TestGosSuite runs the tests of Go's standard library, those too that -short leaves out: of all
+// online are packages of whose tests -short leaves out those that ask servers of others: that is how these
+// learn that there is no internet, as in this test there is none.
+var online = []string{"net", "net/http"}
+
+// TestGosSuite runs the tests of Go's standard library, those too that take long (see [online]): of all
 // packages, or of those that TEST_SUITES_ONLY names.
 func TestGosSuite(t *testing.T) {
 	s := setupSuites(t)
@@ -182,6 +186,10 @@ func TestGosSuite(t *testing.T) {
 						true:  compiledTests(t, filepath.Join(s.work, "suites", runtime.GOARCH), runtime.GOARCH, pkg, "-ldflags=-w"),
 						false: compiledTests(t, filepath.Join(s.work, "suites", goarch), goarch, pkg, "-ldflags=-w"),
 					}
+					var flags []string
+					if slices.Contains(online, pkg) {
+						flags = []string{"-test.short"}
+					}
 					dir := filepath.Join(goroot, "src", pkg)
 					if _, err := os.Stat(dir); err != nil {
 						t.Skip("the source of its tests is not here: ", err)
@@ -189,7 +197,7 @@ func TestGosSuite(t *testing.T) {
 					run := func(c contestant, tests []string) (ends, string) {
 						home, env := s.home(t)
 						defer os.RemoveAll(home)
-						list, o, err := runGoTests(t.Context(), cross, dir, binaries[c.path == ""], suiteLimit, append(env, c.environment(t, goarch)...), anyOf(tests), "")
+						list, o, err := runGoTests(t.Context(), cross, dir, binaries[c.path == ""], suiteLimit, append(env, c.environment(t, goarch)...), anyOf(tests), "", flags...)
 						require.NoError(t, err)
 						got := ends{}
 						for name, how := range list {
