@@ -165,12 +165,12 @@ func (c contestant) environment(t *testing.T, target string) []string {
 	return []string{emulatorVariable(arch, c)}
 }
 
-// online are packages of whose tests -short leaves out those that ask servers of others: that is how these
-// learn that there is no internet, as in this test there is none.
-var online = []string{"net", "net/http"}
+// short are packages whose tests are run with -short: without, those of net ask servers of others, which there are none
+// of in this test, and runtime's take three minutes natively.
+var short = []string{"net", "net/http", "runtime"}
 
-// TestGosSuite runs the tests of Go's standard library, those too that take long (see [online]): of all
-// packages, or of those that TEST_SUITES_ONLY names.
+// TestGosSuite runs the tests of Go's standard library, those too that -short leaves out (but see
+// [short]): of all packages, or of those that TEST_SUITES_ONLY names.
 func TestGosSuite(t *testing.T) {
 	s := setupSuites(t)
 	cross := crossrun(t, s)
@@ -187,7 +187,7 @@ func TestGosSuite(t *testing.T) {
 						false: compiledTests(t, filepath.Join(s.work, "suites", goarch), goarch, pkg, "-ldflags=-w"),
 					}
 					var flags []string
-					if slices.Contains(online, pkg) {
+					if slices.Contains(short, pkg) {
 						flags = []string{"-test.short"}
 					}
 					dir := filepath.Join(goroot, "src", pkg)
