@@ -100,7 +100,8 @@ func (e *execHelper) test(t *testing.T) {
 		args       []string
 	}{
 		{"its own, again and again", "", 7, all, []string{"exec", e.own, "clear", "exec", e.own, "environment", "exit", "7"}},
-		{"another's", fmt.Sprintf(wantHelped, 3, "1200"), 42, all, []string{"ignore", "10", "ignore", "13", "exec", e.own, "exec", e.foreign, "x"}},
+		// These have the same numbers on all architectures; 10 is SIGBUS on some.
+		{"another's", fmt.Sprintf(wantHelped, 3, "3000"), 42, all, []string{"ignore", "13", "ignore", "14", "exec", e.own, "exec", e.foreign, "x"}},
 		{"native", "open:\nignored:\n", 0, all, []string{"exec", e.native, "inherited"}},
 		{"what it ignores", "open:\nignored: 3 5 6 8 13\n", 0, all, []string{"ignore", "3", "ignore", "5", "ignore", "6", "ignore", "8", "ignore", "13", "exec", e.own, "exec", e.own, "exec", e.native, "inherited"}},
 		{"native, handed on", fmt.Sprintf("[exec-helper][some data][3,-1,0][%s][%s]\n", e.native, e.native), 42, append([]string{"-exec-native"}, all...), []string{"exec", e.own, "exec", e.native}},
