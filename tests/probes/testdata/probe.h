@@ -145,9 +145,9 @@ char *contents(const char *path);
 void write_file(const char *path, const char *text);
 // field finds the value of "Name:" in a text such as /proc/self/status, or fails.
 char *field(char *text, const char *name);
-// has_used says whether processor time was used: whether that was the program's or the system's is a guess
-// of the kernel's, by where a tick found the program.
-bool has_used(const struct rusage *u);
+// works uses processor time until the kernel has counted two hundredths of a second as the program's own: by
+// where ticks find a program it may take what was used for the system's.
+void works(void);
 // now is the monotonic clock in nanoseconds; nap sleeps for milliseconds.
 int64_t now(void);
 void nap(int milliseconds);

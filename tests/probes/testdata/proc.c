@@ -169,9 +169,9 @@ PROBE(stat_name) {
 	if (strncmp(strchr(s, '('), want, strlen(want))) WRONG("%.60s", s);
 }
 PROBE(stat_times) {
-	for (volatile int i = 0; i < 100000000; i++) {}
+	works();
 	char *s = contents("/proc/self/stat");
-	CHECK(atol(after_name(s, 14)) + atol(after_name(s, 15)) > 0); // utime and stime, see has_used
+	CHECK(atol(after_name(s, 14)) > 0); // utime
 	CHECK(atoll(after_name(s, 22)) > 0); // starttime
 }
 PROBE(stat_sizes) {

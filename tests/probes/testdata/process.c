@@ -317,13 +317,13 @@ PROBE(wait_stopped_continued) {
 PROBE(wait4_usage) {
 	pid_t pid = OK(fork());
 	if (pid == 0) {
-		for (volatile int i = 0; i < 30000000; i++) {}
+		works();
 		_exit(0);
 	}
 	struct rusage used;
 	memset(&used, 0, sizeof used);
 	EQUAL(wait4(pid, 0, 0, &used), pid);
-	CHECK(has_used(&used));
+	CHECK(used.ru_utime.tv_sec || used.ru_utime.tv_usec);
 	CHECK(used.ru_maxrss > 0);
 }
 PROBE(wait_no_child) { FAILS(ECHILD, waitpid(-1, 0, 0)); }
@@ -602,10 +602,10 @@ PROBE(kcmp_files) {
 #endif
 }
 PROBE(usage_of_children) {
-	IN_CHILD(for (volatile int i = 0; i < 30000000; i++) {});
+	IN_CHILD(works());
 	struct rusage used;
 	OK(getrusage(RUSAGE_CHILDREN, &used));
-	CHECK(has_used(&used));
+	CHECK(used.ru_utime.tv_sec || used.ru_utime.tv_usec);
 }
 PROBE(priority) {
 	OK(setpriority(PRIO_PROCESS, 0, 7));

@@ -39,10 +39,12 @@ PROBE(clock_never_goes_back) {
 PROBE(clocks_agree) {
 	struct timespec t;
 	struct timeval v;
+	struct timespec tick; // time(2) is of the last one, and may be in the second before
+	OK(clock_gettime(CLOCK_REALTIME_COARSE, &tick));
 	OK(gettimeofday(&v, 0));
 	OK(clock_gettime(CLOCK_REALTIME, &t));
 	time_t s = time(0);
-	CHECK(t.tv_sec - v.tv_sec <= 10 && s - v.tv_sec <= 10 && s >= v.tv_sec - 1); // time(2) is that of the last tick
+	CHECK(t.tv_sec - v.tv_sec <= 10 && s - v.tv_sec <= 10 && s >= tick.tv_sec);
 	struct timespec u;
 	EQUAL(timespec_get(&u, TIME_UTC), TIME_UTC);
 	CHECK(u.tv_sec >= v.tv_sec);
@@ -267,9 +269,9 @@ PROBE(ticks) {
 	struct tms t;
 	CHECK(times(&t) != (clock_t)-1);
 	EQUAL(sysconf(_SC_CLK_TCK), 100);
-	for (volatile int i = 0; i < 100000000; i++) {}
+	works();
 	times(&t);
-	CHECK(t.tms_utime + t.tms_stime > 0); // see has_used
+	CHECK(t.tms_utime > 0);
 	CHECK(clock() > 0);
 }
 PROBE(calendar) {
