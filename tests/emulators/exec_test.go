@@ -16,6 +16,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
+	"github.com/projectcalico/go-build/tests/commands"
 )
 
 // What a program executes is executed by the emulator itself if it is for its
@@ -51,10 +52,11 @@ func TestExecHelper(t *testing.T) {
 	})
 }
 
-// compiled returns a static C program.
+// compiled returns a C program that needs no file of its architecture where it runs.
 func compiled(t *testing.T, arch *elfmagic.Arch, dir, name, source string) string {
 	t.Helper()
-	return compile(t, arch.Debian[0].Triplet, filepath.Join(dir, name+"-"+arch.Name), "-static", source)
+	triplet := arch.Debian[0].Triplet
+	return compile(t, triplet, filepath.Join(dir, name+"-"+arch.Name), append(commands.Port(triplet).Link(), source)...)
 }
 
 // tiny returns a program that the host does not run.

@@ -28,7 +28,7 @@ var linuxPrograms = []linuxProgram{
 	{name: "sockopt"},
 	{name: "calls"},
 	{name: "seccomp"},
-	{name: "sigbus"},
+	{name: "sigbus", flags: byteFlags},
 	{name: "proc"},
 	{name: "stat"},
 }
@@ -39,6 +39,14 @@ var linuxPrograms = []linuxProgram{
 func robustFlags(arch *elfmagic.Arch) []string {
 	if slices.Contains([]string{"aarch64", "ppc64le", "riscv64", "x86_64"}, arch.Name) {
 		return []string{"-DKILLED", "-Wl,-Ttext-segment=0x50000000"}
+	}
+	return nil
+}
+
+// byteFlags have Alpha load single bytes: without, it loads the eight that a byte is of, which is where the fault was.
+func byteFlags(arch *elfmagic.Arch) []string {
+	if arch.Name == "alpha" {
+		return []string{"-mbwx"}
 	}
 	return nil
 }

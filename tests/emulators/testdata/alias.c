@@ -54,8 +54,8 @@ static size_t code(void *at, unsigned n)
 static unsigned call(void *at)
 {
 #if defined __powerpc64__ && (!defined _CALL_ELF || _CALL_ELF < 2)
-    void *descriptor[3] = { at };
-    return ((unsigned (*)(void))(void *)descriptor)();
+    void *volatile descriptor[3] = { at }; // the call reads it, which the compiler does not know
+    return ((unsigned (*)(void))(uintptr_t)descriptor)();
 #else
     return ((unsigned (*)(void))at)();
 #endif

@@ -140,24 +140,35 @@ static void info(void)
     close(fd[0]), close(fd[1]);
 }
 
+// An address, as the kernel has it: glibc's is two bytes shorter on m68k.
+union address {
+    struct sockaddr_in in;
+    char room[128];
+    long aligned;
+};
+
 static void groups(void)
 {
     const char *name = "MCAST_JOIN_GROUP";
-    struct group_req r = { .gr_interface = 1 };
-    struct sockaddr_in *in = (struct sockaddr_in *)&r.gr_group;
+    struct {
+        uint32_t interface;
+        union address group;
+    } r = { .interface = 1 };
+    struct {
+        uint32_t interface;
+        union address group, source;
+    } q = { .interface = 1 };
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    in->sin_family = AF_INET;
-    in->sin_addr.s_addr = inet_addr("239.1.2.3");
+    r.group.in.sin_family = AF_INET;
+    r.group.in.sin_addr.s_addr = inet_addr("239.1.2.3");
     if (setsockopt(fd, IPPROTO_IP, MCAST_JOIN_GROUP, &r, sizeof(r)) != 0)
         failed(name, "set");
     if (setsockopt(fd, IPPROTO_IP, MCAST_JOIN_GROUP, &r, sizeof(r)) == 0 || errno != EADDRINUSE)
         failed(name, "set again");
     if (setsockopt(fd, IPPROTO_IP, MCAST_LEAVE_GROUP, &r, sizeof(r)) != 0)
         failed(name, "leave");
-    struct group_source_req q = { .gsr_interface = 1 };
-    memcpy(&q.gsr_group, in, sizeof(*in));
-    in->sin_addr.s_addr = inet_addr("127.0.0.1");
-    memcpy(&q.gsr_source, in, sizeof(*in));
+    q.group = q.source = r.group;
+    q.source.in.sin_addr.s_addr = inet_addr("127.0.0.1");
     if (setsockopt(fd, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &q, sizeof(q)) != 0)
         failed("MCAST_JOIN_SOURCE_GROUP", "set");
     close(fd);

@@ -1,5 +1,11 @@
 // The times of files have nanoseconds by each system call that tells them.
 #define _GNU_SOURCE
+// The kernel's structures, which are not glibc's everywhere.
+#define stat kernel_stat
+#define stat64 kernel_stat64
+#include <asm/stat.h>
+#undef stat
+#undef stat64
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,12 +16,12 @@
 
 static int status;
 
-static void check(const char *call, long result, const struct stat *s)
+static void check(const char *call, long result, long accessed, long modified)
 {
     if (result != 0)
         printf("%s: %s\n", call, strerror(errno));
-    else if (s->st_atim.tv_nsec != 123456789 || s->st_mtim.tv_nsec != 987654321)
-        printf("%s: %ld and %ld nanoseconds\n", call, (long)s->st_atim.tv_nsec, (long)s->st_mtim.tv_nsec);
+    else if (accessed != 123456789 || modified != 987654321)
+        printf("%s: %ld and %ld nanoseconds\n", call, accessed, modified);
     else
         return;
     status = 1;
@@ -31,18 +37,24 @@ int main(void)
         printf("open: %s\n", strerror(errno));
         return 1;
     }
-    check("fstat(3)", fstat(fd, &s), &s);
-// glibc's structure is the kernel's in these.
-#if defined(__LP64__) && !defined(__mips__)
-#ifdef SYS_stat
-    check("stat(2)", syscall(SYS_stat, name, &s), &s);
+    int result = fstat(fd, &s);
+    check("fstat(3)", result, s.st_atim.tv_nsec, s.st_mtim.tv_nsec);
+#define CHECK(call, of, structure)                                             \
+    do {                                                                       \
+        struct structure k;                                                    \
+        long got = syscall(SYS_##call, of, &k);                                \
+        check(#call "(2)", got, (long)k.st_atime_nsec, (long)k.st_mtime_nsec); \
+    } while (0)
+// Alpha's and SPARC's have no nanoseconds. Those of 32 bits have none for all numbers of files.
+#if defined(SYS_stat) && defined(__LP64__) && !defined(__alpha__) && !defined(__sparc__)
+    CHECK(stat, name, kernel_stat);
+    CHECK(lstat, name, kernel_stat);
+    CHECK(fstat, fd, kernel_stat);
 #endif
-#ifdef SYS_lstat
-    check("lstat(2)", syscall(SYS_lstat, name, &s), &s);
-#endif
-#ifdef SYS_fstat
-    check("fstat(2)", syscall(SYS_fstat, fd, &s), &s);
-#endif
+#ifdef SYS_stat64
+    CHECK(stat64, name, kernel_stat64);
+    CHECK(lstat64, name, kernel_stat64);
+    CHECK(fstat64, fd, kernel_stat64);
 #endif
     unlink(name);
     return status;

@@ -324,6 +324,15 @@ PROBE(filters_add_up) {
 	FAILS(EDOM, syscall(SYS_umask, 0));
 	FAILS(ERANGE, syscall(SYS_setpgid, 0, 0));
 }
+PROBE(filters_in_status) {
+	char *before = contents("/proc/self/status"), *after; // with those of the container
+	struct sock_filter f[] = REFUSES(SYS_umask, SECCOMP_RET_ERRNO | EDOM);
+	filtered(f, COUNT(f), true);
+	filtered(f, COUNT(f), true);
+	after = contents("/proc/thread-self/status");
+	EQUAL(atoi(field(after, "Seccomp")), SECCOMP_MODE_FILTER);
+	if (strstr(after, "Seccomp_filters:")) EQUAL(atoi(field(after, "Seccomp_filters")) - atoi(field(before, "Seccomp_filters")), 2); // 5.9
+}
 PROBE(filter_needs_no_new_privileges) {
 	struct sock_filter f[] = {ALLOW};
 	struct sock_fprog p = {1, f};

@@ -29,6 +29,15 @@ static char *map_file(const char *name, size_t size, int flags) {
 	return p;
 }
 
+// map_end maps three pages of a new file of so many bytes.
+static char *map_end(int *fd, off_t size, int flags) {
+	*fd = OK(open("short", O_RDWR | O_CREAT | O_TRUNC, 0600));
+	OK(ftruncate(*fd, size));
+	char *p = mmap(0, 3 * page, PROT_READ | PROT_WRITE, flags, *fd, 0);
+	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
+	return p;
+}
+
 PROBE(anonymous_is_zero) {
 	char *p = map(100 * page);
 	for (size_t i = 0; i < 100 * page; i += 101) EQUAL(p[i], 0);
@@ -475,4 +484,31 @@ PROBE(residence_of_nothing) {
 	c = 0xff;
 	OK(mincore(map(page), page, &c));
 	EQUAL(c & ~1, 0);
+}
+PROBE(file_grows_after_mmap) {
+	int fd;
+	char c, *p = map_end(&fd, 0, MAP_SHARED);
+	OK(ftruncate(fd, 3 * page));
+	p[page + 5] = 'x';
+	EQUAL(pread(fd, &c, 1, page + 5), 1);
+	EQUAL(c, 'x');
+	EQUAL(pwrite(fd, "y", 1, 2 * page - 1), 1);
+	EQUAL(p[2 * page - 1], 'y');
+}
+PROBE(private_file_grows_after_mmap) {
+	int fd;
+	char *p = map_end(&fd, 100, MAP_PRIVATE);
+	CHECK(readable(p) && !readable(p + page));
+	EQUAL(pwrite(fd, "y", 1, 2 * page - 1), 1);
+	CHECK(readable(p + page) && !readable(p + 2 * page));
+	EQUAL(p[2 * page - 1], 'y');
+}
+PROBE(rest_of_page_is_zero) {
+	int fd;
+	char *p = map_end(&fd, 100, MAP_PRIVATE);
+	for (size_t i = 0; i < page; i++) EQUAL(p[i], 0);
+	memset(p, 1, page);
+	struct stat s;
+	OK(fstat(fd, &s));
+	EQUAL(s.st_size, 100);
 }

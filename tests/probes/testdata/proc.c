@@ -222,6 +222,38 @@ PROBE(one_thread_left) {
 	unmaps_something();
 	EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1);
 }
+// size is what a program has mapped, by /proc/self/stat.
+static unsigned long long size(void) {
+	char *s = strrchr(contents("/proc/self/stat"), ')');
+	for (int i = 2; i < 23; i++) s = strchr(s + 1, ' ');
+	return strtoull(s, 0, 10);
+}
+PROBE(size_grows) {
+	const unsigned long long more = 64 << 20, a_little = 8 << 20; // what is read is mapped, too
+	unsigned long long before = size(), after;
+	CHECK(before > 0 && before < (1ULL << (sizeof(long) == 4 ? 31 : 40)));
+	CHECK(mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+	after = size();
+	if (after < before + more || after > before + more + a_little) WRONG("the size is %llu, and was %llu", after, before);
+	unsigned long long status = 1024ULL * atoll(field(contents("/proc/self/status"), "VmSize"));
+	if (status + a_little < after || status > after + a_little) WRONG("VmSize is %llu, and the size in stat %llu", status, after);
+	unsigned long long pages = (unsigned long long)sysconf(_SC_PAGESIZE) * strtoull(contents("/proc/self/statm"), 0, 10);
+	if (pages + a_little < after || pages > after + a_little) WRONG("the size is %llu in statm, and %llu in stat", pages, after);
+}
+PROBE(resident_grows) {
+	const unsigned long long more = 64 << 20, a_little = 8 << 20, page = sysconf(_SC_PAGESIZE);
+	unsigned long long before, after, stat;
+	char *p = mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *s;
+	CHECK(p != MAP_FAILED);
+	before = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
+	memset(p, 1, more);
+	after = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
+	if (after < before + more || after > before + more + a_little) WRONG("%llu bytes are resident, and were %llu", after, before);
+	s = strrchr(contents("/proc/self/stat"), ')');
+	for (int i = 2; i < 24; i++) s = strchr(s + 1, ' ');
+	stat = page * strtoull(s, 0, 10);
+	if (stat + a_little < after || stat > after + a_little) WRONG("%llu bytes are resident by stat, %llu by statm", stat, after);
+}
 PROBE(one_thread) { EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1); }
 PROBE(status_ids) {
 	char *s = contents("/proc/self/status"), want[50];
