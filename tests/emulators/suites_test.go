@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,33 @@ func (p part) settle(t *testing.T, c contestant) tally {
 	return result
 }
 
+// again runs a part so many times more, and says how often each test failed, or did not end.
+func (p part) again(c contestant, times int) map[string]int {
+	var runs []ends
+	names := map[string]bool{}
+	for range times {
+		got, _ := p.run(c, nil)
+		runs = append(runs, got)
+		for name := range got {
+			names[name] = true
+		}
+	}
+	if p.list != nil {
+		for _, name := range p.list(c) {
+			names[name] = true
+		}
+	}
+	failed := map[string]int{}
+	for name := range names {
+		for _, got := range runs {
+			if got[name] != passes && got[name] != skipped {
+				failed[name]++
+			}
+		}
+	}
+	return failed
+}
+
 // passesAlone reports whether a test passes by itself, each time.
 func (p part) passesAlone(t *testing.T, c contestant, name string) bool {
 	for range alone {
@@ -115,6 +143,10 @@ func (p part) test(t *testing.T, contestants []contestant) {
 			name = "ours"
 		}
 		result := p.settle(t, c)
+		if times := timesMore(t); times > 0 && (c.judged || c.path == "") {
+			result.Times, result.Sometimes = times, p.again(c, times)
+			maps.DeleteFunc(result.Sometimes, func(test string, _ int) bool { return slices.Contains(result.Failed, test) })
+		}
 		row.add(name, result)
 		require.NotZero(t, result.Passed+len(result.Alone), "%s passes nothing, %s", p.name, name)
 	}
@@ -123,9 +155,26 @@ func (p part) test(t *testing.T, contestants []contestant) {
 			t.Errorf("%s %s fails, and does not natively", p.name, name)
 		}
 	}
+	for _, name := range row.shakier() {
+		if reason := readKnownTests(t).reason(p.suite, p.target, p.name, name); reason == "" {
+			t.Errorf("%s %s fails %d times of %d, and never natively", p.name, name, row.Tallies["ours"].Sometimes[name], row.Tallies["ours"].Times)
+		}
+	}
 	if kerneltest.Updating() {
 		updateSuites(t, p.suite, p.target, p.name, row)
 	}
+}
+
+// timesMore is how often each part is run once more, to find what fails now and then.
+func timesMore(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("TEST_SUITES_AGAIN")
+	if text == "" {
+		return 0
+	}
+	times, err := strconv.Atoi(text)
+	require.NoError(t, err, "TEST_SUITES_AGAIN")
+	return times
 }
 
 // setupSuites is as setup, where suites are asked for.
@@ -285,6 +334,17 @@ func TestWhatDoesNotEndIsRunAgainAndWhatFailsAlone(t *testing.T) {
 	p, asked = fakePart()
 	require.Equal(t, []string{"part (it did not run)"}, p.settle(t, contestant{}).Failed)
 	require.Len(t, *asked, 1)
+}
+
+func TestWhatFailsNowAndThenIsCounted(t *testing.T) {
+	p, asked := fakePart(
+		ends{"TestA": passes, "TestB": skipped, "TestC": fails},
+		ends{"TestA": fails, "TestB": skipped}, // it breaks off
+		ends{"TestA": passes, "TestB": skipped, "TestC": passes},
+	)
+	p.list = func(contestant) []string { return []string{"TestA", "TestB", "TestC", "TestD"} }
+	require.Equal(t, map[string]int{"TestA": 1, "TestC": 2, "TestD": 3}, p.again(contestant{}, 3))
+	require.Equal(t, [][]string{nil, nil, nil}, *asked)
 }
 
 func TestAnExpressionIsOfWholeNames(t *testing.T) {

@@ -30,6 +30,9 @@ type tally struct {
 	Skipped int      `json:"skipped"`
 	Alone   []string `json:"alone,omitempty"` // failed beside others, passed each time alone
 	Failed  []string `json:"failed,omitempty"`
+
+	Times     int            `json:"times,omitempty"`     // run so often once more
+	Sometimes map[string]int `json:"sometimes,omitempty"` // how many of those times a test failed
 }
 
 // A suiteRow is a part's tallies, natively, under stock emulators, and under ours.
@@ -50,6 +53,14 @@ func (r *suiteRow) add(name string, of tally) {
 func (r suiteRow) worse() []string {
 	native := r.Tallies["native"]
 	return slices.DeleteFunc(slices.Clone(r.Tallies["ours"].Failed), func(name string) bool { return slices.Contains(native.Failed, name) })
+}
+
+// shakier are the tests that fail now and then under ours, and never natively.
+func (r suiteRow) shakier() []string {
+	native, ours := r.Tallies["native"], r.Tallies["ours"]
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(ours.Sometimes)), func(name string) bool {
+		return native.Sometimes[name] > 0 || slices.Contains(native.Failed, name)
+	})
 }
 
 // suiteRows are rows by suite, target, and part.
@@ -159,6 +170,7 @@ unless its reason is known. Go's have no ` + "`-short`" + `, but for net, net/ht
 			line(suiteCells(target, rows[suite][target])...)
 		}
 		b.WriteString("\n" + suiteFailures(suite, rows[suite], known))
+		b.WriteString(suiteSometimes(suite, rows[suite], known))
 		b.WriteString(suiteParts(rows[suite]))
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
@@ -185,7 +197,10 @@ func suiteCells(target string, parts map[string]suiteRow) []string {
 }
 
 func (a tally) plus(b tally) tally {
-	return tally{a.Passed + b.Passed, a.Skipped + b.Skipped, append(slices.Clone(a.Alone), b.Alone...), append(slices.Clone(a.Failed), b.Failed...)}
+	return tally{
+		Passed: a.Passed + b.Passed, Skipped: a.Skipped + b.Skipped,
+		Alone: append(slices.Clone(a.Alone), b.Alone...), Failed: append(slices.Clone(a.Failed), b.Failed...),
+	}
 }
 
 func (a tally) String() string {
@@ -228,6 +243,39 @@ func suiteFailures(suite string, targets map[string]map[string]suiteRow, known k
 	return "What fails, and not natively:\n\n| part | test | targets | under | reason |\n| --- | --- | --- | --- | --- |\n" + strings.Join(lines, "") + "\n"
 }
 
+// suiteSometimes are the parts that were run more often, and the tests that failed in some of those runs.
+func suiteSometimes(suite string, targets map[string]map[string]suiteRow, known knownTests) string {
+	var lines, ran []string
+	for _, target := range slices.Sorted(maps.Keys(targets)) {
+		for _, part := range slices.Sorted(maps.Keys(targets[target])) {
+			row := targets[target][part]
+			native, ours := row.Tallies["native"], row.Tallies["ours"]
+			if ours.Times == 0 {
+				continue
+			}
+			ran = append(ran, fmt.Sprintf("%s %s %d", target, part, ours.Times))
+			names := map[string]int{}
+			maps.Copy(names, native.Sometimes)
+			maps.Copy(names, ours.Sometimes)
+			for _, test := range slices.Sorted(maps.Keys(names)) {
+				why := "natively, too"
+				if native.Sometimes[test] == 0 {
+					why = known.reason(suite, target, part, test)
+				}
+				lines = append(lines, fmt.Sprintf("| %s | %s | %s | %d | %d | %d | %s |\n", target, part, test, ours.Times, native.Sometimes[test], ours.Sometimes[test], why))
+			}
+		}
+	}
+	if len(ran) == 0 {
+		return ""
+	}
+	text := cli.Wrap("Run so many times more, to see what fails now and then: "+strings.Join(ran, ", ")+".", 121, 0) + "\n\n"
+	if len(lines) == 0 {
+		return text + "Nothing does.\n\n"
+	}
+	return text + "| target | part | test | runs | failed natively | failed under ours | reason |\n| --- | --- | --- | ---: | ---: | ---: | --- |\n" + strings.Join(lines, "") + "\n"
+}
+
 // suiteParts says which parts ran for which targets.
 func suiteParts(targets map[string]map[string]suiteRow) string {
 	ran := map[string][]string{} // parts, by their targets
@@ -268,7 +316,7 @@ func TestKnownTestsAreThoseThatFail(t *testing.T) {
 	for suite, targets := range rows {
 		for target, parts := range targets {
 			for part, row := range parts {
-				for _, test := range row.worse() {
+				for _, test := range append(row.worse(), row.shakier()...) {
 					assert.NotEmpty(t, known.reason(suite, target, part, test), "%s, %s: %s %s fails and is not in %s", suite, target, part, test, knownTestsFile)
 					for _, k := range known {
 						if k.is(suite, target, part, test) {
@@ -301,4 +349,20 @@ func TestWhatFailsOnlyUnderOursIsWorse(t *testing.T) {
 
 	_, err = parseKnownTests("S | * | p | TestA\n")
 	assert.Error(t, err)
+}
+
+func TestWhatFailsNowAndThenIsShakierIfItNeverDoesNatively(t *testing.T) {
+	row := suiteRow{}
+	row.add("native", tally{Passed: 4, Failed: []string{"TestRoot"}, Times: 19, Sometimes: map[string]int{"TestSlow": 2}})
+	row.add("ours", tally{Passed: 5, Times: 19, Sometimes: map[string]int{"TestSlow": 3, "TestRace": 1, "TestRoot": 4}})
+	assert.Equal(t, []string{"TestRace"}, row.shakier())
+
+	known, err := parseKnownTests("S | * | p | TestRace | because\n")
+	require.NoError(t, err)
+	text := suiteSometimes("S", map[string]map[string]suiteRow{"arm": {"p": row, "q": {Tallies: map[string]tally{"ours": {Times: 2}}}}}, known)
+	assert.Contains(t, text, "arm p 19, arm q 2.")
+	assert.Contains(t, text, "| arm | p | TestRace | 19 | 0 | 1 | because |")
+	assert.Contains(t, text, "| arm | p | TestSlow | 19 | 2 | 3 | natively, too |")
+	assert.Contains(t, suiteSometimes("S", map[string]map[string]suiteRow{"arm": {"q": {Tallies: map[string]tally{"ours": {Times: 2}}}}}, nil), "Nothing does.")
+	assert.Empty(t, suiteSometimes("S", map[string]map[string]suiteRow{"arm": {"q": {}}}, nil))
 }
