@@ -333,6 +333,17 @@ PROBE(filters_in_status) {
 	EQUAL(atoi(field(after, "Seccomp")), SECCOMP_MODE_FILTER);
 	if (strstr(after, "Seccomp_filters:")) EQUAL(atoi(field(after, "Seccomp_filters")) - atoi(field(before, "Seccomp_filters")), 2); // 5.9
 }
+PROBE(filter_for_all_while_threads_begin) {
+	bool done = false;
+	pthread_t t = thread(begins_and_ends, &done);
+	struct sock_filter f[] = REFUSES(SYS_umask, SECCOMP_RET_ERRNO | EDOM);
+	struct sock_fprog p = {COUNT(f), f};
+	OK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
+	for (int i = 0; i < 100; i++) EQUAL(OK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p)), 0);
+	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
+	join(t);
+	FAILS(EDOM, syscall(SYS_umask, 0));
+}
 PROBE(filter_needs_no_new_privileges) {
 	struct sock_filter f[] = {ALLOW};
 	struct sock_fprog p = {1, f};
