@@ -64,8 +64,8 @@ func testSmallPrograms(t *testing.T, suite string, ports []string, packages map[
 			contestants := s.suiteContestants(t, port)
 			for _, name := range chosen(slices.Sorted(maps.Keys(packages))) {
 				t.Run(name, func(t *testing.T) {
+					roots := unpackedRoots(t, s, name, port, packages[name]) // one after another: apt has a lock
 					t.Parallel()
-					roots := unpackedRoots(t, s, name, port, packages[name])
 					run := func(c contestant, tests []string) (ends, string) {
 						root, native := roots[c.path == ""], c.path == ""
 						of := port

@@ -18,9 +18,11 @@ var missingPrograms = []smallProgram{
 	{part: "python", name: "posix_spawnp", argv: []string{python, "-c", "import os; os.posix_spawnp('nosuch', ['nosuch'], {'PATH': '/bin'})"}, want: "FileNotFoundError: [Errno 2] No such file or directory: 'nosuch'", fails: true},
 	{part: "make", name: "recipe", argv: []string{"make", "--eval", "all:;nosuch with words"}, want: "nosuch: No such file or directory", fails: true},
 	{part: "make", name: "function", argv: []string{"make", "--eval", "$(info <$(shell nosuch with words)>)", "--eval", "all:;@:"}, want: "nosuch: No such file or directory"},
+	{part: "ninja", name: "nothing to start", argv: []string{"ninja", "--version"}},
 	{part: "ninja", name: "rule", argv: []string{"ninja", "-C", "DIR/."}, want: "posix_spawn: No such file or directory", fails: true, files: map[string]string{
 		"build.ninja": "rule r\n  command = nosuch\nbuild out: r\n",
 	}},
+	{part: "cargo", name: "nothing to start", argv: []string{"cargo", "--version"}, want: "cargo "},
 	{part: "cargo", name: "compiler", argv: []string{"cargo", "build", "--offline", "--manifest-path", "DIR/Cargo.toml", "--config", "build.rustc='/nosuch'"}, want: "No such file or directory (os error 2)", fails: true, files: map[string]string{
 		"Cargo.toml":  "[package]\nname = \"nothing\"\nversion = \"0.1.0\"\n",
 		"src/main.rs": "fn main() {}\n",
