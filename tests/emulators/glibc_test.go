@@ -29,15 +29,25 @@ var glibcPorts = []string{"arm64", "s390x"}
 // do with.
 var glibcParts = []string{"nptl", "rt", "signal", "setjmp", "socket", "io", "misc", "posix", "dlfcn"}
 
-// glibcOf makes the C library of an architecture, which its tests are linked with, and returns
+// glibcOf makes the C library of an architecture, with the tests of some directories, and returns
 // the directory where.
-func glibcOf(t *testing.T, s settings, source, port string) string {
+func glibcOf(t *testing.T, s settings, source, port string, parts []string) string {
 	t.Helper()
 	dir := filepath.Join(s.work, "suites", glibc+"-"+port)
 	done := filepath.Join(dir, "libgcc_s.so.1") // comes last
-	if _, err := os.Stat(done); err == nil {
-		return dir
+	if _, err := os.Stat(done); err != nil {
+		makeGlibc(t, source, port, dir)
 	}
+	for _, name := range parts {
+		run(t, dir, "make", glibcArgs(source, dir, name, "tests", "run-built-tests=no")...)
+	}
+	require.NoError(t, ownTree(dir))
+	return dir
+}
+
+// makeGlibc makes it without the tests.
+func makeGlibc(t *testing.T, source, port, dir string) {
+	t.Helper()
 	require.NoError(t, os.RemoveAll(dir))
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	native, triplet := tripletOf(t, runtime.GOARCH), tripletOf(t, port)
@@ -45,13 +55,8 @@ func glibcOf(t *testing.T, s settings, source, port string) string {
 	// C++ is left out: its compilers are not among the tests' tools.
 	run(t, dir, source+"/configure", "--prefix=/usr", "--disable-werror", "--build="+native, "--host="+triplet, "CC="+gcc, "CXX=false")
 	run(t, dir, "make", "--jobs=2")
-	for _, name := range glibcParts {
-		run(t, dir, "make", glibcArgs(source, dir, name, "tests", "run-built-tests=no")...)
-	}
 	// Threads that are cancelled load it.
 	run(t, dir, "sh", "-c", `cp "$(`+gcc+` -print-file-name=libgcc_s.so.1)" .`)
-	require.NoError(t, ownTree(dir))
-	return dir
 }
 
 // tripletOf is what the compiler of an architecture begins with.
@@ -122,11 +127,11 @@ func TestGlibcsSuite(t *testing.T) {
 		t.Skip("TEST_SUITES_ONLY names no directory of the C library")
 	}
 	source := unpackedSource(t, s, glibc)
-	native := glibcOf(t, s, source, runtime.GOARCH)
+	native := glibcOf(t, s, source, runtime.GOARCH, parts)
 	for _, port := range glibcPorts {
 		t.Run(port, func(t *testing.T) {
 			contestants := s.suiteContestants(t, port)
-			foreign := glibcOf(t, s, source, port)
+			foreign := glibcOf(t, s, source, port, parts)
 			for _, name := range parts {
 				t.Run(name, func(t *testing.T) {
 					run := func(c contestant, tests []string) (ends, string) {
