@@ -1,6 +1,7 @@
 package emulators
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,9 +29,13 @@ type smallProgram struct {
 	fails      bool              // as it should
 }
 
-// ended is how it does, if all is well.
+// ended reports whether it did as it should: what fails does so by itself, not by a signal or in the end by the limit.
 func (p smallProgram) ended(o outcome) bool {
-	return (o.end == "exit status 0") != p.fails && strings.Contains(o.stdout+o.stderr, p.want)
+	status := -1
+	if _, err := fmt.Sscanf(o.end, "exit status %d", &status); err != nil || status >= 128 {
+		return false
+	}
+	return (status != 0) == p.fails && strings.Contains(o.stdout+o.stderr, p.want)
 }
 
 const java = "/usr/lib/jvm/java-17-openjdk-PORT/bin/"
@@ -107,4 +112,18 @@ func (p smallProgram) run(t *testing.T, cross, root, port string, env []string) 
 		argv = append(argv, words.Replace(word))
 	}
 	return execute(t.Context(), 15*time.Minute, root, env, argv...)
+}
+
+func TestASmallProgramFailsByItself(t *testing.T) {
+	p := smallProgram{want: "not found", fails: true}
+	require.True(t, p.ended(outcome{end: "exit status 2", stderr: "x: not found\n"}))
+	for _, o := range []outcome{
+		{end: "exit status 0", stderr: "x: not found\n"}, {end: "exit status 139", stderr: "x: not found\n"},
+		{end: "signal: killed", stderr: "x: not found\n"}, {end: "exit status 2", stderr: "x\n"},
+	} {
+		require.False(t, p.ended(o), "%v", o)
+	}
+	p.fails = false
+	require.True(t, p.ended(outcome{end: "exit status 0", stdout: "not found"}))
+	require.False(t, p.ended(outcome{end: "exit status 1", stdout: "not found"}))
 }

@@ -46,10 +46,16 @@ int main(void)
         check(#call "(2)", got, (long)k.st_atime_nsec, (long)k.st_mtime_nsec); \
     } while (0)
 // Alpha's and SPARC's have no nanoseconds. Those of 32 bits have none for all numbers of files.
-#if defined(SYS_stat) && defined(__LP64__) && !defined(__alpha__) && !defined(__sparc__)
+#if defined(__LP64__) && !defined(__alpha__) && !defined(__sparc__)
+#ifdef SYS_stat
     CHECK(stat, name, kernel_stat);
+#endif
+#ifdef SYS_lstat
     CHECK(lstat, name, kernel_stat);
+#endif
+#ifdef SYS_fstat
     CHECK(fstat, fd, kernel_stat);
+#endif
 #endif
 #ifdef SYS_stat64
     CHECK(stat64, name, kernel_stat64);

@@ -344,6 +344,25 @@ PROBE(filter_for_all_while_threads_begin) {
 	join(t);
 	FAILS(EDOM, syscall(SYS_umask, 0));
 }
+// refuses_for_all gives all threads a filter that refuses the system call of that number, if another thread does so meanwhile, too.
+static void *refuses_for_all(void *number) {
+	struct sock_filter f[] = REFUSES((uintptr_t)number, SECCOMP_RET_ERRNO | EDOM);
+	struct sock_fprog p = {COUNT(f), f};
+	for (int i = 0; i < 50; i++) {
+		while (OK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p))) sched_yield();
+	}
+	return 0;
+}
+PROBE(filters_for_all_by_two_threads) {
+	OK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
+	pthread_t t = thread(refuses_for_all, (void *)(uintptr_t)SYS_umask);
+	refuses_for_all((void *)(uintptr_t)SYS_setpgid);
+	join(t);
+	FAILS(EDOM, syscall(SYS_umask, 0));
+	FAILS(EDOM, syscall(SYS_setpgid, 0, 0));
+	char *status = contents("/proc/self/status");
+	if (strstr(status, "Seccomp_filters:") && atoi(field(status, "Seccomp_filters")) < 100) WRONG("%s filters, of 100", field(status, "Seccomp_filters"));
+}
 PROBE(filter_needs_no_new_privileges) {
 	struct sock_filter f[] = {ALLOW};
 	struct sock_fprog p = {1, f};

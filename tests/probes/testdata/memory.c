@@ -29,11 +29,12 @@ static char *map_file(const char *name, size_t size, int flags) {
 	return p;
 }
 
-// map_end maps three pages of a new file of so many bytes.
+enum { PART = 65536 }; // no host has larger pages
+// map_end maps three parts of a new file of so many bytes.
 static char *map_end(int *fd, off_t size, int flags) {
 	*fd = OK(open("short", O_RDWR | O_CREAT | O_TRUNC, 0600));
 	OK(ftruncate(*fd, size));
-	char *p = mmap(0, 3 * page, PROT_READ | PROT_WRITE, flags, *fd, 0);
+	char *p = mmap(0, 3 * PART, PROT_READ | PROT_WRITE, flags, *fd, 0);
 	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
 	return p;
 }
@@ -488,20 +489,20 @@ PROBE(residence_of_nothing) {
 PROBE(file_grows_after_mmap) {
 	int fd;
 	char c, *p = map_end(&fd, 0, MAP_SHARED);
-	OK(ftruncate(fd, 3 * page));
-	p[page + 5] = 'x';
-	EQUAL(pread(fd, &c, 1, page + 5), 1);
+	OK(ftruncate(fd, 3 * PART));
+	p[PART + 5] = 'x';
+	EQUAL(pread(fd, &c, 1, PART + 5), 1);
 	EQUAL(c, 'x');
-	EQUAL(pwrite(fd, "y", 1, 2 * page - 1), 1);
-	EQUAL(p[2 * page - 1], 'y');
+	EQUAL(pwrite(fd, "y", 1, 2 * PART - 1), 1);
+	EQUAL(p[2 * PART - 1], 'y');
 }
 PROBE(private_file_grows_after_mmap) {
 	int fd;
 	char *p = map_end(&fd, 100, MAP_PRIVATE);
-	CHECK(readable(p) && !readable(p + page));
-	EQUAL(pwrite(fd, "y", 1, 2 * page - 1), 1);
-	CHECK(readable(p + page) && !readable(p + 2 * page));
-	EQUAL(p[2 * page - 1], 'y');
+	CHECK(readable(p) && !readable(p + PART));
+	EQUAL(pwrite(fd, "y", 1, 2 * PART - 1), 1);
+	CHECK(readable(p + PART) && !readable(p + 2 * PART));
+	EQUAL(p[2 * PART - 1], 'y');
 }
 PROBE(rest_of_page_is_zero) {
 	int fd;
@@ -511,4 +512,10 @@ PROBE(rest_of_page_is_zero) {
 	struct stat s;
 	OK(fstat(fd, &s));
 	EQUAL(s.st_size, 100);
+}
+PROBE(moves_whole_pages) {
+	char *p = map(4 * page);
+	FAILS(EINVAL, mremap(p + page / 2, page, 2 * page, MREMAP_MAYMOVE));
+	FAILS(EINVAL, mremap(p, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, p + 2 * page + page / 2));
+	for (size_t i = 0; i < 4 * page; i += page / 2) CHECK(readable(p + i));
 }

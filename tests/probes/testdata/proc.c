@@ -234,7 +234,7 @@ PROBE(size_grows) {
 	CHECK(before > 0 && before < (1ULL << (sizeof(long) == 4 ? 31 : 40)));
 	CHECK(mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
 	after = size();
-	if (after < before + more || after > before + more + a_little) WRONG("the size is %llu, and was %llu", after, before);
+	if (after + a_little < before + more || after > before + more + a_little) WRONG("the size is %llu, and was %llu", after, before);
 	unsigned long long status = 1024ULL * atoll(field(contents("/proc/self/status"), "VmSize"));
 	if (status + a_little < after || status > after + a_little) WRONG("VmSize is %llu, and the size in stat %llu", status, after);
 	unsigned long long pages = (unsigned long long)sysconf(_SC_PAGESIZE) * strtoull(contents("/proc/self/statm"), 0, 10);
@@ -245,14 +245,50 @@ PROBE(resident_grows) {
 	unsigned long long before, after, stat;
 	char *p = mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *s;
 	CHECK(p != MAP_FAILED);
+	madvise(p, more, MADV_NOHUGEPAGE);
 	before = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
 	memset(p, 1, more);
 	after = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
-	if (after < before + more || after > before + more + a_little) WRONG("%llu bytes are resident, and were %llu", after, before);
+	if (after + a_little < before + more || after > before + more + a_little) WRONG("%llu bytes are resident, and were %llu", after, before);
 	s = strrchr(contents("/proc/self/stat"), ')');
 	for (int i = 2; i < 24; i++) s = strchr(s + 1, ' ');
 	stat = page * strtoull(s, 0, 10);
 	if (stat + a_little < after || stat > after + a_little) WRONG("%llu bytes are resident by stat, %llu by statm", stat, after);
+}
+static const char *const own_files[] = {"stat", "statm", "status", "maps", "smaps", "cmdline", "auxv"};
+PROBE(own_files_closed_on_exec) {
+	for (size_t i = 0; i < COUNT(own_files); i++) {
+		char *path;
+		CHECK(asprintf(&path, "/proc/self/%s", own_files[i]) > 0);
+		int fd = open(path, O_RDONLY);
+		if (fd < 0 && errno == ENOENT) continue; // kernels may have no smaps
+		CHECK(fd >= 0);
+		if (fcntl(fd, F_GETFD) != 0) WRONG("%s is closed on exec", path);
+		fd = OK(open(path, O_RDONLY | O_CLOEXEC));
+		if (fcntl(fd, F_GETFD) != FD_CLOEXEC) WRONG("%s is not closed on exec", path);
+	}
+}
+PROBE(own_files_not_written) {
+	if (geteuid() == 0) unsupported("root may");
+	for (size_t i = 0; i < COUNT(own_files); i++) {
+		char *path;
+		CHECK(asprintf(&path, "/proc/self/%s", own_files[i]) > 0);
+		if (access(path, F_OK)) continue;
+		if (open(path, O_WRONLY) >= 0 || errno != EACCES) WRONG("open %s to write: %s", path, strerror(errno));
+		if (open(path, O_RDWR) >= 0 || errno != EACCES) WRONG("open %s to read and write: %s", path, strerror(errno));
+	}
+	FAILS(ENOTDIR, open("/proc/self/status", O_RDONLY | O_DIRECTORY));
+}
+PROBE(size_is_largest) {
+	char *s = contents("/proc/self/status");
+	long long size = atoll(field(s, "VmSize")), peak = atoll(field(s, "VmPeak"));
+	long long resident = atoll(field(s, "VmRSS")), data = atoll(field(s, "VmData"));
+	if (peak < size || size < resident || size < data) WRONG("VmPeak is %lld kB, VmSize %lld, VmRSS %lld, VmData %lld", peak, size, resident, data);
+	if (sizeof(long) == 4 && peak >= 4 << 20) WRONG("VmPeak is %lld kB", peak);
+	unsigned long long pages[7];
+	s = contents("/proc/self/statm");
+	for (size_t i = 0; i < COUNT(pages); i++) pages[i] = strtoull(s, &s, 10);
+	if (pages[0] < pages[1] || pages[1] < pages[2] || pages[0] < pages[5]) WRONG("the size is %llu pages, %llu resident, %llu shared, %llu data", pages[0], pages[1], pages[2], pages[5]);
 }
 PROBE(one_thread) { EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1); }
 PROBE(status_ids) {
