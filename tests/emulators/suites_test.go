@@ -51,15 +51,7 @@ type part struct {
 // settle runs a part, again what did not end, and alone what failed.
 func (p part) settle(t *testing.T, c contestant) tally {
 	got, said := p.run(c, nil)
-	names := map[string]bool{}
-	for name := range got {
-		names[name] = true
-	}
-	if p.list != nil {
-		for _, name := range p.list(c) {
-			names[name] = true
-		}
-	}
+	names := p.names(c, got)
 	if len(names) == 0 {
 		return tally{Failed: []string{p.name + " (it did not run)"}}
 	}
@@ -94,13 +86,10 @@ func (p part) settle(t *testing.T, c contestant) tally {
 	return result
 }
 
-// again runs a part so many times more, and says how often each test failed, or did not end.
-func (p part) again(c contestant, times int) map[string]int {
-	var runs []ends
+// names are of the tests that runs told of, and of those that the part lists.
+func (p part) names(c contestant, runs ...ends) map[string]bool {
 	names := map[string]bool{}
-	for range times {
-		got, _ := p.run(c, nil)
-		runs = append(runs, got)
+	for _, got := range runs {
 		for name := range got {
 			names[name] = true
 		}
@@ -110,8 +99,18 @@ func (p part) again(c contestant, times int) map[string]int {
 			names[name] = true
 		}
 	}
+	return names
+}
+
+// again runs a part so many times more, and says how often each test failed, or did not end.
+func (p part) again(c contestant, times int) map[string]int {
+	var runs []ends
+	for range times {
+		got, _ := p.run(c, nil)
+		runs = append(runs, got)
+	}
 	failed := map[string]int{}
-	for name := range names {
+	for name := range p.names(c, runs...) {
 		for _, got := range runs {
 			if got[name] != passes && got[name] != skipped {
 				failed[name]++

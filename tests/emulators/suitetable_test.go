@@ -57,10 +57,13 @@ func (r suiteRow) worse() []string {
 
 // shakier are the tests that fail now and then under ours, and never natively.
 func (r suiteRow) shakier() []string {
-	native, ours := r.Tallies["native"], r.Tallies["ours"]
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(ours.Sometimes)), func(name string) bool {
-		return native.Sometimes[name] > 0 || slices.Contains(native.Failed, name)
-	})
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(r.Tallies["ours"].Sometimes)), r.failsNatively)
+}
+
+// failsNatively reports whether a test does, each time or now and then.
+func (r suiteRow) failsNatively(name string) bool {
+	native := r.Tallies["native"]
+	return native.Sometimes[name] > 0 || slices.Contains(native.Failed, name)
 }
 
 // suiteRows are rows by suite, target, and part.
@@ -259,7 +262,7 @@ func suiteSometimes(suite string, targets map[string]map[string]suiteRow, known 
 			maps.Copy(names, ours.Sometimes)
 			for _, test := range slices.Sorted(maps.Keys(names)) {
 				why := "natively, too"
-				if native.Sometimes[test] == 0 && !slices.Contains(native.Failed, test) {
+				if !row.failsNatively(test) {
 					why = known.reason(suite, target, part, test)
 				}
 				lines = append(lines, fmt.Sprintf("| %s | %s | %s | %d | %d | %d | %s |\n", target, part, test, ours.Times, native.Sometimes[test], ours.Sometimes[test], why))

@@ -20,24 +20,24 @@ static bool readable(void *p) {
 	close(ends[0]), close(ends[1]);
 	return can;
 }
-static char *map_file(const char *name, size_t size, int flags) {
-	int fd = OK(open(name, O_RDWR | O_CREAT, 0600));
-	OK(ftruncate(fd, size));
-	char *p = mmap(0, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+// map_part maps so much of a file of that size, which stays open.
+static char *map_part(int *fd, const char *name, off_t size, size_t length, int flags) {
+	*fd = OK(open(name, O_RDWR | O_CREAT, 0600));
+	OK(ftruncate(*fd, size));
+	char *p = mmap(0, length, PROT_READ | PROT_WRITE, flags, *fd, 0);
 	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
+	return p;
+}
+static char *map_file(const char *name, size_t size, int flags) {
+	int fd;
+	char *p = map_part(&fd, name, size, size, flags);
 	close(fd);
 	return p;
 }
 
 enum { PART = 65536 }; // no host has larger pages
 // map_end maps three parts of a new file of so many bytes.
-static char *map_end(int *fd, off_t size, int flags) {
-	*fd = OK(open("short", O_RDWR | O_CREAT | O_TRUNC, 0600));
-	OK(ftruncate(*fd, size));
-	char *p = mmap(0, 3 * PART, PROT_READ | PROT_WRITE, flags, *fd, 0);
-	if (p == MAP_FAILED) WRONG("mmap: %s", strerror(errno));
-	return p;
-}
+static char *map_end(int *fd, off_t size, int flags) { return map_part(fd, "short", size, 3 * PART, flags); }
 
 PROBE(anonymous_is_zero) {
 	char *p = map(100 * page);

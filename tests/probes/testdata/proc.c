@@ -222,11 +222,13 @@ PROBE(one_thread_left) {
 	unmaps_something();
 	EQUAL(atoi(field(contents("/proc/self/status"), "Threads")), 1);
 }
-// size is what a program has mapped, by /proc/self/stat.
-static unsigned long long size(void) {
-	char *s = strrchr(contents("/proc/self/stat"), ')');
-	for (int i = 2; i < 23; i++) s = strchr(s + 1, ' ');
-	return strtoull(s, 0, 10);
+// size is what a program has mapped, by /proc/self/stat, and pages_of a number in /proc/self/statm, in bytes.
+static unsigned long long size(void) { return strtoull(after_name(contents("/proc/self/stat"), 23), 0, 10); }
+static unsigned long long pages_of(int field) {
+	unsigned long long n = 0;
+	char *s = contents("/proc/self/statm");
+	for (int i = 0; i <= field; i++) n = strtoull(s, &s, 10);
+	return n * sysconf(_SC_PAGESIZE);
 }
 PROBE(size_grows) {
 	const unsigned long long more = 64 << 20, a_little = 8 << 20; // what is read is mapped, too
@@ -237,29 +239,28 @@ PROBE(size_grows) {
 	if (after + a_little < before + more || after > before + more + a_little) WRONG("the size is %llu, and was %llu", after, before);
 	unsigned long long status = 1024ULL * atoll(field(contents("/proc/self/status"), "VmSize"));
 	if (status + a_little < after || status > after + a_little) WRONG("VmSize is %llu, and the size in stat %llu", status, after);
-	unsigned long long pages = (unsigned long long)sysconf(_SC_PAGESIZE) * strtoull(contents("/proc/self/statm"), 0, 10);
+	unsigned long long pages = pages_of(0);
 	if (pages + a_little < after || pages > after + a_little) WRONG("the size is %llu in statm, and %llu in stat", pages, after);
 }
 PROBE(resident_grows) {
 	const unsigned long long more = 64 << 20, a_little = 8 << 20, page = sysconf(_SC_PAGESIZE);
 	unsigned long long before, after, stat;
-	char *p = mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *s;
+	char *p = mmap(0, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(p != MAP_FAILED);
 	madvise(p, more, MADV_NOHUGEPAGE);
-	before = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
+	before = pages_of(1);
 	memset(p, 1, more);
-	after = page * strtoull(strchr(contents("/proc/self/statm"), ' '), 0, 10);
+	after = pages_of(1);
 	if (after + a_little < before + more || after > before + more + a_little) WRONG("%llu bytes are resident, and were %llu", after, before);
-	s = strrchr(contents("/proc/self/stat"), ')');
-	for (int i = 2; i < 24; i++) s = strchr(s + 1, ' ');
-	stat = page * strtoull(s, 0, 10);
+	stat = page * strtoull(after_name(contents("/proc/self/stat"), 24), 0, 10);
 	if (stat + a_little < after || stat > after + a_little) WRONG("%llu bytes are resident by stat, %llu by statm", stat, after);
 }
-static const char *const own_files[] = {"stat", "statm", "status", "maps", "smaps", "cmdline", "auxv"};
+static const char *const own_files[] = {
+	"/proc/self/stat", "/proc/self/statm", "/proc/self/status", "/proc/self/maps", "/proc/self/smaps", "/proc/self/cmdline", "/proc/self/auxv",
+};
 PROBE(own_files_closed_on_exec) {
 	for (size_t i = 0; i < COUNT(own_files); i++) {
-		char *path;
-		CHECK(asprintf(&path, "/proc/self/%s", own_files[i]) > 0);
+		const char *path = own_files[i];
 		int fd = open(path, O_RDONLY);
 		if (fd < 0 && errno == ENOENT) continue; // kernels may have no smaps
 		CHECK(fd >= 0);
@@ -271,8 +272,7 @@ PROBE(own_files_closed_on_exec) {
 PROBE(own_files_not_written) {
 	if (geteuid() == 0) unsupported("root may");
 	for (size_t i = 0; i < COUNT(own_files); i++) {
-		char *path;
-		CHECK(asprintf(&path, "/proc/self/%s", own_files[i]) > 0);
+		const char *path = own_files[i];
 		if (access(path, F_OK)) continue;
 		if (open(path, O_WRONLY) >= 0 || errno != EACCES) WRONG("open %s to write: %s", path, strerror(errno));
 		if (open(path, O_RDWR) >= 0 || errno != EACCES) WRONG("open %s to read and write: %s", path, strerror(errno));
