@@ -49,6 +49,25 @@ func (r *suiteRow) add(name string, of tally) {
 	r.Tallies[name] = of
 }
 
+// with returns the row with the stock emulators of an earlier one, if it has none itself: they may be left out.
+func (r suiteRow) with(earlier suiteRow) suiteRow {
+	if slices.ContainsFunc(r.Names, isStock) {
+		return r
+	}
+	whole := suiteRow{}
+	whole.add("native", r.Tallies["native"])
+	for _, name := range earlier.Names {
+		if isStock(name) {
+			whole.add(name, earlier.Tallies[name])
+		}
+	}
+	whole.add("ours", r.Tallies["ours"])
+	return whole
+}
+
+// isStock reports whether a tally's name is of a stock emulator: its version.
+func isStock(name string) bool { return name != "native" && name != "ours" }
+
 // worse are the tests that fail under ours, and not natively.
 func (r suiteRow) worse() []string {
 	native := r.Tallies["native"]
@@ -95,7 +114,7 @@ func updateSuites(t *testing.T, suite, target, name string, row suiteRow) {
 	if rows[suite][target] == nil {
 		rows[suite][target] = map[string]suiteRow{}
 	}
-	rows[suite][target][name] = row
+	rows[suite][target][name] = row.with(rows[suite][target][name])
 	text, err := json.MarshalIndent(rows, "", "\t")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(suitesFile, append(text, '\n'), 0o644))
@@ -185,7 +204,7 @@ func suiteCells(target string, parts map[string]suiteRow) []string {
 	var stock []string
 	for _, row := range parts {
 		for _, name := range row.Names {
-			if name != "native" && name != "ours" && !slices.Contains(stock, name) {
+			if isStock(name) && !slices.Contains(stock, name) {
 				stock = append(stock, name)
 			}
 			sums[name] = sums[name].plus(row.Tallies[name])
@@ -205,6 +224,9 @@ func (a tally) plus(b tally) tally {
 		Alone: append(slices.Clone(a.Alone), b.Alone...), Failed: append(slices.Clone(a.Failed), b.Failed...),
 	}
 }
+
+// ran reports whether any test of it passed.
+func (a tally) ran() bool { return a.Passed+len(a.Alone) > 0 }
 
 func (a tally) String() string {
 	return fmt.Sprintf("%d, %d, %d", a.Passed+len(a.Alone), len(a.Failed), a.Skipped)
@@ -352,6 +374,24 @@ func TestWhatFailsOnlyUnderOursIsWorse(t *testing.T) {
 
 	_, err = parseKnownTests("S | * | p | TestA\n")
 	assert.Error(t, err)
+}
+
+func TestStockEmulatorsThatAreLeftOutStayInARow(t *testing.T) {
+	earlier := suiteRow{}
+	earlier.add("native", tally{Passed: 1})
+	earlier.add("10.0.2", tally{Passed: 2})
+	earlier.add("ours", tally{Passed: 3})
+	row := suiteRow{}
+	row.add("native", tally{Passed: 4})
+	row.add("ours", tally{Passed: 5})
+
+	whole := suiteRow{}
+	whole.add("native", tally{Passed: 4})
+	whole.add("10.0.2", tally{Passed: 2})
+	whole.add("ours", tally{Passed: 5})
+	assert.Equal(t, whole, row.with(earlier))
+	assert.Equal(t, row, row.with(suiteRow{}))
+	assert.Equal(t, earlier, earlier.with(whole), "it has some itself")
 }
 
 func TestWhatFailsNowAndThenIsShakierIfItNeverDoesNatively(t *testing.T) {
