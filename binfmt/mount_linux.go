@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,8 +90,8 @@ func (fs FS) Mount() (mounted bool, err error) {
 	if err != nil || state == Mounted {
 		return false, err
 	}
-	if state == NotMounted && fs.hides() {
-		return false, fs.failure("mount", "", fs.Dir(), unix.ENOTEMPTY)
+	if err := fs.Mountable(); err != nil {
+		return false, err
 	}
 	err = fs.mount()
 	// ENOENT: since Linux 5.18 the module makes the directory in /proc/sys.
@@ -98,6 +99,23 @@ func (fs FS) Mount() (mounted bool, err error) {
 		err = fs.mount()
 	}
 	return err == nil, fs.failure("mount", "", fs.Dir(), err)
+}
+
+// Mountable returns why the directory is no place for Mount, as far as that is seen
+// without mounting: it is missing, or has something in it. The directory below /proc/sys may
+// come with the kernel's module.
+func (fs FS) Mountable() error {
+	state, err := fs.State()
+	if err != nil || state != NotMounted {
+		return err
+	}
+	if fs.hides() {
+		return fs.failure("mount", "", fs.Dir(), unix.ENOTEMPTY)
+	}
+	if err := unix.Access(fs.Dir(), unix.F_OK); err == unix.ENOENT && !strings.HasPrefix(fs.Dir(), "/proc/sys/") {
+		return fs.failure("mount", "", fs.Dir(), err)
+	}
+	return nil
 }
 
 // hides reports whether the directory is seen to have something in it.

@@ -22,6 +22,7 @@ func (fs FS) unsupported(op string) error {
 func (fs FS) State() (State, error)                { return NotMounted, fs.unsupported("look at") }
 func (fs FS) Made() (time.Time, error)             { return time.Time{}, fs.unsupported("look at") }
 func (fs FS) Mount() (bool, error)                 { return false, fs.unsupported("mount") }
+func (fs FS) Mountable() error                     { return fs.unsupported("look at") }
 func (fs FS) MountOver() error                     { return fs.unsupported("mount") }
 func (fs FS) MountIn(string) (bool, error)         { return false, fs.unsupported("mount") }
 func (fs FS) Unmount() error                       { return fs.unsupported("unmount") }

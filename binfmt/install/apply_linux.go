@@ -84,7 +84,7 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 		return r, nil, err
 	}
 	decisions, err := Decide(f, r)
-	if err != nil || allSettled(decisions) || r.DryRun {
+	if err != nil || allSettled(decisions) {
 		return r, decisions, err
 	}
 	var lost []string
@@ -103,11 +103,19 @@ func (f *Facts) beforeHiding(ctx context.Context, fs binfmt.FS, r Request, warn 
 			r.Archs = append(r.Archs, arch)
 		}
 	}
-	if len(lost) > 0 && f.inContainer(fs, r) == nil { // or nothing is hidden
+	refused := f.inContainer(fs, r)
+	if refused == nil && r.DryRun {
+		refused = fs.Mountable()
+	}
+	if len(lost) > 0 && refused == nil { // or nothing is hidden
 		warn(&worded{"programs of " + strings.Join(lost, ", ") + " " + ErrHidden.Error(), ErrHidden})
 	}
 	f.Seen = nil
-	return r, nil, nil
+	if !r.DryRun || refused != nil {
+		return r, nil, refused
+	}
+	decisions, err = Decide(f, r) // of an instance that is empty
+	return r, decisions, err
 }
 
 // change reads the instance, decides and applies, while nobody else changes what is
@@ -129,17 +137,21 @@ func (f *Facts) change(ctx context.Context, fs binfmt.FS, r Request, warn func(e
 			return nil, err
 		}
 		if r.DryRun {
-			return outcomesOf(decisions), nil
+			return f.wouldApply(ctx, decisions, r.NoProbe)
 		}
 		return Apply(ctx, fs, f, decisions, r.NoProbe)
 	}
-	if served := f.served(); len(served) > 0 && r.Persistent != No && !r.DryRun {
-		if err := enoughMemory(served, "/sys/fs/cgroup"); err != nil {
-			return nil, err
-		}
-		return inMemory(served, warn, change)
+	served := f.served()
+	if len(served) == 0 || r.Persistent == No {
+		return change()
 	}
-	return change()
+	if err := enoughMemory(served, "/sys/fs/cgroup"); err != nil {
+		return nil, err
+	}
+	if r.DryRun {
+		return change()
+	}
+	return inMemory(served, warn, change)
 }
 
 // Lock keeps others from changing the instance, as binfmt.FS.Lock does, and reports
@@ -185,7 +197,7 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 	}
 	var undo []string
 	if !noProbe {
-		if undo, err = f.tryAll(ctx, outcomes); err != nil {
+		if undo, err = f.tryAll(ctx, outcomes, true); err != nil {
 			return nil, errors.Join(err, staged.Rollback())
 		}
 	}
@@ -193,6 +205,18 @@ func Apply(ctx context.Context, fs binfmt.FS, f *Facts, decisions []Decision, no
 		return nil, errors.Join(err, staged.Rollback())
 	}
 	return outcomes, errors.Join(staged.Undo(undo), staged.Commit())
+}
+
+// wouldApply is Apply for a dry run: programs are run of what stays as it is.
+func (f *Facts) wouldApply(ctx context.Context, decisions []Decision, noProbe bool) ([]Outcome, error) {
+	outcomes := outcomesOf(decisions)
+	if noProbe {
+		return outcomes, nil
+	}
+	if _, err := f.tryAll(ctx, outcomes, false); err != nil {
+		return nil, err
+	}
+	return outcomes, nil
 }
 
 // StandIn registers the entries of decisions that were carried out and that somebody
@@ -223,22 +247,24 @@ func StandIn(fs binfmt.FS, decisions []Decision) ([]string, error) {
 
 // tryAll runs a program of each architecture that has not been seen running with
 // its entry as it is, and returns the names of new entries whose programs do not. After an
-// error all is to be undone.
-func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome) (undo []string, err error) {
+// error all is to be undone. Unless they are registered, new entries are left out.
+func (f *Facts) tryAll(ctx context.Context, outcomes []Outcome, registered bool) (undo []string, err error) {
+	tried := make([]*Outcome, 0, len(outcomes))
 	var archs []*elfmagic.Arch
-	for _, o := range outcomes {
-		if !o.untried() && !o.Elsewhere() && (o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil) {
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.untried() || !registered && (o.Action == binfmt.Add || o.Action == binfmt.Replace) {
+			continue
+		}
+		tried = append(tried, o)
+		if !o.Elsewhere() && (o.Action != binfmt.Keep || f.Seen[o.Arch.Name] == nil) {
 			archs = append(archs, o.Arch)
 		}
 	}
 	if err := f.run(ctx, archs, false); err != nil {
 		return nil, err
 	}
-	for i := range outcomes {
-		o := &outcomes[i]
-		if o.untried() {
-			continue
-		}
+	for _, o := range tried {
 		o.saw(f.Seen[o.Arch.Name])
 		switch {
 		case o.Err == nil, o.Action == binfmt.Keep:
@@ -281,7 +307,7 @@ func Uninstall(ctx context.Context, fs binfmt.FS, r Request, warn func(error)) (
 	if f, err = kernelFacts(fs); err != nil {
 		return nil, nil, err
 	}
-	detach, err := attach(fs, f.Surroundings, !r.DryRun)
+	detach, err := attachToRemove(fs, f.Surroundings, r.DryRun)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -62,7 +62,7 @@ type Request struct {
 	Reset   bool // remove every entry named qemu-*, and register anew
 	Force   bool // register native architectures, and in front of others' entries
 	NoProbe bool // do not run a program of each architecture
-	DryRun  bool // change nothing
+	DryRun  bool // change nothing; programs are run of what would stay as it is
 }
 
 // A Decision is what is to be done with an architecture's entry, or, without an
@@ -414,7 +414,7 @@ func stale(f *Facts, r Request, d *Decision) string {
 	case len(another) > 0:
 		return another[0].Name + " is tried before it, and takes its programs"
 	case !current.Equal(d.Desired), !current.Flags.Has(binfmt.FixBinary): // without F the path is looked up at each exec
-	case r.NoProbe || r.DryRun:
+	case r.NoProbe:
 		if d.Emulator.Changed.After(current.Registered) {
 			return "the emulator's file changed after it was registered"
 		}

@@ -356,7 +356,7 @@ func (f *Facts) readInstance(ctx context.Context, fs binfmt.FS, r Request) error
 	var try []*elfmagic.Arch
 	if !f.Mounted {
 		try = slices.DeleteFunc(r.about(), f.IsNative)
-	} else if !r.DryRun {
+	} else {
 		// What the kernel holds is seen while a program runs.
 		desired, _ := Desired(f, r) // errors are for Decide to report
 		for _, d := range desired {

@@ -3,9 +3,11 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,6 +154,168 @@ func TestADryRunChangesNothing(t *testing.T) {
 	assert.Empty(t, entries)
 }
 
+func TestADryRunMountsNothing(t *testing.T) {
+	kerneltest.Need(t)
+	dir := t.TempDir()
+	_, _, err := Install(t.Context(), binfmt.New(dir), Request{DryRun: true, Persistent: No}, func(error) {})
+	require.NoError(t, err)
+	state, err := binfmt.New(dir).State()
+	require.NoError(t, err)
+	assert.Equal(t, binfmt.NotMounted, state)
+}
+
+// Where the run would fail to mount, a dry run fails, too, but for want of privilege.
+func TestADryRunSaysThatTheRunWouldNotMount(t *testing.T) {
+	kerneltest.Need(t)
+	empty, full := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(full, "file"), nil, 0o600))
+	inUser := host.Surroundings{InitialPID: true}
+	onHost := host.Surroundings{InitialUser: true, InitialPID: true}
+	rootless := host.Surroundings{}
+	for name, test := range map[string]struct {
+		dir string
+		s   host.Surroundings
+		own bool
+		err error
+	}{
+		"a user namespace":                 {empty, inUser, false, nil},
+		"a directory that is not empty":    {full, inUser, false, unix.ENOTEMPTY},
+		"no directory":                     {full + "/absent", inUser, false, unix.ENOENT},
+		"the host":                         {empty, onHost, false, nil},
+		"the host, and not empty":          {full, onHost, false, unix.ENOTEMPTY},
+		"a rootless container":             {empty, rootless, false, ErrContainer},
+		"a rootless container, on purpose": {empty, rootless, true, nil},
+	} {
+		fs := binfmt.New(test.dir)
+		would := func(r Request) error {
+			f := &Facts{Mount: test.dir, Surroundings: test.s, Emulators: map[string]*Emulator{"s390x": {Problem: Missing}}}
+			if !test.s.InitialUser {
+				_, _, err := f.beforeHiding(t.Context(), fs, r, func(error) {})
+				return err
+			}
+			undo, err := f.mount(fs, r, func(error) {})
+			return errors.Join(err, undo())
+		}
+		r := request(t, "s390x")
+		r.DryRun, r.OwnInstance, r.Persistent = true, test.own, No
+		assert.ErrorIs(t, would(r), test.err, name)
+		state, err := fs.State()
+		require.NoError(t, err)
+		assert.Equal(t, binfmt.NotMounted, state, name)
+		kerneltest.Unprivileged(t, func() {
+			assert.ErrorIs(t, would(r), test.err, name)
+		})
+	}
+}
+
+// A dry run says what the run would do of what is there, whatever tells them: times, which
+// is without probes, or programs.
+func TestADryRunSaysWhatTheRunWouldDo(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	arch := request(t, "s390x").Archs
+	found := Request{}.Find(arch[0])
+	if found.Problem != "" {
+		t.Skip(found.Err())
+	}
+	program, err := os.ReadFile(found.Path)
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, top string, r Request) // the emulator is top/current/qemu-s390x
+		want    map[bool]string                           // by NoProbe
+		runs    string                                    // what came of the programs
+	}{
+		"nothing": {func(*testing.T, string, Request) {}, map[bool]string{
+			false: "add qemu-s390x: not registered", true: "add qemu-s390x: not registered",
+		}, "not tried"},
+		"the same": {func(t *testing.T, _ string, r Request) { installed(t, fs, r) }, map[bool]string{
+			false: "keep qemu-s390x: registered already", true: "keep qemu-s390x: registered already",
+		}, "runs"},
+		// By a link, or in a container of another image, which changes no file.
+		"an older emulator": {func(t *testing.T, top string, r Request) {
+			installed(t, fs, r)
+			time.Sleep(clockTick)
+			require.NoError(t, os.Remove(filepath.Join(top, "current")))
+			require.NoError(t, os.Symlink("1", filepath.Join(top, "current")))
+		}, map[bool]string{
+			false: "replace qemu-s390x: it holds another file than TOP/current/qemu-s390x: version unknown",
+			true:  "replace qemu-s390x: another file may have been in the place of the emulator's when it was registered",
+		}, "not tried"},
+		"the same, of a newer time": {func(t *testing.T, top string, r Request) {
+			installed(t, fs, r)
+			time.Sleep(clockTick)
+			require.NoError(t, os.Chmod(filepath.Join(top, "2", "qemu-s390x"), 0o700))
+		}, map[bool]string{
+			false: "keep qemu-s390x: registered already",
+			true:  "replace qemu-s390x: the emulator's file changed after it was registered",
+		}, "runs"},
+		"another owner's that runs": {func(t *testing.T, top string, _ Request) {
+			require.NoError(t, fs.Register(binfmt.Entry{Name: "another", Pattern: arch[0].Pattern(), Interpreter: filepath.Join(top, "1", "qemu-s390x")}))
+		}, map[bool]string{
+			false: "skip qemu-s390x: another (TOP/1/qemu-s390x) is for the same programs",
+			true:  "skip qemu-s390x: another (TOP/1/qemu-s390x) is for the same programs",
+		}, "runs"},
+		"another owner's that does not": {func(t *testing.T, _ string, _ Request) {
+			require.NoError(t, fs.Register(binfmt.Entry{Name: "another", Pattern: arch[0].Pattern(), Interpreter: "/bin/false"}))
+		}, map[bool]string{
+			false: "skip qemu-s390x: another (/bin/false) is for the same programs ! another (/bin/false) is for the same programs, and does not run them",
+			true:  "skip qemu-s390x: another (/bin/false) is for the same programs",
+		}, "does not run"},
+	} {
+		for _, noProbe := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, without probes: %t", name, noProbe), func(t *testing.T) {
+				defer func() {
+					for _, name := range []string{"qemu-s390x", "another"} {
+						_ = fs.Remove(name)
+					}
+				}()
+				top := t.TempDir()
+				for version, more := range map[string]string{"1": "", "2": "more"} {
+					require.NoError(t, os.Mkdir(filepath.Join(top, version), 0o755))
+					require.NoError(t, os.WriteFile(filepath.Join(top, version, "qemu-s390x"), append(program, more...), 0o755))
+				}
+				current := filepath.Join(top, "current")
+				require.NoError(t, os.Symlink("2", current))
+				r := Request{Archs: arch, Dirs: []string{current}}
+				time.Sleep(clockTick)
+				test.prepare(t, top, r)
+				before, err := fs.List()
+				require.NoError(t, err)
+
+				r.NoProbe, r.DryRun = noProbe, true
+				_, dry := installed(t, fs, r)
+				after, err := fs.List()
+				require.NoError(t, err)
+				assert.Equal(t, before, after)
+				r.DryRun = false
+				_, real := installed(t, fs, r)
+
+				require.Len(t, dry, 1)
+				require.Len(t, real, 1)
+				line := lines([]Decision{dry[0].Decision})
+				assert.Equal(t, lines([]Decision{real[0].Decision}), line, "what is done")
+				assert.Regexp(t, "^"+strings.NewReplacer("TOP", top, "(", `\(`, ")", `\)`, "version unknown", ".*").Replace(test.want[noProbe])+"$", line[0])
+				saw := func(s *Seen) string {
+					switch {
+					case s == nil:
+						return "not tried"
+					case s.Runs:
+						return "runs"
+					}
+					return "does not run"
+				}
+				runs := test.runs
+				if noProbe {
+					runs = "not tried"
+				}
+				assert.Equal(t, runs, saw(dry[0].Seen))
+				if runs != "not tried" {
+					assert.Equal(t, runs, saw(real[0].Seen))
+				}
+			})
+		}
+	}
+}
+
 // Programs that were ended because the context was done do not seem not to run.
 func TestWhatIsInterruptedIsNotReported(t *testing.T) {
 	fs := kerneltest.Instance(t)
@@ -226,6 +390,14 @@ func TestWhatCannotBeSeenIsNotRemoved(t *testing.T) {
 		_, err = attach(other, onHost, false)
 		assert.NoError(t, err)
 		_, err = attach(other, onHost, true)
+		assert.ErrorIs(t, err, unix.ENOTEMPTY)
+
+		// A dry run needs no privilege, but a place.
+		_, err = attachToRemove(fs, onHost, true)
+		assert.NoError(t, err)
+		_, err = attachToRemove(fs, onHost, false)
+		assert.ErrorIs(t, err, os.ErrPermission)
+		_, err = attachToRemove(other, onHost, true)
 		assert.ErrorIs(t, err, unix.ENOTEMPTY)
 	})
 	assert.True(t, absent(fs, unix.ENODEV))

@@ -64,16 +64,6 @@ func TestWhatCannotBeKeptInMemoryIsRegisteredWithAWarning(t *testing.T) {
 	assert.EqualError(t, warning, "the emulators are on a FUSE file system, and cannot be kept in memory: open /no/such/emulator: no such file or directory")
 }
 
-func TestADryRunMountsNothing(t *testing.T) {
-	kerneltest.Need(t)
-	dir := t.TempDir()
-	_, _, err := Install(t.Context(), binfmt.New(dir), Request{DryRun: true, Persistent: No}, func(error) {})
-	require.NoError(t, err)
-	state, err := binfmt.New(dir).State()
-	require.NoError(t, err)
-	assert.Equal(t, binfmt.NotMounted, state)
-}
-
 func TestCopiesThatDoNotFitAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	var paths []string

@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func fresh(fs binfmt.FS) (mounted, isNew bool, err error) {
 func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() error, err error) {
 	s := f.Surroundings
 	if r.DryRun {
-		return attach(fs, s, false)
+		return f.wouldMount(fs)
 	}
 	if err := f.inContainer(fs, r); err != nil {
 		return nothing, err
@@ -123,6 +124,15 @@ func (f *Facts) mount(fs binfmt.FS, r Request, warn func(error)) (undo func() er
 		return nothing, errors.Join(ErrNotLasting, fs.Unmount())
 	}
 	return fs.Unmount, nil
+}
+
+// wouldMount is mount for a dry run, which needs no privilege: that it may not mount is no error.
+func (f *Facts) wouldMount(fs binfmt.FS) (undo func() error, err error) {
+	undo, isNew, err := attachOrNew(fs, f.Surroundings, denied)
+	if isNew && !f.Surroundings.InitialPID {
+		err = errors.Join(ErrNotLasting, err)
+	}
+	return undo, err
 }
 
 // inContainer returns why nothing is mounted in a container that is in a user namespace.
@@ -165,18 +175,33 @@ func attachSeeing(fs binfmt.FS, change bool) (detach func() error, err error) {
 
 // attach is Attach, or AttachToChange, where the surroundings are known.
 func attach(fs binfmt.FS, s host.Surroundings, change bool) (detach func() error, err error) {
+	detach, _, err = attachOrNew(fs, s, func(err error) bool { return !change || absent(fs, err) })
+	return detach, err
+}
+
+// attachToRemove is AttachToChange, or what that would do: a dry run needs no privilege.
+func attachToRemove(fs binfmt.FS, s host.Surroundings, dryRun bool) (detach func() error, err error) {
+	detach, _, err = attachOrNew(fs, s, func(err error) bool { return absent(fs, err) || dryRun && denied(err) })
+	return detach, err
+}
+
+func denied(err error) bool { return errors.Is(err, os.ErrPermission) }
+
+// attachOrNew is attach, and reports whether nobody had an instance: the one that was made to
+// look is gone again, then. That it cannot be mounted may be ignored.
+func attachOrNew(fs binfmt.FS, s host.Surroundings, ignored func(error) bool) (detach func() error, isNew bool, err error) {
 	if state, err := fs.State(); err != nil || state == binfmt.Mounted || !s.InitialUser {
-		return nothing, err
+		return nothing, false, err
 	}
 	switch mounted, isNew, err := fresh(fs); {
-	case change && err != nil && !absent(fs, err):
-		return nothing, err
+	case err != nil && !ignored(err):
+		return nothing, false, err
 	case err != nil || !mounted:
-		return nothing, nil
+		return nothing, false, nil
 	case isNew:
-		return nothing, fs.Unmount()
+		return nothing, true, fs.Unmount()
 	}
-	return fs.Unmount, nil
+	return fs.Unmount, false, nil
 }
 
 // absent reports whether mounting failed for a kernel without binfmt_misc, which also lacks

@@ -333,7 +333,10 @@ func TestLookingHidesNothingInAUserNamespace(t *testing.T) {
 	if err := kernelHasPrivateInstances(); err != nil {
 		t.Skip(err)
 	}
-	r := inside("s390x")
+	r := inside("--dry-run", "s390x")
+	assert.Regexp(t, `linux/s390x .* would add\nlinux/arm64 .* would add(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`, r.Stdout, r.Stderr)
+	assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "%s%s", r.Stdout, r.Stderr)
+	r = inside("s390x")
 	assert.Regexp(t, `linux/s390x .* added, runs\nlinux/arm64 .* added, runs(, QEMU .*)?\n(QEMU .*\nWhat these faults are: .*\n)?status 0\n`, r.Stdout, r.Stderr)
 	assert.True(t, strings.HasSuffix(r.Stdout, commands.GoSaying("arm64", hello)), "%s%s", r.Stdout, r.Stderr)
 }
@@ -418,7 +421,7 @@ func TestWhatEndsWithTheContainerIsNoSuccess(t *testing.T) {
 	hello := commands.GoHello(t, "arm64")
 	link := filepath.Join(t.TempDir(), "binfmt")
 	require.NoError(t, os.Symlink(commands.Command("register").Path, link))
-	for _, line := range []string{commands.Command("register").Path + " s390x", link + " --install s390x"} {
+	for _, line := range []string{commands.Command("register").Path + " s390x", commands.Command("register").Path + " --dry-run s390x", link + " --install s390x"} {
 		cmd := exec.Command("sh", "-c", "mount -t tmpfs none "+fs.Dir()+" && "+line+`; echo "status $?"; `+hello)
 		inUserNamespace(cmd, syscall.CLONE_NEWPID, os.Getuid())
 		r := commands.Run(t, cmd)
