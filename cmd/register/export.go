@@ -35,6 +35,9 @@ type exportFile struct {
 // environment names.
 func (o *options) export(ctx context.Context, t teller) error {
 	files, err := o.files(ctx)
+	if err == nil {
+		err = checkPlaces(files)
+	}
 	if err == nil && !o.DryRun {
 		err = writeAll(files)
 	}
@@ -120,6 +123,28 @@ func debianFile(e binfmt.Entry) []byte {
 		answer(binfmt.Credentials), answer(binfmt.PreserveArgv0), answer(binfmt.FixBinary))
 }
 
+// checkPlaces returns why a file cannot be written, or is not to be, as far as that is
+// seen without privilege.
+func checkPlaces(files []exportFile) error {
+	for _, f := range files {
+		if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
+			return cli.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
+		}
+		if target, _ := os.Readlink(f.path); target == os.DevNull {
+			return cli.WithHint(fmt.Errorf("cannot write %s: somebody has masked it (binfmt.d(5)): it is a link to %s", f.path, target), "remove the link, or name the other architectures")
+		}
+		if _, err := os.Stat(filepath.Dir(f.path)); err != nil {
+			return noPlace(f, err)
+		}
+	}
+	return nil
+}
+
+// noPlace is the error about a directory into which a file cannot be written.
+func noPlace(f exportFile, err error) error {
+	return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
+}
+
 // writeAll writes all files, or leaves all as they were: they come into place
 // when each of them has been written.
 func writeAll(files []exportFile) (err error) {
@@ -130,15 +155,9 @@ func writeAll(files []exportFile) (err error) {
 		}
 	}()
 	for _, f := range files {
-		if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
-			return cli.WithHint(fmt.Errorf("cannot write %s: it is a directory", f.path), "remove it, or name another directory with --exportdir")
-		}
-		if target, _ := os.Readlink(f.path); target == os.DevNull {
-			return cli.WithHint(fmt.Errorf("cannot write %s: somebody has masked it (binfmt.d(5)): it is a link to %s", f.path, target), "remove the link, or name the other architectures")
-		}
 		temporary, err := os.CreateTemp(filepath.Dir(f.path), ".register-*")
 		if err != nil {
-			return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
+			return noPlace(f, err)
 		}
 		written = append(written, temporary.Name())
 		_, err = temporary.Write(f.content)

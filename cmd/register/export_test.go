@@ -170,11 +170,13 @@ func TestExportWritesTheFilesOrShowsThem(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 2, "no temporary files")
 
-	status, stdout, stderr = called(t, "--debian", "-e", filepath.Join(dir, "missing"), "-Q", qemu)
-	assert.Equal(t, exitFailure, status)
-	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "register: error: cannot write "+dir+"/missing/qemu-aarch64: ")
-	assert.Contains(t, stderr, "register: hint: make the directory first, or name another with --exportdir\n")
+	for _, mode := range []string{"--dry-run", "--output=table"} {
+		status, stdout, stderr = called(t, "--debian", "-e", filepath.Join(dir, "missing"), "-Q", qemu, mode)
+		assert.Equal(t, exitFailure, status)
+		assert.Empty(t, stdout)
+		assert.Contains(t, stderr, "register: error: cannot write "+dir+"/missing/qemu-aarch64: ")
+		assert.Contains(t, stderr, "register: hint: make the directory first, or name another with --exportdir\n")
+	}
 }
 
 func TestAllFilesAreWrittenOrNone(t *testing.T) {
@@ -202,8 +204,17 @@ func TestWhatSomebodyMaskedStaysMasked(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	require.NoError(t, os.Symlink(os.DevNull, b))
-	err := writeAll([]exportFile{{a, nil}, {b, nil}})
+	err := checkPlaces([]exportFile{{a, nil}, {b, nil}})
 	assert.ErrorContains(t, err, "cannot write "+b+": somebody has masked it")
+	t.Setenv("HOST_ARCH", "x86_64")
+	masked := filepath.Join(dir, "qemu-aarch64.conf")
+	require.NoError(t, os.Symlink(os.DevNull, masked))
+	for _, mode := range []string{"--dry-run", "--output=table"} {
+		status, stdout, stderr := called(t, "--systemd", "arm64", "-e", dir, "-Q", t.TempDir(), mode)
+		assert.Equal(t, exitFailure, status, mode)
+		assert.Empty(t, stdout, mode)
+		assert.Contains(t, stderr, "cannot write "+masked+": somebody has masked it", mode)
+	}
 	target, err := os.Readlink(b)
 	require.NoError(t, err)
 	assert.Equal(t, os.DevNull, target)

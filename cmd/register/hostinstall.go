@@ -52,9 +52,6 @@ func (o *options) installHost(ctx context.Context, t teller, stderr io.Writer) e
 	for _, c := range changes {
 		t.file(c.told(), c.String())
 	}
-	if o.DryRun {
-		return nil
-	}
 	return o.startOnHost(ctx, plan.start, t, stderr)
 }
 
@@ -361,11 +358,16 @@ func (f hostFile) write(root *os.Root, name string) error {
 	return errors.Join(err, w.Chmod(fs.FileMode(f.mode)), w.Sync(), w.Close())
 }
 
-// startOnHost starts the service, where this is the host, or says how.
+// startOnHost starts the service, where this is the host, or says how, and on a dry run that
+// it would.
 func (o *options) startOnHost(ctx context.Context, start []string, t teller, stderr io.Writer) error {
 	_, err := os.Stat("/run/systemd/system")
 	if _, rc := os.Stat("/run/openrc"); o.installRoot != "/" || err != nil && rc != nil {
 		t.note("it starts at the next boot, or now, on the host: " + strings.Join(start, " && "))
+		return nil
+	}
+	if o.DryRun {
+		t.note("would run: " + strings.Join(start, " && "))
 		return nil
 	}
 	for _, line := range start {

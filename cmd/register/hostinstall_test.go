@@ -110,7 +110,7 @@ func TestFilesThatAreWrittenAreInTheReport(t *testing.T) {
 		{"--systemd " + arch.Name + " -e " + dir, []string{dir + "/" + name + ".conf"}, hostInstall, 0},
 		{"--systemd " + arch.Name + " --dry-run -e " + dir, []string{dir + "/" + name + ".conf"}, hostInstall, 0},
 		{"--debian -e " + dir + " " + arch.Name, []string{dir + "/" + name}, hostInstall, 0},
-		{"--install-host=" + root + " --dry-run " + arch.Name, host, hostInstall, 0},
+		{"--install-host=" + root + " --dry-run " + arch.Name, host, hostInstall, 1},
 		{"--install-host=" + root + " " + arch.Name, host, hostInstall, 1},
 		{"--install-host=" + root + " " + arch.Name, host, hostKeep, 1},
 		{"--uninstall-host=" + root, removed, hostRemove, 1},
@@ -215,6 +215,7 @@ func TestAHostIsInstalledAndUninstalled(t *testing.T) {
 			status, stdout, stderr := install("--dry-run")
 			require.Equal(t, exitOK, status, stderr)
 			assert.Equal(t, 4, strings.Count(stdout, "would install /"))
+			assert.Contains(t, stdout, "it starts at the next boot, or now, on the host: ")
 			assert.Empty(t, installedFiles(t, root))
 
 			status, stdout, stderr = install()

@@ -121,7 +121,7 @@ func (o *options) runRootless(ctx context.Context, t teller, stderr io.Writer) e
 	}
 	plan := planRootless(engine, register, append(o.watch.passed, o.rootlessArguments()...))
 	if o.DryRun {
-		t.file(fileChange{Path: unit, Action: hostInstall, Content: plan.Unit}, "would write "+unit+":\n"+plan.Unit)
+		plan.show(unit, t)
 		return nil
 	}
 	if !userManager() {
@@ -146,6 +146,19 @@ func (o *options) runRootless(ctx context.Context, t teller, stderr io.Writer) e
 	}
 	t.note("programs of other architectures run in all containers of this user's " + engine + ", now and after each login; loginctl enable-linger has it so without one")
 	return nil
+}
+
+// show tells what a run would do.
+func (r *rootless) show(unit string, t teller) {
+	if userManager() {
+		t.file(fileChange{Path: unit, Action: hostInstall, Content: r.Unit}, "would write "+unit+":\n"+r.Unit)
+		return
+	}
+	words := slices.Clone(r.Command)
+	for i, word := range words {
+		words[i] = cli.Quote(word)
+	}
+	t.note("would keep it in the foreground, as there is no systemd of the user's: " + strings.Join(words, " "))
 }
 
 // foreground runs a command until ctx is done. Then all that it started is told: podman

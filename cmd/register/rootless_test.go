@@ -94,6 +94,21 @@ func TestADryRunOfRemovingARootlessServiceLeavesIt(t *testing.T) {
 	assert.FileExists(t, unit)
 }
 
+// A dry run says which of both ways it would be kept.
+func TestADryRunOfRootlessSaysHowItWouldBeKept(t *testing.T) {
+	runtimeDir, unit := t.TempDir(), "/home/u/.config/systemd/user/"+rootlessUnit
+	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
+	plan := planRootless(podman, "/usr/bin/register", []string{"a b"})
+	shown := func() string {
+		var stdout strings.Builder
+		plan.show(unit, teller{stdout: &stdout})
+		return stdout.String()
+	}
+	assert.Equal(t, "would keep it in the foreground, as there is no systemd of the user's: podman unshare /usr/bin/register --watch --own-instance 'a b'\n", shown())
+	require.NoError(t, os.Mkdir(filepath.Join(runtimeDir, "systemd"), 0o755))
+	assert.Equal(t, "would write "+unit+":\n"+plan.Unit, shown())
+}
+
 // An architecture that is named is not all of them.
 func TestWhatUndoesAServiceUndoesAllOfIt(t *testing.T) {
 	for _, args := range []string{"--rootless --uninstall arm64", "--uninstall-host arm64", "--uninstall-host=/mnt arm64,s390x"} {
