@@ -154,9 +154,45 @@ nodeFeatureDiscovery: {enabled: true}
 }
 
 func TestWrongValuesAreRefused(t *testing.T) {
-	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "image: {digest: latest}", "yield: []"} {
+	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "checkEvery: 0s", "yield: ['[a']", "image: {digest: latest}", "yield: []"} {
 		_, err := templated(t, "register", values)
 		assert.Error(t, err, values)
+	}
+}
+
+// A name that is wrong would fail in each node's pod, where the init container says it to few.
+func TestUnknownArchitecturesAreRefused(t *testing.T) {
+	for values, name := range map[string]string{
+		"architectures: [amr64]":                             "amr64",
+		"architectures: [arm64, linux/amr64]":                "linux/amr64",
+		"architectures: ['arm64,bogus']":                     "bogus",
+		"architectures: ['arm64,']":                          "",
+		"architectures: [all, arm64]":                        "all",
+		"architectures: [s390x, '']\nmount: {enabled: true}": "",
+	} {
+		_, err := templated(t, "register", values)
+		if assert.Error(t, err, values) && name != "" {
+			assert.ErrorContains(t, err, `values: architectures: unknown architecture "`+name+`"`, values)
+		}
+	}
+	names := []string{"arm64", "linux/arm64/v8", "linux/arm/v7", "AArch64", "armhf", "ppc64el", "armv7l", "qemu-s390x-static", "aarch64-unknown-linux-gnu", "riscv64,loong64"}
+	objects := mustTemplate(t, "register", "mount: {enabled: true}\narchitectures: ['"+strings.Join(names, "', '")+"']\n")
+	spec := object[appsv1.DaemonSet](t, objects["DaemonSet"]).Spec.Template.Spec
+	assert.Equal(t, append([]string{"--no-probe"}, names...), spec.InitContainers[0].Args)
+	assert.Equal(t, names, spec.Containers[0].Args[4:])
+	objects = mustTemplate(t, "register", "architectures: [all]")
+	assert.Equal(t, []string{"all"}, object[appsv1.DaemonSet](t, objects["DaemonSet"]).Spec.Template.Spec.Containers[0].Args[4:])
+}
+
+// Of what is wrong on a node only, kubectl get and describe say what the container said last.
+func TestWhyAContainerFailedIsInThePodsStatus(t *testing.T) {
+	for _, spec := range []corev1.PodSpec{
+		object[appsv1.DaemonSet](t, kustomized(t, "mount")["DaemonSet"]).Spec.Template.Spec,
+		object[appsv1.DaemonSet](t, mustTemplate(t, "register", "mount: {enabled: true}")["DaemonSet"]).Spec.Template.Spec,
+	} {
+		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+			assert.Equal(t, corev1.TerminationMessageFallbackToLogsOnError, c.TerminationMessagePolicy, c.Name)
+		}
 	}
 }
 
