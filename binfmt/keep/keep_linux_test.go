@@ -601,6 +601,44 @@ func TestANewKeeperTakesOverFromAnOldOne(t *testing.T) {
 	}
 }
 
+// Two DaemonSets, say, of which one is uninstalled: it removes nothing that the other one keeps,
+// whichever of them came first, and what the other one is alone for it removes.
+func TestAKeeperThatEndsRemovesNothingThatAnotherOneKeeps(t *testing.T) {
+	arch := lookups(t, "s390x")[0]
+	for name, newerEnds := range map[string]bool{"the newer one ends": true, "the older one ends": false} {
+		for emulators, digits := range map[string]string{"the same emulators": "77", "others": "78"} {
+			t.Run(name+", "+emulators, func(t *testing.T) {
+				fs := kerneltest.Instance(t)
+				keeping := func(digit byte, archs ...string) *keeping {
+					k := &keeping{t: t, dir: someEmulators(t, digit, archs...), reload: make(chan struct{})}
+					k.settings = Settings{Request: install.Request{Archs: lookups(t, archs...), Dirs: []string{k.dir}}, Check: time.Hour, Withdraw: true}
+					return k
+				}
+				ends, stays := keeping(digits[0], "s390x", "riscv64"), keeping(digits[1], "s390x")
+				if newerEnds {
+					stays.start(fs)
+					ends.start(fs)
+				} else {
+					ends.start(fs)
+					stays.start(fs)
+				}
+				require.NoError(t, ends.stop())
+				time.Sleep(2 * quiet)
+				require.NoError(t, runs(t, arch), "%s\n%s", ends, stays)
+				finished(t, fs, "qemu-s390x")
+				assert.Equal(t, 1, ends.count(Withdrawn), "of riscv64")
+
+				// It is kept still, by who stays.
+				write(t, fs, "qemu-s390x", "-1")
+				stays.eventually(func() bool { return runs(t, arch) == nil }, "it heals")
+				finished(t, fs, "qemu-s390x")
+				require.NoError(t, stays.stop())
+				finished(t, fs)
+			})
+		}
+	}
+}
+
 func TestReloadedSettingsAreDone(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x", "arm64"), "s390x")

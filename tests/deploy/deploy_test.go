@@ -14,6 +14,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -158,6 +160,47 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		_, err := templated(t, "register", values)
 		assert.Error(t, err, values)
 	}
+}
+
+// Two releases in one namespace: no object has the other's name, and no selector takes the other's
+// pods, also of the release that is named as the manifests for kustomize are.
+func TestReleasesAreKeptApart(t *testing.T) {
+	type monitor struct {
+		Spec struct {
+			Selector struct{ MatchLabels map[string]string }
+		}
+	}
+	values := "nodeFeatureDiscovery: {enabled: true}\npodMonitor: {enabled: true}\n"
+	one, another := mustTemplate(t, "register", values), mustTemplate(t, "emulators", values)
+	for _, pair := range [][2]rendered{{one, another}, {another, one}} {
+		pods := labels.Set(object[appsv1.DaemonSet](t, pair[1]["DaemonSet"]).Spec.Template.Labels)
+		d := object[appsv1.DaemonSet](t, pair[0]["DaemonSet"])
+		var m monitor
+		require.NoError(t, yaml.Unmarshal([]byte(pair[0]["PodMonitor"]), &m))
+		for what, selector := range map[string]map[string]string{
+			"DaemonSet":     d.Spec.Selector.MatchLabels,
+			"NetworkPolicy": object[networkingv1.NetworkPolicy](t, pair[0]["NetworkPolicy"]).Spec.PodSelector.MatchLabels,
+			"PodMonitor":    m.Spec.Selector.MatchLabels,
+		} {
+			assert.True(t, labels.SelectorFromSet(selector).Matches(labels.Set(d.Spec.Template.Labels)), what)
+			assert.False(t, labels.SelectorFromSet(selector).Matches(pods), "%s of %s takes another release's pods", what, d.Name)
+		}
+		for kind, text := range pair[0] {
+			assert.NotEqual(t, nameOf(t, text), nameOf(t, pair[1][kind]), kind)
+		}
+	}
+	features := func(r rendered) string {
+		args := object[appsv1.DaemonSet](t, r["DaemonSet"]).Spec.Template.Spec.Containers[0].Args
+		return args[len(args)-1]
+	}
+	assert.NotEqual(t, features(one), features(another), "of a node they write one file each")
+}
+
+func nameOf(t *testing.T, text string) string {
+	t.Helper()
+	var o metav1.PartialObjectMetadata
+	require.NoError(t, yaml.Unmarshal([]byte(text), &o))
+	return o.Name
 }
 
 // A name that is wrong would fail in each node's pod, where the init container says it to few.

@@ -10,9 +10,7 @@
 
 {{- define "register.selector" -}}
 app.kubernetes.io/name: register
-{{- if ne .Release.Name "register" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
-{{- end }}
 {{- end -}}
 
 {{- /* The names as they are given, each in a line. What no register knows is refused here, and not by a thousand pods. */ -}}
