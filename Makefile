@@ -38,6 +38,12 @@ ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
+# Commands that make starts by itself, without a shell, it ends when it is ended.
+define NEWLINE
+
+
+endef
+
 .DEFAULT_GOAL := help
 # What a release is made of writes its checksums, one after the other.
 .NOTPARALLEL:
@@ -154,8 +160,8 @@ release: installer sources dist images packages ## make all that is released, fo
 	@$(IMAGE) notes >dist/NOTES.md
 	@$(IMAGE) provenance --arch '$(DIST_HOSTS)' --emulators '$(EMULATORS)' $(if $(BUILDER),--builder '$(BUILDER)') $(if $(INVOCATION),--invocation '$(INVOCATION)')
 images: ## write the images to register from, for each of DIST_HOSTS an archive for docker load, into dist/ (no Docker)
-	@for arch in $(DIST_HOSTS); do $(IMAGE) register-images --arch $$arch --emulators '$(EMULATORS)' --repository $(REPOSITORY) \
-		--load=false --dir dist/work/images --tarball dist/register-images-linux-$$arch.tar || exit 1; done
+	$(foreach arch,$(DIST_HOSTS),@$(IMAGE) register-images --arch $(arch) --emulators '$(EMULATORS)' --repository $(REPOSITORY) \
+		--load=false --dir dist/work/images --tarball dist/register-images-linux-$(arch).tar$(NEWLINE))
 installer:
 	@mkdir -p dist && cp ci/install.sh dist/
 sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devscripts; PARTIAL=yes: even if some of it is unavailable)
