@@ -55,9 +55,21 @@ func appendProcess(b []byte, pid uint32, name string) []byte {
 }
 
 // own are the names by which a process finds what is its own. This one would find
-// what is the supervisor's.
+// what is the supervisor's. A NUL byte is the end of a path.
 var own = [...]struct{ name, below string }{
 	{"/proc/self/", "/"}, {"/proc/thread-self/", "/"}, {"/dev/fd/", "/fd/"},
+	{"/dev/stdin\x00", "/fd/0\x00"}, {"/dev/stdout\x00", "/fd/1\x00"}, {"/dev/stderr\x00", "/fd/2\x00"},
+}
+
+// appendOwn appends the path for this process of what is the task's own, or returns nil if
+// the path that was given leads to nothing of its own. Both end with a NUL byte.
+func appendOwn(b []byte, pid uint32, given []byte) []byte {
+	for i := range own {
+		if o := &own[i]; bytes.HasPrefix(given, unsafeBytes(o.name)) {
+			return append(appendProcess(b, pid, o.below), given[len(o.name):]...)
+		}
+	}
+	return nil
 }
 
 // name returns the file's path for this process, with a NUL byte, in the buffer. It is
@@ -70,10 +82,8 @@ func (g *glance) name(pid uint32) []byte {
 	case g.length == 0 && g.flags&unix.AT_EMPTY_PATH == 0:
 		return given // nothing has an empty name
 	case given[0] == '/':
-		for i := range own {
-			if o := &own[i]; bytes.HasPrefix(given, unsafeBytes(o.name)) {
-				return append(appendProcess(g.own[:0], pid, o.below), given[len(o.name):]...)
-			}
+		if name := appendOwn(g.own[:0], pid, given); name != nil {
+			return name
 		}
 		return given
 	case g.dirfd == unix.AT_FDCWD:
@@ -185,10 +195,8 @@ func (p place) lookUp(name string, flags int) int {
 func (p place) path(given string) string {
 	switch {
 	case strings.HasPrefix(given, "/"):
-		for _, o := range own {
-			if below, ok := strings.CutPrefix(given, o.name); ok {
-				return string(appendProcess(nil, p.pid, o.below)) + below
-			}
+		if name := appendOwn(nil, p.pid, append([]byte(given), 0)); name != nil {
+			return string(name[:len(name)-1])
 		}
 		return given
 	case !p.another:

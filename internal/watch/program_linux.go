@@ -88,7 +88,7 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 // itsOwn reports whether a path leads to what the process has open or executes itself,
 // which the emulator may not find: it is closed, or another file, by then.
 func itsOwn(given string) bool {
-	return strings.HasPrefix(given, "/proc/") || strings.HasPrefix(given, "/dev/fd/")
+	return strings.HasPrefix(given, "/proc/") || appendOwn(nil, 0, append([]byte(given), 0)) != nil
 }
 
 // remember has a file known from now on.

@@ -99,6 +99,8 @@ func TestPathsAreTheTasks(t *testing.T) {
 		{"/proc/self/exe", unix.AT_FDCWD, 0, "/proc/1234567/exe", "/proc/1234567/exe"},
 		{"/proc/thread-self/fd/3", 9, 0, "/proc/1234567/fd/3", "/proc/1234567/fd/3"},
 		{"/dev/fd/3", unix.AT_FDCWD, 0, "/proc/1234567/fd/3", "/proc/1234567/fd/3"},
+		{"/dev/stdin", unix.AT_FDCWD, 0, "/proc/1234567/fd/0", "/proc/1234567/fd/0"},
+		{"/dev/stdin2", unix.AT_FDCWD, 0, "/dev/stdin2", "/dev/stdin2"},
 		{"/proc/selfish", unix.AT_FDCWD, 0, "/proc/selfish", "/proc/selfish"},
 	} {
 		g := &glance{dirfd: test.dirfd, flags: test.flags, length: len(test.given)}
@@ -108,6 +110,12 @@ func TestPathsAreTheTasks(t *testing.T) {
 		if test.path_ != "" {
 			assert.Equal(t, test.path_, place{pid: pid}.path(test.given))
 		}
+	}
+}
+
+func TestWhatATaskHasOpenIsHandedToItsEmulator(t *testing.T) {
+	for path, own := range map[string]bool{"/proc/1/exe": true, "/dev/fd/3": true, "/dev/stderr": true, "/dev/stderr2": false, "/bin/sh": false, "": false} {
+		assert.Equal(t, own, itsOwn(path), path)
 	}
 }
 

@@ -302,6 +302,39 @@ func TestErrorsOfExecveAreTheSameUnderASupervisor(t *testing.T) {
 	}
 }
 
+// What is executed by a descriptor, or by a name that leads to one, runs as it does natively.
+func TestWatchedProgramsAreExecutedByDescriptors(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	crossrun := commands.Command("crossrun").Path
+	dir := t.TempDir()
+	run := func(t *testing.T, goarch, script string, words ...string) commands.Result {
+		in := filepath.Join(dir, goarch)
+		hello := filepath.Join(in, "hello")
+		commands.CopyFile(t, commands.GoHello(t, goarch), hello)
+		words = append(words, "/bin/sh", "-c", script, "sh", crossrun)
+		cmd := exec.Command(words[0], words[1:]...)
+		cmd.Dir = in
+		r := commands.Run(t, cmd)
+		r.Stdout = strings.ReplaceAll(r.Stdout, goarch, "ARCH")
+		return r
+	}
+	for _, file := range []string{"hello"} {
+		for _, script := range []string{
+			"exec /dev/fd/7 x 7<FILE", "exec /proc/self/fd/7 x 7<FILE", "exec /dev/stdin x <FILE", "exec /dev/stderr x 2<FILE",
+		} {
+			t.Run(script+" "+file, func(t *testing.T) {
+				script := strings.ReplaceAll(script, "FILE", file)
+				natively := run(t, runtime.GOARCH, script)
+				assert.Equal(t, natively, run(t, "arm64", script, crossrun, "--watched"))
+				if by, ok := strings.CutPrefix(script, "exec /"); ok { // the first program
+					assert.Equal(t, natively, run(t, "arm64", "exec $1 --watched /"+by))
+				}
+			})
+		}
+	}
+}
+
 // A missing loader is said, and the error is one that execve has.
 func TestASupervisorSaysWhyAProgramIsNotRun(t *testing.T) {
 	kerneltest.Instance(t)
