@@ -1,8 +1,10 @@
 package watch
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +18,7 @@ const maxScripts = 5
 // A Program is what a task wants to execute, and the kernel itself does not run, as
 // Options.Native says: a file, or what a script's #! line leads to.
 type Program struct {
-	Path string // as the task names it
+	Path string // as the task names it, or as the kernel names what it has a descriptor of
 	File *os.File
 	Head []byte // the file's first bytes
 	UID  uint32 // the task's user
@@ -44,6 +46,7 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 	case g.dirfd != unix.AT_FDCWD && !strings.HasPrefix(given, "/"):
 		name := g.name(n.pid)
 		file, p.handed = string(name[:len(name)-1]), true
+		p.Path = descriptorPath(g.dirfd, given)
 	default:
 		p.handed = itsOwn(given)
 	}
@@ -71,9 +74,8 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 			return p
 		}
 		words := s.Script(p.Head)
-		if words == nil || depth == maxScripts || p.handed {
-			// A script is executed by its name, and one that has none that lasts, not.
-			break
+		if words == nil || depth == maxScripts || depth == 0 && p.Path != given && closedOnExec(n.pid, g.dirfd) {
+			break // the kernel refuses it, whichever interpreter it has
 		}
 		p.File.Close()
 		p.script = append(words[1:len(words):len(words)], append([]string{p.Path}, p.script...)...)
@@ -89,6 +91,22 @@ func (s *supervisor) inspect(g *glance, n *notification) *Program {
 // which the emulator may not find: it is closed, or another file, by then.
 func itsOwn(given string) bool {
 	return strings.HasPrefix(given, "/proc/") || appendOwn(nil, 0, append([]byte(given), 0)) != nil
+}
+
+// descriptorPath returns the path that execveat(2) gives the interpreter of a script that
+// it executes by a descriptor (alloc_bprm in fs/exec.c).
+func descriptorPath(fd int32, below string) string {
+	return strings.TrimSuffix(fmt.Sprintf("/dev/fd/%d/%s", fd, below), "/")
+}
+
+// closedOnExec reports whether execve closes a task's descriptor: then a script that is
+// executed by it is ENOENT (BINPRM_FLAGS_PATH_INACCESSIBLE in fs/binfmt_script.c).
+func closedOnExec(pid uint32, fd int32) bool {
+	info, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	_, rest, _ := strings.Cut(string(info), "flags:\t")
+	octal, _, _ := strings.Cut(rest, "\n")
+	flags, _ := strconv.ParseUint(octal, 8, 64)
+	return flags&unix.O_CLOEXEC != 0
 }
 
 // remember has a file known from now on.

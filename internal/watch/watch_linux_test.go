@@ -113,9 +113,18 @@ func TestPathsAreTheTasks(t *testing.T) {
 	}
 }
 
-func TestWhatATaskHasOpenIsHandedToItsEmulator(t *testing.T) {
+// A script gets the name that the kernel has for it, and only if that lasts.
+func TestWhatIsExecutedByADescriptorHasAName(t *testing.T) {
+	assert.Equal(t, "/dev/fd/5", descriptorPath(5, ""))
+	assert.Equal(t, "/dev/fd/5/bin/script", descriptorPath(5, "bin/script"))
 	for path, own := range map[string]bool{"/proc/1/exe": true, "/dev/fd/3": true, "/dev/stderr": true, "/dev/stderr2": false, "/bin/sh": false, "": false} {
 		assert.Equal(t, own, itsOwn(path), path)
+	}
+	for flags, closed := range map[int]bool{unix.O_CLOEXEC: true, 0: false} {
+		fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_APPEND|flags, 0)
+		require.NoError(t, err)
+		assert.Equal(t, closed, closedOnExec(uint32(os.Getpid()), int32(fd)))
+		unix.Close(fd)
 	}
 }
 

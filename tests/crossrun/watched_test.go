@@ -302,33 +302,37 @@ func TestErrorsOfExecveAreTheSameUnderASupervisor(t *testing.T) {
 	}
 }
 
-// What is executed by a descriptor, or by a name that leads to one, runs as it does natively.
+// What is executed by a descriptor, or by a name that leads to one, runs as it does natively: programs,
+// and scripts, whose interpreter gets a name of theirs.
 func TestWatchedProgramsAreExecutedByDescriptors(t *testing.T) {
 	kerneltest.Instance(t)
 	commands.Foreigners(t)
+	at := executer(t, kerneltest.Lookup(t, runtime.GOARCH).Debian[0].Triplet)
 	crossrun := commands.Command("crossrun").Path
 	dir := t.TempDir()
 	run := func(t *testing.T, goarch, script string, words ...string) commands.Result {
 		in := filepath.Join(dir, goarch)
 		hello := filepath.Join(in, "hello")
 		commands.CopyFile(t, commands.GoHello(t, goarch), hello)
-		words = append(words, "/bin/sh", "-c", script, "sh", crossrun)
+		require.NoError(t, os.WriteFile(filepath.Join(in, "script"), []byte("#!"+hello+" y\n"), 0o755))
+		words = append(words, "/bin/sh", "-c", script, "sh", at, crossrun)
 		cmd := exec.Command(words[0], words[1:]...)
 		cmd.Dir = in
 		r := commands.Run(t, cmd)
 		r.Stdout = strings.ReplaceAll(r.Stdout, goarch, "ARCH")
 		return r
 	}
-	for _, file := range []string{"hello"} {
+	for _, file := range []string{"hello", "script"} {
 		for _, script := range []string{
 			"exec /dev/fd/7 x 7<FILE", "exec /proc/self/fd/7 x 7<FILE", "exec /dev/stdin x <FILE", "exec /dev/stderr x 2<FILE",
+			"exec $1 descriptor FILE x", "exec $1 descriptor-closed FILE x", "exec $1 below . FILE x", "exec $1 below / $PWD/FILE x",
 		} {
 			t.Run(script+" "+file, func(t *testing.T) {
 				script := strings.ReplaceAll(script, "FILE", file)
 				natively := run(t, runtime.GOARCH, script)
 				assert.Equal(t, natively, run(t, "arm64", script, crossrun, "--watched"))
 				if by, ok := strings.CutPrefix(script, "exec /"); ok { // the first program
-					assert.Equal(t, natively, run(t, "arm64", "exec $1 --watched /"+by))
+					assert.Equal(t, natively, run(t, "arm64", "exec $2 --watched /"+by))
 				}
 			})
 		}

@@ -122,6 +122,18 @@ static void memory(char **argv)
     fail("execveat");
 }
 
+/* Execute what a descriptor is of, with flags to open it, or what is below it. */
+static void by_descriptor(int flags, const char *path, const char *below, char **argv)
+{
+    int fd = open(path, O_RDONLY | flags);
+
+    if (fd < 0) {
+        fail(path);
+    }
+    syscall(SYS_execveat, fd, below, argv, environ, *below ? 0 : AT_EMPTY_PATH);
+    fail("execveat");
+}
+
 /* Execute with megabytes of arguments. */
 static void big(char **argv, int megabytes)
 {
@@ -267,6 +279,12 @@ int main(int argc, char **argv)
         } else if (!strcmp(*word, "memory")) {
             fflush(stdout);
             memory(word + 1);
+        } else if (!strcmp(*word, "descriptor")) {
+            by_descriptor(0, word[1], "", word + 1);
+        } else if (!strcmp(*word, "descriptor-closed")) {
+            by_descriptor(O_CLOEXEC, word[1], "", word + 1);
+        } else if (!strcmp(*word, "below")) {
+            by_descriptor(O_DIRECTORY, word[1], word[2], word + 2);
         } else if (!strcmp(*word, "big")) {
             int megabytes = atoi(word[1]);
 
