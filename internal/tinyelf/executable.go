@@ -42,8 +42,13 @@ func headerSizes(arch *elfmagic.Arch) (header, program uint16) {
 	return 52, 32
 }
 
+type byteOrder interface {
+	binary.ByteOrder
+	binary.AppendByteOrder
+}
+
 // order returns the byte order of the architecture's data.
-func order(arch *elfmagic.Arch) binary.AppendByteOrder {
+func order(arch *elfmagic.Arch) byteOrder {
 	if arch.Data == elf.ELFDATA2MSB {
 		return binary.BigEndian
 	}

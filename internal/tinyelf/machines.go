@@ -30,6 +30,12 @@ type machine struct {
 	// stack puts the stack pointer into the register of the first argument, and
 	// below loads those of five from the words that are Below it.
 	stack, below []byte
+
+	// insert puts two more arguments behind argv[0], when a program begins: their texts are at
+	// textsAt from insert's first byte, and textSize further. jump, which follows it, goes
+	// on at a distance from that byte. The registers that the kernel sets stay as they are.
+	insert []byte
+	jump   func(distance int64) []byte
 }
 
 // machineOf returns the machine of an architecture that both commands are built
@@ -87,6 +93,21 @@ func onX8664() *machine {
 			0x4c, 0x8b, 0x94, 0x24, 0x18, 0xfe, 0xff, 0xff, // mov -488(%rsp), %r10
 			0x4c, 0x8b, 0x84, 0x24, 0x20, 0xfe, 0xff, 0xff, // mov -480(%rsp), %r8
 		},
+		insert: []byte{
+			0x48, 0x8b, 0x04, 0x24, // mov (%rsp), %rax
+			0x48, 0x8b, 0x4c, 0x24, 0x08, // mov 8(%rsp), %rcx
+			0x48, 0x83, 0xec, 0x10, // sub $16, %rsp
+			0x48, 0x83, 0xc0, 0x02, // add $2, %rax
+			0x48, 0x89, 0x04, 0x24, // mov %rax, (%rsp)
+			0x48, 0x89, 0x4c, 0x24, 0x08, // mov %rcx, 8(%rsp)
+			0x48, 0x8d, 0x05, 0x1f, 0x00, 0x00, 0x00, // lea 31(%rip), %rax
+			0x48, 0x89, 0x44, 0x24, 0x10, // mov %rax, 16(%rsp)
+			0x48, 0x8d, 0x05, 0x1b, 0x00, 0x00, 0x00, // lea 27(%rip), %rax
+			0x48, 0x89, 0x44, 0x24, 0x18, // mov %rax, 24(%rsp)
+		},
+		jump: func(distance int64) []byte {
+			return append([]byte{0xe9}, little(uint32(distance-55))...) // jmp, from the end of the instruction
+		},
 	}
 }
 
@@ -119,6 +140,17 @@ func onAArch64() *machine {
 			0xa9410d22, // ldp x2, x3, [x9, #16]
 			0xf9401124, // ldr x4, [x9, #32]
 		),
+		insert: little(
+			0xa9402be9, // ldp x9, x10, [sp]
+			0x91000929, // add x9, x9, #2
+			0xa9bf2be9, // stp x9, x10, [sp, #-16]!
+			0x100001a9, // adr x9, . + 52
+			0x100001ca, // adr x10, . + 56
+			0xa9012be9, // stp x9, x10, [sp, #16]
+		),
+		jump: func(distance int64) []byte {
+			return little(0x14000000 | uint32((distance-24)>>2)&0x3ffffff) // b, by instructions, from itself
+		},
 	}
 }
 
@@ -156,6 +188,27 @@ func onRISCV64() *machine {
 			0xe1813683, // ld a3, -488(sp)
 			0xe2013703, // ld a4, -480(sp)
 		),
+		insert: little(
+			0x00013283, // ld t0, 0(sp)
+			0x00813303, // ld t1, 8(sp)
+			0xff010113, // addi sp, sp, -16
+			0x00228293, // addi t0, t0, 2
+			0x00513023, // sd t0, 0(sp)
+			0x00613423, // sd t1, 8(sp)
+			0x00000297, // auipc t0, 0
+			0x02828293, // addi t0, t0, 40
+			0x00513823, // sd t0, 16(sp)
+			0x00828293, // addi t0, t0, 8
+			0x00513c23, // sd t0, 24(sp)
+		),
+		jump: func(distance int64) []byte {
+			d := uint32(distance - 44)
+			high := (d + 0x800) &^ 0xfff
+			return little(
+				0x00000297|high,               // auipc t0, high
+				0x00028067|(d-high)&0xfff<<20, // jalr x0, low(t0)
+			)
+		},
 	}
 }
 
@@ -190,6 +243,27 @@ func onPPC64LE() *machine {
 			0xe8c1fe18, // ld r6, -488(r1)
 			0xe8e1fe20, // ld r7, -480(r1)
 		),
+		insert: little( // r12 is the entry's address, as ELFv2 has it of functions
+			0xe9210000, // ld r9, 0(r1)
+			0xe9410008, // ld r10, 8(r1)
+			0x3821fff0, // addi r1, r1, -16
+			0x39290002, // addi r9, r9, 2
+			0xf9210000, // std r9, 0(r1)
+			0xf9410008, // std r10, 8(r1)
+			0x392c0040, // addi r9, r12, 64
+			0xf9210010, // std r9, 16(r1)
+			0x392c0048, // addi r9, r12, 72
+			0xf9210018, // std r9, 24(r1)
+		),
+		jump: func(distance int64) []byte {
+			d := uint32(distance)
+			return little(
+				0x3d8c0000|(d+0x8000)>>16, // addis r12, r12, high: the low half has a sign
+				0x398c0000|d&0xffff,       // addi r12, r12, low
+				0x7d8903a6,                // mtctr r12
+				0x4e800420,                // bctr
+			)
+		},
 	}
 }
 
@@ -225,6 +299,21 @@ func onS390x() *machine {
 			0xe3, 0x40, 0xfe, 0x10, 0xff, 0x04, // lg %r4, -496(%r15)
 			0xe3, 0x50, 0xfe, 0x18, 0xff, 0x04, // lg %r5, -488(%r15)
 			0xe3, 0x60, 0xfe, 0x20, 0xff, 0x04, // lg %r6, -480(%r15)
+		},
+		insert: []byte{
+			0xe3, 0x00, 0xf0, 0x00, 0x00, 0x04, // lg %r0, 0(%r15)
+			0xe3, 0x10, 0xf0, 0x08, 0x00, 0x04, // lg %r1, 8(%r15)
+			0xa7, 0xfb, 0xff, 0xf0, // aghi %r15, -16
+			0xa7, 0x0b, 0x00, 0x02, // aghi %r0, 2
+			0xe3, 0x00, 0xf0, 0x00, 0x00, 0x24, // stg %r0, 0(%r15)
+			0xe3, 0x10, 0xf0, 0x08, 0x00, 0x24, // stg %r1, 8(%r15)
+			0xc0, 0x10, 0x00, 0x00, 0x00, 0x10, // larl %r1, .+32
+			0xe3, 0x10, 0xf0, 0x10, 0x00, 0x24, // stg %r1, 16(%r15)
+			0x41, 0x10, 0x10, 0x08, // la %r1, 8(%r1)
+			0xe3, 0x10, 0xf0, 0x18, 0x00, 0x24, // stg %r1, 24(%r15)
+		},
+		jump: func(distance int64) []byte {
+			return binary.BigEndian.AppendUint32([]byte{0xc0, 0xf4}, uint32((distance-54)/2)) // jg, by halfwords, from itself
 		},
 	}
 }
