@@ -28,7 +28,7 @@ type facts struct {
 	sysroot string         // for the emulator; see sysroot
 	named   bool           // it is the one that was named
 	started string         // the one that was named with a native program: of what that starts
-	cpu     []string       // the setting of the environment, as a variable of QEMU's
+	cpu     []string       // the setting of the environment, as a variable of QEMU's, which what the program starts inherits
 	pin     string         // the variable that names the emulator, if one does
 
 	itself bool // it is for a relative of the host's architecture, whose programs the kernel runs itself
@@ -54,7 +54,9 @@ func gather(p *program, o *options) (*facts, error) {
 	f := new(facts)
 	binary := p.binary()
 	if arch := binary.header.Arch; binary.elfErr == nil {
-		f.cpu = namedCPU(arch)
+		if cpu := namedCPU(arch); cpu != "" {
+			f.cpu = []string{"QEMU_CPU=" + cpu}
+		}
 		f.chosen = f.cpu != nil || o.cpu != "" || os.Getenv("QEMU_CPU") != ""
 		f.emulator = func() (*emulator.Emulator, error) {
 			return findEmulator(o, arch)
@@ -317,12 +319,12 @@ func namedSysroot(flag string, arch *elfmagic.Arch) (string, error) {
 	return value, existingDirectory(name, value)
 }
 
-// namedCPU returns the variable that makes QEMU emulate the CPU that is named, or
-// nothing. It is inherited by what the program starts, as QEMU's own is.
-func namedCPU(arch *elfmagic.Arch) []string {
-	_, value := setting(arch, "CPU")
-	if value == "" || os.Getenv("QEMU_CPU") != "" {
-		return nil
+// namedCPU returns the CPU model that the environment names for an architecture, or nothing:
+// what it says to QEMU is for all.
+func namedCPU(arch *elfmagic.Arch) string {
+	if os.Getenv("QEMU_CPU") != "" {
+		return ""
 	}
-	return []string{"QEMU_CPU=" + value}
+	_, value := setting(arch, "CPU")
+	return value
 }

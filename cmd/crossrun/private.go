@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -21,6 +23,7 @@ import (
 	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/file"
 	"github.com/projectcalico/go-build/internal/product"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // emulators are those of a private instance.
@@ -30,6 +33,7 @@ type emulators struct {
 	own     *emulator.Emulator // of the program's architecture, if it is among them,
 	image   *embedded.Image    // its file, if it is embedded and was to be unpacked,
 	comment string             // and what it is then
+	models  []*os.File         // those that are told which CPU to emulate
 }
 
 // find finds those with which a program of the architecture runs, or what a native
@@ -76,7 +80,11 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f.Arch == arch {
 			e.own = f
 		}
-		e.entries = append(e.entries, e.entry(f))
+		open, err := e.open(f, unpack)
+		if err != nil {
+			return err
+		}
+		e.entries = append(e.entries, e.entry(f, open))
 		if f.HandsOn() {
 			e.ours = append(e.ours, f.Arch)
 		}
@@ -93,13 +101,76 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	return fmt.Errorf("no entry can be for %s: this host runs its programs itself", arch)
 }
 
+// open returns the file of an emulator that has no path, or another one than that: of the
+// program's own that is embedded, or with a CPU model, if it is to be unpacked.
+func (e *emulators) open(f *emulator.Emulator, unpack bool) (*os.File, error) {
+	if cpu := namedCPU(f.Arch); cpu != "" && f.IsQEMU() && unpack {
+		model, err := e.withCPU(f, cpu)
+		if err != nil {
+			return nil, cli.WithHint(fmt.Errorf("%s with -cpu %s: %w", f.Name(), cpu, err), "--watched and --direct need no other file of it")
+		}
+		e.models = append(e.models, model)
+		return model, nil
+	}
+	if f == e.own && e.image != nil {
+		return e.image.File, nil
+	}
+	return nil, nil
+}
+
+// withCPU returns an emulator, in memory, that has a flag of its own: QEMU_CPU would be for all
+// architectures' emulators, and is gone where a program clears its environment.
+func (e *emulators) withCPU(f *emulator.Emulator, cpu string) (*os.File, error) {
+	var from *os.File
+	switch {
+	case f.Embedded == nil:
+		opened, err := os.Open(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		defer opened.Close()
+		from = opened
+	case f == e.own && e.image != nil:
+		from = e.image.File
+	default:
+		image, err := f.Embedded.Open(embedded.UserCache())
+		if err != nil {
+			return nil, err
+		}
+		defer image.Close()
+		from = image.File
+	}
+	content, err := io.ReadAll(io.NewSectionReader(from, 0, math.MaxInt64))
+	if err == nil {
+		content, err = tinyelf.WithArguments(content, "-cpu", cpu)
+	}
+	if err != nil {
+		return nil, err
+	}
+	model, err := file.Memory(emulator.EntryName(f.Arch), content)
+	if err == nil {
+		err = file.Seal(model)
+	}
+	return model, err
+}
+
+// close closes what is open of emulators: the kernel has those of entries open itself.
+func (e *emulators) close() {
+	if e.image != nil {
+		e.image.Close()
+	}
+	for _, model := range e.models {
+		model.Close()
+	}
+}
+
 // entry returns an emulator's entry. Those that are embedded are run by this command,
-// but the program's own, if it has been unpacked.
-func (e *emulators) entry(f *emulator.Emulator) binfmt.Entry {
+// but those that are open.
+func (e *emulators) entry(f *emulator.Emulator, open *os.File) binfmt.Entry {
 	entry := binfmt.Entry{Name: emulator.EntryName(f.Arch), Pattern: f.Arch.Pattern(), Interpreter: f.Path, Flags: binfmt.FixBinary}
 	switch {
-	case f == e.own && e.image != nil:
-		entry.Interpreter = fmt.Sprintf("/proc/self/fd/%d", e.image.File.Fd())
+	case open != nil:
+		entry.Interpreter = fmt.Sprintf("/proc/self/fd/%d", open.Fd())
 	case f.Embedded != nil:
 		// It would have to pass the descriptor on through execve, which gives the
 		// emulator one of its own: no flag O.
@@ -136,9 +207,7 @@ func (w *way) enter(f *facts, o *options, tell func()) error {
 		}
 		return found.entries, err
 	}})
-	if found.image != nil {
-		defer found.image.Close()
-	}
+	defer found.close()
 	if err != nil {
 		return err
 	}

@@ -313,8 +313,8 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 			by.file = nil // it may be executable and not readable
 		}
 	}
-	if cpu := namedCPU(arch); cpu != nil {
-		by.cpu = []string{"-cpu", strings.TrimPrefix(cpu[0], "QEMU_CPU=")}
+	if cpu := namedCPU(arch); cpu != "" {
+		by.cpu = []string{"-cpu", cpu}
 	} else if faster := found.FasterCPU(); faster != "" && os.Getenv("QEMU_CPU") == "" {
 		by.cpu = []string{"-cpu", faster}
 	}

@@ -117,6 +117,9 @@ func kernelWay(w *way, p *program, o *options, f *facts) {
 // inTree is asItIs for a program that is executed where it may be watched.
 func (w *way) inTree(p *program, f *facts) {
 	w.asItIs(p, f)
+	if f.foreign != nil {
+		w.env = append(w.env, f.cpu...)
+	}
 	if !f.named && supervised(f.foreign) != "" {
 		w.env = f.cpu // who watches finds the sysroots of all architectures: one for all would hide these
 	}
@@ -201,18 +204,17 @@ func notAFlag(path string) string {
 	return path
 }
 
-// asItIs has the program's own path and arguments, and what the emulator that
-// somebody else starts for it has to know.
+// asItIs has the program's own path and arguments, and where the emulator that
+// somebody else starts for it finds libraries.
 func (w *way) asItIs(p *program, f *facts) {
 	w.path, w.argv = p.path, p.argv
-	prefix, cpu := f.started, []string(nil)
+	prefix := f.started
 	if f.foreign != nil {
-		prefix, cpu = f.sysroot, f.cpu
+		prefix = f.sysroot
 	}
 	if prefix != "" {
 		w.env = []string{"QEMU_LD_PREFIX=" + prefix}
 	}
-	w.env = append(w.env, cpu...)
 }
 
 // printed returns the way as a command that does the same: nothing else runs in

@@ -75,8 +75,9 @@ func TestWaysFollowFromTheProgramTheRequestAndTheFacts(t *testing.T) {
 		{"text", "--direct", facts{}, []string{"--direct: ./t: not an ELF file"}},
 		// Requests.
 		{"static", "--kernel", facts{entry: entry("")}, []string{"--kernel: ./s: the kernel has no enabled entry for it (tried)"}},
-		{"static", "--private --strace", facts{cpu: []string{"QEMU_CPU=max"}}, []string{
-			"--private QEMU_CPU=max QEMU_STRACE=1 ./s 'a b'"}},
+		{"static", "--kernel", facts{cpu: []string{"QEMU_CPU=max"}}, []string{"--kernel QEMU_CPU=max ./s 'a b' # the kernel runs it"}},
+		// In an instance of our own the entries' emulators have CPUs, each of its architecture.
+		{"static", "--private --strace", facts{cpu: []string{"QEMU_CPU=max"}}, []string{"--private QEMU_STRACE=1 ./s 'a b'"}},
 		{"static", "--direct", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}}, []string{"--direct QEMU_CPU=max " + qemu + " -0 s ./s 'a b' # --direct asks for it"}},
 		{"static", "--cpu a57 -g 1234", facts{emulator: emulatorAt(qemu), chosen: true, cpu: []string{"QEMU_CPU=max"}, sysroot: "/r"}, []string{
 			"--direct " + qemu + " -0 s -L /r -cpu a57 -g 1234 ./s 'a b' # --gdb asks for it"}},

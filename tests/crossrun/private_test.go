@@ -293,6 +293,42 @@ func TestTheEnvironmentSaysWhichEmulatorAndCPU(t *testing.T) {
 	assert.Contains(t, r.Stderr, "CROSSRUN_SYSROOT_ARM64: stat /no/such/directory")
 }
 
+// A CPU is that of its architecture's programs, and of all of these: whoever starts them, in whichever root
+// directory and with whatever environment. Each emulator knows its own architecture's only.
+func TestACPUIsOfItsArchitectureInAPrivateInstance(t *testing.T) {
+	kerneltest.Instance(t)
+	arm64, s390x := commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	root := smallRoot(t, hello, arm64, commands.GoHello(t, "s390x"))
+	t.Setenv("CROSSRUN_CPU_ARM64", "no-such-cpu")
+	for _, words := range [][]string{
+		{"--private", hello},
+		{"--private", "/bin/sh", "-c", hello},
+		{"--private", "env", "-i", hello},
+		{"--private", s390x, "/bin/sh", "-c", "unset CROSSRUN_CPU_ARM64; exec " + hello},
+		{"--private", "unshare", "-Ur", "chroot", root, "/usr/bin/hello-arm64"},
+		{"--rootfs", root, "hello-arm64"},
+	} {
+		r := commands.Crossrun(t, words...)
+		assert.Equal(t, 1, r.Status, "%s: %s", words, r.Stderr)
+		assert.Contains(t, r.Stderr, "no-such-cpu", "%s", words)
+	}
+	t.Setenv("CROSSRUN_CPU_ARM64", "cortex-a57")
+	t.Setenv("CROSSRUN_CPU_S390X", "max")
+	words := []string{arm64, s390x, "/bin/sh", "-c", `echo "<$QEMU_CPU>"; exec ` + hello}
+	want := commands.Result{Stdout: "started by arm64\nstarted by s390x\n<>\n" + commands.GoSaying("arm64", hello)}
+	for _, starter := range [][]string{nil, {"/usr/bin/env"}, {"/bin/sh", "-c", `"$0" "$@"`}} {
+		assert.Equal(t, want, commands.Crossrun(t, slices.Concat([]string{"--private"}, starter, words)...), "%s", starter)
+	}
+	r := commands.Crossrun(t, "--rootfs", root, "starter-arm64", "/usr/bin/hello-s390x")
+	assert.Equal(t, commands.Result{Stdout: "started by arm64\n" + commands.GoSaying("s390x", "/usr/bin/hello-s390x")}, r)
+	// What QEMU itself is told comes first.
+	t.Setenv("QEMU_CPU", "no-such-cpu")
+	r = commands.Crossrun(t, "--private", "/bin/sh", "-c", hello)
+	assert.Contains(t, r.Stderr, "no-such-cpu")
+	assert.Equal(t, 1, r.Status)
+}
+
 // QEMU before 10 is slow at pointer authentication, which a CPU that nobody has chosen
 // mends: for the program's own emulator, as those of others do not know it.
 func TestOldEmulatorsGetAFasterCPU(t *testing.T) {

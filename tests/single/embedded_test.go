@@ -216,6 +216,17 @@ func TestCarriedEmulatorsRunWhateverIsStarted(t *testing.T) {
 	r = embedding(t, "crossrun", "off", "--private", "/bin/sh", "-c", s390x+" "+hello+" x")
 	assert.Equal(t, commands.Result{Stdout: "started by s390x\n" + commands.GoSaying("arm64", hello, "x")}, r, "nothing is in hand, nor kept")
 
+	// With a CPU of theirs, too.
+	t.Setenv("CROSSRUN_CPU_ARM64", "cortex-a57")
+	t.Setenv("CROSSRUN_CPU_S390X", "no-such-cpu")
+	for _, words := range [][]string{{arm64}, {"--private"}} {
+		r = embedding(t, "crossrun", "off", append(words, "/bin/sh", "-c", hello+`; env -i `+s390x)...)
+		assert.Contains(t, r.Stdout, commands.GoSaying("arm64", hello), "%s", words)
+		assert.Contains(t, r.Stderr, "no-such-cpu", "%s", words)
+		assert.Equal(t, 1, r.Status, "%s", words)
+	}
+	t.Setenv("CROSSRUN_CPU_S390X", "")
+
 	// In a root file system, of which nothing becomes part.
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o755))
