@@ -162,6 +162,9 @@ func findEmulator(o *options, arch *elfmagic.Arch) (*emulator.Emulator, error) {
 	return found, nil
 }
 
+// ofArchitectures are the settings of the environment that are for one architecture: see setting.
+var ofArchitectures = []string{"EMULATOR", "SYSROOT", "CPU"}
+
 // takeSettings returns what is wrong with the environment's settings, whichever
 // architecture they are for: a program may start one of it. It does so in another
 // directory, perhaps: paths are made absolute.
@@ -171,7 +174,7 @@ func takeSettings() error {
 	}
 	for _, v := range os.Environ() {
 		name, value, _ := strings.Cut(v, "=")
-		for _, what := range []string{"EMULATOR", "SYSROOT", "CPU"} {
+		for _, what := range ofArchitectures {
 			of, ok := strings.CutPrefix(name, "CROSSRUN_"+what+"_")
 			if !ok || value == "" {
 				continue
@@ -216,6 +219,11 @@ func setting(arch *elfmagic.Arch, what string) (name, value string) {
 		}
 	}
 	return "", ""
+}
+
+// isSet reports whether the environment says how an architecture's programs are run.
+func isSet(arch *elfmagic.Arch) bool {
+	return slices.ContainsFunc(ofArchitectures, func(what string) bool { name, _ := setting(arch, what); return name != "" })
 }
 
 // setSetting sets what setting returns.

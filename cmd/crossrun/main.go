@@ -276,8 +276,8 @@ func usage() string {
 Runs BINARY, whichever architecture it is for, and what it starts. It needs no
 privilege, and registers nothing on the machine. A program of the host's own is
 watched for what it starts, unless the kernel has entries for all architectures
-that Go has a port for; one of another architecture is run in the first of these
-ways that works:
+that Go has a port for, and no setting for one is in the environment; one of
+another architecture is run in the first of these ways that works:
 
   --kernel     by an enabled entry in the kernel (see register)
   --private    in a binfmt_misc of its own, in which every emulator is

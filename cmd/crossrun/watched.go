@@ -121,7 +121,8 @@ func (w *way) runWatched(state string, env []string, tell func()) error {
 
 // mayStart reports whether a native program is to be watched for what it starts: not
 // every architecture that people build for (that Go does) has an entry in the kernel
-// that can be seen here, and nobody watches this process already.
+// that can be seen here, or one has a setting, of which entries know nothing; and nobody
+// watches this process already.
 func mayStart() bool {
 	own := append(host.Relatives(native()), native())
 	entries, _ := binfmt.New("").List()
@@ -129,7 +130,7 @@ func mayStart() bool {
 		return slices.ContainsFunc(entries, func(e binfmt.Entry) bool { return !e.Disabled && e.Matches(arch.Heads()[0], "") })
 	}
 	return slices.ContainsFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
-		return arch.GOARCH != "" && !slices.Contains(own, arch) && !served(arch)
+		return isSet(arch) && arch != native() || arch.GOARCH != "" && !slices.Contains(own, arch) && !served(arch)
 	}) && !watch.Watched()
 }
 
@@ -284,7 +285,8 @@ func (w *emulations) of(arch *elfmagic.Arch) *emulated {
 func (by *emulated) find(arch *elfmagic.Arch) error {
 	pin, _ := setting(arch, "EMULATOR")
 	var untried error
-	if pin == "" {
+	cpu := namedCPU(arch)
+	if pin == "" && cpu == "" {
 		if program, err := tinyelf.Program(arch); err == nil {
 			err = tinyelf.Run(context.Background(), program, nil)
 			if by.kernel = err == nil; tinyelf.NotStarted(err) {
@@ -313,7 +315,7 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 			by.file = nil // it may be executable and not readable
 		}
 	}
-	if cpu := namedCPU(arch); cpu != "" {
+	if cpu != "" {
 		by.cpu = []string{"-cpu", cpu}
 	} else if faster := found.FasterCPU(); faster != "" && os.Getenv("QEMU_CPU") == "" {
 		by.cpu = []string{"-cpu", faster}

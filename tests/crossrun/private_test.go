@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/tests/commands"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
@@ -327,6 +328,40 @@ func TestACPUIsOfItsArchitectureInAPrivateInstance(t *testing.T) {
 	r = commands.Crossrun(t, "--private", "/bin/sh", "-c", hello)
 	assert.Contains(t, r.Stderr, "no-such-cpu")
 	assert.Equal(t, 1, r.Status)
+}
+
+// Where the kernel has entries for all that a native program may start, it knows nothing of settings: a
+// supervisor does.
+func TestSettingsAreHeldWhereTheKernelHasEntries(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	for _, arch := range elfmagic.Archs() {
+		if arch.GOARCH != "" && !kerneltest.Native(t, arch) {
+			r := commands.Register(t, "--no-probe", arch.Name)
+			require.Zero(t, r.Status, r.Stderr)
+		}
+	}
+	commandLines := [][]string{{"/bin/sh", "-c", hello}, {"--watched", "/bin/sh", "-c", hello}, {"--watched", hello}}
+	for _, words := range commandLines {
+		assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, commands.Crossrun(t, words...))
+	}
+	r := commands.Crossrun(t, "-v", "/bin/sh", "-c", hello)
+	assert.Contains(t, r.Stderr, "crossrun: it is for this host: ", "an entry is enough where nothing is asked for")
+	for setting, says := range map[string]string{"CROSSRUN_CPU_ARM64=no-such-cpu": "no-such-cpu", "CROSSRUN_EMULATOR_ARM64=/bin/false": ""} {
+		for _, words := range commandLines {
+			cmd := commands.Command("crossrun", words...)
+			cmd.Env = append(os.Environ(), setting)
+			r := commands.Run(t, cmd)
+			assert.Equal(t, 1, r.Status, "%s %s", setting, words)
+			assert.Contains(t, r.Stderr, says, "%s %s", setting, words)
+		}
+	}
+	// Libraries are found by an emulator that is told where they are.
+	dynamic := commands.CHello(t, commands.Port("aarch64-linux-gnu"), "dynamic")
+	cmd := commands.Command("crossrun", "/bin/sh", "-c", dynamic)
+	cmd.Env = append(os.Environ(), "CROSSRUN_SYSROOT_ARM64=/usr/aarch64-linux-gnu")
+	assert.Equal(t, commands.Result{Stdout: commands.Saying("hello from C 1.414", dynamic)}, commands.Run(t, cmd))
 }
 
 // QEMU before 10 is slow at pointer authentication, which a CPU that nobody has chosen
