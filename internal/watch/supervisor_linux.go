@@ -93,10 +93,11 @@ var question = [2]uint64{0x63726f73, 0x7372756e}
 const watched = syscall.EALREADY
 
 // Sees reports whether a supervisor is asked about what programs of an architecture execute: about
-// the host's own, and of 32-bit ones about i386's.
+// the host's own, and about 32-bit ones of i386 on amd64, and of Arm on arm64.
 func Sees(arch *elfmagic.Arch) bool {
 	self, err := native()
-	return err == nil && (arch == self || arch.Name == "i386" && slices.ContainsFunc(abis[:], func(a abi) bool { return a.arch == unix.AUDIT_ARCH_I386 }))
+	narrow := map[string]uint32{"i386": unix.AUDIT_ARCH_I386, "arm": unix.AUDIT_ARCH_ARM}[arch.Name]
+	return err == nil && (arch == self || narrow != 0 && slices.ContainsFunc(abis[:], func(a abi) bool { return a.arch == narrow }))
 }
 
 // Watched reports whether a supervisor of this package watches this process already.

@@ -3,6 +3,7 @@ package watch
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
@@ -65,6 +67,14 @@ func TestTheFilterAsksAboutExecveAndTheViewAlone(t *testing.T) {
 	assert.False(t, isView(abis[0].arch, unix.SYS_CHDIR))
 }
 
+func TestWhoseCallsAreSeen(t *testing.T) {
+	for name, host := range map[string]string{"i386": "amd64", "arm": "arm64", "x86_64": "amd64", "s390x": "s390x", "armeb": ""} {
+		arch, err := elfmagic.Lookup(name)
+		require.NoError(t, err)
+		assert.Equal(t, runtime.GOARCH == host, Sees(arch), name)
+	}
+}
+
 func TestACallIsMadeAnew(t *testing.T) {
 	for i := range abis {
 		a := &abis[i]
@@ -73,7 +83,7 @@ func TestACallIsMadeAnew(t *testing.T) {
 		r.call(n, a, [5]uint64{7, 8, 9, 10, 11})
 		values := map[uint64]bool{}
 		for _, v := range r {
-			values[v] = true
+			values[v], values[v>>32], values[v&(1<<32-1)] = true, true, true // registers may have 32 bits
 		}
 		for _, want := range []uint64{7, 8, 9, 10, 11, uint64(a.execveat), 0x1000 - a.instruction} {
 			assert.True(t, values[want], "%d in %v", want, r)

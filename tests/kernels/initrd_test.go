@@ -37,6 +37,12 @@ func (g guest) initrd(t *testing.T, ctx context.Context, dir, module string, ste
 		files[strings.TrimPrefix(hello(goarch), "/")] = build(t, ctx, dir, goarch, "../testdata/hello")
 		files["root"+hello(goarch)] = files[strings.TrimPrefix(hello(goarch), "/")]
 	}
+	for _, triplet := range g.narrow() {
+		file := filepath.Join(dir, "starter-"+triplet)
+		out, err := exec.CommandContext(ctx, triplet+"-gcc", "-static", "-O1", "-o", file, "../testdata/executer.c").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		files[strings.TrimPrefix(starter(triplet), "/")] = file
+	}
 	return pack(t, dir, module, steps, files)
 }
 

@@ -192,6 +192,11 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 			plan.Step{Name: "watched, by a native one, " + goarch, Argv: []string{crossrun, "--watched", crossrun, hello(goarch), "x"}},
 			plan.Step{Name: "private " + goarch, Argv: []string{crossrun, "--private", "-v", hello(goarch), "x"}})
 	}
+	for _, triplet := range g.narrow() {
+		steps = append(steps,
+			plan.Step{Name: "watched, by " + triplet, Argv: []string{crossrun, "--watched", starter(triplet), "run", hello(g.foreign[0]), "x"}},
+			plan.Step{Name: "crossrun " + triplet, Argv: []string{crossrun, starter(triplet), "exec", hello(g.foreign[0]), "x"}})
+	}
 	if !g.single() {
 		return steps
 	}
@@ -208,6 +213,20 @@ func (g guest) steps(t *testing.T, module string) []plan.Step {
 // private reports whether the guest's kernel lets user namespaces have a
 // binfmt_misc of their own: Linux 6.7, of which Debian 12 is not.
 func (g guest) private() bool { return g.suite != "bookworm" }
+
+// narrow are the C compilers for 32-bit Arm, whose C libraries have Thumb's instructions and Arm's: where
+// the kernel runs such programs itself, and they are here.
+func (g guest) narrow() (triplets []string) {
+	for _, triplet := range []string{"arm-linux-gnueabihf", "arm-linux-gnueabi"} {
+		if _, err := exec.LookPath(triplet + "-gcc"); err == nil && slices.Contains(g.native, "linux/arm/v7") {
+			triplets = append(triplets, triplet)
+		}
+	}
+	return triplets
+}
+
+// starter is a program that starts others.
+func starter(triplet string) string { return "/starter-" + triplet }
 
 // programs are the GOARCHs of the programs that are run.
 func (g guest) programs(t *testing.T) []string {
@@ -302,6 +321,12 @@ func (g guest) test(t *testing.T, dir string) tableRow {
 		assert.Equal(t, 126, o.Status, "%+v", o)
 		assert.Contains(t, o.Stderr, "private instance of binfmt_misc: ")
 		assert.Contains(t, o.Stderr, "6.7", "which kernel has them")
+	}
+	for _, triplet := range g.narrow() {
+		for _, way := range []string{"watched, by ", "crossrun "} {
+			o := succeeded(way + triplet)
+			assert.Equal(t, fmt.Sprintf("hello from %s 1.414\n%q\n\"x\"\n", g.foreign[0], hello(g.foreign[0])), o.Stdout, "%s%s: %s", way, triplet, o.Stderr)
+		}
 	}
 	if g.single() {
 		for _, goarch := range g.foreign {
