@@ -173,34 +173,51 @@ func takeSettings() error {
 		return err
 	}
 	for _, v := range os.Environ() {
-		name, value, _ := strings.Cut(v, "=")
-		for _, what := range ofArchitectures {
-			of, ok := strings.CutPrefix(name, "CROSSRUN_"+what+"_")
-			if !ok || value == "" {
-				continue
+		what, of, value := settingOf(v)
+		if what == "" {
+			continue
+		}
+		name := "CROSSRUN_" + what + "_" + of
+		archs := elfmagic.Archs()
+		i := slices.IndexFunc(archs, func(a *elfmagic.Arch) bool { return isCalled(a, of) })
+		if i < 0 {
+			return cli.WithHint(fmt.Errorf("%s: no architecture has this name", name), "the end is any name of one in capitals: CROSSRUN_%s_ARM64", what)
+		}
+		if what == "EMULATOR" {
+			if _, err := namedEmulator("", archs[i]); err != nil {
+				return err
 			}
-			archs := elfmagic.Archs()
-			i := slices.IndexFunc(archs, func(a *elfmagic.Arch) bool {
-				return slices.ContainsFunc(a.Names(), func(n string) bool { return variableOf(n) == of })
-			})
-			if i < 0 {
-				return cli.WithHint(fmt.Errorf("%s: no architecture has this name", name), "the end is any name of one in capitals: CROSSRUN_%s_ARM64", what)
+		}
+		if !filepath.IsAbs(value) && (what == "SYSROOT" || what == "EMULATOR" && strings.Contains(value, "/")) {
+			path, err := filepath.Abs(value)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
-			if what == "EMULATOR" {
-				if _, err := namedEmulator("", archs[i]); err != nil {
-					return err
-				}
-			}
-			if !filepath.IsAbs(value) && (what == "SYSROOT" || what == "EMULATOR" && strings.Contains(value, "/")) {
-				path, err := filepath.Abs(value)
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-				os.Setenv(name, path)
-			}
+			os.Setenv(name, path)
 		}
 	}
 	return nil
+}
+
+// settingOf returns which setting a variable is, the name of an architecture at its end, and its
+// value, or nothing if it is none or empty.
+func settingOf(variable string) (what, of, value string) {
+	rest, ok := strings.CutPrefix(variable, "CROSSRUN_")
+	if !ok {
+		return "", "", ""
+	}
+	name, value, _ := strings.Cut(rest, "=")
+	for _, what := range ofArchitectures {
+		if of, ok := strings.CutPrefix(name, what+"_"); ok && value != "" {
+			return what, of, value
+		}
+	}
+	return "", "", ""
+}
+
+// isCalled reports whether an architecture has a name, as variables have it.
+func isCalled(arch *elfmagic.Arch, of string) bool {
+	return slices.ContainsFunc(arch.Names(), func(n string) bool { return variableOf(n) == of })
 }
 
 var variable = strings.NewReplacer("-", "_", ".", "_")
@@ -221,9 +238,13 @@ func setting(arch *elfmagic.Arch, what string) (name, value string) {
 	return "", ""
 }
 
-// isSet reports whether the environment says how an architecture's programs are run.
-func isSet(arch *elfmagic.Arch) bool {
-	return slices.ContainsFunc(ofArchitectures, func(what string) bool { name, _ := setting(arch, what); return name != "" })
+// isSet reports whether the environment has a setting, or any if what is empty, for an
+// architecture that is not the host's own. It looks at each variable once: names are many.
+func isSet(what string) bool {
+	return slices.ContainsFunc(os.Environ(), func(v string) bool {
+		has, of, _ := settingOf(v)
+		return has != "" && (what == "" || has == what) && !isCalled(native(), of)
+	})
 }
 
 // setSetting sets what setting returns.

@@ -73,6 +73,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 	if err := cmp.Or(append(named, nativeErr, imageErr)...); err != nil {
 		return err
 	}
+	models := unpack && isSet("CPU")
 	for _, f := range found {
 		if f == nil || slices.Contains(native, f.Arch) || !slices.Contains(native, f.Host) {
 			continue
@@ -80,7 +81,7 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 		if f.Arch == arch {
 			e.own = f
 		}
-		open, err := e.open(f, unpack)
+		open, err := e.open(f, models)
 		if err != nil {
 			return err
 		}
@@ -102,12 +103,16 @@ func (e *emulators) find(ctx context.Context, arch *elfmagic.Arch, sysroot strin
 }
 
 // open returns the file of an emulator that has no path, or another one than that: of the
-// program's own that is embedded, or with a CPU model, if it is to be unpacked.
-func (e *emulators) open(f *emulator.Emulator, unpack bool) (*os.File, error) {
-	if cpu := namedCPU(f.Arch); cpu != "" && f.IsQEMU() && unpack {
+// program's own that is embedded, or with a CPU model, if there may be one.
+func (e *emulators) open(f *emulator.Emulator, models bool) (*os.File, error) {
+	cpu := ""
+	if models && f.IsQEMU() {
+		cpu = namedCPU(f.Arch)
+	}
+	if cpu != "" {
 		model, err := e.withCPU(f, cpu)
 		if err != nil {
-			return nil, cli.WithHint(fmt.Errorf("%s with -cpu %s: %w", f.Name(), cpu, err), "--watched and --direct need no other file of it")
+			return nil, cli.WithHint(fmt.Errorf("%s with -cpu %s: %w", f.Name(), cpu, err), "--watched gives the emulator this flag without a copy of it")
 		}
 		e.models = append(e.models, model)
 		return model, nil
@@ -148,10 +153,14 @@ func (e *emulators) withCPU(f *emulator.Emulator, cpu string) (*os.File, error) 
 		return nil, err
 	}
 	model, err := file.Memory(emulator.EntryName(f.Arch), content)
-	if err == nil {
-		err = file.Seal(model)
+	if err != nil {
+		return nil, err
 	}
-	return model, err
+	if err := file.Seal(model); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return model, nil
 }
 
 // close closes what is open of emulators: the kernel has those of entries open itself.

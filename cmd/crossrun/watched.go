@@ -124,13 +124,16 @@ func (w *way) runWatched(state string, env []string, tell func()) error {
 // that can be seen here, or one has a setting, of which entries know nothing; and nobody
 // watches this process already.
 func mayStart() bool {
+	if isSet("") {
+		return !watch.Watched()
+	}
 	own := append(host.Relatives(native()), native())
 	entries, _ := binfmt.New("").List()
 	served := func(arch *elfmagic.Arch) bool {
 		return slices.ContainsFunc(entries, func(e binfmt.Entry) bool { return !e.Disabled && e.Matches(arch.Heads()[0], "") })
 	}
 	return slices.ContainsFunc(elfmagic.Archs(), func(arch *elfmagic.Arch) bool {
-		return isSet(arch) && arch != native() || arch.GOARCH != "" && !slices.Contains(own, arch) && !served(arch)
+		return arch.GOARCH != "" && !slices.Contains(own, arch) && !served(arch)
 	}) && !watch.Watched()
 }
 
