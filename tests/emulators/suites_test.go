@@ -137,7 +137,11 @@ func (p part) passesAlone(t *testing.T, c contestant, name string) bool {
 func (p part) test(t *testing.T, contestants []contestant) {
 	t.Helper()
 	row := suiteRow{}
-	row.add("native", p.natively(t))
+	native := p.natively(t)
+	if !native.ran() && native.Skipped > 0 && len(native.Failed) == 0 {
+		t.Skipf("natively each of the %d tests of %s is skipped", native.Skipped, p.name)
+	}
+	row.add("native", native)
 	for _, c := range contestants {
 		name := c.name
 		if c.judged {
@@ -256,6 +260,7 @@ func TestGosSuite(t *testing.T) {
 	cross := crossrun(t, s)
 	goroot := strings.TrimSpace(goOutput(t, "env", "GOROOT"))
 	packages := chosen(strings.Fields(goOutput(t, "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "std")))
+	packages = slices.DeleteFunc(packages, func(pkg string) bool { return onlyBenchmarks(t, filepath.Join(goroot, "src", pkg)) })
 	for _, goarch := range append([]string{"loong64", "mips64le", "ppc64"}, goarchs...) {
 		t.Run(goarch, func(t *testing.T) {
 			contestants := s.suiteContestants(t, goarch)
@@ -296,6 +301,24 @@ func TestGosSuite(t *testing.T) {
 		})
 	}
 }
+
+// onlyBenchmarks reports whether none of a package's test files has a test.
+func onlyBenchmarks(t *testing.T, dir string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if goTest.Match(text) {
+			return false
+		}
+	}
+	return len(files) > 0
+}
+
+// goTest is how a test of Go's begins.
+var goTest = regexp.MustCompile(`(?m)^func (Test|Fuzz|Example)`)
 
 // goOutput is what the go command says.
 func goOutput(t *testing.T, args ...string) string {
@@ -376,6 +399,15 @@ func TestWhatFailsNowAndThenIsCounted(t *testing.T) {
 	p.list = func(contestant) []string { return []string{"TestA", "TestB", "TestC", "TestD"} }
 	require.Equal(t, map[string]int{"TestA": 1, "TestC": 2, "TestD": 3}, p.again(contestant{}, 3))
 	require.Equal(t, [][]string{nil, nil, nil}, *asked)
+}
+
+func TestAPackageMayHaveOnlyBenchmarks(t *testing.T) {
+	dir := t.TempDir()
+	require.False(t, onlyBenchmarks(t, dir), "its source is not there")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a_test.go"), []byte("package a\n\nfunc BenchmarkTest(b *testing.B) {}\n"), 0o644))
+	require.True(t, onlyBenchmarks(t, dir))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b_test.go"), []byte("package a\n\nfunc ExampleA() {}\n"), 0o644))
+	require.False(t, onlyBenchmarks(t, dir))
 }
 
 func TestAnExpressionIsOfWholeNames(t *testing.T) {

@@ -201,6 +201,7 @@ unless its reason is known. Go's have no ` + "`-short`" + `, but for net, net/ht
 // suiteCells are of the sums of a target's parts.
 func suiteCells(target string, parts map[string]suiteRow) []string {
 	sums := map[string]tally{}
+	ran := map[string]int{}
 	var stock []string
 	for _, row := range parts {
 		for _, name := range row.Names {
@@ -208,12 +209,17 @@ func suiteCells(target string, parts map[string]suiteRow) []string {
 				stock = append(stock, name)
 			}
 			sums[name] = sums[name].plus(row.Tallies[name])
+			ran[name]++
 		}
 	}
 	slices.SortFunc(stock, compareVersions)
 	var under []string
 	for _, name := range stock {
-		under = append(under, fmt.Sprintf("%s (QEMU %s)", sums[name], name))
+		of := ""
+		if ran[name] < len(parts) {
+			of = fmt.Sprintf(", in %d of %d", ran[name], len(parts))
+		}
+		under = append(under, fmt.Sprintf("%s (QEMU %s%s)", sums[name], name, of))
 	}
 	return []string{target, fmt.Sprint(len(parts)), sums["native"].String(), strings.Join(under, "; "), sums["ours"].String()}
 }
@@ -371,6 +377,12 @@ func TestWhatFailsOnlyUnderOursIsWorse(t *testing.T) {
 	assert.Contains(t, text, "| p | TestA | arm | 10.0.13, ours | because |")
 	assert.Contains(t, text, "| p | TestB | arm | 10.0.13 | – |")
 	assert.NotContains(t, text, "TestRoot |")
+
+	judged := suiteRow{}
+	judged.add("native", tally{Passed: 1})
+	judged.add("ours", tally{Passed: 1})
+	text = documentSuites(suiteRows{"S": {"arm": {"p": row, "q": judged}}}, known)
+	assert.Contains(t, text, "| arm | 2 | 4, 1, 0 | 1, 3, 0 (QEMU 10.0.13, in 1 of 2) | 3, 2, 0 |")
 
 	_, err = parseKnownTests("S | * | p | TestA\n")
 	assert.Error(t, err)
