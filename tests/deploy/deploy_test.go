@@ -156,9 +156,13 @@ nodeFeatureDiscovery: {enabled: true}
 }
 
 func TestWrongValuesAreRefused(t *testing.T) {
-	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "checkEvery: 0s", "yield: ['[a']", "image: {digest: latest}", "yield: []"} {
+	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "checkEvery: 0s", "checkEvery: 0.0h0m", "yield: ['[a']", "image: {digest: latest}", "yield: []"} {
 		_, err := templated(t, "register", values)
 		assert.Error(t, err, values)
+	}
+	for _, values := range []string{"checkEvery: 0.5h", "checkEvery: 0h30m", "checkEvery: 10s", "checkEvery: 1h0m0s"} {
+		_, err := templated(t, "register", values)
+		assert.NoError(t, err, values)
 	}
 }
 
