@@ -317,8 +317,8 @@ func onlyBenchmarks(t *testing.T, dir string) bool {
 	return len(files) > 0
 }
 
-// goTest is how a test of Go's begins.
-var goTest = regexp.MustCompile(`(?m)^func (Test|Fuzz|Example)`)
+// goTest is how a test of Go's begins, or an example ends that is run.
+var goTest = regexp.MustCompile(`(?mi)^func (Test|Fuzz)|^\s*// (unordered )?output:`)
 
 // goOutput is what the go command says.
 func goOutput(t *testing.T, args ...string) string {
@@ -406,7 +406,9 @@ func TestAPackageMayHaveOnlyBenchmarks(t *testing.T) {
 	require.False(t, onlyBenchmarks(t, dir), "its source is not there")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a_test.go"), []byte("package a\n\nfunc BenchmarkTest(b *testing.B) {}\n"), 0o644))
 	require.True(t, onlyBenchmarks(t, dir))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "b_test.go"), []byte("package a\n\nfunc ExampleA() {}\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b_test.go"), []byte("package a\n\nfunc ExampleA() {\n}\n"), 0o644))
+	require.True(t, onlyBenchmarks(t, dir), "an example is run if its output is told")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b_test.go"), []byte("package a\n\nfunc ExampleA() {\n\t// Output:\n}\n"), 0o644))
 	require.False(t, onlyBenchmarks(t, dir))
 }
 
