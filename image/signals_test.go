@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
 // Go run is sent SIGTERM by make, or by who runs that, and hands it to nobody: what it ran would go on.
@@ -32,22 +34,17 @@ func TestWhatGoRunStartedEndsWithIt(t *testing.T) {
 			require.Eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, 5*time.Minute, 50*time.Millisecond)
 			text, err := os.ReadFile(started)
 			require.NoError(t, err)
-			pids := strings.Fields(string(text))
 			signal := unix.SIGTERM
 			if name == "go run, killed" {
 				signal = unix.SIGKILL
 			}
 			require.NoError(t, cmd.Process.Signal(signal))
 			assert.Error(t, <-ended)
-			for _, pid := range pids {
-				goesOn := func() bool {
-					line, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
-					return err == nil && !strings.Contains(string(line), ") Z ")
-				}
-				if !assert.Eventually(t, func() bool { return !goesOn() }, 30*time.Second, 50*time.Millisecond, "process %s of %q goes on", pid, text) {
-					n, err := strconv.Atoi(pid)
-					require.NoError(t, err)
-					_ = unix.Kill(n, unix.SIGKILL)
+			for _, word := range strings.Fields(string(text)) {
+				pid, err := strconv.Atoi(word)
+				require.NoError(t, err)
+				if !assert.Eventually(t, func() bool { return kerneltest.Ended(pid) }, 30*time.Second, 50*time.Millisecond, "process %d of %q goes on", pid, text) {
+					_ = unix.Kill(pid, unix.SIGKILL)
 				}
 			}
 		})

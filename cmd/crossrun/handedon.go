@@ -123,15 +123,24 @@ func openSelf() (*os.File, error) {
 
 // openEmulator opens the emulator's file.
 func (w *way) openEmulator() (*os.File, error) {
-	if w.emulator.Embedded == nil {
-		return file.Open(w.path)
+	opened, where, err := openEmulator(w.emulator)
+	if where != "" {
+		w.comment += ", in " + where
 	}
-	image, err := w.emulator.Embedded.Open(embedded.UserCache())
+	return opened, err
+}
+
+// openEmulator opens an emulator's file, and says where that is if it is embedded.
+func openEmulator(e *emulator.Emulator) (opened *os.File, where string, err error) {
+	if e.Embedded == nil {
+		opened, err = file.Open(e.Path)
+		return opened, "", err
+	}
+	image, err := e.Embedded.Open(embedded.UserCache())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	w.comment += ", in " + image.Where
-	return image.File, nil
+	return image.File, image.Where, nil
 }
 
 // restoreLimit puts back the limit of open files that Go has raised: syscall.Exec

@@ -127,23 +127,15 @@ func (e *emulators) open(f *emulator.Emulator, models bool) (*os.File, error) {
 // architectures' emulators, and is gone where a program clears its environment.
 func (e *emulators) withCPU(f *emulator.Emulator, cpu string) (*os.File, error) {
 	var from *os.File
-	switch {
-	case f.Embedded == nil:
-		opened, err := os.Open(f.Path)
+	if f == e.own && e.image != nil {
+		from = e.image.File
+	} else {
+		opened, _, err := openEmulator(f)
 		if err != nil {
 			return nil, err
 		}
 		defer opened.Close()
 		from = opened
-	case f == e.own && e.image != nil:
-		from = e.image.File
-	default:
-		image, err := f.Embedded.Open(embedded.UserCache())
-		if err != nil {
-			return nil, err
-		}
-		defer image.Close()
-		from = image.File
 	}
 	content, err := io.ReadAll(io.NewSectionReader(from, 0, math.MaxInt64))
 	if err == nil {

@@ -21,7 +21,6 @@ import (
 	"github.com/projectcalico/go-build/binfmt/host"
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/internal/cli"
-	"github.com/projectcalico/go-build/internal/embedded"
 	"github.com/projectcalico/go-build/internal/emulator"
 	"github.com/projectcalico/go-build/internal/entry"
 	"github.com/projectcalico/go-build/internal/tinyelf"
@@ -304,19 +303,15 @@ func (by *emulated) find(arch *elfmagic.Arch) error {
 		}
 		return errors.Join(untried, err)
 	}
-	if by.emulator = found; found.Embedded != nil {
-		image, err := found.Embedded.Open(embedded.UserCache())
-		if err != nil {
+	by.emulator = found
+	if found.Embedded == nil {
+		if found.Path, err = filepath.Abs(found.Path); err != nil {
 			return err
 		}
-		by.file = image.File
-	} else {
-		if by.emulator.Path, err = filepath.Abs(found.Path); err != nil {
-			return err
-		}
-		if by.file, err = os.Open(by.emulator.Path); err != nil {
-			by.file = nil // it may be executable and not readable
-		}
+	}
+	// One that has a path may be executable and not readable.
+	if by.file, _, err = openEmulator(found); err != nil && found.Embedded != nil {
+		return err
 	}
 	if cpu != "" {
 		by.cpu = []string{"-cpu", cpu}

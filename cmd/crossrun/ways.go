@@ -64,10 +64,7 @@ func (w *way) String() string {
 		key, value, _ := strings.Cut(v, "=")
 		words = append(words, key+"="+cli.Quote(value))
 	}
-	words = append(words, cli.Quote(w.path))
-	for _, arg := range w.argv[1:] {
-		words = append(words, cli.Quote(arg))
-	}
+	words = append(words, cli.QuoteAll(append([]string{w.path}, w.argv[1:]...)))
 	if w.comment != "" {
 		words = append(words, "# "+w.comment)
 	}

@@ -107,19 +107,13 @@ WantedBy=multi-user.target
 // needs no localmount, which Debian's and Devuan's OpenRC call mountall. The first argument is
 // --watch; others, that go with that only, may follow.
 func openRCScript(args []string, watching ...string) string {
-	quoted := func(words ...string) string {
-		for i, word := range words {
-			words[i] = cli.Quote(word)
-		}
-		return strings.Join(words, " ")
-	}
 	// OpenRC evaluates it once more.
 	inQuotes := strings.NewReplacer("\\", "\\\\", "\"", "\\\"", "$", "\\$", "`", "\\`")
 	return `#!/sbin/openrc-run
 # Emulators for programs of other architectures.
 description="Emulators for programs of other architectures"
 command="` + hostCommand + `"
-command_args="` + inQuotes.Replace(quoted(slices.Concat(args[:1], watching, args[1:])...)) + `"
+command_args="` + inQuotes.Replace(cli.QuoteAll(slices.Concat(args[:1], watching, args[1:]))) + `"
 supervisor="supervise-daemon"
 respawn_delay=1
 
@@ -129,7 +123,7 @@ depend() {
 }
 
 start_pre() {
-	timeout 60 ` + quoted(append([]string{hostCommand}, args[1:]...)...) + ` >/dev/null || ewarn "programs of some architectures do not run"
+	timeout 60 ` + cli.QuoteAll(append([]string{hostCommand}, args[1:]...)) + ` >/dev/null || ewarn "programs of some architectures do not run"
 	return 0
 }
 `

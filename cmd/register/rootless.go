@@ -154,11 +154,7 @@ func (r *rootless) show(unit string, t teller) {
 		t.file(fileChange{Path: unit, Action: hostInstall, Content: r.Unit}, "would write "+unit+":\n"+r.Unit)
 		return
 	}
-	words := slices.Clone(r.Command)
-	for i, word := range words {
-		words[i] = cli.Quote(word)
-	}
-	t.note("would keep it in the foreground, as there is no systemd of the user's: " + strings.Join(words, " "))
+	t.note("would keep it in the foreground, as there is no systemd of the user's: " + cli.QuoteAll(r.Command))
 }
 
 // foreground runs a command until ctx is done. Then all that it started is told: podman

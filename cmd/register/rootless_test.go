@@ -135,9 +135,6 @@ func TestTheForegroundEndsAsAWhole(t *testing.T) {
 	require.NoError(t, err)
 	cancel()
 	require.NoError(t, <-ended)
-	require.Eventually(t, func() bool {
-		stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(child), "stat"))
-		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return kerneltest.Ended(child) }, 30*time.Second, 10*time.Millisecond)
 	assert.Error(t, foreground(t.Context(), []string{"/bin/false"}, io.Discard, io.Discard))
 }

@@ -30,6 +30,15 @@ func Visible(s string) string {
 
 func hidden(c rune) bool { return !strconv.IsPrint(c) }
 
+// QuoteAll returns a command line of words, each quoted as Quote does.
+func QuoteAll(words []string) string {
+	quoted := make([]string, 0, len(words))
+	for _, word := range words {
+		quoted = append(quoted, Quote(word))
+	}
+	return strings.Join(quoted, " ")
+}
+
 // Quote returns s as one word, wherever in a command it stands, with nothing of
 // it expanded. A word with an equals sign is quoted, too: it would be an
 // assignment in front. What could command the terminal that the word is printed on

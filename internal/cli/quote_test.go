@@ -51,3 +51,10 @@ func TestVisibleTextCommandsNoTerminal(t *testing.T) {
 		assert.Equal(t, want, cli.Visible(text))
 	}
 }
+
+func TestWordsOfACommandLineAreQuotedEach(t *testing.T) {
+	words := []string{"sh", "-c", "echo a  b"}
+	assert.Equal(t, "sh -c 'echo a  b'", cli.QuoteAll(words))
+	assert.Equal(t, []string{"sh", "-c", "echo a  b"}, words)
+	assert.Empty(t, cli.QuoteAll(nil))
+}
