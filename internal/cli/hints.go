@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/projectcalico/go-build/binfmt"
@@ -52,23 +53,21 @@ func archHint(name string) string {
 	return "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64"
 }
 
+// whoHasIt says who has CAP_SYS_ADMIN.
+const whoHasIt = "root of the host has it; in a container: docker run --privileged"
+
 // kernelHint says what an error of binfmt_misc may come from, and what to do
 // about it.
 func kernelHint(e *binfmt.Error) string {
-	const least = "root of the host has it; in a container: docker run --privileged"
 	is := func(target error) bool { return errors.Is(e.Err, target) }
 	register := e.Op == "register" && e.Entry != nil
 	switch {
 	case is(binfmt.ErrNotMounted):
-		return "mount -t binfmt_misc binfmt_misc " + e.Path
+		return "mount -t binfmt_misc binfmt_misc " + Quote(e.Path)
 	case is(syscall.EROFS):
 		return "/proc/sys is read-only in an unprivileged container: docker run --privileged, or --security-opt systempaths=unconfined --cap-add SYS_ADMIN"
-	case e.Op == "mount" && is(syscall.ENOTEMPTY):
-		return "what is there would be hidden: name binfmt_misc's own directory, which is " + binfmt.DefaultMount + ", or an empty one"
-	case e.Op == "mount" && (is(syscall.ENODEV) || is(syscall.ENOENT)):
-		return "this kernel has no binfmt_misc: neither built in (CONFIG_BINFMT_MISC) nor as a module that can be loaded (modprobe binfmt_misc, on the host)"
-	case e.Op == "mount" && is(fs.ErrPermission):
-		return "this requires CAP_SYS_ADMIN: " + least
+	case e.Op == "mount":
+		return mountHint(e)
 	case register && is(syscall.ENOENT):
 		return fmt.Sprintf("with the F flag the kernel opens the interpreter when it is registered, and %s is not there", e.Entry.Interpreter)
 	case register && is(syscall.EEXIST):
@@ -78,7 +77,25 @@ func kernelHint(e *binfmt.Error) string {
 	case register && is(syscall.EACCES) && e.Written:
 		return fmt.Sprintf("the interpreter %s cannot be executed: see its mode, and whether its file system is mounted noexec", e.Entry.Interpreter)
 	case is(fs.ErrPermission):
-		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + least
+		return "this requires CAP_SYS_ADMIN over the user namespace in which this binfmt_misc was mounted: " + whoHasIt
+	}
+	return ""
+}
+
+// mountHint is kernelHint for what does not mount.
+func mountHint(e *binfmt.Error) string {
+	is := func(target error) bool { return errors.Is(e.Err, target) }
+	switch {
+	case is(syscall.ENOTEMPTY):
+		return "what is there would be hidden: name binfmt_misc's own directory, which is " + binfmt.DefaultMount + ", or an empty one"
+	case is(syscall.ENOTDIR):
+		return "it has to be a directory: binfmt_misc's own is " + binfmt.DefaultMount
+	case is(syscall.ENOENT) && !strings.HasSuffix(e.Path, binfmt.DefaultMount): // which may be that of another root
+		return "make the directory first: mkdir -p " + Quote(e.Path)
+	case is(syscall.ENODEV) || is(syscall.ENOENT):
+		return "this kernel has no binfmt_misc: neither built in (CONFIG_BINFMT_MISC) nor as a module that can be loaded (modprobe binfmt_misc, on the host)"
+	case is(fs.ErrPermission):
+		return "this requires CAP_SYS_ADMIN: " + whoHasIt
 	}
 	return ""
 }
