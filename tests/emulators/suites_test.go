@@ -250,8 +250,8 @@ func (c contestant) environment(t *testing.T, target string) []string {
 }
 
 // short are packages whose tests are run with -short: without, those of net ask servers of others, which there are none
-// of in this test, and runtime's take three minutes natively.
-var short = []string{"net", "net/http", "runtime"}
+// of in this test; and the others' take one to three minutes of processor time natively, so more than [suiteLimit] emulated.
+var short = []string{"crypto/internal/fips140test", "crypto/x509", "hash/maphash", "net", "net/http", "runtime"}
 
 // TestGosSuite runs the tests of Go's standard library, those too that -short leaves out (but see
 // [short]): of all packages, or of those that TEST_SUITES_ONLY names.

@@ -179,8 +179,8 @@ func documentSuites(rows suiteRows, known knownTests) string {
 Test suites of others' software, as they are: natively (on amd64), under Debian's stock emulators, and under ours, by an ordinary user in
 a binfmt_misc of its own. A test that fails is run up to three times more, alone, since the machine is busy and many have limits of
 time; what passes then each time is counted with what passes. What fails under ours and not natively fails ` + "`make test-suites`" + `,
-unless its reason is known. Go's have no ` + "`-short`" + `, but for net, net/http and runtime. This file is written by
-` + "`make test-suites TESTFLAGS=-update`" + `; only what was run is in it.
+unless its reason is known. Go's have no ` + "`-short`" + `, but for ` + strings.Join(short, ", ") + `.
+This file is written by ` + "`make test-suites TESTFLAGS=-update`" + `; only what was run is in it.
 
 `)
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
