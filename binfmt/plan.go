@@ -86,7 +86,7 @@ func planOne(d Entry, current []Entry, o PlanOptions) Step {
 	step := Step{Name: d.Name, Desired: d, Current: *there}
 	difference := d.difference(*there)
 	switch {
-	case !o.Force && !d.shares(*there) && !slices.Contains(o.Own, d.Name):
+	case !o.Force && d.validate() == nil && !d.shares(*there) && !slices.Contains(o.Own, d.Name): // Stage says what is not valid
 		step.Action, step.Reason = Skip, "an entry of this name is for other files"
 	case difference != "":
 		step.Action, step.Reason = Replace, difference

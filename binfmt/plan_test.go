@@ -73,6 +73,13 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Such an entry is nobody's to skip: Stage says what is wrong with it.
+func TestWhatIsNotValidIsPlanned(t *testing.T) {
+	want := entry("a", "magic-a", "/new")
+	want.Pattern.Mask = []byte{0xff}
+	assert.Equal(t, []outcome{{binfmt.Replace, "a", "another pattern"}}, outcomes(binfmt.Plan([]binfmt.Entry{want}, []binfmt.Entry{entry("a", "magic-a", "/new")}, binfmt.PlanOptions{})))
+}
+
 func TestFlagCIsTheSameAsOC(t *testing.T) {
 	want, have := entry("a", "m", "/i"), entry("a", "m", "/i")
 	want.Flags, have.Flags = binfmt.Credentials, binfmt.Credentials|binfmt.OpenBinary

@@ -80,8 +80,12 @@ func (p *Pattern) Validate() error {
 	return nil
 }
 
-// Overlaps reports whether there can be a file that both patterns match.
+// Overlaps reports whether there can be a file that both patterns match. A pattern that is
+// not valid matches none.
 func (p Pattern) Overlaps(q Pattern) bool {
+	if p.Validate() != nil || q.Validate() != nil {
+		return false
+	}
 	for i := range p.Magic {
 		j := p.Offset + i - q.Offset
 		if j >= 0 && j < len(q.Magic) && (p.Magic[i]^q.Magic[j])&p.compared(i)&q.compared(j) != 0 {

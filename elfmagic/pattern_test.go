@@ -99,6 +99,8 @@ func TestPatternsOverlapIfAFileCanMatchBoth(t *testing.T) {
 		"bits that q does not compare":     {elfmagic.Pattern{Offset: 1, Magic: []byte("c"), Mask: []byte{0xf0}}, true},
 		"in front of it, and after it":     {elfmagic.Pattern{Magic: []byte("x")}, true},
 		"longer, with the other byte last": {elfmagic.Pattern{Magic: []byte("xaxy"), Mask: []byte{0, 0xff, 0xff, 0}}, false},
+		"a mask that is too short":         {elfmagic.Pattern{Offset: 1, Magic: []byte("ab"), Mask: []byte{0xff}}, false},
+		"no magic":                         {elfmagic.Pattern{}, false},
 	} {
 		assert.Equal(t, test.want, p.Overlaps(test.q), name)
 		assert.Equal(t, test.want, test.q.Overlaps(p), name)
