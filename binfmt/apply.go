@@ -32,20 +32,23 @@ func (fs FS) Apply(steps []Step) error {
 }
 
 // Stage does the first half of a plan. If a step fails, those before it are
-// undone.
+// undone. Two steps that register the same name fail with EEXIST.
 func (fs FS) Stage(steps []Step) (*Staged, error) {
 	s := &Staged{fs: fs, steps: steps, added: make(map[string]string), undone: make(map[string]bool)}
 	r := registrar{fs: fs}
 	defer r.close()
 	for _, step := range steps {
 		name, err := step.Name, error(nil)
-		switch step.Action {
-		case Add:
-			err = r.register(step.Desired)
-		case Replace:
-			name, err = r.registerTemporary(step.Desired)
-		default:
+		_, twice := s.added[step.Name]
+		switch {
+		case step.Action != Add && step.Action != Replace:
 			continue
+		case twice:
+			err = fs.failure("register", step.Name, fs.path("register"), fmt.Errorf("a step of the plan has the same name: %w", syscall.EEXIST))
+		case step.Action == Add:
+			err = r.register(step.Desired)
+		default:
+			name, err = r.registerTemporary(step.Desired)
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.Rollback())

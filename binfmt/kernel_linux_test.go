@@ -551,6 +551,22 @@ func TestAFailingStepUndoesThoseBeforeIt(t *testing.T) {
 	assert.Equal(t, before, snapshot(t, fs), "not even registered anew")
 }
 
+// What stands in for the first of them would stay.
+func TestAPlanWithANameTwiceIsRefused(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	two := []binfmt.Entry{entry("a", "m", "/bin/false"), entry("a", "m", "/bin/sh")}
+	require.ErrorIs(t, fs.Apply(binfmt.Plan(two, nil, binfmt.PlanOptions{})), unix.EEXIST)
+	assert.Empty(t, names(t, fs))
+
+	there := entry("a", "m", "/bin/true")
+	require.NoError(t, fs.Register(there))
+	require.ErrorIs(t, fs.Apply(binfmt.Plan(two, []binfmt.Entry{there}, binfmt.PlanOptions{})), unix.EEXIST)
+	assert.Equal(t, []string{"a"}, names(t, fs))
+	got, err := fs.Get("a")
+	require.NoError(t, err)
+	assert.Equal(t, "/bin/true", got.Interpreter)
+}
+
 func TestStagedEntriesAreInUseAndCanBeTakenBack(t *testing.T) {
 	fs := kerneltest.Instance(t)
 	file := executable(t, "b")
