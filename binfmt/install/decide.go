@@ -26,7 +26,8 @@ const (
 // A Request is what is asked for.
 type Request struct {
 	// Archs are the architectures that were named; empty: every one that is
-	// foreign and has an emulator.
+	// foreign and has an emulator. One that is there twice, as linux/arm/v6 and
+	// linux/arm/v7 are the same, counts once.
 	Archs []*elfmagic.Arch
 
 	// Dirs are looked through for emulators instead of the usual directories.
@@ -179,13 +180,19 @@ func (d *Decision) nameTaken() bool {
 	return d.settled() && d.Emulator != nil && d.LeftTo == "" && d.Reason != runs && d.Err == nil
 }
 
-// about returns the architectures of the request: those that were named, or all. The
-// list is the caller's to change.
+// about returns the architectures of the request, each once: those that were named, or
+// all. The list is the caller's to change.
 func (r *Request) about() []*elfmagic.Arch {
-	if len(r.Archs) > 0 {
-		return slices.Clone(r.Archs)
+	if len(r.Archs) == 0 {
+		return elfmagic.Archs()
 	}
-	return elfmagic.Archs()
+	archs := make([]*elfmagic.Arch, 0, len(r.Archs))
+	for _, arch := range r.Archs {
+		if !slices.Contains(archs, arch) {
+			archs = append(archs, arch)
+		}
+	}
+	return archs
 }
 
 // Desired returns the entries that shall be there, whatever is there now, in the

@@ -434,6 +434,18 @@ func TestTheListOfARequestIsTheCallersToChange(t *testing.T) {
 	assert.Equal(t, request(t, "amd64", "s390x"), r)
 }
 
+func TestAnArchitectureThatIsNamedTwiceCountsOnce(t *testing.T) {
+	f := newFacts(nil, "arm", "s390x")
+	r := request(t, "linux/arm/v6", "s390x", "linux/arm/v7")
+	decisions, err := Decide(f, r)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"add qemu-arm: not registered", "add qemu-s390x: not registered"}, lines(decisions))
+
+	f.Entries, f.Mounted = Entries{own(t, "arm"), own(t, "s390x")}, true
+	assert.Len(t, DecideRemoval(f, r), 2)
+	assert.Len(t, f.about(r), 2)
+}
+
 func TestEntriesAreReadBack(t *testing.T) {
 	entries := Entries{own(t, "arm64"), {Name: "py", Extension: "py", Interpreter: "/python", Disabled: true}}
 	text, err := json.Marshal(entries)

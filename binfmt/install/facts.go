@@ -184,7 +184,7 @@ func (f *Facts) setNative(native []*elfmagic.Arch, r Request) {
 func (f *Facts) about(r Request) []*elfmagic.Arch {
 	switch {
 	case len(r.Archs) > 0:
-		return r.Archs
+		return r.about()
 	case !f.Mounted:
 		return slices.DeleteFunc(elfmagic.Archs(), f.IsNative)
 	}
