@@ -30,9 +30,10 @@ func Check(ctx context.Context, fs binfmt.FS, arch *elfmagic.Arch) error {
 
 // Explain returns an *Error with the cause of another, with which a program of the
 // architecture did not run. It looks for that in the given instance. An error that says
-// nothing about the architecture, as of too many processes, is returned as it is.
+// nothing about the architecture, as of too many processes, or context.Canceled, is returned
+// as it is, and so is nil.
 func Explain(fs binfmt.FS, arch *elfmagic.Arch, err error) error {
-	if tinyelf.NotStarted(err) {
+	if err == nil || tinyelf.NotStarted(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	e := &Error{Arch: arch, Err: err}

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,6 +238,12 @@ func TestWhatCouldNotBeTriedIsNotSaidNotToRun(t *testing.T) {
 
 // inside, in the environment, is the directory on which a process in a user
 // namespace of its own mounts another instance.
+func TestWhatSaysNothingAboutTheArchitectureIsReturnedAsItIs(t *testing.T) {
+	assert.NoError(t, host.Explain(binfmt.New(""), lookup(t, foreign), nil))
+	stopped := fmt.Errorf("interrupted: %w", context.Canceled)
+	assert.Equal(t, stopped, host.Explain(binfmt.New(""), lookup(t, foreign), stopped))
+}
+
 const inside = "GO_BUILD_HOST_TEST_MOUNT"
 
 // A container that sees its host's entries, and has an instance of its own.
