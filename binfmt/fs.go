@@ -60,6 +60,15 @@ func (fs FS) mustBeMounted(op, path string) error {
 	return err
 }
 
+// isMounted returns ErrNotMounted where the instance is seen not to be mounted: nothing is opened
+// there then by the names of its files, as a pipe would be waited for, and an autofs triggered.
+func (fs FS) isMounted() error {
+	if state, err := fs.State(); err == nil && state != Mounted {
+		return fmt.Errorf("%w (%s)", ErrNotMounted, state)
+	}
+	return nil
+}
+
 // List returns the entries, in the order of their directory, which on Linux is
 // that in which the kernel tries them: newest first. Errors are *Error, and
 // wrap ErrNotMounted if the file system is not there. Entries that cannot be
@@ -83,7 +92,7 @@ func (fs FS) List() ([]Entry, error) {
 		if reserved(name) {
 			continue
 		}
-		switch e, err := fs.Get(name); {
+		switch e, err := fs.get(name); {
 		case err == nil:
 			entries = append(entries, e)
 		case !errors.Is(err, syscall.ENOENT): // which is removed since
@@ -134,6 +143,14 @@ func (fs FS) Enabled() (bool, error) {
 
 // Get returns the entry of the given name. Without one the error wraps ENOENT.
 func (fs FS) Get(name string) (Entry, error) {
+	if err := fs.isMounted(); err != nil {
+		return Entry{}, fs.failure("get", name, fs.path(name), err)
+	}
+	return fs.get(name)
+}
+
+// get is Get of an instance that is mounted.
+func (fs FS) get(name string) (Entry, error) {
 	f, err := fs.open("get", name, os.O_RDONLY)
 	if err != nil {
 		return Entry{}, err
@@ -162,9 +179,17 @@ func (fs FS) open(op, name string, flags int) (f *os.File, err error) {
 	} else if flags == os.O_RDONLY {
 		f, err = openFile(path, flags)
 	} else {
-		f, err = openToWrite(path)
+		f, err = fs.openToWrite(path)
 	}
 	return f, fs.failure(op, name, path, err)
+}
+
+// openToWrite opens a file of the instance, and nothing else.
+func (fs FS) openToWrite(path string) (*os.File, error) {
+	if err := fs.isMounted(); err != nil {
+		return nil, err
+	}
+	return openToWrite(path)
 }
 
 // Register adds an entry, in a single write. It is enabled at once, and is
@@ -185,7 +210,7 @@ func (r *registrar) register(e Entry) error {
 	path := r.fs.path("register")
 	line, err := e.MarshalText()
 	if err == nil && r.file == nil {
-		r.file, err = openToWrite(path)
+		r.file, err = r.fs.openToWrite(path)
 	}
 	if err == nil {
 		_, err = r.file.Write(line)
@@ -229,10 +254,11 @@ func (fs FS) Supports(flags Flags) (bool, error) {
 		Flags:       flags | FixBinary,
 	}
 	err := fs.Register(e)
+	failed, _ := errors.AsType[*Error](err)
 	switch {
 	case err == nil:
 		err = errors.Join(errors.New("the kernel registered an interpreter that does not exist"), fs.Remove(e.Name))
-	case errors.Is(err, ErrNotMounted):
+	case failed == nil || !failed.Written: // the kernel was not asked
 	case errors.Is(err, syscall.ENOENT):
 		return true, nil
 	case errors.Is(err, syscall.EINVAL):

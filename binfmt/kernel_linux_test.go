@@ -171,15 +171,10 @@ func flag(t *testing.T, letters string) binfmt.Flags {
 }
 
 func TestAReadOnlyFileSystemIsTold(t *testing.T) {
-	kerneltest.Need(t)
-	// A directory that looks the same to everybody but its owner.
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "register"), nil, 0o444))
-	if unix.Access(filepath.Join(dir, "register"), unix.W_OK) == nil {
-		require.NoError(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
-		t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, 0)) })
-		require.NoError(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
-	}
+	require.NoError(t, unix.Mount(kerneltest.Instance(t).Dir(), dir, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, 0)) })
+	require.NoError(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
 	err := binfmt.New(dir).Register(sample())
 	require.ErrorIs(t, err, unix.EROFS)
 	assert.Contains(t, cli.Hint(err), "docker run --privileged")
@@ -347,6 +342,26 @@ func TestWhatIsNotMountedIsSaidToBe(t *testing.T) {
 			assert.Contains(t, cli.Hint(err), "mount -t binfmt_misc")
 		}
 	}
+}
+
+// A pipe would be waited for.
+func TestOtherFilesAreNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"register", "status", "a"} {
+		require.NoError(t, unix.Mkfifo(filepath.Join(dir, name), 0o600))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "copy"), []byte(entry("copy", "m", "/i").Status()), 0o600))
+	fs := binfmt.New(dir)
+	_, lockErr := fs.Lock(t.Context())
+	_, askErr := fs.Supports(binfmt.FixBinary)
+	for what, err := range map[string]error{
+		"Register": fs.Register(sample()), "Remove": fs.Remove("a"), "Get": second(fs.Get("a")), "Get of a copy": second(fs.Get("copy")), "Lock": lockErr, "Supports": askErr,
+	} {
+		assert.ErrorIs(t, err, binfmt.ErrNotMounted, what)
+	}
+	supports, err := binfmt.New("a\x00b").Supports(binfmt.FixBinary)
+	assert.ErrorIs(t, err, unix.EINVAL, "of the path: the kernel was not asked")
+	assert.False(t, supports)
 }
 
 // Another directory's files are none of an instance's, whatever they are called.

@@ -13,7 +13,7 @@ func (fs FS) Lock(ctx context.Context) (unlock func(), err error) {
 	// Only who may register can open this file, so that nobody else can keep
 	// the lock.
 	path := fs.path("register")
-	f, err := openToWrite(path)
+	f, err := fs.openToWrite(path)
 	if err == nil {
 		err = file.LockOpen(ctx, f, func() {})
 	}

@@ -2,6 +2,8 @@ package keep
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
@@ -42,12 +44,25 @@ func claim(ctx context.Context, fs binfmt.FS) (*claims, error) {
 		return nil, err
 	}
 	defer unlock()
+	f, err := openRegister(fs)
+	if err != nil {
+		return nil, err
+	}
+	return &claims{f, file.Device(f.Name()), rand.Int64N(perArch)}, nil
+}
+
+// openRegister opens the file that has the locks, and no other file system's.
+func openRegister(fs binfmt.FS) (*os.File, error) {
 	path := filepath.Join(fs.Dir(), "register")
+	state, err := fs.State()
+	if err == nil && state != binfmt.Mounted {
+		return nil, &binfmt.Error{Op: "open", Path: path, Err: fmt.Errorf("%w (%s)", binfmt.ErrNotMounted, state)}
+	}
 	f, err := file.OpenFile(path, os.O_WRONLY)
 	if err != nil {
-		return nil, &binfmt.Error{Op: "open", Path: path, Err: err}
+		return nil, &binfmt.Error{Op: "open", Path: path, Err: errors.Unwrap(err)}
 	}
-	return &claims{f, file.Device(path), rand.Int64N(perArch)}, nil
+	return f, nil
 }
 
 func (c *claims) lock(kind int16, command int, start, length int64) (unix.Flock_t, error) {
@@ -60,10 +75,9 @@ func (c *claims) lock(kind int16, command int, start, length int64) (unix.Flock_
 // removes an entry of theirs will see it come back. Only who may register can ask. A keeper
 // of all claims each one, also those that it has no emulator for.
 func Claimed(fs binfmt.FS) (archs []*elfmagic.Arch, err error) {
-	path := filepath.Join(fs.Dir(), "register")
-	f, err := file.OpenFile(path, os.O_WRONLY)
+	f, err := openRegister(fs)
 	if err != nil {
-		return nil, &binfmt.Error{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
 	asking := &claims{file: f}
 	defer asking.close()

@@ -2,11 +2,12 @@ package keep
 
 import (
 	"context"
-	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
@@ -39,8 +40,12 @@ func TestClaimsAreSeenByOthersWhileTheirKeeperIsThere(t *testing.T) {
 	claimed, err = Claimed(fs)
 	require.NoError(t, err)
 	assert.Empty(t, claimed)
-	_, err = Claimed(binfmt.New(t.TempDir()))
-	assert.ErrorIs(t, err, os.ErrNotExist)
+	elsewhere := t.TempDir()
+	_, err = Claimed(binfmt.New(elsewhere))
+	assert.ErrorIs(t, err, binfmt.ErrNotMounted)
+	require.NoError(t, unix.Mkfifo(filepath.Join(elsewhere, "register"), 0o600))
+	_, err = Claimed(binfmt.New(elsewhere))
+	assert.ErrorIs(t, err, binfmt.ErrNotMounted, "it does not wait for who reads that")
 }
 
 func TestEachArchitectureHasBytesOfItsOwn(t *testing.T) {
