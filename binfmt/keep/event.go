@@ -103,7 +103,7 @@ type Settings struct {
 	Yield []string
 
 	// Check is the time between checks in which a program of each architecture is
-	// run.
+	// run; without one, five minutes.
 	Check time.Duration
 
 	// Withdraw has the keeper remove its entries in the end, unless another keeper has

@@ -29,7 +29,11 @@ func (k *Keeper) install(ctx context.Context, archs []*elfmagic.Arch, because Ca
 			r.Own = append(r.Own, a.Own)
 		}
 	}
-	k.check, k.because = time.Now().Add(k.settings.Check), Checked
+	check := k.settings.Check
+	if check <= 0 {
+		check = defaultCheck
+	}
+	k.check, k.because = time.Now().Add(check), Checked
 	f, outcomes, err := install.Install(ctx, k.fs, r, k.warn)
 	if outcomes == nil {
 		return errors.Join(err, ctx.Err())

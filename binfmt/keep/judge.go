@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -35,7 +36,14 @@ const (
 	Gone                  // no entry runs the programs
 )
 
-func (v Verdict) String() string { return [...]string{"intact", "taken", "gone"}[v] }
+var verdictNames = []string{"intact", "taken", "gone"}
+
+func (v Verdict) String() string {
+	if v < 0 || int(v) >= len(verdictNames) {
+		return fmt.Sprintf("Verdict(%d)", int(v))
+	}
+	return verdictNames[v]
+}
 
 // A Cause says why something is done.
 type Cause string

@@ -61,6 +61,11 @@ func TestJudge(t *testing.T) {
 	assert.Equal(t, Taken, nothing[0].Verdict, "who registered nothing has nothing")
 }
 
+func TestVerdictsHaveNames(t *testing.T) {
+	assert.Equal(t, "intact taken gone Verdict(3) Verdict(-1)",
+		Intact.String()+" "+Taken.String()+" "+Gone.String()+" "+Verdict(3).String()+" "+Verdict(-1).String())
+}
+
 func TestYields(t *testing.T) {
 	e := binfmt.Entry{Name: "rosetta", Interpreter: "/mnt/lima-rosetta/rosetta"}
 	for pattern, want := range map[string]bool{"*": true, "rosetta": true, "ros*": true, "/mnt/lima-rosetta/*": true, "/mnt/*": false, "qemu-*": false, "": false, "[": false} {

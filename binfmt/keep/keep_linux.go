@@ -42,6 +42,9 @@ const (
 	settled = 300 * time.Millisecond
 )
 
+// defaultCheck is the time between checks where the settings have none.
+const defaultCheck = 5 * time.Minute
+
 // looks bound how often entries are looked at, while somebody changes them without end.
 var looks = pace{free: 50, window: time.Second, apart: 50 * time.Millisecond}
 
@@ -91,8 +94,12 @@ type arch struct {
 }
 
 // New returns a keeper of an instance. Its settings are read by load, when it begins
-// and whenever they may have changed; it tells what happens by calling tell.
+// and whenever they may have changed; it tells what happens by calling tell, unless that is
+// nil.
 func New(fs binfmt.FS, load func() (Settings, error), tell func(Event)) *Keeper {
+	if tell == nil {
+		tell = func(Event) {}
+	}
 	k := &Keeper{fs: fs, load: load, tell: tell, watches: watch, began: time.Now(), looks: looks}
 	k.retry = pace{free: 3, window: time.Minute, apart: 10 * time.Second}
 	k.publish()
@@ -116,8 +123,8 @@ func (k *Keeper) publish() {
 }
 
 // Run registers what the settings say, and keeps it so until ctx is done. The settings
-// are read again when reload says so. An error says why it cannot begin: nothing is
-// kept then; or what went wrong in the end.
+// are read again when reload says so, until that is closed. An error says why it cannot
+// begin: nothing is kept then; or what went wrong in the end.
 func (k *Keeper) Run(ctx context.Context, reload <-chan struct{}) error {
 	defer func() { k.claims.close() }()
 	settings, err := k.load()
@@ -138,13 +145,15 @@ func (k *Keeper) Run(ctx context.Context, reload <-chan struct{}) error {
 	k.look(time.Now()) // what happened before it was watched
 	for ctx.Err() == nil {
 		k.publish()
-		k.step(ctx, reload)
+		if k.step(ctx, reload) {
+			reload = nil
+		}
 	}
 	return k.end()
 }
 
-// step waits for something to do, and does it.
-func (k *Keeper) step(ctx context.Context, reload <-chan struct{}) {
+// step waits for something to do, and does it. It reports whether reload was closed.
+func (k *Keeper) step(ctx context.Context, reload <-chan struct{}) (closed bool) {
 	timer := time.NewTimer(time.Until(k.next()))
 	defer timer.Stop()
 	var came <-chan struct{}
@@ -153,14 +162,17 @@ func (k *Keeper) step(ctx context.Context, reload <-chan struct{}) {
 	}
 	select {
 	case <-ctx.Done():
-		return
-	case <-reload:
-		k.reload(ctx)
+		return false
+	case _, ok := <-reload:
+		if closed = !ok; ok {
+			k.reload(ctx)
+		}
 	case <-came:
 		k.noticed()
 	case <-timer.C:
 	}
 	k.due(ctx)
+	return closed
 }
 
 // next returns when there is something to do whatever happens.

@@ -652,6 +652,28 @@ func TestReloadedSettingsAreDone(t *testing.T) {
 	finished(t, fs, "qemu-aarch64")
 }
 
+// Settings without a time between checks, nobody who is told, and a channel that is closed are
+// what Go programs have where they want nothing of it.
+func TestWithoutMoreAKeeperRests(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	settings := Settings{Request: install.Request{Archs: lookups(t, "s390x"), Dirs: []string{someEmulators(t, '7', "s390x")}}}
+	loads := 0
+	k := New(fs, func() (Settings, error) { loads++; return settings, nil }, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reload, ended := make(chan struct{}), make(chan error, 1)
+	close(reload)
+	go func() { ended <- k.Run(ctx, reload) }()
+	require.Eventually(t, func() bool { return k.Report().Looked.After(k.began) }, soon, 2*time.Millisecond, "it begins")
+	time.Sleep(tick)
+	cancel()
+	require.NoError(t, <-ended)
+	assert.Equal(t, 1, loads)
+	assert.True(t, k.check.After(k.began.Add(defaultCheck)), "one check")
+	assert.True(t, k.check.Before(time.Now().Add(defaultCheck)))
+	assert.Empty(t, k.Report().Ready())
+}
+
 func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
 	other, fs := kerneltest.Instance(t), kerneltest.Elsewhere(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
