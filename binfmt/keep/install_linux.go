@@ -248,7 +248,7 @@ func (k *Keeper) reload(ctx context.Context) {
 	for _, a := range k.archs {
 		a.yielded, a.Own = binfmt.Entry{}, binfmt.Entry{}
 	}
-	k.failed(errors.Join(err, k.install(ctx, k.all(), Reloaded)))
+	k.installed(ctx, errors.Join(err, k.install(ctx, k.all(), Reloaded)))
 	k.watch()
 	k.look(time.Now())
 }

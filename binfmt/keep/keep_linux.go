@@ -242,7 +242,7 @@ func (k *Keeper) due(ctx context.Context) {
 	if k.finish.IsZero() && !now.Before(k.check) && ctx.Err() == nil {
 		because := k.because
 		k.look(now)
-		k.failed(k.install(ctx, k.all(), because))
+		k.installed(ctx, k.install(ctx, k.all(), because))
 		if k.notices == nil {
 			k.watch()
 		}
@@ -273,6 +273,13 @@ func (k *Keeper) failed(err error) {
 		now := time.Now()
 		k.checkAt(now.Add(max(tick, k.retry.wait(now))), Checked)
 		k.retry.did(now)
+	}
+}
+
+// installed notes what went wrong as a whole, unless that is the end of ctx.
+func (k *Keeper) installed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		k.failed(err)
 	}
 }
 
@@ -532,10 +539,10 @@ func (k *Keeper) putInOrder(ctx context.Context) {
 		}
 	}
 	if len(gone) > 0 {
-		k.failed(k.install(ctx, gone, Removed))
+		k.installed(ctx, k.install(ctx, gone, Removed))
 	}
 	if len(taken) > 0 {
-		k.failed(k.install(ctx, taken, Replaced))
+		k.installed(ctx, k.install(ctx, taken, Replaced))
 	}
 	if !slices.ContainsFunc(k.archs, func(a *arch) bool { return a.gone }) {
 		k.finish = time.Time{}

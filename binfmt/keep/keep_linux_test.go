@@ -674,6 +674,32 @@ func TestWithoutMoreAKeeperRests(t *testing.T) {
 	assert.Empty(t, k.Report().Ready())
 }
 
+// Whoever ends a keeper while it tries programs is not told that these failed.
+func TestTheEndOfAKeeperIsNoFailure(t *testing.T) {
+	fs := kerneltest.Instance(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	loads, dir := 0, someEmulators(t, '7', "s390x")
+	var failures []error
+	reload := make(chan struct{}, 1)
+	k := New(fs, func() (Settings, error) {
+		if loads++; loads > 1 {
+			cancel()
+		}
+		return Settings{Request: install.Request{Archs: lookups(t, "s390x"), Dirs: []string{dir}}}, nil
+	}, func(e Event) {
+		switch e.Kind {
+		case Registered:
+			reload <- struct{}{}
+		case Failed:
+			failures = append(failures, e.Err)
+		}
+	})
+	require.NoError(t, k.Run(ctx, reload))
+	assert.Equal(t, 2, loads)
+	assert.Empty(t, failures)
+	assert.NoError(t, k.Report().Err)
+}
+
 func TestAnInstanceThatIsUnmountedIsMountedAgain(t *testing.T) {
 	other, fs := kerneltest.Instance(t), kerneltest.Elsewhere(t)
 	k := keeps(t, fs, someEmulators(t, '7', "s390x"), "s390x")
