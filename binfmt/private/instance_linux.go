@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -101,7 +102,8 @@ func launch(cmd *exec.Cmd, hold *holding, marker string, args ...string) (socket
 	if err := cmd.Start(); err != nil {
 		parent.Close()
 		e := failed(OpNamespace, "", err)
-		if !e.Denied() {
+		// EINVAL is that of namespaces which are denied, or of what no program can be given.
+		if !e.Denied() || slices.ContainsFunc(cmd.Args, func(s string) bool { return strings.IndexByte(s, 0) >= 0 }) {
 			e.Op = OpSetUp
 		}
 		return nil, e
@@ -259,8 +261,12 @@ func (c *Cmd) Start() error {
 	defer func() {
 		c.Path, c.Args, c.ExtraFiles, c.SysProcAttr = own.Path, own.Args, own.ExtraFiles, own.SysProcAttr
 	}()
+	args := own.Args
+	if len(args) == 0 {
+		args = []string{own.Path} // as exec.Cmd has it
+	}
 	entries := func() ([]binfmt.Entry, error) { return c.Entries, nil }
-	socket, files, err := start(c.Cmd, entries, append([]string{"0", "0", own.Path}, own.Args...)...)
+	socket, files, err := start(c.Cmd, entries, append([]string{"0", "0", own.Path}, args...)...)
 	if err != nil {
 		return unlessDone(c.ctx, err)
 	}

@@ -134,6 +134,28 @@ func TestWhatCannotBeSetUpIsSaid(t *testing.T) {
 	assert.EqualError(t, err, "chdir /no/such/directory: no such file or directory", "as exec.Cmd says")
 }
 
+// fork(2) says EINVAL of it, as it does where namespaces are denied.
+func TestWhatNoProgramCanBeGivenIsNoDenial(t *testing.T) {
+	kerneltest.Need(t)
+	_, rootErr := private.NewInstance(ctx, private.InstanceOptions{Root: "/a\x00b"})
+	for what, err := range map[string]error{
+		"an argument": private.Command(ctx, nil, "true", "a\x00b").Run(), "a path": private.Command(ctx, nil, "/bin/tr\x00ue").Run(), "a root": rootErr,
+	} {
+		assert.ErrorIs(t, err, unix.EINVAL, what)
+		assert.NotErrorIs(t, err, errors.ErrUnsupported, what)
+	}
+}
+
+func TestACommandWithoutArgumentsHasItsName(t *testing.T) {
+	kerneltest.Need(t)
+	shell, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	c := &private.Cmd{Cmd: &exec.Cmd{Path: shell, Stdin: strings.NewReader("echo $0")}}
+	out, err := c.Output()
+	require.NoError(t, err)
+	assert.Equal(t, shell+"\n", string(out), "as exec.Cmd has it")
+}
+
 func TestADeniedUserNamespaceIsExplained(t *testing.T) {
 	kerneltest.Need(t)
 	limit := "/proc/sys/user/max_user_namespaces"
