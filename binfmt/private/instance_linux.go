@@ -151,8 +151,6 @@ func answer(socket int) (files []*os.File, err error) {
 		return nil, failed(OpSetUp, "", fmt.Errorf("the helper ended: %w", err))
 	case failure != nil:
 		return nil, failure
-	case flags&unix.MSG_CTRUNC != 0:
-		return nil, failed(OpSetUp, "", unix.EMFILE)
 	}
 	messages, err := unix.ParseSocketControlMessage(rights[:m])
 	for _, message := range messages {
@@ -161,7 +159,14 @@ func answer(socket int) (files []*os.File, err error) {
 			files = append(files, os.NewFile(uintptr(fd), "instance"))
 		}
 	}
-	return files, err
+	if err == nil && flags&unix.MSG_CTRUNC != 0 { // some have come, and no more could be opened
+		err = unix.EMFILE
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, failed(OpSetUp, "", err)
+	}
+	return files, nil
 }
 
 // Close gives the instance up.

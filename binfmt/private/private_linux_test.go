@@ -212,6 +212,34 @@ func TestCancellingWhileItIsSetUp(t *testing.T) {
 	}
 }
 
+// Of what the helper has opened only a part may be received.
+func TestDescriptorsThatDoNotSufficeAreClosed(t *testing.T) {
+	needInstances(t)
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(list)
+	}
+	var limit unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	before, failures := open(), 0
+	for end := range uint64(20) {
+		entries := func() ([]binfmt.Entry, error) {
+			return nil, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: end, Max: limit.Max})
+		}
+		i, err := private.NewInstance(ctx, private.InstanceOptions{Entries: entries})
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		if err == nil {
+			i.Close()
+		} else {
+			failures++
+			assert.ErrorIs(t, err, unix.EMFILE, "%d", end)
+		}
+		assert.Equal(t, before, open(), "%d: %v", end, err)
+	}
+	assert.Greater(t, failures, 5)
+}
+
 func TestTheMarkerAloneDoesNothing(t *testing.T) {
 	c := exec.Command("/proc/self/exe")
 	c.Args = []string{"binfmt-private"}
