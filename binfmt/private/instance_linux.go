@@ -25,7 +25,8 @@ import (
 )
 
 // NewInstance sets an instance up. Unless there is a Root, a caller who is not root
-// has their own user and group in it. Errors are *Error, or those of Entries.
+// has their own user and group in it. Errors are *Error, or those of Entries. Once it
+// is set up the end of ctx does not matter.
 func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	// Afterwards, when this process is the stub, it would be too late.
 	if err := mayEnter(); err != nil {
@@ -35,7 +36,8 @@ func NewInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 		return nil, err
 	}
 	if o.Root != "" {
-		return newRootInstance(o)
+		i, err := newRootInstance(ctx, o)
+		return i, unlessDone(ctx, err)
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Stderr = os.Stderr // only a panic would be seen there

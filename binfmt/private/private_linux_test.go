@@ -210,6 +210,11 @@ func TestCancellingWhileItIsSetUp(t *testing.T) {
 			assert.ErrorIs(t, err, context.Canceled)
 		}
 	}
+	soon, cancel := context.WithCancel(t.Context())
+	i, err := private.NewInstance(soon, private.InstanceOptions{Root: "/", Entries: func() ([]binfmt.Entry, error) { cancel(); return nil, nil }})
+	assert.ErrorIs(t, err, context.Canceled, "with a root process 1 would stay")
+	assert.Nil(t, i)
+	assert.Empty(t, children(t))
 }
 
 // Of what the helper has opened only a part may be received.

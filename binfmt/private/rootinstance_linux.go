@@ -1,6 +1,7 @@
 package private
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,17 +19,17 @@ import (
 
 // newRootInstance sets an instance with a root file system up: with the first
 // mapping of users that can be had.
-func newRootInstance(o InstanceOptions) (*Instance, error) {
+func newRootInstance(ctx context.Context, o InstanceOptions) (*Instance, error) {
 	var because error
 	all := mappings()
 	for n, m := range all {
-		i, err := tryRootInstance(o, m)
+		i, err := tryRootInstance(ctx, o, m)
 		if err == nil {
 			i.root.because = because
 			return i, nil
 		}
 		not, ok := errors.AsType[*mappingError](err)
-		if n == len(all)-1 || !ok {
+		if n == len(all)-1 || !ok || ctx.Err() != nil {
 			return nil, err
 		}
 		because = not.error
@@ -112,8 +113,8 @@ type mappingError struct{ error }
 func (e *mappingError) Unwrap() error { return e.error }
 
 // tryRootInstance sets it up with one mapping. The helper is process 1 of the PID
-// namespace, and stays.
-func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
+// namespace, and stays; until it is set up, the context ends it.
+func tryRootInstance(ctx context.Context, o InstanceOptions, m mapping) (i *Instance, err error) {
 	cmd := exec.Command("")
 	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr // whose terminal is the console; only a panic would be seen
 	attr := &syscall.SysProcAttr{
@@ -160,9 +161,11 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 			_ = cmd.Wait()
 		}
 	}()
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
+	defer stop()
 	switch m {
 	case subordinate:
-		if err := mapSubordinates(cmd.Process.Pid); err != nil {
+		if err := mapSubordinates(ctx, cmd.Process.Pid); err != nil {
 			return nil, &mappingError{err}
 		}
 		if err := hold.release(); err != nil {
@@ -183,6 +186,10 @@ func tryRootInstance(o InstanceOptions, m mapping) (i *Instance, err error) {
 	_, _ = executed.Read(make([]byte, 1))
 	executed.Close()
 	files = files[:rootFiles]
+	if !stop() {
+		closeAll(files)
+		return nil, ctx.Err()
+	}
 	return &Instance{files: files, root: &rootInstance{socket: socket, init: cmd, mapping: m, held: o.Held}}, nil
 }
 

@@ -2,6 +2,7 @@ package private
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -144,13 +145,13 @@ func mayMap() error {
 }
 
 // mapSubordinates has the map of a process's user namespace written.
-func mapSubordinates(process int) error {
+func mapSubordinates(ctx context.Context, process int) error {
 	for _, m := range mappers() {
 		args, err := m.arguments(process)
 		if err != nil {
 			return err
 		}
-		if out, err := exec.Command(m.program, args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, m.program, args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", m.program, err, bytes.TrimSpace(out))
 		}
 	}
