@@ -75,6 +75,34 @@ func (v *Versions) LLVMMajor() string {
 
 // Load reads a versions file.
 func Load(file string) (*Versions, error) {
+	v, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	if v.From != "" {
+		if filepath.Base(v.From) != v.From {
+			return nil, fmt.Errorf("%s: from: %q is not the name of a file beside it", file, v.From)
+		}
+		beside := filepath.Join(filepath.Dir(file), v.From)
+		base, err := read(beside)
+		if err != nil {
+			return nil, err
+		}
+		if err := v.over(base); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if err := base.check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", beside, err)
+		}
+	}
+	if err := v.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return v, nil
+}
+
+// read reads what a versions file itself says.
+func read(file string) (*Versions, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		hint := "run this in the root of the repository, or name the file"
@@ -84,19 +112,6 @@ func Load(file string) (*Versions, error) {
 		return nil, cli.WithHint(err, "%s", hint)
 	}
 	v, err := decode(data)
-	if err == nil && v.From != "" {
-		if filepath.Base(v.From) != v.From {
-			return nil, fmt.Errorf("%s: from: %q is not the name of a file beside it", file, v.From)
-		}
-		var base *Versions
-		if base, err = Load(filepath.Join(filepath.Dir(file), v.From)); err != nil {
-			return nil, err
-		}
-		err = v.over(base)
-	}
-	if err == nil {
-		err = v.check()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

@@ -185,6 +185,7 @@ func TestAFileMayDifferFromAnother(t *testing.T) {
 		strings.Replace(other, "versions.yaml", "../x.yaml", 1):    `from: "../x.yaml" is not the name of a file beside it`,
 		strings.Replace(other, "versions.yaml", "nowhere.yaml", 1): "no such file",
 		strings.Replace(other, "versions.yaml", "other.yaml", 1):   "from: other.yaml differs from versions.yaml itself",
+		strings.Replace(other, "versions.yaml", "third.yaml", 1):   "from: third.yaml differs from third.yaml itself",
 		strings.Replace(other, "llvm: 18.1.8", "go: 1.25.0", 1):    "go, kubernetes: those of versions.yaml are taken",
 		strings.Replace(other, "v2.1.0", "latest", 1):              `tools: ginkgo2: version: "latest" is not valid`,
 		strings.Replace(other, "name: more", "name: ginkgo2", 1):   "tools: ginkgo2 is there twice",
