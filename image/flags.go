@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/pflag"
@@ -86,9 +87,10 @@ func (c *call) each(do func(ctx context.Context, arch *elfmagic.Arch) ([]string,
 	})
 }
 
-// words splits a list with commas or spaces.
+// words splits a list with commas or spaces, or that has a word on each line, as
+// image versions architectures prints it.
 func words(text string) []string {
-	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' })
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
 }
 
 // archList is a flag for architectures, by any of their names; lookup knows which

@@ -50,6 +50,11 @@ func TestWhatMakefilesAskFor(t *testing.T) {
 		assert.Equal(t, want+"\n", stdout, args)
 		assert.Empty(t, stderr)
 	}
+	// What it prints it takes, too.
+	_, list, _ := called(t, "versions", "architectures")
+	status, stdout, stderr := called(t, "versions", "--arch", list, "latest")
+	assert.Zero(t, status, stderr)
+	assert.Equal(t, tests["latest --arch all"]+"\n", stdout)
 }
 
 func TestMistakesAreSaidOnStderr(t *testing.T) {
