@@ -24,30 +24,70 @@ func TestWhatGoRunStartedEndsWithIt(t *testing.T) {
 		"make":           {"make", "push", "REGISTRY=localhost:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			started := filepath.Join(t.TempDir(), "started")
-			script(t, "docker", `echo $PPID $$ >"`+started+`.part"; mv "`+started+`.part" "`+started+`"; exec sleep 1000`)
-			cmd := exec.Command(args[0], args[1:]...)
-			cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
-			require.NoError(t, cmd.Start())
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			require.Eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, 5*time.Minute, 50*time.Millisecond)
-			text, err := os.ReadFile(started)
-			require.NoError(t, err)
+			cmd, pids := started(t, "exec sleep 1000", args...)
 			signal := unix.SIGTERM
 			if name == "go run, killed" {
 				signal = unix.SIGKILL
 			}
 			require.NoError(t, cmd.Process.Signal(signal))
-			assert.Error(t, <-ended)
-			for _, word := range strings.Fields(string(text)) {
-				pid, err := strconv.Atoi(word)
-				require.NoError(t, err)
-				if !assert.Eventually(t, func() bool { return kerneltest.Ended(pid) }, 30*time.Second, 50*time.Millisecond, "process %d of %q goes on", pid, text) {
-					_ = unix.Kill(pid, unix.SIGKILL)
+			assert.Error(t, cmd.Wait())
+			ended(t, pids...)
+		})
+	}
+}
+
+// So does what ends without a word to it: by a second signal, or SIGKILL. A first one it may not obey.
+func TestWhatImageStartedEndsWithIt(t *testing.T) {
+	for name, signals := range map[string][]unix.Signal{
+		"a second signal": {unix.SIGINT, unix.SIGINT},
+		"another one":     {unix.SIGTERM, unix.SIGINT},
+		"killed":          {unix.SIGKILL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := filepath.Join(t.TempDir(), "told")
+			cmd, pids := started(t, `trap 'touch "`+told+`"' INT; while :; do sleep 0.1; done`, "go", "run", "./image", "push", "--registry", "localhost:1")
+			image, docker := pids[0], pids[1]
+			for i, signal := range signals {
+				require.NoError(t, unix.Kill(image, signal))
+				if i < len(signals)-1 {
+					require.Eventually(t, func() bool { _, err := os.Stat(told); return err == nil }, 30*time.Second, 50*time.Millisecond)
+					assert.False(t, kerneltest.Ended(image) || kerneltest.Ended(docker), "one has time to clean up")
 				}
 			}
+			assert.Error(t, cmd.Wait())
+			ended(t, docker)
 		})
+	}
+}
+
+// started starts a command that runs image, in which Docker is a script, and returns the processes
+// of image and Docker once that has begun.
+func started(t *testing.T, docker string, args ...string) (cmd *exec.Cmd, pids []int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "started")
+	script(t, "docker", `echo $PPID $$ >"`+file+`.part"; mv "`+file+`.part" "`+file+`"; `+docker)
+	cmd = exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, 5*time.Minute, 50*time.Millisecond)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, word := range strings.Fields(string(text)) {
+		pid, err := strconv.Atoi(word)
+		require.NoError(t, err)
+		pids = append(pids, pid)
+	}
+	require.Len(t, pids, 2)
+	return cmd, pids
+}
+
+// ended sees that processes end, or ends them.
+func ended(t *testing.T, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if !assert.Eventually(t, func() bool { return kerneltest.Ended(pid) }, 30*time.Second, 50*time.Millisecond, "process %d of %v goes on", pid, pids) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
 	}
 }
 

@@ -23,16 +23,22 @@ import (
 // Command is exec.CommandContext, but when it is interrupted, the program and what
 // it started are told so, as a terminal tells them, and have time to clean up:
 // mmdebstrap would leave mounts behind.
+//
+// Their process group is their own, so a terminal tells them nothing: if this program
+// ends before they do, as a second signal has it, or SIGKILL, the kernel sends the program
+// SIGTERM. It does so when the thread ends that started it, but threads of Go programs stay
+// until the end, unless a goroutine that is locked to one ends.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	return cmd
 }
 
 // AsRoot is Command as root: through sudo, which passes signals on, unless this is
-// root.
+// root. Sudo, which is set-user-ID, is not told of this program's end, but is in its process
+// group.
 func AsRoot(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if os.Geteuid() == 0 {
 		return Command(ctx, name, args...)
