@@ -12,6 +12,7 @@ import (
 
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/progress"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A File is one that Debian's archive has: a package, or a part of a source.
@@ -68,22 +69,40 @@ func (a *Apt) Closure(ctx context.Context, names ...string) ([]File, error) {
 	return a.files(ctx, append([]string{"install", "-y", "-qq", "--no-install-recommends", "--print-uris", "-o", "Acquire::ForceHash=SHA256"}, names...)...)
 }
 
-// Get downloads the packages that are missing, and returns where all are. Apt checks
-// them against its signed lists.
+// Get downloads the packages that are missing, or are not what apt's signed lists say,
+// and returns where all are. Apt checks what it downloads, but takes a file of the right
+// size that is there for the package (2.6.1).
 func (a *Apt) Get(ctx context.Context, files []File) ([]string, error) {
 	var paths, missing []string
 	for _, f := range files {
 		path := a.path(filepath.Join("debs", f.Name))
 		paths = append(paths, path)
-		if info, err := os.Stat(path); err != nil || info.Size() != f.Size && f.Size > 0 {
-			p := f.Package()
-			missing = append(missing, p.Name+"="+p.Version)
+		if f.isAt(path) {
+			continue
 		}
+		if err := os.RemoveAll(path); err != nil {
+			return nil, err
+		}
+		p := f.Package()
+		missing = append(missing, p.Name+"="+p.Version)
 	}
 	if len(missing) == 0 {
 		return paths, nil
 	}
 	return paths, a.download(ctx, missing...)
+}
+
+// isAt reports whether a path has the file, as far as it is known.
+func (f File) isAt(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != f.Size && f.Size > 0 {
+		return false
+	}
+	if f.SHA256 == "" {
+		return true
+	}
+	sum, err := file.SHA256(path)
+	return err == nil && sum == f.SHA256
 }
 
 // download downloads packages, and shows which one it is at.
@@ -105,7 +124,7 @@ func (a *Apt) download(ctx context.Context, packages ...string) error {
 // Download is Get for a package of a version.
 func (a *Apt) Download(ctx context.Context, name, version string) (string, error) {
 	f := File{Name: fmt.Sprintf("%s_%s_%s.deb", name, strings.ReplaceAll(version, ":", "%3a"), a.arch)}
-	// A run that was interrupted may have left half of one that is there: its size says so.
+	// What is there may be half of one, of a run that was interrupted, or spoilt: apt's list tells.
 	if _, err := os.Stat(a.path(filepath.Join("debs", f.Name))); err == nil {
 		if known, err := a.Packages(ctx, name+"="+version); err == nil && len(known) == 1 && known[0].Name == f.Name {
 			f = known[0]

@@ -3,6 +3,8 @@ package debian_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -74,7 +76,7 @@ esac`})
 
 func TestPackagesThatAreThereAreNotFetchedAgain(t *testing.T) {
 	tools(t, map[string]string{"apt-get": `case "$*" in
-*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:aa"; echo "'http://mirror.example/b.deb' b_4_all.deb 2 SHA256:bb" ;;
+*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:` + sumOf("xx") + `"; echo "'http://mirror.example/b.deb' b_4_all.deb 2 SHA256:` + sumOf("yy") + `" ;;
 download*) shift 2; echo "$@" >>asked; for p; do case $p in a=*) printf xx >a_1%3a2-3_arm64.deb ;; b=*) printf yy >b_4_all.deb ;; esac; done ;;
 esac`})
 	apt, dir := open(t, "arm64")
@@ -95,20 +97,25 @@ esac`})
 	assert.Equal(t, "a=1:2-3 b=4\n", string(asked), "once")
 }
 
-// A run that was interrupted, or had no room, may have left half of one.
+// A run that was interrupted, or had no room, may have left half of one, and a disk may have
+// lost some of it. Apt takes what has the right size.
 func TestHalfAPackageIsFetchedAgain(t *testing.T) {
 	tools(t, map[string]string{"apt-get": `case "$*" in
-*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:aa" ;;
-download*) printf xx >a_1%3a2-3_arm64.deb ;;
+*--print-uris*) echo "'http://mirror.example/a.deb' a_1%3a2-3_arm64.deb 2 SHA256:` + sumOf("xx") + `" ;;
+download*) [ "$(wc -c 2>/dev/null <a_1%3a2-3_arm64.deb)" = 2 ] || printf xx >a_1%3a2-3_arm64.deb ;;
 esac`})
 	apt, dir := open(t, "arm64")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "arm64/debs/a_1%3a2-3_arm64.deb"), []byte("x"), 0o644))
-	path, err := apt.Download(t.Context(), "a", "1:2-3")
-	require.NoError(t, err)
-	content, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, "xx", string(content))
+	for _, spoilt := range []string{"x", "xy"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "arm64/debs/a_1%3a2-3_arm64.deb"), []byte(spoilt), 0o644))
+		path, err := apt.Download(t.Context(), "a", "1:2-3")
+		require.NoError(t, err)
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, "xx", string(content))
+	}
 }
+
+func sumOf(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
 
 func TestNoFilesAreAnError(t *testing.T) {
 	tools(t, map[string]string{"apt-get": "echo 'E: nothing'"})
