@@ -430,11 +430,11 @@ func updates(c *call) {
 			Module: c.toolchain.Versions,
 			Debian: func(ctx context.Context, name string) ([]string, error) {
 				apt, err := debian.Open(filepath.Join("dist", "apt"), "amd64", *suite)
-				if err == nil {
-					err = apt.Update(ctx)
-				}
 				if err != nil {
 					return nil, err
+				}
+				if err := apt.Update(ctx); err != nil {
+					return nil, cli.WithHint(err, "see that Debian's mirror can be reached, and run this again")
 				}
 				return apt.Versions(ctx, name)
 			},

@@ -111,10 +111,11 @@ func (a *Apt) command(ctx context.Context, name string, args ...string) *exec.Cm
 	return cmd
 }
 
-// Update fetches the lists of packages.
+// Update fetches the lists of packages. Those of a mirror that cannot be reached, of which
+// apt keeps the old ones and succeeds, are an error, too (apt-get(8), --error-on, 2.1).
 func (a *Apt) Update(ctx context.Context) error {
 	defer progress.Start(ctx, "fetching Debian's lists of packages").End()
-	_, err := program.Output(a.command(ctx, "apt-get", "update", "-qq"))
+	_, err := program.Output(a.command(ctx, "apt-get", "update", "-qq", "-oAPT::Update::Error-Mode=any"))
 	return err
 }
 

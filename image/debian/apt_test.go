@@ -2,6 +2,7 @@ package debian_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,6 +112,17 @@ func TestTheMachinesSourcesAreUsedWhereNoSuiteIsNamed(t *testing.T) {
 	config := said(t, apt.Update(t.Context()))
 	assert.Contains(t, config, "APT::Architecture")
 	assert.NotContains(t, config, "Dir::Etc")
+}
+
+// Apt itself warns, and goes on with the lists that it has, or with none.
+func TestAMirrorThatIsDownIsAnError(t *testing.T) {
+	apt, err := exec.LookPath("apt-get")
+	if err != nil {
+		t.Skip("asks the real one: ", err)
+	}
+	tools(t, map[string]string{"apt-get": `[ $1 = indextargets ] || exec ` + apt + ` "$@"; echo 'Debian|trixie|stable|http://127.0.0.1:1/debian/'`})
+	state, _ := open(t, "amd64", "trixie")
+	assert.Contains(t, said(t, state.Update(t.Context())), "127.0.0.1:1")
 }
 
 func TestPortsOfARelease(t *testing.T) {

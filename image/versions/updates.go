@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
+
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 // An Update is a newer version of something than that in the versions file.
@@ -48,7 +50,11 @@ func (v *Versions) Updates(ctx context.Context, r Registries) ([]Update, error) 
 	}
 	newer("go", v.Go, "go", "image/toolchain/toolchain.sum: checksums of the new version", series(v.Go))
 	kubernetes := newer("kubernetes", v.Kubernetes, "k8s.io/kubernetes", "go run ./image pin", series(v.Kubernetes))
-	list, err := r.Debian(ctx, "clang-"+v.LLVMMajor())
+	clang := "clang-" + v.LLVMMajor()
+	list, err := r.Debian(ctx, clang)
+	if err == nil && len(list) == 0 {
+		err = cli.WithHint(fmt.Errorf("there is no %s in Debian's release", clang), "--suite names the release that the base image is of")
+	}
 	if err != nil {
 		errs = append(errs, fmt.Errorf("llvm: %w", err))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/image/versions"
+	"github.com/projectcalico/go-build/internal/cli"
 )
 
 func registries(modules, packages map[string]string) versions.Registries {
@@ -68,6 +69,9 @@ func TestUpdatesAreNewerReleasesOfASeries(t *testing.T) {
 	_, err = v.Updates(t.Context(), registries(nil, nil))
 	assert.ErrorContains(t, err, "go: no go")
 	assert.ErrorContains(t, err, "llvm: no clang-22")
+	_, err = v.Updates(t.Context(), registries(modules, map[string]string{"clang-22": ""}))
+	assert.ErrorContains(t, err, "llvm: there is no clang-22 in Debian's release", "which is not: nothing is newer")
+	assert.Contains(t, cli.Hint(err), "--suite")
 }
 
 // Every version of the real file is found in it.
