@@ -161,6 +161,14 @@ func TestImagesThatDoNotBelongTogether(t *testing.T) {
 		assert.Contains(t, stderr, test.contains, what)
 		assert.Contains(t, stderr, "image manifest: hint: ", what)
 	}
+	// Whichever of them is without.
+	host := aRegistry(t, nil)
+	put(t, host, v.Tag(archs[0]), "amd64", nil)
+	put(t, host, v.Tag(archs[1]), "arm64", labelsOf(v, "arm64", "abc"))
+	status, stdout, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
+	assert.Equal(t, 1, status)
+	assert.Empty(t, stdout)
+	assert.Contains(t, stderr, `differ in org.opencontainers.image.version: "" and "`)
 }
 
 // A registry that accepts an index and returns another is found out.

@@ -189,7 +189,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 func Join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
 	const version, revision = "org.opencontainers.image.version", "org.opencontainers.image.revision"
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	var common map[string]string
+	var first, common map[string]string
 	for i, arch := range archs {
 		config, err := images[i].ConfigFile()
 		if err != nil {
@@ -210,11 +210,11 @@ func Join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
 			Add: images[i], Descriptor: v1.Descriptor{Platform: platform, Annotations: own},
 		})
 		if i == 0 {
-			common = labels
+			first, common = labels, maps.Clone(labels)
 		}
 		for _, key := range []string{version, revision} {
-			if value, ok := common[key]; ok && value != labels[key] {
-				return nil, cli.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, value, labels[key]),
+			if first[key] != labels[key] { // that of one may not be there
+				return nil, cli.WithHint(fmt.Errorf("the images for %s and %s differ in %s: %q and %q", archs[0], arch, key, first[key], labels[key]),
 					"build and push them from one commit")
 			}
 		}
