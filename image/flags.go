@@ -20,6 +20,7 @@ import (
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/program"
 	"github.com/projectcalico/go-build/image/progress"
+	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/qemu"
 	"github.com/projectcalico/go-build/image/toolchain"
 	"github.com/projectcalico/go-build/image/versions"
@@ -175,6 +176,9 @@ func (c *call) findToolchain() {
 func (c *call) forRepository() {
 	c.StringVar(&c.repository, "repository", "calico", "`prefix` of the images' names: a registry, an organization")
 	c.step(func(context.Context) error {
+		if err := publish.NoURL(c.repository); err != nil {
+			return wrong(err)
+		}
 		_, err := name.NewRepository(c.repository + "/image")
 		if err == nil && (c.repository == "" || strings.HasPrefix(c.repository, "/")) {
 			err = cli.WithHint(fmt.Errorf("--repository %q begins with no name", c.repository), "calico and quay.io/calico do; is REGISTRY missing?")

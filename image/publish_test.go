@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -19,6 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/projectcalico/go-build/image/progress"
+	"github.com/projectcalico/go-build/image/publish"
 	"github.com/projectcalico/go-build/image/versions"
 )
 
@@ -191,6 +196,43 @@ func TestWhatDidNotArriveIsNoticed(t *testing.T) {
 	status, _, stderr := called(t, "manifest", "--registry", host, "--arch", "amd64,arm64")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "what came back is not what was pushed")
+	assert.Contains(t, stderr, "image manifest: hint: docker login "+host)
+}
+
+// One that does not answer is not waited for without a word.
+func TestARegistryThatIsSlowIsNamed(t *testing.T) {
+	v := pinned(t)
+	host := aRegistry(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	})
+	arch := versions.Architectures()[0]
+	ref, err := name.NewTag(host + "/calico/go-build:" + v.Tag(arch))
+	require.NoError(t, err)
+	for want, do := range map[string]func(ctx context.Context) error{
+		"reading " + ref.String() + ", ": func(ctx context.Context) error {
+			p, err := publish.New(v, host, "calico", false)
+			require.NoError(t, err)
+			return p.Manifest(ctx, versions.Architectures()[:1])
+		},
+		"pushing " + ref.String() + ", ": func(ctx context.Context) error {
+			_, err := publish.Write(ctx, ref, empty.Image)
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		display := progress.New(w, "x")
+		display.Interval = time.Millisecond
+		done := make(chan error, 1)
+		go func() { done <- do(progress.With(ctx, display)) }()
+		line, err := bufio.NewReader(r).ReadString('\n')
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(line, "x: "+want), line)
+		cancel()
+		go io.Copy(io.Discard, r)
+		assert.ErrorIs(t, <-done, context.Canceled)
+		r.Close()
+	}
 }
 
 // Some registries say of what they do not have that it is forbidden, too.
@@ -261,6 +303,7 @@ func TestPushSeesWhatArrived(t *testing.T) {
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "Docker has sha256:other")
+	assert.Contains(t, stderr, "image push: hint: docker login "+host)
 
 	script(t, "docker", `[ "$1" = image ] && echo '[{"Id": "`+config.String()+`", "Architecture": "amd64"}]' && exit; [ "$1" = push ] && echo denied && exit 1; exit 0`)
 	status, _, stderr = called(t, "push", "--registry", host, "--arch", "amd64")
@@ -324,6 +367,10 @@ func TestWhatIsWrongWithARegistryIsSaid(t *testing.T) {
 		{[]string{"register-images", "--push"}, 2, `"calico" is taken for an organization of index.docker.io`},
 		{[]string{"register-images", "--push", "--repository", "/calico"}, 2, `--repository "/calico" begins with no name`},
 		{[]string{"push", "--registry", "localhost:5000", "--repository", ""}, 2, `--repository "" begins with no name`},
+		{[]string{"push", "--registry", "https://quay.io"}, 2, `"https://quay.io" is a URL, not a name`},
+		{[]string{"manifest", "--registry", "http://localhost:5000"}, 2, `"http://localhost:5000" is a URL, not a name`},
+		{[]string{"register-images", "--push", "--repository", "https://quay.io/calico"}, 2, `"https://quay.io/calico" is a URL, not a name`},
+		{[]string{"build", "--repository", "https://quay.io/calico"}, 2, `"https://quay.io/calico" is a URL, not a name`},
 		{[]string{"push", "--registry", "UPPER:5000/x y"}, 2, "image push: error: "},
 		{[]string{"push", "--registry", "localhost:5000", "--arch", "sparc"}, 2, "there is no image for sparc"},
 		{[]string{"manifest", "--registry", "localhost:5000", "--file", "missing.yaml"}, 1, "missing.yaml"},

@@ -23,6 +23,7 @@ import (
 
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/docker"
+	"github.com/projectcalico/go-build/image/progress"
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/internal/cli"
 )
@@ -44,6 +45,9 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 	if registry == "" {
 		return nil, cli.WithHint(errors.New("no registry is named"), "make push REGISTRY=docker.io, or --registry localhost:5000")
 	}
+	if err := NoURL(registry); err != nil {
+		return nil, err
+	}
 	var options []name.Option
 	if insecure {
 		options = append(options, name.Insecure)
@@ -53,6 +57,16 @@ func New(v *versions.Versions, registry, local string, insecure bool) (*Publishe
 		return nil, err
 	}
 	return &Publisher{versions: v, local: local, remote: repository}, nil
+}
+
+// NoURL returns an error if a name begins as a URL does, of which https: would be taken for
+// a registry.
+func NoURL(text string) error {
+	host, _, _ := strings.Cut(text, "/")
+	if !strings.HasSuffix(host, ":") {
+		return nil
+	}
+	return cli.WithHint(fmt.Errorf("%q is a URL, not a name", text), "quay.io/calico is one, and localhost:5000/calico")
 }
 
 // Repository returns the repository of a name that begins with a registry: without one
@@ -103,40 +117,50 @@ func (p *Publisher) localTag(arch *elfmagic.Arch) string {
 	return p.local + "/go-build:" + p.versions.Tag(arch)
 }
 
-// push pushes the image that has an identity in Docker: its configuration's digest,
-// or its manifest's.
+// push pushes the image that has an identity in Docker, and names it as the newest.
 func (p *Publisher) push(ctx context.Context, arch *elfmagic.Arch, tag name.Tag, id string) error {
 	p.Say("pushing %s …", tag)
-	_, err := docker.Run(ctx, "tag", p.localTag(arch), tag.Name())
-	if err == nil {
-		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
-	}
+	descriptor, err := p.pushed(ctx, arch, tag, id)
 	if err != nil {
 		return cli.WithHint(err, again, p.remote.RegistryStr())
-	}
-	descriptor, err := remote.Get(tag, optionsFor(ctx, arch)...)
-	if err != nil {
-		return err
-	}
-	img, err := descriptor.Image()
-	if err != nil {
-		return err
-	}
-	config, err := img.ConfigName()
-	if err != nil {
-		return err
-	}
-	if config.String() != id && descriptor.Digest.String() != id {
-		return fmt.Errorf("the registry has %s with configuration %s, Docker has %s", descriptor.Digest, config, id)
-	}
-	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
-		return fmt.Errorf("the registry does not have it whole: %w", err)
 	}
 	digest, err := Write(ctx, p.remote.Tag(p.versions.NewestFor(arch)), descriptor)
 	if err == nil {
 		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
 	}
 	return err
+}
+
+// pushed has Docker push the image, and reads it back. Its identity is its configuration's
+// digest, or its manifest's.
+func (p *Publisher) pushed(ctx context.Context, arch *elfmagic.Arch, tag name.Tag, id string) (*remote.Descriptor, error) {
+	defer progress.Start(ctx, "pushing %s", tag).End()
+	_, err := docker.Run(ctx, "tag", p.localTag(arch), tag.Name())
+	if err == nil {
+		_, err = docker.Run(ctx, "push", "--quiet", tag.Name())
+	}
+	if err != nil {
+		return nil, err
+	}
+	descriptor, err := remote.Get(tag, optionsFor(ctx, arch)...)
+	if err != nil {
+		return nil, err
+	}
+	img, err := descriptor.Image()
+	if err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigName()
+	if err != nil {
+		return nil, err
+	}
+	if config.String() != id && descriptor.Digest.String() != id {
+		return nil, fmt.Errorf("the registry has %s with configuration %s, Docker has %s", descriptor.Digest, config, id)
+	}
+	if err := errors.Join(isFor(img, arch), validate.Image(img, validate.Fast)); err != nil {
+		return nil, fmt.Errorf("the registry does not have it whole: %w", err)
+	}
+	return descriptor, nil
 }
 
 // Manifest joins the architectures' images into an image index under the
@@ -147,10 +171,7 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 	var errs []error
 	for _, arch := range archs {
 		tag := p.remote.Tag(p.versions.Tag(arch))
-		img, err := remote.Image(tag, optionsFor(ctx, arch)...)
-		if err == nil {
-			err = isFor(img, arch)
-		}
+		img, err := read(ctx, arch, tag)
 		if err != nil {
 			errs = append(errs, cli.WithHint(fmt.Errorf("%s: %w", tag, err), "make push ARCH=%s REGISTRY=… comes first; "+login, arch.GOARCH, p.remote.RegistryStr()))
 		}
@@ -176,11 +197,21 @@ func (p *Publisher) Manifest(ctx context.Context, archs []*elfmagic.Arch) error 
 			err = validate.Index(got, validate.Fast)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: what came back is not what was pushed: %w", tag, err)
+			return cli.WithHint(fmt.Errorf("%s: what came back is not what was pushed: %w", tag, err), again, tag.RegistryStr())
 		}
 		fmt.Fprintf(p.Stdout, "%s@%s\n", tag, digest)
 	}
 	return nil
+}
+
+// read reads an architecture's image in the registry.
+func read(ctx context.Context, arch *elfmagic.Arch, tag name.Tag) (v1.Image, error) {
+	defer progress.Start(ctx, "reading %s", tag).End()
+	img, err := remote.Image(tag, optionsFor(ctx, arch)...)
+	if err == nil {
+		err = isFor(img, arch)
+	}
+	return img, err
 }
 
 // Join returns the image index of architectures. What all images say of themselves in
@@ -226,6 +257,7 @@ func Join(archs []*elfmagic.Arch, images []v1.Image) (v1.ImageIndex, error) {
 // Write pushes an image or an index with the credentials of docker login, sees that
 // the registry has it, and returns its digest.
 func Write(ctx context.Context, tag name.Tag, image remote.Taggable) (v1.Hash, error) {
+	defer progress.Start(ctx, "pushing %s", tag).End()
 	digest, err := partial.Digest(image)
 	if err == nil {
 		err = remote.Push(tag, image, options(ctx)...)
