@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/elfmagic"
 	"github.com/projectcalico/go-build/image/debian"
 	"github.com/projectcalico/go-build/image/jsonfile"
@@ -186,14 +188,37 @@ func FetchEmulators(ctx context.Context, host *elfmagic.Arch, suite, dir string,
 	if o.Sources, err = debian.SourcesOf(ctx, deb); err != nil {
 		return "", err
 	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := file.Lock(ctx, dir+".lock", func() { say("waiting for another run in %s …", dir) })
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	fresh := dir + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return "", err
+	}
+	if err := debian.Unpack(ctx, deb, fresh); err != nil {
+		return "", err
+	}
+	if err := jsonfile.Write(filepath.Join(fresh, Installed, originFile), o); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, Installed), replace(dir, fresh)
+}
+
+// replace puts another directory in the place of one, if there is one, which another run
+// may be reading: there always is one or the other, if the file system can exchange them.
+func replace(dir, with string) error {
+	if unix.Renameat2(unix.AT_FDCWD, with, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE) == nil {
+		return os.RemoveAll(with)
+	}
 	if err := os.RemoveAll(dir); err != nil {
-		return "", err
+		return err
 	}
-	if err := debian.Unpack(ctx, deb, dir); err != nil {
-		return "", err
-	}
-	bin = filepath.Join(dir, Installed)
-	return bin, jsonfile.Write(filepath.Join(bin, originFile), o)
+	return os.Rename(with, dir)
 }
 
 // fetched returns where the emulators are. Debian is asked for them again only when

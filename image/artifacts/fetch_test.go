@@ -72,3 +72,36 @@ func TestEmulatorsAreFetchedThoughOneListIsMissing(t *testing.T) {
 		})
 	}
 }
+
+// A directory in the user's cache is that of several runs: one may be reading what another
+// fetches, and there are no fewer emulators meanwhile, nor after it failed.
+func TestEmulatorsThatAreReadStayWhileOthersAreFetched(t *testing.T) {
+	arch, err := elfmagic.Lookup("ppc64le")
+	require.NoError(t, err)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), "emulators")
+	there := filepath.Join(dir, "usr/bin/qemu-arm-static")
+	for tool, script := range map[string]string{
+		"apt-get":   `[ $1 != download ] || : >qemu-user-static_1%3a7.2_ppc64el.deb`,
+		"apt-cache": `[ $2 != qemu-user-static ] || echo " qemu-user-static | 1:7.2 | http://mirror.example s/main ppc64el Packages"`,
+		"dpkg":      "exit 1",
+		"dpkg-deb": `[ $1 != --show ] || exit 0
+[ -z "$UNPACKED" ] || cmp -s "$UNPACKED" "` + there + `" || { echo "what is read is gone" >&2; exit 1; }
+mkdir -p $3/usr/bin && echo "$CONTENT" >$3/usr/bin/qemu-arm-static && [ "$CONTENT" != half ]`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	kept := filepath.Join(t.TempDir(), "kept")
+	for _, test := range []struct{ content, want string }{{"one", "one\n"}, {"half", "one\n"}, {"another", "another\n"}} {
+		t.Setenv("CONTENT", test.content)
+		_, err := artifacts.FetchEmulators(t.Context(), arch, "", dir, t.Logf)
+		assert.Equal(t, test.content == "half", err != nil, "%v", err)
+		content, err := os.ReadFile(there)
+		require.NoError(t, err)
+		assert.Equal(t, test.want, string(content))
+		require.NoError(t, os.WriteFile(kept, content, 0o644))
+		t.Setenv("UNPACKED", kept)
+	}
+	assert.NoDirExists(t, dir+".new")
+}
