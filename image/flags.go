@@ -26,6 +26,7 @@ import (
 	"github.com/projectcalico/go-build/image/versions"
 	"github.com/projectcalico/go-build/image/workdir"
 	"github.com/projectcalico/go-build/internal/cli"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // A call is one of a subcommand: its flags, and what those say that several have.
@@ -45,6 +46,7 @@ type call struct {
 	dirs       map[*elfmagic.Arch]string // of the emulators; empty: Debian's are fetched
 	registers  bool
 	here       []string // what bin/register is told of the emulators
+	unlock     []func() // what is held until it has ended
 }
 
 func (c *call) step(do func(ctx context.Context) error) { c.steps = append(c.steps, do) }
@@ -196,6 +198,35 @@ func (c *call) claims(dirOf func(arch *elfmagic.Arch) string) {
 		}
 		return workdir.Claim(dirOf(arch))
 	})
+}
+
+// alone has other runs that work in the same directories wait until this one has ended.
+func (c *call) alone(dirOf func(arch *elfmagic.Arch) string) {
+	c.step(func(ctx context.Context) error {
+		var dirs []string
+		for _, arch := range c.archs {
+			dirs = append(dirs, filepath.Clean(dirOf(arch)))
+		}
+		slices.Sort(dirs) // or two would wait for one another
+		for _, dir := range slices.Compact(dirs) {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			unlock, err := file.Lock(ctx, filepath.Join(dir, "lock"), func() { c.say("waiting for another run in %s …", dir) })
+			if err != nil {
+				return err
+			}
+			c.unlock = append(c.unlock, unlock)
+		}
+		return nil
+	})
+}
+
+// end lets go of what is held.
+func (c *call) end() {
+	for _, unlock := range c.unlock {
+		unlock()
+	}
 }
 
 // forOne has a flag that names what is made for one architecture only.

@@ -54,6 +54,7 @@ func do(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := &commands[i]
 	c := &call{FlagSet: pflag.NewFlagSet("image "+s.name, pflag.ContinueOnError), stdout: stdout, stderr: stderr}
 	c.SetOutput(io.Discard)
+	defer c.end()
 	c.display = progress.New(stderr, c.Name())
 	ctx = progress.With(ctx, c.display)
 	s.define(c)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/projectcalico/go-build/image/workdir"
+	"github.com/projectcalico/go-build/internal/file"
 )
 
 // What was not made here is neither replaced nor removed.
@@ -28,6 +34,41 @@ func TestDirectoriesOfOthersAreLeftAlone(t *testing.T) {
 		entries, err := os.ReadDir(filepath.Join(dir, sub))
 		require.NoError(t, err)
 		assert.Len(t, entries, 1, name)
+	}
+}
+
+// Two runs in one directory would each remove what the other is making, and SHA256SUMS would
+// be of neither.
+func TestRunsInOneDirectoryWaitForOneAnother(t *testing.T) {
+	script(t, "docker", "exit 0")
+	for name, sub := range map[string]string{"single-files": "work", "packages": "work", "sources": "work", "register-images": runtime.GOARCH} {
+		dir := t.TempDir()
+		work := filepath.Join(dir, sub)
+		require.NoError(t, workdir.Claim(work))
+		if name == "sources" {
+			require.NoError(t, workdir.Claim(filepath.Join(work, "sources")))
+		}
+		unlock, err := file.Lock(t.Context(), filepath.Join(work, "lock"), func() {})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{name, "--dir", dir}, io.Discard, w)
+			w.Close()
+		}()
+		lines := bufio.NewScanner(r)
+		waits := false
+		for lines.Scan() {
+			if lines.Text() == "image "+name+": waiting for another run in "+work+" …" {
+				waits = true
+				cancel()
+			}
+		}
+		assert.True(t, waits, name)
+		assert.Equal(t, exitFailure, <-ended, name)
+		cancel()
+		unlock()
 	}
 }
 

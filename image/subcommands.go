@@ -143,6 +143,7 @@ func singleFiles(c *call) {
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	c.withToolchain()
 	c.claims(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
+	c.alone(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Toolchain, b.Host, b.Emulators = c.toolchain, arch, c.dirs[arch]
@@ -166,6 +167,7 @@ func packagesOf(c *call) {
 	c.StringVar(&b.Maintainer, "maintainer", packages.DefaultMaintainer, "who looks after them: `NAME <ADDRESS>`")
 	c.withToolchain()
 	c.claims(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
+	c.alone(func(*elfmagic.Arch) string { return filepath.Join(b.Dir, singlefiles.Work) })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := b
 		b.Toolchain, b.Host, b.Work = c.toolchain, arch, filepath.Join(b.Dir, singlefiles.Work, "packages-"+arch.GOARCH)
@@ -205,6 +207,7 @@ func sources(c *call) {
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
 	work := func() string { return filepath.Join(s.Dir, singlefiles.Work, "sources") }
 	c.claims(func(*elfmagic.Arch) string { return work() })
+	c.alone(func(*elfmagic.Arch) string { return filepath.Dir(work()) })
 	c.step(func(ctx context.Context) error {
 		s.Work = work()
 		origins, err := c.origins(ctx, s.Dir)
@@ -299,6 +302,7 @@ func registerImages(c *call) {
 	c.withToolchain()
 	dirOf := func(arch *elfmagic.Arch) string { return filepath.Join(*dir, arch.GOARCH) }
 	c.claims(dirOf)
+	c.alone(dirOf)
 	var pushed []registerimages.Images
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
 		b := registerimages.Builder{
