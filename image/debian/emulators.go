@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,9 +50,6 @@ func (a *Apt) StaticEmulators(ctx context.Context) (Package, error) {
 func Emulators(ctx context.Context, port, suite string, say func(format string, args ...any)) (deb string, newest Package, err error) {
 	dir, err := workdir.Cache("apt")
 	if err != nil {
-		return "", newest, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", newest, err
 	}
 	// Apt does not wait for another.

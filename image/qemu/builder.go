@@ -74,13 +74,11 @@ func (b *Builder) open(ctx context.Context) (err error) {
 	if b.native, err = elfmagic.Lookup(runtime.GOARCH); err != nil {
 		return err
 	}
-	if b.cache, err = workdir.Cache("qemu"); err != nil {
-		return err
-	}
+	name := "qemu"
 	if b.Plain {
-		b.cache += "-plain" // trees of sources are kept of one kind each
+		name = "qemu-plain" // trees of sources are kept of one kind each
 	}
-	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+	if b.cache, err = workdir.Cache(name); err != nil {
 		return err
 	}
 	if b.compiler, err = findCompiler(ctx); err != nil {

@@ -10,16 +10,28 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/projectcalico/go-build/internal/cli"
 )
 
-// Cache returns a path below the directory of the user's cache that is this project's.
+// Cache returns a directory, which it makes, below that of the user's cache which is this
+// project's.
 func Cache(elements ...string) (string, error) {
 	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
+	dir := filepath.Join(append([]string{cache, "calico-go-build"}, elements...)...)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
 	}
-	return filepath.Join(append([]string{cache, "calico-go-build"}, elements...)...), nil
+	if err == nil {
+		if err = unix.Access(dir, unix.W_OK); err != nil {
+			err = &fs.PathError{Op: "write", Path: dir, Err: err}
+		}
+	}
+	if err != nil {
+		return "", cli.WithHint(err, "set XDG_CACHE_HOME to a directory, by its whole path, in which some GB may be kept")
+	}
+	return dir, nil
 }
 
 // marker is in each directory that was worked in.

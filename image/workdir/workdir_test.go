@@ -32,3 +32,33 @@ func TestOnlyWhatIsNobodyElsesIsClaimed(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	assert.Error(t, workdir.Claim(file))
 }
+
+func TestACacheThatCannotBeHadHasAHint(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	dir, err := workdir.Cache("a", "b")
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(cache, "calico-go-build/a/b"), dir)
+	assert.DirExists(t, dir)
+	t.Setenv("HOME", "")
+	file := filepath.Join(cache, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	cannot := []string{"", "relative", file}
+	if _, err := os.Stat("/sys/kernel"); err == nil {
+		cannot = append(cannot, "/sys/kernel") // whoever one is
+	}
+	for _, cache := range cannot {
+		t.Setenv("XDG_CACHE_HOME", cache)
+		_, err := workdir.Cache("a")
+		require.Error(t, err, cache)
+		assert.Contains(t, cli.Hint(err), "XDG_CACHE_HOME", cache)
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root may write to every directory")
+	}
+	require.NoError(t, os.Chmod(dir, 0o555))
+	t.Setenv("XDG_CACHE_HOME", cache)
+	_, err = workdir.Cache("a", "b")
+	assert.ErrorContains(t, err, "write "+dir+": permission denied")
+	assert.Contains(t, cli.Hint(err), "XDG_CACHE_HOME")
+}
