@@ -147,11 +147,34 @@ func (c *call) fromVersions() {
 }
 
 // ofRevision warns where git does not say what is built from: in the clone of another user,
-// as in a container, or in no clone.
+// as in a container, in a shallow one, or in none.
 func (c *call) ofRevision() {
+	c.checkEpoch()
+	c.step(func(ctx context.Context) error {
+		switch r := toolchain.ReadRevision(ctx, "."); {
+		case ctx.Err() != nil:
+		case r.Unknown != "":
+			c.say("warning: the version will be %s, and the commit %s: git: %s", r.Version, r.Commit, r.Unknown)
+		case r.Shallow:
+			c.say("warning: the version will be %s, after no tag, as the clone is shallow: git fetch --unshallow --tags", r.Version)
+		}
+		return nil
+	})
+}
+
+// checkEpoch looks at the time that things are said to be of.
+func (c *call) checkEpoch() {
+	c.step(func(context.Context) error {
+		_, _, err := toolchain.Epoch()
+		return wrong(err)
+	})
+}
+
+// inClone is for what git makes of this repository.
+func (c *call) inClone() {
 	c.step(func(ctx context.Context) error {
 		if r := toolchain.ReadRevision(ctx, "."); r.Unknown != "" && ctx.Err() == nil {
-			c.say("warning: the version will be %s, and the commit %s: git: %s", r.Version, r.Commit, r.Unknown)
+			return cli.WithHint(fmt.Errorf("git does not know this repository: %s", r.Unknown), "run this in a clone of yours: it is part of what is made")
 		}
 		return nil
 	})

@@ -48,6 +48,35 @@ func TestAnUnknownCommitIsSaid(t *testing.T) {
 	}
 }
 
+// So they are of a clone that has no tags because it is shallow. This repository's own source
+// is made by git, or not at all, and before anything is fetched.
+func TestWhatAVersionIsMadeOfIsThere(t *testing.T) {
+	script(t, "git", `case "$*" in
+"rev-parse --is-shallow"*) printf 'true\n\n' ;;
+describe*) echo 0123456789ab ;;
+"rev-parse HEAD") echo 0123456789abcdef ;;
+*) echo 1 ;;
+esac`)
+	script(t, "go", "exit 1") // nothing is built
+	_, _, stderr := called(t, "commands", "--dir", t.TempDir())
+	assert.Contains(t, stderr, "warning: the version will be 0123456789ab, after no tag, as the clone is shallow: git fetch --unshallow --tags\n")
+
+	script(t, "git", "echo 'fatal: not a git repository' >&2; exit 128")
+	script(t, "apt-get", "exit 99")
+	status, _, stderr := called(t, "sources", "--dir", t.TempDir(), "--emulators", t.TempDir())
+	assert.Equal(t, exitFailure, status)
+	assert.Contains(t, stderr, "image sources: error: git does not know this repository: fatal: not a git repository\nimage sources: hint: ")
+
+	script(t, "docker", "exit 0")
+	t.Setenv("SOURCE_DATE_EPOCH", "yesterday")
+	for _, subcommand := range []string{"commands", "packages", "single-files", "register-images", "sources", "provenance", "parts"} {
+		status, _, stderr := called(t, subcommand, "--dir", t.TempDir())
+		assert.Equal(t, exitUsage, status, subcommand)
+		assert.Contains(t, stderr, `SOURCE_DATE_EPOCH: "yesterday" is no number of seconds`, subcommand)
+		assert.Contains(t, stderr, "image "+subcommand+": hint: unset it, or: export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)\n", subcommand)
+	}
+}
+
 // The workflow builds emulators for the hosts that they are built for, and its release has
 // them; those for other hosts are not asked for as if they were there.
 func TestTheReleasesWorkflowHasEmulatorsForEachHost(t *testing.T) {

@@ -204,7 +204,9 @@ func sources(c *call) {
 	c.arch("the hosts that the emulators are for", ported)
 	c.StringVar(&s.Dir, "dir", "dist", "`directory` for the archive")
 	c.BoolVar(&s.Partial, "partial", false, "make it even if some sources are unavailable; it says which are missing")
+	c.checkEpoch()
 	c.withEmulators(artifacts.Choice{Some: true, Installed: true})
+	c.inClone()
 	work := func() string { return filepath.Join(s.Dir, singlefiles.Work, "sources") }
 	c.claims(func(*elfmagic.Arch) string { return work() })
 	c.alone(func(*elfmagic.Arch) string { return filepath.Dir(work()) })

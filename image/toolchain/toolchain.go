@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -246,6 +247,20 @@ type Revision struct {
 	Commit  string
 	Time    time.Time // of the commit, or what SOURCE_DATE_EPOCH says
 	Unknown string    // why it is not known, as git says it; empty: it is
+	Shallow bool      // the clone has no tag, as it has not all commits
+}
+
+// Epoch returns the time that SOURCE_DATE_EPOCH says, if it is set.
+func Epoch() (when time.Time, set bool, err error) {
+	text := os.Getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		return when, false, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		err = cli.WithHint(fmt.Errorf("SOURCE_DATE_EPOCH: %q is no number of seconds", text), "unset it, or: export SOURCE_DATE_EPOCH=$(git log -1 --format=%%ct)")
+	}
+	return time.Unix(seconds, 0).UTC(), true, err
 }
 
 // ReadRevision asks git. What it does not know is "unknown". The version of a tree
@@ -264,12 +279,24 @@ func ReadRevision(ctx context.Context, root string) (r Revision) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	// As many digits in every clone: by default git goes by how many objects it has.
-	r.Version = cmp.Or(git("describe", "--tags", "--always", "--dirty", "--abbrev=12"), "unknown")
-	r.Commit = cmp.Or(git("rev-parse", "HEAD"), "unknown")
+	shallow, within, _ := strings.Cut(git("rev-parse", "--is-shallow-repository", "--show-prefix"), "\n")
+	if within != "" { // a source archive's, unpacked in somebody's clone
+		r.Unknown = fmt.Sprintf("this is the directory %s of another repository", within)
+	}
+	if r.Unknown == "" {
+		// As many digits in every clone: by default git goes by how many objects it has.
+		r.Version = git("describe", "--tags", "--always", "--dirty", "--abbrev=12")
+		r.Commit = git("rev-parse", "HEAD")
+		r.Shallow = shallow == "true" && r.Commit != "" && strings.HasPrefix(r.Commit, strings.TrimSuffix(r.Version, "-dirty"))
+	}
+	r.Version, r.Commit = cmp.Or(r.Version, "unknown"), cmp.Or(r.Commit, "unknown")
+	var set bool
+	if r.Time, set, _ = Epoch(); set {
+		return r
+	}
 	var seconds int64
-	if _, err := fmt.Sscan(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), git("log", "-1", "--format=%ct")), &seconds); err != nil {
-		seconds = 0
+	if r.Unknown == "" {
+		seconds, _ = strconv.ParseInt(git("log", "-1", "--format=%ct"), 10, 64)
 	}
 	r.Time = time.Unix(seconds, 0).UTC()
 	return r

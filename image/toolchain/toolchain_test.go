@@ -332,6 +332,33 @@ func TestTheVersionIsTheSameInEveryClone(t *testing.T) {
 
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	assert.Equal(t, time.Unix(1700000000, 0).UTC(), ReadRevision(t.Context(), first).Time)
+	_, _, err := Epoch()
+	require.NoError(t, err)
+	for _, wrong := range []string{"yesterday", "1700000000x", "1.5"} {
+		t.Setenv("SOURCE_DATE_EPOCH", wrong)
+		_, _, err = Epoch()
+		assert.ErrorContains(t, err, wrong)
+		assert.NotEmpty(t, cli.Hint(err))
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "")
+
+	shallow := filepath.Join(t.TempDir(), "shallow")
+	write(t, filepath.Join(first, "file"), "2")
+	git(first, "commit", "--quiet", "--all", "--message", "2")
+	git(first, "clone", "--quiet", "--depth=1", "file://"+first, shallow)
+	assert.True(t, ReadRevision(t.Context(), shallow).Shallow)
+	assert.False(t, ReadRevision(t.Context(), first).Shallow)
+	write(t, filepath.Join(shallow, "file"), "3")
+	assert.True(t, ReadRevision(t.Context(), shallow).Shallow)
+	git(shallow, "checkout", "--quiet", "file")
+	git(shallow, "tag", "v1.0.0")
+	assert.False(t, ReadRevision(t.Context(), shallow).Shallow, "its version is the tag's")
+
+	inside := filepath.Join(first, "go-build")
+	require.NoError(t, os.Mkdir(inside, 0o755))
+	of := ReadRevision(t.Context(), inside)
+	assert.Equal(t, Revision{Version: "unknown", Commit: "unknown", Time: time.Unix(0, 0).UTC(), Unknown: "this is the directory go-build/ of another repository"}, of)
+
 	none := ReadRevision(t.Context(), t.TempDir())
 	assert.Equal(t, "unknown", none.Version)
 	assert.Contains(t, none.Unknown, "fatal: ")
