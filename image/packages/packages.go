@@ -294,10 +294,10 @@ func (b *Builder) config(format, license string) map[string]any {
 }
 
 var (
-	tagged    = regexp.MustCompile(`^v(\d+\.\d+\.\d+)$`)
-	pre       = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-((?:alpha|beta|rc)[.0-9]*)$`)
 	notCommit = regexp.MustCompile(`[^0-9a-z]`)
-	followed  = regexp.MustCompile(`^v(\d+\.\d+\.\d+)-(\d+)-g([0-9a-f]+)(?:-dirty)?$`)
+
+	// described is what git describe says behind a tag: v1.2.3-rc.1-4-g8c9d9ca1b2c3-dirty.
+	described = regexp.MustCompile(`^v(\d+\.\d+\.\d+)(?:-((?:alpha|beta|rc)[.0-9]*))?(?:-(\d+)-g([0-9a-f]+))?(-dirty)?$`)
 )
 
 // versionFor is a version as a format has it, in whose order a tag's is after its
@@ -314,14 +314,18 @@ func versionFor(r toolchain.Revision, format string) string {
 		}
 		return fmt.Sprintf(pattern, number, commit)
 	}
-	if m := tagged.FindStringSubmatch(r.Version); m != nil {
-		return m[1]
-	}
-	if m := pre.FindStringSubmatch(r.Version); m != nil {
-		return m[1] + before + strings.ReplaceAll(m[2], ".", "")
-	}
-	if m := followed.FindStringSubmatch(r.Version); m != nil {
-		return m[1] + fill(after, m[2], m[3])
+	if m := described.FindStringSubmatch(r.Version); m != nil {
+		version := m[1]
+		if m[2] != "" {
+			version += before + strings.ReplaceAll(m[2], ".", "")
+		}
+		switch {
+		case m[3] != "":
+			version += fill(after, m[3], m[4])
+		case m[5] != "": // the tag's files were changed: it is not what has its version
+			version += fill(after, "0", r.Commit[:min(12, len(r.Commit))])
+		}
+		return version
 	}
 	commit := notCommit.ReplaceAllString(strings.TrimSuffix(r.Version, "-dirty"), "")
 	return fill(untagged, r.Time.Format("20060102150405"), commit)

@@ -38,8 +38,11 @@ func TestVersionsAreInOrder(t *testing.T) {
 		{"v1.2.3", "1.2.3", "1.2.3"},
 		{"v1.2.3-4-g8c9d9ca1b2c3", "1.2.3+4.8c9d9ca1b2c3", "1.2.3_p4"},
 		{"v1.2.3-10-g8c9d9ca1b2c3-dirty", "1.2.3+10.8c9d9ca1b2c3", "1.2.3_p10"},
+		{"v1.2.3-dirty", "1.2.3+0.0a1b2c3d4e5f", "1.2.3_p0"},
+		{"v1.2.3-rc.1-dirty", "1.2.3~rc1+0.0a1b2c3d4e5f", "1.2.3_rc1_p0"},
+		{"v1.2.3-rc.1-4-g8c9d9ca1b2c3", "1.2.3~rc1+4.8c9d9ca1b2c3", "1.2.3_rc1_p4"},
 	} {
-		r := toolchain.Revision{Version: test.described, Time: when}
+		r := toolchain.Revision{Version: test.described, Commit: "0a1b2c3d4e5f6a7b8c9d", Time: when}
 		assert.Equal(t, test.deb, versionFor(r, "deb"), test.described)
 		assert.Equal(t, test.deb, versionFor(r, "rpm"), test.described)
 		assert.Equal(t, test.apk, versionFor(r, "apk"), test.described)
@@ -47,7 +50,7 @@ func TestVersionsAreInOrder(t *testing.T) {
 	if _, err := exec.LookPath("dpkg"); err != nil {
 		t.Skip("their order is dpkg's: ", err)
 	}
-	ordered := []string{"8c9d9ca1b2c3", "v1.2.3-rc.1", "v1.2.3", "v1.2.3-4-gffffffffffff", "v1.2.3-10-g000000000000", "v1.2.4"}
+	ordered := []string{"8c9d9ca1b2c3", "v1.2.3-rc.1", "v1.2.3-rc.1-dirty", "v1.2.3-rc.1-4-gffffffffffff", "v1.2.3-rc.2", "v1.2.3", "v1.2.3-dirty", "v1.2.3-4-gffffffffffff", "v1.2.3-10-g000000000000", "v1.2.4"}
 	for i := range ordered[1:] {
 		a, b := versionFor(toolchain.Revision{Version: ordered[i], Time: when}, "deb"), versionFor(toolchain.Revision{Version: ordered[i+1], Time: when}, "deb")
 		assert.NoError(t, exec.Command("dpkg", "--compare-versions", a, "lt", b).Run(), "%s < %s", a, b)
