@@ -96,7 +96,7 @@ func pins(m *modfile.File, version string) error {
 }
 
 // Pin writes the go.mod and go.sum that the version of Kubernetes is built from,
-// going by Kubernetes' own go.mod. Nothing is built: a Go whose checksums are to be added
+// going by Kubernetes' own go.mod, or leaves both as they are. Nothing is built: a Go whose checksums are to be added
 // yet, as after go run ./image updates --write, will do.
 func (b *Builder) Pin(ctx context.Context) error {
 	t, err := toolchain.Open(ctx, b.Versions.Go)
@@ -116,14 +116,36 @@ func (b *Builder) Pin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Both files are replaced once all is resolved: half of it builds nothing.
 	dir := b.kubernetesDir()
-	ours := goMod(theirs, b.Versions.Kubernetes)
-	if err := file.ReplaceWith(filepath.Join(dir, "go.mod"), 0o644, ours); err != nil {
+	fresh, err := os.MkdirTemp("", "pin-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	err = errors.Join(os.WriteFile(filepath.Join(fresh, "go.sum"), sums, 0o644),
+		os.WriteFile(filepath.Join(fresh, "go.mod"), goMod(theirs, b.Versions.Kubernetes), 0o644))
+	if err != nil {
 		return err
 	}
 	b.Say("resolving all its dependencies …")
-	_, err = t.Run(ctx, t.Host, dir, "mod", "tidy")
-	return err
+	if _, err = t.Run(ctx, t.Host, fresh, "mod", "tidy"); err != nil {
+		return err
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(fresh, name))
+		if err == nil {
+			err = file.ReplaceWith(filepath.Join(dir, name), 0o644, content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goMod returns the go.mod with which Kubernetes, whose own is theirs, is built

@@ -107,6 +107,7 @@ func TestPinningTakesAGoThatHasNoChecksumYet(t *testing.T) {
 case "$1 $2" in
 "env -json") echo '{"GOVERSION": "go1.99.0", "GOROOT": "`+root+`", "GOHOSTARCH": "amd64", "GOHOSTOS": "linux"}' ;;
 "mod download") echo '{"Dir": "`+source+`"}' ;;
+"mod tidy") [ ! -e `+root+`/offline ] || { echo 'dial tcp: i/o timeout' >&2; exit 1; } ;;
 esac
 `)
 	require.NoError(t, os.Chmod(filepath.Join(root, "bin", "go"), 0o755))
@@ -116,6 +117,14 @@ esac
 	m, err := readModule(b.kubernetesDir())
 	require.NoError(t, err)
 	assert.NoError(t, pins(m, newer.Kubernetes))
+	// What cannot be resolved leaves what was.
+	write(t, filepath.Join(root, "offline"), "")
+	pinned := newer.Kubernetes
+	newer.Kubernetes = "1.99.0"
+	assert.ErrorContains(t, b.Pin(t.Context()), "i/o timeout")
+	m, err = readModule(b.kubernetesDir())
+	require.NoError(t, err)
+	assert.NoError(t, pins(m, pinned))
 	_, err = toolchain.Find(t.Context(), newer.Go)
 	assert.ErrorContains(t, err, "toolchain.sum has no checksum", "what is shipped is not built by it")
 }
