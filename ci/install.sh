@@ -10,12 +10,13 @@ set -eu
 
 version=${1:-latest}
 from=${FROM:-https://github.com/projectcalico/go-build/releases}
-if [ "$(id -u)" = 0 ]; then to=${TO:-/usr/local/bin}; else to=${TO:-$HOME/.local/bin}; fi
 fail() {
 	echo "install.sh: error: $1" >&2
 	echo "install.sh: hint: $2" >&2
 	exit 1
 }
+if [ "$(id -u)" = 0 ]; then to=${TO:-/usr/local/bin}; else to=${TO:-${HOME:+$HOME/.local/bin}}; fi
+[ -n "$to" ] || fail "HOME is not set" "name a directory for the commands: TO=DIRECTORY"
 
 [ "$(uname -s)" = Linux ] || fail "this is $(uname -s)" "only Linux has binfmt_misc"
 case $(uname -m) in
@@ -37,6 +38,7 @@ esac
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM # some shells end of these without the other
 fetch() {
 	case $base in
 	/*) cp "$base/$1" "$dir/$1" ;;

@@ -202,7 +202,16 @@ func TestTheActionWorks(t *testing.T) {
 	assert.Contains(t, added, "GOARCH=arm64")
 	assert.Subset(t, added, []string{"PKG_CONFIG_SYSROOT_DIR="}, "of the other architecture")
 	path := strings.Join(strings.Fields(commands.Read(t, toPath)), ":")
-	r := shell(t, dir, append(environment, append(added, "PATH="+path+":"+pathOf(environment))...), test)
+	later := append(environment, append(added, "PATH="+path+":"+pathOf(environment))...)
+	for _, step := range at(t, action, "runs", "steps").([]any) { // for the same once more: there is nothing to set
+		shell(t, dir, append(later, "REGISTER=", "ARCHITECTURE=arm64"), at(t, step, "run").(string))
+	}
+	cmd := exec.Command("bash", "-eo", "pipefail", "-c", at(t, action, "runs", "steps", 0, "run").(string))
+	cmd.Env = append(environment, "REGISTER=yes")
+	refused := commands.Run(t, cmd)
+	assert.Equal(t, 1, refused.Status)
+	assert.Equal(t, "::error::register is \"yes\": it is true or false\n", refused.Stdout)
+	r := shell(t, dir, later, test)
 	assert.Contains(t, r.Stdout, "ok  \texample.org/work\t")
 }
 
@@ -226,7 +235,10 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 		return err == nil
 	}), ":")
 	// TO is where the caller is, and not the source; the job builds for another architecture.
-	environment = append(environment, "PATH="+without, "TO=to", "GOARCH=riscv64", "QEMU_BIN_DIR=")
+	// Of what it has its own module built with, nothing holds.
+	workspace := filepath.Join(t.TempDir(), "go.work")
+	require.NoError(t, os.WriteFile(workspace, []byte("go 1.26.0\n"), 0o644))
+	environment = append(environment, "PATH="+without, "TO=to", "GOARCH=riscv64", "QEMU_BIN_DIR=", "GOFLAGS=-mod=vendor -buildvcs=true", "GOWORK="+workspace)
 	// Emulators are where those of this test are.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "to"), 0o755))
 	found, err := filepath.Glob(commands.Dir() + "/qemu-*")
@@ -243,9 +255,26 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	assert.Contains(t, r.Stdout, "hello from s390x")
 	r = shell(t, dir, environment, "trap '' TERM; to/crossrun grep SigIgn /proc/self/status")
 	assert.Regexp(t, "4000\n$", r.Stdout, "it starts before Go's run time")
+	withoutHome(t, "ci/setup")
 	out, err := exec.Command(absolute+"/ci/setup", "--registre").CombinedOutput()
 	assert.Error(t, err)
 	assert.Contains(t, string(out), "ci/setup: error: --registre is unknown")
+}
+
+// A user who has no directory is told so, and by whom.
+func withoutHome(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "id"), []byte("#!/bin/sh\necho 1000\n"), 0o755))
+	cmd := exec.Command("sh", filepath.Join(root, script))
+	cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	r := commands.Run(t, cmd)
+	name := strings.TrimPrefix(script, "ci/")
+	if name == "setup" {
+		name = script
+	}
+	assert.Equal(t, 1, r.Status)
+	assert.Equal(t, name+": error: HOME is not set\n"+name+": hint: name a directory for the commands: TO=DIRECTORY\n", r.Stderr)
 }
 
 // Each block of YAML in a document is a part of a template, or of GoReleaser's configuration.

@@ -62,6 +62,21 @@ func TestWhatIsInstalledIsWhatChecksumsSay(t *testing.T) {
 	}
 }
 
+// What is interrupted leaves nothing: some shells end of a signal without the trap for EXIT.
+func TestAnInterruptedInstallationLeavesNothing(t *testing.T) {
+	withoutHome(t, "ci/install.sh")
+	bin, temporary := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "curl"), []byte("#!/bin/sh\nls -A \"$TMPDIR\"; kill -TERM $PPID\n"), 0o755))
+	cmd := exec.Command("sh", root+"/ci/install.sh")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "TO="+t.TempDir(), "TMPDIR="+temporary)
+	r := commands.Run(t, cmd)
+	assert.NotZero(t, r.Status)
+	assert.NotEmpty(t, r.Stdout, "there was a directory")
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 func path(release, command string) string {
 	return filepath.Join(release, command+"-linux-"+runtime.GOARCH)
 }
