@@ -129,6 +129,9 @@ func (b *Builder) image(ctx context.Context, dir string) ([]string, error) {
 	}
 	name := b.Repository + "/go-build:"
 	revision := toolchain.ReadRevision(ctx, ".")
+	if revision.Dirty() { // its label names the commit
+		b.Say("warning: there are changes that are in no commit: nobody else can make this image")
+	}
 	args := []string{"--file", "image/gobuild/Dockerfile"}
 	for _, value := range []string{
 		"BASE_IMAGE=" + b.Base, "GO_VERSION=" + b.Versions.Go, "LLVM_VERSION=" + llvm, "KUBERNETES_VERSION=" + kubernetes,
