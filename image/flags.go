@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -346,5 +347,13 @@ func (c *call) registerHere(ctx context.Context, stdout io.Writer, archs ...stri
 	}
 	cmd := program.AsRoot(ctx, ownRegister, append(c.here, archs...)...)
 	cmd.Stdout, cmd.Stderr = stdout, c.stderr
-	return cmd.Run()
+	return ranAsRoot(cmd)
+}
+
+// ranAsRoot runs a command whose output is the caller's, and so not in its error.
+func ranAsRoot(cmd *exec.Cmd) error {
+	if err := cmd.Run(); err != nil {
+		return cli.WithHint(fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err), "see what it said above; root is required")
+	}
+	return nil
 }

@@ -37,6 +37,14 @@ func TestRegisterIsToldWhichEmulators(t *testing.T) {
 		assert.Zero(t, status, stderr)
 		assert.Equal(t, want, stdout)
 	}
+	own, err := os.ReadFile("bin/register")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("bin/register", []byte("#!/bin/sh\nexit 3\n"), 0o755))
+	status, _, stderr := called(t, "register")
+	assert.Equal(t, exitFailure, status)
+	assert.Contains(t, stderr, "bin/register: exit status 3\nimage register: hint: see what it said above; root is required\n")
+	require.NoError(t, os.WriteFile("bin/register", own, 0o755))
+
 	require.NoError(t, os.Remove(filepath.Join("bin/emulators", runtime.GOARCH, "manifest.json")))
 	status, stdout, stderr := called(t, "register", "--emulators", "built")
 	assert.Equal(t, exitUsage, status)

@@ -18,6 +18,7 @@ func TestSingleFilesThatCannotBeMadeAreSaid(t *testing.T) {
 		{[]string{"--targets", "arm64,pdp11"}, 2, "pdp11"},
 		{[]string{"--emulators", empty, "--dir", empty}, 1, "no static emulator for linux/"},
 		{[]string{"--emulators", "ours"}, 2, "neither debian nor built, nor a directory"},
+		{[]string{"--commands", ""}, 2, "--commands names none"},
 		{[]string{"--no-such-flag"}, 2, "no-such-flag"},
 	} {
 		status, stdout, stderr := called(t, append([]string{"single-files"}, test.args...)...)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,6 +138,9 @@ func singleFiles(c *call) {
 			if !slices.Contains(toolchain.Commands, name) {
 				return wrong(fmt.Errorf("--commands: %q is none of %s", name, strings.Join(toolchain.Commands, ", ")))
 			}
+		}
+		if len(b.Commands) == 0 {
+			return wrong(errors.New("--commands names none"))
 		}
 		return nil
 	})
@@ -377,7 +381,7 @@ func baseImage(c *call) {
 		}
 		cmd := program.Command(ctx, "image/base/install-tools")
 		cmd.Stdout, cmd.Stderr = c.stderr, c.stderr
-		return cmd.Run()
+		return ranAsRoot(cmd)
 	})
 	c.stepEach(func(_ context.Context, arch *elfmagic.Arch) error { return images[arch].Installed() })
 	c.each(func(ctx context.Context, arch *elfmagic.Arch) ([]string, error) {
