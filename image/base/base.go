@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -56,17 +57,20 @@ func Tag(text string, arch *elfmagic.Arch) (name.Tag, error) {
 
 func (i Image) port() string { return i.Arch.Debian[0].Name }
 
-// archive returns the root file system's file, and whether it has been made.
-func (i Image) archive() (file string, made bool) {
+// archive returns the root file system's file, and when it was made, if it has been.
+func (i Image) archive() (file string, when time.Time, made bool) {
 	file = filepath.Join(i.Dir, i.Suite+"-"+i.port()+".tar")
-	_, err := os.Stat(file)
-	return file, err == nil
+	info, err := os.Stat(file)
+	if err == nil {
+		when = info.ModTime()
+	}
+	return file, when, err == nil
 }
 
 // Check returns an error if Debian has not what the image is made from. Nothing is
 // kept of what is asked for.
 func (i Image) Check(ctx context.Context) error {
-	if _, made := i.archive(); made {
+	if _, _, made := i.archive(); made {
 		return nil
 	}
 	ports, err := debian.Ports(ctx, i.Suite)
@@ -78,7 +82,7 @@ func (i Image) Check(ctx context.Context) error {
 
 // Installed returns an error if a program is not installed that makes the image.
 func (i Image) Installed() error {
-	if _, made := i.archive(); made {
+	if _, _, made := i.archive(); made {
 		return nil
 	}
 	for _, name := range []string{"mmdebstrap", "arch-test"} {
@@ -91,8 +95,10 @@ func (i Image) Installed() error {
 
 // Make makes the image, and hands it to Docker.
 func (i Image) Make(ctx context.Context, say func(string, ...any)) error {
-	archive, made := i.archive()
-	if !made {
+	archive, when, made := i.archive()
+	if made {
+		say("%s is there, made on %s: remove it for one of today's packages", archive, when.UTC().Format(time.DateOnly))
+	} else {
 		say("making %s …", archive)
 		if err := i.bootstrap(ctx, archive); err != nil {
 			return err
