@@ -94,19 +94,19 @@ test-rootfs: test-tools debian-emulators base-tools ## try crossrun with Debian 
 	TEST_ROOTFS=1 $(GO) test -count=1 -v -timeout 60m ./tests/rootfs
 test-anywhere: test-tools base-tools ## try whole trees in each of crossrun's ways, on several kinds of hosts, with the emulators in PROVE, if any, and Debian's (root, Docker; an hour)
 	@tests/kernels/install-tools
-	TEST_ANYWHERE=1 TEST_EMULATORS=$(wildcard $(abspath $(PROVE))) $(GO) test -count=1 -v -timeout 3h ./tests/anywhere $(TESTFLAGS)
+	TEST_ANYWHERE=1 TEST_EMULATORS='$(if $(wildcard $(PROVE)),$(abspath $(PROVE)))' $(GO) test -count=1 -v -timeout 3h ./tests/anywhere $(TESTFLAGS)
 test-emulators: test-tools base-tools ## see that the emulators in PROVE do what those in STOCK do: QEMU's tests, Go's, programs, systems; and run our tests with them (an hour)
-	TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS)
-	TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 $(WITH_COMMANDS)
+	TEST_EMULATORS='$(abspath $(PROVE))' TEST_STOCK='$(STOCK)' $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS)
+	TEST_EMULATORS='$(abspath $(PROVE))' $(GO) test -count=1 $(WITH_COMMANDS)
 test-translations: test-tools ## see that the emulators in PROVE do the same when they keep translations: cold, warm, and comparing what they make with what is kept (hours)
 	for mode in cold warm compared; do \
-		TEST_TRANSLATIONS=$$mode TEST_EMULATORS=$(abspath $(PROVE)) $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS) || exit 1; \
+		TEST_TRANSLATIONS=$$mode TEST_EMULATORS='$(abspath $(PROVE))' $(GO) test -count=1 -v -parallel 2 -timeout 12h ./tests/emulators ./tests/probes $(TESTFLAGS) || exit 1; \
 	done
 test-foreign-emulators: PROVE = $(BIN)/emulators/arm64
 test-foreign-emulators: test-tools ## see that the emulators in PROVE, which are for arm64 hosts, keep memory in order and pass the battery, under VIA, an emulator of this machine's (half an hour for each target)
-	TEST_EMULATORS=$(abspath $(PROVE)) TEST_VIA=$(abspath $(VIA)) $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
+	TEST_EMULATORS='$(abspath $(PROVE))' TEST_VIA='$(abspath $(VIA))' $(GO) test -count=1 -v -parallel 2 -timeout 12h -run 'Test(Order|Barriers|Probes)$$' ./tests/emulators ./tests/probes $(TESTFLAGS)
 test-suites: test-tools ## run whole test suites of others' natively, and under the emulators in STOCK and PROVE: Go's, CPython's (hours; TEST_SUITES_ONLY=net,os for some)
-	TEST_SUITES=1 TEST_EMULATORS=$(abspath $(PROVE)) TEST_STOCK=$(STOCK) $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
+	TEST_SUITES=1 TEST_EMULATORS='$(abspath $(PROVE))' TEST_STOCK='$(STOCK)' $(GO) test -count=1 -v -parallel 2 -timeout 48h -run 'Suite' ./tests/emulators $(TESTFLAGS)
 test-toolchains: test-tools base-tools ## have Cargo, Bazel, GoReleaser and ko run what they build, as docs/toolchains.md says, and a runner the action; hold examples of libraries against Podman and BuildKit (root; five minutes, the first time ten more)
 	TEST_TOOLCHAINS=1 $(GO) test -count=1 -v -timeout 40m -run '^Test(GoReleaser|AnImageOfKo|ARunner|DebiansTools|PodmansOwn|BuildKitsAnswers)' ./tests/documents ./tests/library
 test-buildkit: debian-emulators base-tools ## build images for four platforms in rootless BuildKit, with nothing registered (root, uidmap, runc; some minutes)
@@ -169,7 +169,7 @@ sources: ## collect the source of the emulators for DIST_HOSTS into dist/ (devsc
 test-packages: base-tools ## make this machine's packages twice, compare, lint, install, upgrade and remove them, in fresh systems, too (root, lintian, rpm; some minutes)
 	@$(IMAGE) packages --dir dist/packages
 	@$(IMAGE) packages --dir dist/packages-again
-	TEST_PACKAGES=$(abspath dist/packages):$(abspath dist/packages-again) $(GO) test -count=1 -v ./image/packages
+	TEST_PACKAGES='$(abspath dist/packages):$(abspath dist/packages-again)' $(GO) test -count=1 -v ./image/packages
 # Two clones, of which one is of somebody whose settings, time zone and language are others
 # and who has compiled nothing yet; the sources of trixie's emulators are on its mirrors.
 TWICE := dist/work/twice
@@ -180,10 +180,10 @@ test-release: ## make a release of the last commit twice, compare all bytes, try
 	@git clone --quiet . $(TWICE)/another/directory
 	@$(MAKE) -C $(TWICE)/one release EMULATORS='$(EMULATORS)'
 	@cd $(TWICE)/another/directory && umask 077 && mkdir ../home && \
-		env HOME=$(abspath $(TWICE))/another/home XDG_CACHE_HOME=$(abspath $(TWICE))/another/cache GOCACHE=$(abspath $(TWICE))/another/gocache \
-		GOMODCACHE=$$($(GO) env GOMODCACHE) GOFLAGS='-tags=other -gcflags=-N' GOAMD64=v2 TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 GZIP=-1 \
+		env HOME='$(abspath $(TWICE))/another/home' XDG_CACHE_HOME='$(abspath $(TWICE))/another/cache' GOCACHE='$(abspath $(TWICE))/another/gocache' \
+		GOMODCACHE="$$($(GO) env GOMODCACHE)" GOFLAGS='-tags=other -gcflags=-N' GOAMD64=v2 TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 GZIP=-1 \
 		$(MAKE) release EMULATORS='$(EMULATORS)'
-	TEST_RELEASE=$(abspath $(TWICE)/one/dist):$(abspath $(TWICE)/another/directory/dist) $(GO) test -count=1 -v ./image/release
+	TEST_RELEASE='$(abspath $(TWICE)/one/dist):$(abspath $(TWICE)/another/directory/dist)' $(GO) test -count=1 -v ./image/release
 	@rm -rf $(TWICE)
 
 bench: DIST_HOSTS :=
@@ -196,7 +196,7 @@ bench-watch: test-tools ## time how long programs fail until register --watch he
 	TEST_WATCH_REST=330s $(GO) test -count=1 -v -timeout 30m -run AtRest ./tests/instances -update
 bench-emulators: test-tools ## time the emulators in PROVE beside Debian's (BENCHFLAGS="-targets aarch64,s390x"), write docs/emulators.*
 	$(GO) run ./tests/emulatorbench -emulators built=$(PROVE) -starts -json dist/emulators.json -markdown docs/emulators.md $(BENCHFLAGS)
-	cd tests/emulatorbench/plot && $(GO) run . -in $(CURDIR)/dist/emulators.json -out $(CURDIR)/docs/emulators.svg
+	cd tests/emulatorbench/plot && $(GO) run . -in '$(CURDIR)/dist/emulators.json' -out '$(CURDIR)/docs/emulators.svg'
 
 fuzz: ## fuzz each parser for FUZZTIME (default 30s)
 	@set -e; for f in $(FUZZ); do $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
@@ -207,7 +207,7 @@ lint: ## gofmt, go vet, staticcheck, govulncheck, actionlint; shellcheck if it i
 	for os in darwin freebsd windows; do GOOS=$$os $(GO) vet ./elfmagic ./binfmt/... || exit 1; done
 	cd tests/emulatorbench/plot && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@GOBIN=$(abspath $(BIN)) $(GO) install $(GOVULNCHECK)
+	@GOBIN='$(abspath $(BIN))' $(GO) install $(GOVULNCHECK)
 	@$(BIN)/govulncheck ./...; case $$? in 0) ;; 3) exit 1 ;; *) echo "govulncheck: the vulnerability database is unreachable: not checked" ;; esac
 	@$(GO) mod tidy -diff
 	$(GO) run $(ACTIONLINT)

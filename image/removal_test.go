@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -86,6 +88,31 @@ func TestCleaningIsNotToldWhatToRemove(t *testing.T) {
 	out, err = cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "rm -rf bin dist\n", string(out))
+}
+
+// A clone may be in a directory whose name has a space: what names it is quoted.
+func TestTheMakefilesPathsMayHaveSpaces(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a b")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "bin/emulators"), 0o755))
+	makefile, err := os.ReadFile("Makefile")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Makefile"), makefile, 0o644))
+	args := []string{"-n", "--no-print-directory", "PROVE=bin/emulators", "VIA=bin/via", "STOCK=" + dir}
+	targets := regexp.MustCompile(`(?m)^[a-z-]+:.* ## `).FindAllString(string(makefile), -1)
+	require.Greater(t, len(targets), 30)
+	for _, target := range targets {
+		if name, _, _ := strings.Cut(target, ":"); name != "test-release" { // which runs make, with -n too
+			args = append(args, name)
+		}
+	}
+	cmd := exec.Command("make", args...)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), dir)
+	for line := range strings.Lines(string(out)) {
+		assert.NotContains(t, regexp.MustCompile(`'[^']*'`).ReplaceAllString(line, ""), "a b", line)
+	}
 }
 
 // The script that clears an image's /tmp does not clear the machine's.
