@@ -394,7 +394,7 @@ func parts(c *call) {
 	b := artifacts.Builder{Root: ".", Say: c.say}
 	c.arch("the images", versions.Architecture)
 	dir := c.String("dir", "", "`directory` for the archives (default dist/image/ARCH)")
-	c.BoolVar(&b.Update, "update", false, "ask Debian for newer emulators than those fetched before")
+	c.BoolVar(&b.Update, "update", false, "ask Debian for newer emulators, and packages of sysroots, than those fetched before")
 	c.forOne("dir")
 	c.step(func(context.Context) error { return wrong(artifacts.CheckParts(c.Args())) })
 	c.withEmulators(artifacts.Choice{})

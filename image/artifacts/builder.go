@@ -33,7 +33,7 @@ type Builder struct {
 	Root      string                           // the repository
 	Dir       string                           // for the archives
 	Emulators string                           // directory with emulators; empty: Debian's
-	Update    bool                             // ask Debian for newer emulators than those that are there
+	Update    bool                             // ask Debian for newer emulators and sysroots than those that are there
 	Say       func(format string, args ...any) // is told of each step
 
 	Licenses string // of all programs, once Build has built all parts
