@@ -296,10 +296,16 @@ func (c *call) emulatorsFlag() {
 // registering is --register.
 func (c *call) registering() {
 	c.BoolVar(&c.registers, "register", false, "register emulators first if the architecture is foreign, by bin/register (root)")
-	c.step(c.checkHere)
 	c.step(func(ctx context.Context) error {
 		if !c.registers || !slices.ContainsFunc(c.archs, foreign) {
-			return nil
+			choice, err := c.choiceHere()
+			if err == nil && choice.Word != "" {
+				_, err = choice.Dir() // nothing is fetched
+			}
+			return wrong(err)
+		}
+		if err := c.checkHere(ctx); err != nil {
+			return err
 		}
 		return madeHere(ctx)
 	})
@@ -324,17 +330,22 @@ func (c *call) checkHere(ctx context.Context) error {
 	if c.emulators == "" {
 		return nil
 	}
-	native, err := elfmagic.Lookup(runtime.GOARCH)
+	choice, err := c.choiceHere()
 	if err != nil {
 		return err
 	}
-	dir, err := c.emulatorsOf(ctx, artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true})
+	dir, err := c.emulatorsOf(ctx, choice)
 	if err != nil {
 		return err
 	}
 	dir, err = filepath.Abs(cmp.Or(dir, artifacts.Installed))
 	c.here = []string{"--qemu-path", dir}
 	return err
+}
+
+func (c *call) choiceHere() (artifacts.Choice, error) {
+	native, err := elfmagic.Lookup(runtime.GOARCH)
+	return artifacts.Choice{Word: c.emulators, Root: ".", Host: native, Some: true}, err
 }
 
 // registerHere registers emulators for the architectures, or for all.

@@ -171,6 +171,11 @@ func TestForeignArchitecturesAreRegisteredFirst(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Equal(t, test.want, strings.HasPrefix(stderr, "register s390x\n"), stderr)
 	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, register := range []string{"--register=false", "--register"} {
+		_, _, stderr := called(t, "base", "--arch", "s390x", "--emulators", "debian:trixie", register)
+		assert.Equal(t, register == "--register", strings.Contains(stderr, "Debian's emulators for"), "nothing is fetched that is not registered: %s", stderr)
+	}
 	_, _, stderr := called(t, "base", "--arch", "s390x,arm64")
 	assert.Contains(t, stderr, "image base: linux/s390x, 1 of 2 architectures\n")
 }
