@@ -1,9 +1,7 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,13 +36,24 @@ func RegisterWithServer(t testing.TB) string {
 	})
 }
 
+// Cache returns a directory for what is fetched or built once, below the cache of the user
+// whom HOME names. A test of who has none that may be written in, as another user whose
+// HOME is root's, is skipped.
+func Cache(t testing.TB, elements ...string) string {
+	t.Helper()
+	dir, err := workdir.Cache(elements...)
+	if err != nil {
+		t.Skip("what it needs is fetched or built, and kept in the user's cache: ", err)
+	}
+	return dir
+}
+
 // Archive returns the path of a root file system's archive that build makes with
 // mmdebstrap, from a mirror of Debian's, once: it is kept in the user's cache. The
 // test is skipped where that cannot be.
 func Archive(t testing.TB, name string, build func(path, mirror string) *exec.Cmd) string {
 	t.Helper()
-	path, err := workdir.Cache("rootfs", name+".tar")
-	require.NoError(t, err)
+	path := filepath.Join(Cache(t, "rootfs"), name+".tar")
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
@@ -55,7 +64,6 @@ func Archive(t testing.TB, name string, build func(path, mirror string) *exec.Cm
 	if err != nil {
 		t.Skip(err)
 	}
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	whole(t, path, func(path string) *exec.Cmd { return build(path, mirror) })
 	return path
 }
@@ -67,12 +75,7 @@ func BusyboxRoot(t testing.TB, goarch string) (dir string) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skip("Busybox comes from Debian, through apt: ", err)
 	}
-	cache, err := workdir.Cache("apt")
-	require.NoError(t, err)
-	apt, err := debian.Open(cache, kerneltest.Lookup(t, goarch).Debian[0].Name, "bookworm")
-	if errors.Is(err, fs.ErrPermission) {
-		t.Skip("Busybox is fetched into the cache of the user whom HOME names: ", err)
-	}
+	apt, err := debian.Open(Cache(t, "apt"), kerneltest.Lookup(t, goarch).Debian[0].Name, "bookworm")
 	require.NoError(t, err)
 	require.NoError(t, apt.Update(t.Context()))
 	versions, err := apt.Versions(t.Context(), "busybox-static")

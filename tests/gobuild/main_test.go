@@ -111,6 +111,5 @@ func caches(t *testing.T) []string {
 	t.Helper()
 	cache, err := workdir.Cache("test-caches")
 	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(cache, 0o755))
 	return []string{"--volume", cache + ":/caches"}
 }

@@ -121,9 +121,9 @@ type calico struct {
 func checkout(t *testing.T, repository string) *calico {
 	t.Helper()
 	branch := pinned(t).Calico
-	dir, err := workdir.Cache("calico-" + branch)
+	cache, err := workdir.Cache()
 	require.NoError(t, err)
-	c := &calico{t, dir, ""}
+	c := &calico{t, filepath.Join(cache, "calico-"+branch), ""}
 	c.gopath = strings.TrimSpace(c.must(exec.Command("go", "env", "GOPATH")))
 	if _, err := os.Stat(c.dir); err != nil {
 		c.must(exec.Command("git", "clone", "--quiet", "--branch", branch, repository, c.dir))
