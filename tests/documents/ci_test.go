@@ -183,7 +183,8 @@ func TestTheActionWorks(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
 	toEnv, toPath := filepath.Join(dir, "env"), filepath.Join(dir, "path")
-	environment = append(environment, "GITHUB_ACTION_PATH="+absolute, "GITHUB_ENV="+toEnv, "GITHUB_PATH="+toPath)
+	temporary := t.TempDir()
+	environment = append(environment, "GITHUB_ACTION_PATH="+absolute, "GITHUB_ENV="+toEnv, "GITHUB_PATH="+toPath, "TMPDIR="+temporary)
 	action := readYAML(t, "action.yml")
 	for _, input := range []string{"register", "architecture"} {
 		assert.NotEmpty(t, at(t, action, "inputs", input, "description"))
@@ -206,6 +207,9 @@ func TestTheActionWorks(t *testing.T) {
 	for _, step := range at(t, action, "runs", "steps").([]any) { // for the same once more: there is nothing to set
 		shell(t, dir, append(later, "REGISTER=", "ARCHITECTURE=arm64"), at(t, step, "run").(string))
 	}
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Empty(t, left, "a runner of one's own keeps it for other jobs")
 	cmd := exec.Command("bash", "-eo", "pipefail", "-c", at(t, action, "runs", "steps", 0, "run").(string))
 	cmd.Env = append(environment, "REGISTER=yes")
 	refused := commands.Run(t, cmd)
