@@ -65,11 +65,6 @@ func copyNewer(dir string) error {
 	if err != nil || os.Getenv(judged) != "" {
 		return err
 	}
-	cache, err := workdir.Cache("stock")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "no newer emulators:", err)
-		return nil
-	}
 	for _, name := range []string{"i386", "microblazeel"} {
 		arch, err := elfmagic.Lookup(name)
 		if err != nil {
@@ -79,7 +74,11 @@ func copyNewer(dir string) error {
 		if err != nil || slices.Contains(native, arch) || guests.CrashesThreads(arch, found) == "" && found.Useless() == nil {
 			continue // not installed, not needed, or new enough
 		}
-		newer, err := guests.StockEmulator(context.Background(), cache, arch)
+		cache, err := workdir.Cache("stock")
+		var newer *emulator.Emulator
+		if err == nil {
+			newer, err = guests.StockEmulator(context.Background(), cache, arch)
+		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "no newer emulator of %s: %v\n", arch, err)
 			continue

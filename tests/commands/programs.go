@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,14 +39,14 @@ func RegisterWithServer(t testing.TB) string {
 }
 
 // Cache returns a directory for what is fetched or built once, below the cache of the user
-// whom HOME names. A test of who has none that may be written in, as another user whose
-// HOME is root's, is skipped.
+// whom HOME names, or skips where that is another one's.
 func Cache(t testing.TB, elements ...string) string {
 	t.Helper()
 	dir, err := workdir.Cache(elements...)
-	if err != nil {
-		t.Skip("what it needs is fetched or built, and kept in the user's cache: ", err)
+	if errors.Is(err, fs.ErrPermission) {
+		t.Skip("what it needs is kept in the cache of the user whom HOME names: ", err)
 	}
+	require.NoError(t, err)
 	return dir
 }
 
