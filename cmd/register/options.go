@@ -139,7 +139,8 @@ func parse(args []string) (*options, error) {
 			modes = append(modes, "--"+mode)
 		}
 	}
-	if err := cmp.Or(o.check(modes, f.Args()), o.watch.check(o.installRoot != "" || o.rootless != "" && !o.uninstall), o.checkRootless(modes)); err != nil {
+	o.args = f.Args()
+	if err := cmp.Or(o.checkStaying(), o.check(modes, o.args), o.watch.check(o.installRoot != "" || o.rootless != "" && !o.uninstall), o.checkRootless(modes)); err != nil {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
@@ -156,7 +157,6 @@ func parse(args []string) (*options, error) {
 	if o.mount == "" {
 		return nil, errors.New("--mount: no directory given")
 	}
-	o.args = f.Args()
 	if o.systemd != "" && !strings.EqualFold(o.systemd, "all") {
 		o.args = []string{o.systemd}
 	}
@@ -184,6 +184,31 @@ func (o *options) check(modes, archs []string) error {
 		return errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
 	}
 	return nil
+}
+
+// checkStaying returns an error for architectures that are unknown where something stays on a
+// host, or is removed from it: that is done as it was meant, or not at all. A value that is not
+// behind an equals sign is such an architecture, and the host another one.
+func (o *options) checkStaying() error {
+	flag, what := "", "the host's root directory"
+	switch {
+	case o.installRoot != "":
+		flag = "--install-host"
+	case o.uninstallRoot != "":
+		flag = "--uninstall-host"
+	case o.rootless != "":
+		flag, what = "--rootless", "the engine"
+	default:
+		return nil
+	}
+	_, err := o.architectures()
+	for _, err := range cli.Split(err) {
+		unknown, ok := errors.AsType[*elfmagic.UnknownArchError](err)
+		if ok && (strings.HasPrefix(unknown.Name, "/") || unknown.Name == docker || unknown.Name == podman || cli.IsFar(unknown.Name)) {
+			return cli.WithHint(err, "%s=%s names %s", flag, unknown.Name, what)
+		}
+	}
+	return err
 }
 
 // undoesAll returns an error for architectures with what undoes another flag.

@@ -138,3 +138,24 @@ func TestTheForegroundEndsAsAWhole(t *testing.T) {
 	require.Eventually(t, func() bool { return kerneltest.Ended(child) }, 30*time.Second, 10*time.Millisecond)
 	assert.Error(t, foreground(t.Context(), []string{"/bin/false"}, io.Discard, io.Discard))
 }
+
+// A value of these flags is behind an equals sign. What is behind a space would otherwise be an
+// architecture that nobody knows, and the service be on another host than the one that was meant.
+func TestWhatStaysOnAHostIsNotForAPartOfAList(t *testing.T) {
+	for args, hint := range map[string]string{
+		"--install-host /mnt --dry-run":           "--install-host=/mnt",
+		"--install-host --dry-run /mnt arm64":     "--install-host=/mnt",
+		"arm64 --dry-run --install-host mnt":      "--install-host=mnt",
+		"--uninstall-host /mnt --dry-run":         "--uninstall-host=/mnt",
+		"--rootless docker --dry-run":             "--rootless=docker",
+		"--rootless podman arm64 --dry-run":       "--rootless=podman",
+		"--rootless --uninstall docker --dry-run": "--rootless=docker",
+		"--install-host=/mnt --dry-run arm46":     "did you mean arm64?",
+		"--rootless=docker arm46 s390x --dry-run": "did you mean arm64?",
+	} {
+		status, stdout, stderr := called(t, strings.Fields(args)...)
+		assert.Equal(t, exitUsage, status, args)
+		assert.Empty(t, stdout, args)
+		assert.Contains(t, stderr, "register: hint: "+hint, args)
+	}
+}

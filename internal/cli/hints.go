@@ -53,6 +53,9 @@ func archHint(name string) string {
 	return "known are QEMU's, Go's and Debian's names (aarch64, arm64, ppc64el), triplets, and platforms such as linux/arm64"
 }
 
+// IsFar reports whether no architecture has a name that is like an unknown one.
+func IsFar(name string) bool { return nearest(name) == "" }
+
 // whoHasIt says who has CAP_SYS_ADMIN.
 const whoHasIt = "root of the host has it; in a container: docker run --privileged"
 
