@@ -55,7 +55,7 @@ func (p *Page) options(b *strings.Builder) {
 		switch {
 		case takesValue(f):
 			name += ` \fI` + roff(word) + `\fR`
-		case f.Value.Type() != "bool": // it may have one
+		case mayHaveValue(f):
 			name += `[=\fI` + roff(word) + `\fR]`
 		}
 		fmt.Fprintf(b, ".TP\n%s\n%s\n", name, running(text))

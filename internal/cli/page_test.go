@@ -221,3 +221,18 @@ func TestOtherShellsAreErrors(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, lister().Manual(), text)
 }
+
+// A value that may be left out is behind an equals sign: after a space it would be an argument.
+func TestHelpHasAnEqualsSignBeforeValuesThatMayBeLeftOut(t *testing.T) {
+	f := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.BoolP("verbose", "v", false, "say more")
+	f.String("install", "", "into a `root`")
+	f.Lookup("install").NoOptDefVal = "/"
+	f.StringP("keep", "k", "", "what is kept: `on|off`; alone: on")
+	f.Lookup("keep").NoOptDefVal = "on"
+	f.String("plain", "", "of a `file`")
+	common, others := cli.FlagUsages(f, "install")
+	assert.Equal(t, "  -v, --verbose          say more\n      --install[=root]   into a root\n", common)
+	assert.Equal(t, "  -k, --keep[=on|off]   what is kept: on|off; alone: on\n      --plain file      of a file\n", others)
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -18,7 +19,11 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 	into := most
 	flags.VisitAll(func(f *pflag.Flag) {
 		shown := *f
-		shown.Value, shown.NoOptDefVal = value{f.Value}, "" // --flag, not --flag[=true|false]
+		shown.Value, shown.NoOptDefVal = value{f.Value, ""}, "" // --flag, not --flag[=true|false]
+		if word, text := pflag.UnquoteUsage(f); mayHaveValue(f) {
+			shown.Name += "[=" + word + "]"
+			shown.Value, shown.Usage = value{f.Value, "bool"}, text // of which pflag shows no value
+		}
 		if f.DefValue == "[]" || f.DefValue == "0s" {
 			shown.DefValue = "" // nothing, which is not said
 		}
@@ -30,8 +35,16 @@ func FlagUsages(flags *pflag.FlagSet, last string) (common, others string) {
 	return most.FlagUsagesWrapped(columns), rest.FlagUsagesWrapped(columns)
 }
 
-// A value is one that says nothing of itself but its type and what it is.
-type value struct{ pflag.Value }
+// mayHaveValue reports whether a flag has a value, or none: behind an equals sign.
+func mayHaveValue(f *pflag.Flag) bool { return !takesValue(f) && f.Value.Type() != "bool" }
+
+// A value is one that says nothing of itself but its type, or another, and what it is.
+type value struct {
+	pflag.Value
+	as string
+}
+
+func (v value) Type() string { return cmp.Or(v.as, v.Value.Type()) }
 
 // GivenEmpty returns an error if one of the flags was given an empty value, as a variable of a
 // shell that is not set has it: what is named so is not what is meant without the flag.
