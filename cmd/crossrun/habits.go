@@ -22,6 +22,10 @@ func saidHere(word string) string {
 		return "crossrun PROGRAM [ARG…]; in another system: crossrun --rootfs DIR COMMAND"
 	case "install", "register", "--install", "--register", "--reset":
 		return "as root: register ARCH…; crossrun registers nothing"
+	case "on", "off":
+		return "--cache-translations=" + word
+	case showCache, clearCache:
+		return "--cache=" + word
 	case "-L":
 		return "--sysroot DIRECTORY"
 	case "-cpu":

@@ -191,7 +191,8 @@ func (o *options) check() error {
 		return errors.New("--names is for --link: which links are made")
 	case o.env != "" || o.link != "" || o.doctor || o.cache != "":
 		if len(o.args) > 0 {
-			return fmt.Errorf("--env, --link, --cache and --doctor run no program: %q is too much", o.args[0])
+			err := fmt.Errorf("--env, --link, --cache and --doctor run no program: %q is too much", o.args[0])
+			return cli.WithHint(err, "%s", saidHere(o.args[0]))
 		}
 	case len(o.args) == 0:
 		return errors.New("no program given")

@@ -139,6 +139,21 @@ func TestWrongCommandLinesAreCrossrunsOwnFailure(t *testing.T) {
 	}
 }
 
+// A value that may be left out is behind an equals sign.
+func TestAValueThatIsTakenForTheProgramIsSaid(t *testing.T) {
+	t.Setenv(translationsVariable, "") // run sets it
+	t.Setenv("PATH", t.TempDir())
+	for args, hint := range map[string]string{
+		"--cache clear":                      "--cache=clear",
+		"--cache show":                       "--cache=show",
+		"--cache-translations off ./program": "--cache-translations=off",
+		"--cache-translations on ./program":  "--cache-translations=on",
+	} {
+		_, _, stderr := called(strings.Fields(args)...)
+		assert.Contains(t, stderr, "crossrun: hint: "+hint+"\n", args)
+	}
+}
+
 func TestWhatFollowsTheProgramIsTheProgramsOwn(t *testing.T) {
 	for _, test := range []struct {
 		args []string
