@@ -35,6 +35,9 @@ https://*)
 	;;
 *) fail "FROM is $from" "it names a directory, by its whole path, or begins with https://" ;;
 esac
+for command in crossrun register; do
+	[ ! -d "$to/$command" ] || fail "$to/$command is a directory" "name another one for the commands: TO=DIRECTORY"
+done
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -66,5 +69,6 @@ for command in crossrun register; do
 	chmod 755 "$to/.$command.new"
 	mv "$to/.$command.new" "$to/$command"
 done
-"$to/crossrun" --version | head -n 1
+said=$("$to/crossrun" --version) || fail "$to/crossrun does not run" "is its file system mounted noexec? name another directory: TO=DIRECTORY"
+echo "$said" | head -n 1
 case :$PATH: in *":$to:"*) ;; *) echo "install.sh: $to is not in PATH" >&2 ;; esac

@@ -62,6 +62,46 @@ func TestWhatIsInstalledIsWhatChecksumsSay(t *testing.T) {
 	}
 }
 
+// What is there afterwards runs, or it is no success.
+func TestWhatCannotBeInstalledIsAnError(t *testing.T) {
+	release, self := t.TempDir(), "sh "+root+"/ci/install.sh"
+	var sums string
+	for _, command := range []string{"crossrun", "register"} {
+		text := "#!/bin/sh\necho " + command + " 1.2.3\necho more\n"
+		require.NoError(t, os.WriteFile(path(release, command), []byte(text), 0o644))
+		sum, err := file.SHA256(path(release, command))
+		require.NoError(t, err)
+		sums += fmt.Sprintf("%s  %s\n", sum, filepath.Base(path(release, command)))
+	}
+	write(t, release, "SHA256SUMS", sums)
+	install := func(to, script string) commands.Result {
+		cmd := exec.Command("sh", "-c", script)
+		cmd.Env = append(os.Environ(), "FROM="+release, "TO="+to)
+		return commands.Run(t, cmd)
+	}
+	r := install(filepath.Join(t.TempDir(), "bin"), self)
+	assert.Zero(t, r.Status, r.Stderr)
+	assert.Equal(t, "crossrun 1.2.3\n", r.Stdout)
+
+	taken := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(taken, "register"), 0o755))
+	r = install(taken, self)
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "install.sh: error: "+taken+"/register is a directory\ninstall.sh: hint: ")
+	left, err := os.ReadDir(taken)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "nothing is installed")
+
+	noexec := t.TempDir()
+	r = install(noexec, "unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o noexec tmpfs \"$TO\" && "+self+"'")
+	if strings.Contains(r.Stderr, "unshare: ") {
+		t.Skip(r.Stderr)
+	}
+	assert.Equal(t, 1, r.Status)
+	assert.Empty(t, r.Stdout)
+	assert.Contains(t, r.Stderr, "install.sh: error: "+noexec+"/crossrun does not run\ninstall.sh: hint: ")
+}
+
 // What is interrupted leaves nothing: some shells end of a signal without the trap for EXIT.
 func TestAnInterruptedInstallationLeavesNothing(t *testing.T) {
 	withoutHome(t, "ci/install.sh")
