@@ -110,15 +110,28 @@ func TestTheServiceOfPackagesStandsBackForThatOfTheHost(t *testing.T) {
 	script, err := files.ReadFile("files/register.initd")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	text := strings.NewReplacer("/etc/init.d/register-watch", dir+"/register-watch", "/usr/bin/register", "echo registers").Replace(string(script))
-	start := func() string {
-		out, err := exec.Command("sh", "-c", "ebegin() { :; }; eend() { return $1; }\n"+text+"\nstart").CombinedOutput()
+	here := strings.NewReplacer("/etc/init.d/register-watch", dir+"/watch", "/etc/systemd/system/register-watch.service", dir+"/watch", "/usr/bin/register", "echo register")
+	said := func(script string) string {
+		out, err := exec.Command("sh", "-c", script).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		return string(out)
 	}
-	assert.Equal(t, "registers\n", start())
-	require.NoError(t, os.WriteFile(dir+"/register-watch", nil, 0o755))
-	assert.Empty(t, start())
+	does := func(what string) string {
+		return said("ebegin() { :; }; eend() { return $1; }\n" + here.Replace(string(script)) + "\n" + what)
+	}
+	stops := func() string { // as systemd would: what it has started stays started when the other one comes
+		_, line, ok := strings.Cut(here.Replace(string(unit)), "\nExecStop=")
+		require.True(t, ok)
+		line, _, _ = strings.Cut(line, "\n")
+		return said(line)
+	}
+	assert.Equal(t, "register\n", does("start"))
+	assert.Equal(t, "register --uninstall\n", does("stop"))
+	assert.Equal(t, "register --uninstall\n", stops())
+	require.NoError(t, os.WriteFile(dir+"/watch", nil, 0o755))
+	assert.Empty(t, does("start"))
+	assert.Empty(t, does("stop"))
+	assert.Empty(t, stops())
 }
 
 // What the service has registered goes with the package, and stays in an upgrade.
