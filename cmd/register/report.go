@@ -194,7 +194,7 @@ func (r *report) others(f *install.Facts, prefix string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Unreadable)) {
-		r.Others = append(r.Others, other{Entry: name, Error: f.Unreadable[name]})
+		r.Others = append(r.Others, other{Entry: name, Catches: []string{}, Error: f.Unreadable[name]})
 	}
 }
 

@@ -173,6 +173,15 @@ func TestAnEmptyReportHasNoNullInIt(t *testing.T) {
 	assert.JSONEq(t, `{"version": 1, "ok": true, "errors": [], "kernel": "6.18", "mount": "/m", "mounted": true, "private": false, "native": [], "architectures": [], "removed": [], "others": []}`, written(t, rep, "json"))
 }
 
+// Nor has that of an entry of which nobody knows what it is for.
+func TestAnEntryThatCannotBeUnderstoodCatchesNothing(t *testing.T) {
+	facts := &install.Facts{Mounted: true, Unreadable: map[string]string{"new": "of a newer kernel"}}
+	rep := finished(reportOutcomes(facts, nil, parsed(t, "--status")))
+	assert.Contains(t, written(t, rep, "json"), `"catches": []`)
+	assert.NotContains(t, written(t, rep, "json"), "null")
+	assert.Contains(t, written(t, rep, "table"), "cannot be understood: of a newer kernel")
+}
+
 // What cannot be seen is not said to be absent.
 func TestAnEmptyReportWithoutAMountSaysWhatIsKnown(t *testing.T) {
 	assert.Equal(t, "no entries can be seen, and no other architecture's programs run\n", written(t, finished(&report{}), "table"))
