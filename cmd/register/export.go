@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/binfmt/host"
@@ -142,7 +145,14 @@ func checkPlaces(files []exportFile) error {
 
 // noPlace is the error about a directory into which a file cannot be written.
 func noPlace(f exportFile, err error) error {
-	return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "make the directory first, or name another with --exportdir")
+	hint := "make the directory first, or name another with --exportdir"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "root may write there: sudo register …; or name another directory with --exportdir"
+	case errors.Is(err, unix.EROFS):
+		hint = "name a directory that can be written to with --exportdir"
+	}
+	return cli.WithHint(fmt.Errorf("cannot write %s: %w", f.path, err), "%s", hint)
 }
 
 // writeAll writes all files, or leaves all as they were: they come into place

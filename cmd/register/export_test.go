@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
 	"github.com/projectcalico/go-build/elfmagic"
@@ -176,6 +177,19 @@ func TestExportWritesTheFilesOrShowsThem(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, "register: error: cannot write "+dir+"/missing/qemu-aarch64: ")
 		assert.Contains(t, stderr, "register: hint: make the directory first, or name another with --exportdir\n")
+	}
+}
+
+// What is to be done depends on what is in the way.
+func TestAPlaceThatCannotBeWrittenToHasAHint(t *testing.T) {
+	for err, hint := range map[error]string{
+		unix.ENOENT: "make the directory first, or name another with --exportdir",
+		unix.EACCES: "root may write there: sudo register …; or name another directory with --exportdir",
+		unix.EROFS:  "name a directory that can be written to with --exportdir",
+	} {
+		got := noPlace(exportFile{path: "/etc/binfmt.d/x.conf"}, &os.PathError{Op: "open", Path: "/etc/binfmt.d", Err: err})
+		assert.ErrorIs(t, got, err)
+		assert.Equal(t, hint, cli.Hint(got), err)
 	}
 }
 
