@@ -166,10 +166,10 @@ func foreground(ctx context.Context, command []string, stdout, stderr io.Writer)
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
-	if ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil {
 		return nil
 	}
-	return err
+	return cli.WithHint(fmt.Errorf("%s: %w", cli.QuoteAll(command), err), "what it said is above")
 }
 
 // removeRootless undoes it.

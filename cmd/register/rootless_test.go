@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/projectcalico/go-build/elfmagic"
+	"github.com/projectcalico/go-build/internal/cli"
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
@@ -136,7 +137,11 @@ func TestTheForegroundEndsAsAWhole(t *testing.T) {
 	cancel()
 	require.NoError(t, <-ended)
 	require.Eventually(t, func() bool { return kerneltest.Ended(child) }, 30*time.Second, 10*time.Millisecond)
-	assert.Error(t, foreground(t.Context(), []string{"/bin/false"}, io.Discard, io.Discard))
+	err = foreground(t.Context(), []string{"/bin/sh", "-c", "exit 3", "sh", "/usr/bin/register"}, io.Discard, io.Discard)
+	assert.EqualError(t, err, "/bin/sh -c 'exit 3' sh /usr/bin/register: exit status 3")
+	assert.NotEmpty(t, cli.Hint(err))
+	err = foreground(t.Context(), []string{"/none/podman"}, io.Discard, io.Discard)
+	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
 // A value of these flags is behind an equals sign. What is behind a space would otherwise be an
