@@ -156,13 +156,22 @@ nodeFeatureDiscovery: {enabled: true}
 }
 
 func TestWrongValuesAreRefused(t *testing.T) {
-	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "checkEvery: 0s", "checkEvery: 0.0h0m", "yield: ['[a']", "image: {digest: latest}", "yield: []"} {
+	for _, values := range []string{"architecture: [arm64]", "port: no", "checkEvery: often", "checkEvery: 0s", "checkEvery: 0.0h0m", "checkEvery: 0.5s", "checkEvery: 0.01m", "checkEvery: 0h0.0001h", "yield: ['[a']", "yield: ['a\"b']", "image: {digest: latest}", "yield: []"} {
 		_, err := templated(t, "register", values)
 		assert.Error(t, err, values)
 	}
-	for _, values := range []string{"checkEvery: 0.5h", "checkEvery: 0h30m", "checkEvery: 10s", "checkEvery: 1h0m0s"} {
+	for _, values := range []string{"checkEvery: 0.5h", "checkEvery: 0h30m", "checkEvery: 10s", "checkEvery: 1h0m0s", "checkEvery: 1s", "checkEvery: 0.1m", "checkEvery: 0.01h", "checkEvery: 1.5s", "checkEvery: 0.5s1m"} {
 		_, err := templated(t, "register", values)
 		assert.NoError(t, err, values)
+	}
+}
+
+// Names of entries and interpreters may have anything in them.
+func TestAPatternIsOneArgument(t *testing.T) {
+	for _, pattern := range []string{"a: b", "a #b", "a 'b'", "{a}", "*"} {
+		objects := mustTemplate(t, "register", "yield: [x, \""+pattern+"\"]\n")
+		args := object[appsv1.DaemonSet](t, objects["DaemonSet"]).Spec.Template.Spec.Containers[0].Args
+		assert.Equal(t, "--yield=x,"+pattern, args[len(args)-1])
 	}
 }
 
