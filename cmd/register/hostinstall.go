@@ -321,7 +321,7 @@ func lookAtHost(root *os.Root, files []hostFile) (there []hostFile, err error) {
 
 // put puts a file into its place, whole or not at all. One that is executed is replaced.
 func (f hostFile) put(root *os.Root) error {
-	if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
+	if err := makeDirectories(root, path.Dir(f.Path)); err != nil {
 		return err
 	}
 	temporary := f.temporary()
@@ -334,6 +334,23 @@ func (f hostFile) put(root *os.Root) error {
 		_ = root.Remove(temporary)
 	}
 	return err
+}
+
+// makeDirectories makes those that are missing for everybody, whatever the umask is.
+func makeDirectories(root *os.Root, dir string) error {
+	if info, err := root.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := makeDirectories(root, path.Dir(dir)); err != nil { // "." is one
+		return err
+	}
+	switch err := root.Mkdir(dir, 0o755); {
+	case errors.Is(err, fs.ErrExist): // no directory, or made meanwhile
+		return root.MkdirAll(dir, 0o755)
+	case err != nil:
+		return err
+	}
+	return root.Chmod(dir, 0o755)
 }
 
 // temporary is its name until it is whole.

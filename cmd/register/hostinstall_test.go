@@ -366,3 +366,21 @@ func TestAHostWithoutAServiceManagerIsRefused(t *testing.T) {
 	assert.Contains(t, stderr, "neither systemd nor OpenRC is there")
 	assert.Contains(t, stderr, "docker run -v /:/host")
 }
+
+// Emulators are executed by everybody, whatever the umask of who installs them is: sudo of many
+// has 077.
+func TestDirectoriesThatAreMadeAreEverybodys(t *testing.T) {
+	arch := foreign(t)
+	commands.FindEmulator(t, arch)
+	root := fakeHost(t, "usr/lib/systemd/systemd")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "etc/systemd"), 0o700)) // which was there
+	before := unix.Umask(0o077)
+	status, _, stderr := called(t, "--install-host="+root, arch.Name)
+	unix.Umask(before)
+	require.Equal(t, exitOK, status, stderr)
+	for dir, mode := range map[string]os.FileMode{"opt": 0o755, "opt/register": 0o755, "opt/register/bin": 0o755, "etc/systemd": 0o700, "etc/systemd/system": 0o755} {
+		info, err := os.Stat(filepath.Join(root, dir))
+		require.NoError(t, err)
+		assert.Equal(t, mode, info.Mode().Perm(), dir)
+	}
+}
