@@ -103,6 +103,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	opts.Archs, err = opts.architectures()
+	if flag, _ := opts.staying(); err != nil && flag != "" { // it stays as it is meant, or not at all
+		opts.Archs, err = nil, opts.meant(err)
+	}
 	var rep *report
 	status := exitUsage
 	if err == nil || len(opts.Archs) > 0 {

@@ -140,7 +140,7 @@ func parse(args []string) (*options, error) {
 		}
 	}
 	o.args = f.Args()
-	if err := cmp.Or(o.checkStaying(), o.check(modes, o.args), o.watch.check(o.installRoot != "" || o.rootless != "" && !o.uninstall), o.checkRootless(modes)); err != nil {
+	if err := cmp.Or(o.check(modes, o.args), o.watch.check(o.installRoot != "" || o.rootless != "" && !o.uninstall), o.checkRootless(modes)); err != nil {
 		return nil, err
 	}
 	emulators, _ := f.GetString("qemu-path")
@@ -177,31 +177,33 @@ func (o *options) check(modes, archs []string) error {
 	case o.systemd != "" && len(archs) > 0:
 		return fmt.Errorf("--systemd %s: more architectures are named: %s", o.systemd, strings.Join(archs, " "))
 	case o.uninstallRoot != "" && !all(archs):
-		return undoesAll("--uninstall-host", "--install-host", archs)
+		return o.undoesAll("--uninstall-host", "--install-host", archs)
 	case o.rootless != "" && o.uninstall && !all(archs):
-		return undoesAll("--rootless --uninstall", "--rootless", archs)
+		return o.undoesAll("--rootless --uninstall", "--rootless", archs)
 	case o.watch.on && (o.DryRun || o.NoProbe):
 		return errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
 	}
 	return nil
 }
 
-// checkStaying returns an error for architectures that are unknown where something stays on a
-// host, or is removed from it: that is done as it was meant, or not at all. A value that is not
-// behind an equals sign is such an architecture, and the host another one.
-func (o *options) checkStaying() error {
-	flag, what := "", "the host's root directory"
+// staying returns the flag that has something stay on a host, or be removed from it, and what its
+// value names; none without one.
+func (o *options) staying() (flag, what string) {
 	switch {
 	case o.installRoot != "":
-		flag = "--install-host"
+		return "--install-host", "the host's root directory"
 	case o.uninstallRoot != "":
-		flag = "--uninstall-host"
+		return "--uninstall-host", "the host's root directory"
 	case o.rootless != "":
-		flag, what = "--rootless", "the engine"
-	default:
-		return nil
+		return "--rootless", "the engine"
 	}
-	_, err := o.architectures()
+	return "", ""
+}
+
+// meant adds to an error about unknown architectures that one of them is the value of such a flag,
+// which is to be behind an equals sign, if it is like no name of one.
+func (o *options) meant(err error) error {
+	flag, what := o.staying()
 	for _, err := range cli.Split(err) {
 		unknown, ok := errors.AsType[*elfmagic.UnknownArchError](err)
 		if ok && (strings.HasPrefix(unknown.Name, "/") || unknown.Name == docker || unknown.Name == podman || cli.IsFar(unknown.Name)) {
@@ -212,7 +214,10 @@ func (o *options) checkStaying() error {
 }
 
 // undoesAll returns an error for architectures with what undoes another flag.
-func undoesAll(undo, flag string, archs []string) error {
+func (o *options) undoesAll(undo, flag string, archs []string) error {
+	if _, unknown := o.architectures(); unknown != nil {
+		return o.meant(unknown)
+	}
 	err := fmt.Errorf("%s: undoes all of %s, and not %s alone", undo, flag, strings.Join(archs, " "))
 	return cli.WithHint(err, "register %s ARCH… has it keep those that are named from then on", flag)
 }

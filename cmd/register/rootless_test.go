@@ -163,4 +163,6 @@ func TestWhatStaysOnAHostIsNotForAPartOfAList(t *testing.T) {
 		assert.Empty(t, stdout, args)
 		assert.Contains(t, stderr, "register: hint: "+hint, args)
 	}
+	_, stdout, _ := called(t, "--install-host", "/mnt", "--dry-run", "--output", "json")
+	assert.Contains(t, stdout, `"unknown architecture \"/mnt\""`, "in the report, too")
 }
