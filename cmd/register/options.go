@@ -80,7 +80,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.BoolVar(&o.status, "status", false, "show what is registered and whether it runs; needs no privilege")
-	f.BoolVar(&o.DryRun, "dry-run", false, "show what would be done, and change nothing: programs are run of what would stay as it is; needs no privilege")
+	f.BoolVar(&o.DryRun, "dry-run", false, "show what would be done, and change nothing; programs are tried by entries that would stay; needs no privilege")
 	f.BoolVar(&o.uninstall, "uninstall", false, "remove the entries of ARCH, or of all architectures, instead of adding them")
 	f.BoolVar(&o.watch.on, "watch", false, "stay, and keep it so: heal what others undo, take up new emulators; SIGHUP reads --config again")
 	f.BoolVar(&o.Reset, "reset", false, "first remove every qemu-* entry, whoever made it; there is no moment without one that works")

@@ -21,7 +21,7 @@ type Page struct {
 
 // revised is the date of the pages: that of the last change to what they say, not that
 // of the build, so that the same source gives the same bytes.
-const revised = "2026-11-30"
+const revised = "2026-12-01"
 
 // Manual returns the page in the man(7) macros.
 func (p *Page) Manual() string {
