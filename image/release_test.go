@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/projectcalico/go-build/image/artifacts"
 	"github.com/projectcalico/go-build/image/qemu"
@@ -93,4 +95,37 @@ func TestTheReleasesWorkflowHasEmulatorsForEachHost(t *testing.T) {
 	}
 	assert.Equal(t, qemu.Hosts(), restored)
 	assert.NotContains(t, string(content), "EMULATORS=built")
+}
+
+// A candidate is no release that install.sh takes by itself, which takes the latest one.
+func TestACandidateIsPublishedAsOne(t *testing.T) {
+	content, err := os.ReadFile(".github/workflows/release.yml")
+	require.NoError(t, err)
+	var workflow struct {
+		Jobs struct {
+			Release struct {
+				Steps []struct{ Name, Run string }
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(content, &workflow))
+	steps := workflow.Jobs.Release.Steps
+	publish := steps[len(steps)-1]
+	require.Equal(t, "Publish", publish.Name)
+	script(t, "gh", `echo "gh $*"`)
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "dist"), 0o755))
+	for _, name := range []string{"NOTES.md", "SHA256SUMS"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "dist", name), nil, 0o644))
+	}
+	for tag, want := range map[string]string{
+		"v1.2.3":      "gh release create v1.2.3 --verify-tag --notes-file dist/NOTES.md dist/SHA256SUMS\n",
+		"v1.2.3-rc.1": "gh release create v1.2.3-rc.1 --verify-tag --notes-file dist/NOTES.md --prerelease dist/SHA256SUMS\n",
+	} {
+		cmd := exec.Command("sh", "-e", "-c", publish.Run) // as in a container
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GITHUB_REF_NAME="+tag)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Equal(t, want, string(out))
+	}
 }
