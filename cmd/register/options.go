@@ -180,6 +180,9 @@ func (o *options) check(modes, archs []string) error {
 		return o.undoesAll("--uninstall-host", "--install-host", archs)
 	case o.rootless != "" && o.uninstall && !all(archs):
 		return o.undoesAll("--rootless --uninstall", "--rootless", archs)
+	case o.NoProbe && o.installRoot != "", o.NoProbe && o.rootless != "" && !o.uninstall:
+		flag, _ := o.staying()
+		return fmt.Errorf("%s: keeps what was seen to run, and so cannot be used with --no-probe", flag)
 	case o.watch.on && (o.DryRun || o.NoProbe):
 		return errors.New("--watch: keeps what was seen to run, and so cannot be used with --dry-run or --no-probe")
 	}

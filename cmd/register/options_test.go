@@ -125,6 +125,8 @@ func TestWrongFlagsAreErrors(t *testing.T) {
 		"--emulator arm64=/bin/sh --status":                   "--emulator and --status cannot be used together",
 		"--emulator arm64=/bin/sh --install-host":             "--emulator and --install-host cannot be used together",
 		"--emulator arm64=/bin/sh --rootless":                 "--emulator and --rootless cannot be used together",
+		"--install-host --no-probe":                           "--install-host: keeps what was seen to run, and so cannot be used with --no-probe",
+		"--rootless --no-probe arm64":                         "--rootless: keeps what was seen to run, and so cannot be used with --no-probe",
 		"--exportdir /tmp":                                    "--exportdir: no files are to be written without --systemd or --debian",
 		"--exportdir /tmp --status arm64":                     "--exportdir: no files are to be written without --systemd or --debian",
 		"--systemd arm64 s390x ppc64":                         "--systemd arm64: more architectures are named: s390x ppc64",

@@ -221,6 +221,9 @@ func (o *options) rootlessEngine() (string, error) {
 // rootlessArguments are those of the service.
 func (o *options) rootlessArguments() []string {
 	args := o.serviceArguments()
+	if o.Force {
+		args = append([]string{"--force"}, args...)
+	}
 	if o.Suffix != nil {
 		args = append([]string{"--qemu-suffix=" + *o.Suffix}, args...)
 	}

@@ -38,6 +38,7 @@ func TestAServiceIsToldWhatWasAskedFor(t *testing.T) {
 	o, err = parse([]string{"--rootless", "--qemu-path=/opt/qemu", "--qemu-suffix=-new", "-p", "yes"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"--qemu-path=/opt/qemu", "--qemu-suffix=-new", "--persistent=yes"}, o.rootlessArguments())
+	assert.Equal(t, []string{"--force"}, parsed(t, "--rootless", "--force").rootlessArguments(), "there are no files that it is about, as with --install-host")
 	o, err = parse([]string{"--install-host"})
 	require.NoError(t, err)
 	assert.Empty(t, o.serviceArguments())
