@@ -31,6 +31,12 @@ const (
 // rootlessUnit is the name of the user's unit.
 const rootlessUnit = "register-rootless.service"
 
+// What starts it: a login, and rootless Docker, which stops it, too.
+const (
+	wantedByAll    = "default.target"
+	wantedByDocker = "docker.service"
+)
+
 // rootlesskitChild is the file, below XDG_RUNTIME_DIR, in which rootless Docker's
 // rootlesskit writes the process that is in its namespaces.
 const rootlesskitChild = "dockerd-rootless/child_pid"
@@ -40,19 +46,21 @@ type rootless struct {
 	Engine  string
 	Command []string // is executed in the foreground
 	Unit    string   // text of a unit of systemd's user manager
+	Wanted  []string // other units that start it
 }
 
 // planRootless returns what keeps emulators registered for an engine, by the register at
 // the given path, with arguments.
 func planRootless(engine, register string, args []string) rootless {
 	watch := append([]string{register, "--watch", "--own-instance"}, args...)
-	r := rootless{Engine: engine}
+	r := rootless{Engine: engine, Wanted: []string{wantedByAll}}
 	after := ""
 	switch engine {
 	case docker:
 		enter := `exec nsenter --user --preserve-credentials --mount --target "$(cat "$XDG_RUNTIME_DIR/` + rootlesskitChild + `")" "$@"`
 		r.Command = append([]string{"/bin/sh", "-c", enter, "sh"}, watch...)
 		after = "After=docker.service\nPartOf=docker.service\n"
+		r.Wanted = append(r.Wanted, wantedByDocker)
 	default:
 		r.Command = append([]string{"podman", "unshare"}, watch...)
 	}
@@ -69,9 +77,34 @@ Restart=always
 RestartSec=1
 
 [Install]
-WantedBy=default.target
+WantedBy=` + strings.Join(r.Wanted, " ") + `
 `
 	return r
+}
+
+// link is where systemd looks for a unit that another one wants.
+func link(unit, wanted string) string {
+	return filepath.Join(filepath.Dir(unit), wanted+".wants", rootlessUnit)
+}
+
+// write writes the unit, and enables it.
+func (r *rootless) write(unit string) error {
+	if err := os.MkdirAll(filepath.Dir(unit), 0o755); err != nil {
+		return err
+	}
+	if err := file.ReplaceWith(unit, 0o644, []byte(r.Unit)); err != nil {
+		return err
+	}
+	for _, wanted := range r.Wanted {
+		link := link(unit, wanted)
+		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink("../"+rootlessUnit, link); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // unitCommand quotes a command as systemd reads it (systemd.service(5), COMMAND LINES).
@@ -107,9 +140,8 @@ func (o *options) runRootless(ctx context.Context, t teller, stderr io.Writer) e
 		return err
 	}
 	unit := filepath.Join(config, "systemd", "user", rootlessUnit)
-	link := filepath.Join(filepath.Dir(unit), "default.target.wants", rootlessUnit)
 	if o.uninstall {
-		return o.removeRootless(ctx, unit, link, t, stderr)
+		return o.removeRootless(ctx, unit, t, stderr)
 	}
 	engine, err := o.rootlessEngine()
 	if err != nil {
@@ -128,13 +160,7 @@ func (o *options) runRootless(ctx context.Context, t teller, stderr io.Writer) e
 		cli.Warning(stderr, o.name, errors.New("there is no systemd of the user's that would start it again: it is kept in the foreground"))
 		return foreground(ctx, plan.Command, t.stdout, stderr)
 	}
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		return err
-	}
-	if err := file.ReplaceWith(unit, 0o644, []byte(plan.Unit)); err != nil {
-		return err
-	}
-	if err := os.Symlink("../"+rootlessUnit, link); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := plan.write(unit); err != nil {
 		return err
 	}
 	t.file(fileChange{Path: unit, Action: hostInstall}, "installed "+unit)
@@ -173,7 +199,7 @@ func foreground(ctx context.Context, command []string, stdout, stderr io.Writer)
 }
 
 // removeRootless undoes it.
-func (o *options) removeRootless(ctx context.Context, unit, link string, t teller, stderr io.Writer) error {
+func (o *options) removeRootless(ctx context.Context, unit string, t teller, stderr io.Writer) error {
 	if _, err := os.Lstat(unit); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("nothing was installed: there is no %s", unit)
 	}
@@ -185,7 +211,7 @@ func (o *options) removeRootless(ctx context.Context, unit, link string, t telle
 	if userManager() {
 		errs = append(errs, userSystemctl(ctx, stderr, "stop", rootlessUnit))
 	}
-	for _, path := range []string{link, unit} {
+	for _, path := range []string{link(unit, wantedByAll), link(unit, wantedByDocker), unit} {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -19,6 +19,38 @@ import (
 	"github.com/projectcalico/go-build/tests/kerneltest"
 )
 
+// A unit that is stopped with another one (PartOf=, systemd.unit(5)) is not started with it by
+// that: systemctl --user stop docker, and start, would leave containers without emulators.
+func TestWhatIsStoppedWithTheEngineIsStartedWithIt(t *testing.T) {
+	unit := filepath.Join(t.TempDir(), "systemd", "user", rootlessUnit)
+	links := func() (found []string) {
+		found, err := filepath.Glob(filepath.Join(filepath.Dir(unit), "*.wants", rootlessUnit))
+		require.NoError(t, err)
+		for i, link := range found {
+			target, err := filepath.EvalSymlinks(link)
+			require.NoError(t, err)
+			assert.Equal(t, unit, target)
+			found[i] = filepath.Base(filepath.Dir(link))
+		}
+		return found
+	}
+	for engine, want := range map[string][]string{podman: {"default.target.wants"}, docker: {"default.target.wants", "docker.service.wants"}} {
+		plan := planRootless(engine, "/usr/bin/register", nil)
+		for range 2 {
+			require.NoError(t, plan.write(unit))
+			assert.Equal(t, want, links())
+		}
+		for _, unit := range want {
+			assert.Regexp(t, "\nWantedBy=.*"+strings.TrimSuffix(unit, ".wants"), plan.Unit)
+		}
+		t.Setenv("XDG_RUNTIME_DIR", t.TempDir()) // no systemd is told
+		o := parsed(t, "--rootless", "--uninstall")
+		require.NoError(t, o.removeRootless(t.Context(), unit, teller{stdout: io.Discard}, io.Discard))
+		assert.Empty(t, links())
+		assert.NoFileExists(t, unit)
+	}
+}
+
 func TestRootlessEnginesHaveAUnit(t *testing.T) {
 	args := []string{"--qemu-path=/opt/100% qemu", "aarch64"}
 	for _, engine := range []string{podman, docker} {
@@ -91,7 +123,7 @@ func TestADryRunOfRemovingARootlessServiceLeavesIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(unit, nil, 0o644))
 	var stdout strings.Builder
 	o := parsed(t, "--rootless", "--uninstall", "--dry-run")
-	require.NoError(t, o.removeRootless(t.Context(), unit, unit+".link", teller{stdout: &stdout}, io.Discard))
+	require.NoError(t, o.removeRootless(t.Context(), unit, teller{stdout: &stdout}, io.Discard))
 	assert.Equal(t, "would remove "+unit+"\n", stdout.String())
 	assert.FileExists(t, unit)
 }
