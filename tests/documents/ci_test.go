@@ -265,6 +265,26 @@ func TestSetupBuildsAndRegisters(t *testing.T) {
 	assert.Contains(t, string(out), "ci/setup: error: --registre is unknown")
 }
 
+// Who may not install, or register, is told what to do.
+func TestSetupWithoutRootSaysSo(t *testing.T) {
+	bin := t.TempDir()
+	for name, script := range map[string]string{"id": "echo 1000", "crossrun": "exit $EMULATORS", "register": "exit 0", "apt-get": "exit 99"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	for _, name := range []string{"sh", "dirname"} {
+		found, err := exec.LookPath(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(found, filepath.Join(bin, name)))
+	}
+	for emulators, test := range map[string]struct{ flag, what string }{"1": {"", "apt-get"}, "0": {"--register", "register"}} {
+		cmd := exec.Command("sh", strings.Fields(root+"/ci/setup "+test.flag)...)
+		cmd.Env = []string{"PATH=" + bin, "HOME=" + t.TempDir(), "EMULATORS=" + emulators}
+		r := commands.Run(t, cmd)
+		assert.Equal(t, 1, r.Status)
+		assert.Contains(t, r.Stderr, "ci/setup: error: "+test.what+" takes root, and there is no sudo\nci/setup: hint: ")
+	}
+}
+
 // A user who has no directory is told so, and by whom.
 func withoutHome(t *testing.T, script string) {
 	t.Helper()
