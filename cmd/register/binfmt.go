@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -108,7 +109,11 @@ func (o *binfmtOptions) fromEnvironment() {
 		o.PreserveArgv0 = install.Yes
 	}
 	o.Prefix = os.Getenv("QEMU_BINARY_PREFIX")
-	o.from(cmp.Or(os.Getenv(binfmtPath), os.Getenv("QEMU_BIN_DIR")))
+	emulators := cmp.Or(os.Getenv(binfmtPath), os.Getenv("QEMU_BIN_DIR"))
+	if absolute, err := filepath.Abs(emulators); err == nil && emulators != "" {
+		emulators = absolute
+	}
+	o.from(emulators)
 }
 
 // installedVersion returns the version of the first emulator that there is.

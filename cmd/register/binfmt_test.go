@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,6 +41,21 @@ func TestBinfmtHelpsOnStandardError(t *testing.T) {
 		assert.Equal(t, exitOK, status)
 		assert.Empty(t, stdout)
 		kerneltest.Golden(t, "binfmt-help.txt", stderr)
+	}
+}
+
+// The kernel takes whole paths only, of which an entry is made.
+func TestBinfmtTakesARelativeDirectoryOfEmulators(t *testing.T) {
+	clean(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, variable := range []string{"QEMU_BIN_DIR", "QEMU_BINARY_PATH"} {
+		t.Setenv(variable, "emulators")
+		var o binfmtOptions
+		require.NoError(t, o.flags(io.Discard).Parse(nil))
+		o.fromEnvironment()
+		assert.Equal(t, []string{filepath.Join(dir, "emulators")}, o.Dirs, variable)
+		t.Setenv(variable, "")
 	}
 }
 
