@@ -62,7 +62,9 @@ for command in crossrun register; do
 	[ -n "$sum" ] || fail "SHA256SUMS does not name $file" "the release is incomplete: choose another version"
 	echo "$sum  $dir/$file" | sha256sum -c - >/dev/null 2>&1 || fail "$file is not what SHA256SUMS says" "download it again; if it stays so, say so in an issue"
 done
-mkdir -p "$to"
+if ! mkdir -p "$to" || [ ! -w "$to" ]; then
+	fail "cannot write to $to" "call this as root, or name another directory: TO=DIRECTORY"
+fi
 for command in crossrun register; do
 	# Never half of it under its name.
 	cp "$dir/$command-linux-$host" "$to/.$command.new"

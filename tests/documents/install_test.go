@@ -100,6 +100,11 @@ func TestWhatCannotBeInstalledIsAnError(t *testing.T) {
 	assert.Equal(t, 1, r.Status)
 	assert.Empty(t, r.Stdout)
 	assert.Contains(t, r.Stderr, "install.sh: error: "+noexec+"/crossrun does not run\ninstall.sh: hint: ")
+
+	closed := t.TempDir()
+	r = install(closed, "unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o ro tmpfs \"$TO\" && "+self+"'")
+	assert.Equal(t, 1, r.Status)
+	assert.Contains(t, r.Stderr, "install.sh: error: cannot write to "+closed+"\ninstall.sh: hint: ")
 }
 
 // What is interrupted leaves nothing: some shells end of a signal without the trap for EXIT.
