@@ -110,15 +110,32 @@ func (c *caller) howItEnded(err error) error {
 	return errors.New(state.String())
 }
 
-// pass passes on the signals that were sent to this process. Those that the kernel
-// sends come from the terminal, to the whole process group: the program has them.
+// pass passes on the signals that were sent to this process, but for those of the terminal,
+// which the program has got, too.
 func (c *caller) pass() {
 	const fromKernel = 0x80 // SI_KERNEL
 	for info := nextSignal(c.signals); info != nil; info = nextSignal(c.signals) {
-		if info.code != fromKernel && int(info.pid) != os.Getpid() {
-			c.send(unix.Signal(info.number))
+		number := unix.Signal(info.number)
+		if info.code == fromKernel && toGroup(number) || info.code != fromKernel && int(info.pid) == os.Getpid() {
+			continue
 		}
+		c.send(number)
 	}
+}
+
+// toGroup reports whether a signal of the kernel's is for the whole process group, as those of the
+// terminal are. But a terminal that is gone is said to the leader of its session alone
+// (tty_signal_session_leader in drivers/tty/tty_jobctrl.c), and a timer's end to the process that
+// has it, which execve does not change: alarm(2), setitimer(2).
+func toGroup(number unix.Signal) bool {
+	switch number {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH:
+		return true
+	case unix.SIGHUP, unix.SIGCONT:
+		session, err := unix.Getsid(0)
+		return err == nil && session != os.Getpid()
+	}
+	return false
 }
 
 // send sends the program a signal. A filter may deny what takes a descriptor: there are

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ type terminal struct {
 	screen bytes.Buffer
 	seen   int // up to where expect has looked
 	shell  int // its process group
+	done   atomic.Bool
+	read   chan struct{} // closed when nobody reads any more
 }
 
 // interactive starts an interactive shell, with job control, in a terminal.
@@ -38,6 +41,14 @@ func interactive(t *testing.T) *terminal {
 	if err != nil {
 		t.Skip("job control is a shell's: ", err)
 	}
+	term, _ := leading(t, shell, "--norc", "--noprofile", "--noediting", "-i")
+	term.expect("$ ")
+	return term
+}
+
+// leading starts a command in a terminal whose session it leads, as docker run -t and ssh -t do.
+func leading(t *testing.T, words ...string) (*terminal, *exec.Cmd) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip("no pseudo-terminals: ", err)
@@ -51,15 +62,20 @@ func interactive(t *testing.T) *terminal {
 		t.Skip("no pseudo-terminals: ", err)
 	}
 	defer slave.Close()
-	cmd := exec.Command(shell, "--norc", "--noprofile", "--noediting", "-i")
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "HISTFILE=", "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())
-	term := &terminal{t: t, master: master, shell: cmd.Process.Pid}
+	term := &terminal{t: t, master: master, shell: cmd.Process.Pid, read: make(chan struct{})}
 	go func() {
+		defer close(term.read)
 		buffer := make([]byte, 4096)
-		for {
+		for !term.done.Load() {
+			const pause = 20 // milliseconds
+			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(master.Fd()), Events: unix.POLLIN}}, pause); n == 0 || err == unix.EINTR {
+				continue
+			}
 			n, err := master.Read(buffer)
 			term.mu.Lock()
 			term.screen.Write(buffer[:n])
@@ -73,8 +89,15 @@ func interactive(t *testing.T) *terminal {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	term.expect("$ ")
-	return term
+	return term, cmd
+}
+
+// hangUp has the terminal be gone.
+func (t *terminal) hangUp() {
+	t.t.Helper()
+	t.done.Store(true)
+	<-t.read // who reads has it open
+	require.NoError(t.t, t.master.Close())
 }
 
 func (t *terminal) send(keys string) {
@@ -202,6 +225,30 @@ func TestAWatchedShellIsSuspended(t *testing.T) {
 	term.expect("$ ")
 	term.send("echo status=$?\n")
 	term.expect("status=7\r\n")
+}
+
+// When its terminal is gone the kernel tells the one who leads the session, and nobody else.
+func TestAHangUpIsTheProgramsIfCrossrunLeadsTheSession(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, way := range []string{"natively", "--watched", "--private", "--rootfs=/"} {
+		t.Run(way, func(t *testing.T) {
+			words := []string{commands.Command("crossrun").Path, way, "/bin/sh", "-c", "trap 'exit 3' HUP; echo rea''dy; while :; do sleep 0.01; done"}
+			if way == "natively" {
+				words = words[2:]
+			}
+			term, cmd := leading(t, words...)
+			term.expect("ready\r\n")
+			term.hangUp()
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			select {
+			case <-ended:
+				assert.Equal(t, 3, cmd.ProcessState.ExitCode())
+			case <-time.After(time.Minute):
+				assert.Fail(t, "it goes on without its terminal")
+			}
+		})
+	}
 }
 
 // On a terminal there is colour, and tables fit; not where the user or the terminal does

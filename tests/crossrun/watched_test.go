@@ -170,6 +170,20 @@ func TestSignalsToCrossrunAreTheWatchedPrograms(t *testing.T) {
 	assert.Error(t, cmd.Wait())
 }
 
+// The kernel tells crossrun that the time of alarm(2) is over, as that is a process's own and stays with it when
+// it executes another program.
+func TestAnAlarmIsTheProgramsThatCrossrunRuns(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, way := range []string{"--watched", "--private", "--rootfs=/"} {
+		cmd := commands.Command("crossrun", way, "/bin/sh", "-c", `exec sleep 60`)
+		cmd.Args = append([]string{"alarm", cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = commands.GoProgram(t, "alarm", runtime.GOARCH)
+		assert.Error(t, cmd.Run(), way)
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		assert.Equal(t, syscall.SIGALRM, status.Signal(), "%s %v", way, cmd.ProcessState)
+	}
+}
+
 // Who is left behind is watched on, and pipes end with those who have them open.
 func TestDaemonsOfAWatchedProgramAreWatchedOn(t *testing.T) {
 	kerneltest.Instance(t)
