@@ -150,9 +150,7 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	if err != nil {
 		return err
 	}
-	// The terminal's signals are for the program's process group. The session stays the
-	// same, so that a shell that is the program can be stopped.
-	_ = unix.Setpgid(0, 0)
+	leaveGroup()
 	makeThreads(reserve() + spare) // while the program's process starts
 	one, listener, err := ours.receive()
 	if err == io.EOF {
@@ -166,6 +164,48 @@ func (s *supervisor) begin(state string, command []string, configure func(string
 	}
 	s.listener = listener
 	return err
+}
+
+// leaveGroup takes this process out of the program's process group, which the terminal's signals
+// are for. The session stays the same, so that a shell that is the program can be stopped. But a
+// parent in the session is to the kernel one that would continue who has stopped (setpgid(2)
+// about orphaned process groups): where nobody does, that may not be this process.
+func leaveGroup() {
+	if hasTerminal() && !continued() {
+		_, _ = unix.Setsid()
+		return
+	}
+	_ = unix.Setpgid(0, 0)
+}
+
+// hasTerminal reports whether the session has one.
+func hasTerminal() bool {
+	tty, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(tty)
+	}
+	return err == nil
+}
+
+// continued reports whether somebody may continue this process's group when it has stopped: in the
+// same session, and in another group, the parent of one who has started it.
+func continued() bool {
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return false
+	}
+	for pid := os.Getppid(); pid > 0; {
+		its, err := unix.Getsid(pid)
+		if err != nil || its != session {
+			return false
+		}
+		if group, err := unix.Getpgid(pid); err != nil || group != unix.Getpgrp() {
+			return err == nil
+		}
+		_, parent := stat(pid)
+		pid, _ = strconv.Atoi(parent)
+	}
+	return false
 }
 
 // leave closes what this process was given, and the first standard streams, and leaves the

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -225,6 +226,28 @@ func TestAWatchedShellIsSuspended(t *testing.T) {
 	term.expect("$ ")
 	term.send("echo status=$?\n")
 	term.expect("status=7\r\n")
+}
+
+// A command that leads a terminal's session, or whose starter does, has nobody who would
+// continue it: the kernel does not stop it, whichever way it is run.
+func TestWhoLeadsASessionIsNotStopped(t *testing.T) {
+	kerneltest.Instance(t)
+	for _, way := range []string{"natively", "--watched", "--private", "--rootfs=/"} {
+		words := []string{commands.Command("crossrun").Path, way, "/bin/sh", "-c", "echo rea''dy; read line; echo got $line; exit 3"}
+		if way == "natively" {
+			words = words[2:]
+		}
+		for _, starter := range [][]string{nil, {"/bin/sh", "-c", `"$@"; exit $?`, "sh"}} {
+			t.Run(way+" "+strings.Join(starter, " "), func(t *testing.T) {
+				term, cmd := leading(t, append(slices.Clip(starter), words...)...)
+				term.expect("ready\r\n")
+				term.send(ctrlZ + "a line\n")
+				term.expect("got a line\r\n")
+				assert.Error(t, cmd.Wait())
+				assert.Equal(t, 3, cmd.ProcessState.ExitCode())
+			})
+		}
+	}
 }
 
 // When its terminal is gone the kernel tells the one who leads the session, and nobody else.
