@@ -117,14 +117,18 @@ func enter(files []int, root bool) error {
 			return os.NewSyscallError("prctl", err)
 		}
 	}
-	return denyTIOCSTI()
+	return denyInput()
 }
 
-// denyTIOCSTI has the kernel refuse to put text into the terminal's input, which
-// the shell outside would execute (CVE-2017-5226; since Linux 6.2 sysctl
-// dev.tty.legacy_tiocsti denies it, too). The filter is for this thread and its
-// children.
-func denyTIOCSTI() error {
+// inputs are the ioctls that put text into a terminal's input: TIOCSTI (CVE-2017-5226; since
+// Linux 6.2 sysctl dev.tty.legacy_tiocsti denies it, too), and TIOCLINUX, which pastes what it has
+// selected on the screen of a virtual console (CVE-2023-28100; since Linux 6.7 only for
+// CAP_SYS_ADMIN, 8d1b43f6a6df).
+var inputs = []uint32{unix.TIOCSTI, unix.TIOCLINUX}
+
+// denyInput has the kernel refuse to put text into the terminal's input, which the shell
+// outside would execute. The filter is for this thread and its children.
+func denyInput() error {
 	const request = 24 // of struct seccomp_data: the lower half of the second argument
 	offset := uint32(request)
 	if runtime.GOARCH == "s390x" {
@@ -139,13 +143,14 @@ func denyTIOCSTI() error {
 	for n, number := range numbers {
 		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(numbers) - n), K: number})
 	}
-	filter = append(filter,
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-		load(offset),
-		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.TIOCSTI},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	)
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}, load(offset))
+	for _, request := range inputs {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: request},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		)
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program)))
 	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL { // the kernel may have no filters

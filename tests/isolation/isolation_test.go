@@ -192,7 +192,7 @@ func TestTheMachineIsOutOfReach(t *testing.T) {
 		}
 		assert.Contains(t, denied, got["write core_pattern in another /proc"])
 		for name, want := range map[string]string{
-			"kill": "ESRCH", "ptrace": "ESRCH", "remove": "ENOENT", "TIOCSTI": "EPERM",
+			"kill": "ESRCH", "ptrace": "ESRCH", "remove": "ENOENT", "TIOCSTI": "EPERM", "TIOCLINUX": "EPERM",
 			"kill the group": "done", "kill all": "ESRCH", "write resolv.conf": "done",
 		} {
 			assert.Equal(t, want, got[name], name)

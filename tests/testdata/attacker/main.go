@@ -71,6 +71,8 @@ func main() {
 	results["device in the directory"] = opened("/dev-of-others/null", os.O_RDONLY)
 	character := byte('x')
 	results["TIOCSTI"] = errno(ioctl(0, unix.TIOCSTI, &character))
+	paste := byte(3) // TIOCL_PASTESEL, on a virtual console
+	results["TIOCLINUX"] = errno(ioctl(0, unix.TIOCLINUX, &paste))
 
 	// Files.
 	results["remove"] = errno(os.Remove(filepath.Join(directory, "marker")))
