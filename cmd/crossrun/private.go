@@ -279,6 +279,7 @@ var instanceHints = []struct {
 	{private.OpNamespace, []syscall.Errno{syscall.EINVAL}, "this kernel has no user namespaces (CONFIG_USER_NS)"},
 	{private.OpSetUp, []syscall.Errno{syscall.ENOENT}, "it needs /proc and /dev/null: mount -t proc proc /proc, mount --bind /dev/null there"},
 	{private.OpEnter, []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EINVAL, syscall.ENOSPC}, "setns(2) is denied here, as by a container's seccomp profile, or programs in memory are, by memfd_create(2) or sysctl vm.memfd_noexec"},
+	{private.OpEnter, []syscall.Errno{syscall.EFBIG}, "what enters it is a program in memory, which is too long for the limit of files' sizes: ulimit -f unlimited, where that may be raised"},
 	{private.OpMount, nil, "a container's seccomp profile or AppArmor may deny mounts in user namespaces; a /proc that is partly covered, as in unprivileged containers, does not let itself be mounted on either"},
 	{private.OpRegister, []syscall.Errno{syscall.ENOENT, syscall.EACCES}, "the kernel opens the emulator when it is registered: it must be there, executable, and on no file system that is mounted noexec"},
 	{private.OpRoot, []syscall.Errno{syscall.EPERM}, "where parts of /proc are covered, as in a container, nobody may mount another; --private needs none"},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/projectcalico/go-build/binfmt"
+	"github.com/projectcalico/go-build/internal/tinyelf"
 )
 
 // Check returns an error if it can be seen, without a filter, that this process cannot
@@ -19,7 +20,8 @@ import (
 //   - for the kernel's version: 5.9;
 //   - what a seccomp filter answers to calls of seccomp(2) and ptrace(2) that the
 //     kernel itself refuses, as they make no sense;
-//   - for the sysctls kernel.yama.ptrace_scope and vm.memfd_noexec;
+//   - for the sysctls kernel.yama.ptrace_scope and vm.memfd_noexec, and the limit of files'
+//     sizes, which those in memory have, too;
 //   - whether /proc has this process, by its number here.
 //
 // What it does not see is that another supervisor watches (EBUSY), and security
@@ -32,7 +34,24 @@ func Check() error {
 	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
 		return &Error{"/proc does not have this process: it is not mounted, or of another PID namespace", ""}
 	}
-	return errors.Join(checkCalls(), checkSysctls("/proc/sys"))
+	return errors.Join(checkCalls(), checkSysctls("/proc/sys"), checkFileSize())
+}
+
+// checkFileSize makes sure that there may be an Asker.
+func checkFileSize() error {
+	self, err := native()
+	if err != nil {
+		return err
+	}
+	asker, err := tinyelf.Asker(self, 0, 0)
+	if err != nil {
+		return err
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(len(asker)) {
+		return &Error{fmt.Sprintf("programs in memory are denied here: no file may be longer than %d bytes (RLIMIT_FSIZE)", limit.Cur), "ulimit -f unlimited, where the limit may be raised"}
+	}
+	return nil
 }
 
 // asksUser is what a filter of this package does. It is not on a stack, which moves when it grows.

@@ -53,3 +53,22 @@ func TestASupervisorWithFewDescriptors(t *testing.T) {
 	assert.Empty(t, r.Stderr)
 	assert.Equal(t, 40, strings.Count(r.Stdout, "hello from C"), r.Stdout)
 }
+
+// Where no file may be written, as in a sandbox, neither can what others are executed by be made in
+// memory: the program itself runs all the same, and it is said why not what it starts.
+func TestAProgramRunsWhereNoFileMayBeWritten(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	r := commands.Run(t, limited("-f 0", commands.Command("crossrun", hello)))
+	assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, r)
+	r = commands.Run(t, limited("-f 0", commands.Command("crossrun", "/bin/echo", "native")))
+	assert.Equal(t, commands.Result{Stdout: "native\n"}, r)
+	r = commands.Run(t, limited("-f 0", commands.Command("crossrun", "--watched", hello)))
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "cannot be watched: programs in memory are denied here: no file may be longer than 0 bytes (RLIMIT_FSIZE)")
+	assert.Contains(t, r.Stderr, "crossrun: hint: ulimit -f unlimited")
+	r = commands.Run(t, limited("-f 1", commands.Command("crossrun", "--private", hello)))
+	assert.Equal(t, 126, r.Status)
+	assert.Contains(t, r.Stderr, "write stub: file too large\ncrossrun: hint: what enters it is a program in memory, which is too long for the limit of files' sizes")
+}
