@@ -49,7 +49,7 @@ func find(root, path string, argv []string) (string, error) {
 	}
 	err = fmt.Errorf("%s: not found in PATH", file)
 	if _, statErr := os.Stat(file); statErr == nil {
-		return "", notFound(cli.WithHint(err, "crossrun ./%s runs the one in this directory", file))
+		return "", notFound(cli.WithHint(err, "crossrun %s runs the one in this directory", cli.Quote("./"+file)))
 	}
 	if said := saidHere(file); said != "" {
 		err = cli.WithHint(err, "%s", said)
@@ -96,7 +96,7 @@ func inspect(root, path string, argv []string, depth int) (*program, error) {
 	case !info.Mode().IsRegular():
 		return nil, cannot(fmt.Errorf("%s: not a regular file", path)) // opening a pipe would wait
 	case info.Mode()&0o111 == 0:
-		return nil, cannot(cli.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", path))
+		return nil, cannot(cli.WithHint(fmt.Errorf("%s: not executable", path), "chmod +x %s", cli.Quote(onHost)))
 	}
 	p := &program{path: path, argv: argv}
 	f, err := file.OpenRegular(onHost)
@@ -116,7 +116,7 @@ func inspect(root, path string, argv []string, depth int) (*program, error) {
 		return nil, cannot(fmt.Errorf("%s: empty file", path))
 	}
 	if bytes.HasPrefix(p.head, []byte("#!")) {
-		return p, p.readScript(root, depth)
+		return p, p.readScript(root, onHost, depth)
 	}
 	p.header, p.elfErr = elfmagic.ParseHeader(p.head)
 	if t := p.header.Type; p.elfErr == nil && t != elf.ET_EXEC && t != elf.ET_DYN {
@@ -166,14 +166,15 @@ func parseScript(head []byte) []string {
 	return []string{line[:end], argument}
 }
 
-// readScript reads the #! line of a script.
-func (p *program) readScript(root string, depth int) error {
+// readScript reads the #! line of a script, which the host has at another path if it is in a
+// root file system.
+func (p *program) readScript(root, onHost string, depth int) error {
 	argv := parseScript(p.head)
 	switch {
 	case argv == nil:
 		return cannot(noInterpreter(p))
 	case strings.HasSuffix(argv[0], "\r"):
-		return cannot(cli.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", p.path))
+		return cannot(cli.WithHint(fmt.Errorf("%s: script whose #! line ends with a carriage return", p.path), "sed -i 's/\\r$//' %s", cli.Quote(onHost)))
 	}
 	if depth == maxScripts {
 		return cannot(fmt.Errorf("%s: more than %d scripts are each other's interpreters", p.path, maxScripts))

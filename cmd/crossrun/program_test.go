@@ -25,6 +25,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 	bin := filepath.Join(dir, "bin")
 	tool := write(t, filepath.Join(bin, "tool"), []byte("x"))
 	write(t, filepath.Join(dir, "here"), []byte("x"))
+	write(t, filepath.Join(dir, "here too"), []byte("x"))
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "plain"), []byte("x"), 0o644))
 	t.Chdir(dir)
 	t.Setenv("PATH", filepath.Join(dir, "missing")+":"+bin)
@@ -40,6 +41,7 @@ func TestProgramsAreFoundAsShellsFindThem(t *testing.T) {
 		{"nothing", "nothing: not found in PATH", ""},
 		{"plain", "plain: not found in PATH", ""}, // as it is not executable
 		{"here", "here: not found in PATH", "crossrun ./here runs the one in this directory"},
+		{"here too", "here too: not found in PATH", "crossrun './here too' runs the one in this directory"},
 		{"", ": not found in PATH", ""},
 	} {
 		_, err := find("", "", []string{test.name})
@@ -72,6 +74,8 @@ func TestFilesThatNoKernelRunsAreErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(plain, []byte("x"), 0o644))
 	loop := filepath.Join(dir, "loop")
 	require.NoError(t, os.Symlink("loop", loop))
+	spaced := filepath.Join(dir, "two words")
+	require.NoError(t, os.WriteFile(spaced, []byte("x"), 0o644))
 	missing := file("missing-interpreter", "#!/no/such/interpreter -x\n")
 	for _, test := range []struct {
 		path   string
@@ -84,6 +88,8 @@ func TestFilesThatNoKernelRunsAreErrors(t *testing.T) {
 		{loop, exitCannot, "stat " + loop + ": too many levels of symbolic links", ""},
 		{dir, exitCannot, dir + ": is a directory", ""},
 		{plain, exitCannot, plain + ": not executable", "chmod +x " + plain},
+		{spaced, exitCannot, spaced + ": not executable", "chmod +x '" + spaced + "'"},
+		{file("dos two", "#!/bin/sh\r\n"), exitCannot, dir + "/dos two: script whose #! line ends with a carriage return", `sed -i 's/\r$//' '` + dir + "/dos two'"},
 		{file("empty", ""), exitCannot, dir + "/empty: empty file", ""},
 		{file("mark", "#!"), exitCannot, dir + "/mark: script whose #! line names no interpreter", ""},
 		{file("blanks", "#! \t \n/bin/sh\n"), exitCannot, dir + "/blanks: script whose #! line names no interpreter", ""},
@@ -350,8 +356,17 @@ func TestProgramsInARootFileSystem(t *testing.T) {
 		assert.Contains(t, said, hint)
 		assert.Equal(t, exitNotFound, statusOf(t, err))
 	}
-	_, err := inspect(root, "/usr/bin/plain", nil, 0)
-	assert.ErrorContains(t, err, "not executable")
+	// Who reads a hint is outside, where that path is another file's.
+	write(t, filepath.Join(root, "usr/bin/dos"), []byte("#!/bin/tool\r\n"))
+	for path, want := range map[string]struct{ text, hint string }{
+		"/bin/plain": {"/bin/plain: not executable", "chmod +x " + root + "/usr/bin/plain"},
+		"/bin/dos":   {"/bin/dos: script whose #! line ends with a carriage return", `sed -i 's/\r$//' ` + root + "/usr/bin/dos"},
+	} {
+		_, err := inspect(root, path, nil, 0)
+		text, hint := said(err)
+		assert.Equal(t, want.text, text)
+		assert.Equal(t, want.hint, hint)
+	}
 
 	// As env(1) does it, in the PATH that the command gets.
 	write(t, filepath.Join(root, "opt/go/bin/go"), binaryFor(t, lookup(t, "arm64"), ""))
