@@ -38,6 +38,7 @@ const (
 const name = "crossrun"
 
 func main() {
+	beTraceable()
 	private.Main()
 	if inBuild() {
 		embedded.KeepNothing()

@@ -406,6 +406,24 @@ func TestProgramsThatMayOnlyBeExecutedRunInAPrivateInstance(t *testing.T) {
 	}
 }
 
+// So may crossrun itself, and that is no different for its user.
+func TestACrossrunThatMayOnlyBeExecuted(t *testing.T) {
+	kerneltest.NeedUsers(t)
+	kerneltest.Instance(t)
+	crossrun := filepath.Join(t.TempDir(), "crossrun")
+	commands.CopyFile(t, commands.Command("crossrun").Path, crossrun)
+	require.NoError(t, os.Chmod(crossrun, 0o711))
+	for dir := filepath.Dir(crossrun); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	hello := commands.GoHello(t, "arm64")
+	for _, words := range [][]string{{hello}, {"--private", hello}, {"--watched", hello}, {"--watched", "/bin/sh", "-c", hello}, {"--rootfs=/", hello}} {
+		cmd := exec.Command(crossrun, words...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+		assert.Equal(t, commands.Result{Stdout: commands.GoSaying("arm64", hello)}, commands.Run(t, cmd), "%s", words)
+	}
+}
+
 func TestStraceFollowsAllProcesses(t *testing.T) {
 	kerneltest.Instance(t)
 	arm64, s390x := commands.Foreigners(t)
