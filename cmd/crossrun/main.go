@@ -368,15 +368,17 @@ func existingDirectory(flag, path string) error {
 		return nil
 	}
 	info, err := os.Stat(path)
-	if err != nil {
-		hint := "name the directory that has lib/ and usr/ in it"
-		if flag == "--rootfs" { // an image's name, perhaps
-			hint += ", or an archive: docker save IMAGE -o image.tar makes one of an image"
-		}
-		return cli.WithHint(fmt.Errorf("%s: %w", flag, err), "%s", hint)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s: %w", flag, err)
+	case !info.IsDir():
+		err = fmt.Errorf("%s: %s is not a directory", flag, filepath.Clean(path))
+	default:
+		return nil
 	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s: %s is not a directory", flag, filepath.Clean(path))
+	hint := "name the directory that has lib/ and usr/ in it"
+	if flag == "--rootfs" { // an image's name, perhaps, or a pipe
+		hint += ", or an archive's file: docker save IMAGE -o image.tar makes one of an image"
 	}
-	return nil
+	return cli.WithHint(err, "%s", hint)
 }
