@@ -42,7 +42,7 @@ func translationsDirectory() (dir string, on bool, err error) {
 	case embedded.UserCache() == "":
 		return "", setting == "on", fmt.Errorf("nothing is kept here: %s=off, or there is no directory for it (XDG_CACHE_HOME, HOME)", embedded.CacheVariable)
 	}
-	dir, err = os.UserCacheDir()
+	dir, err = file.UserCacheDir()
 	return filepath.Join(dir, "crossrun", "translations"), setting == "on", err
 }
 

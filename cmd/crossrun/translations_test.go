@@ -42,6 +42,7 @@ func TestWhereTranslationsAreKept(t *testing.T) {
 		{[]string{"yes"}, "", "CROSSRUN_TRANSLATIONS=yes: neither on, off nor an absolute path"},
 		{[]string{"on", "CROSSRUN_CACHE=off"}, "", "nothing is kept here: CROSSRUN_CACHE=off"},
 		{[]string{"on", "XDG_CACHE_HOME=relative"}, "", "nothing is kept here"},
+		{[]string{"on", "XDG_CACHE_HOME=", "HOME=~"}, "", "nothing is kept here"},
 		{[]string{named, "CROSSRUN_CACHE=off"}, named, ""},
 		{[]string{"on", "QEMU_TB_CACHE=/mine"}, "", ""}, // the emulator is told already
 	} {

@@ -46,7 +46,7 @@ func Prepare(arch *elfmagic.Arch, o Options) (shell string, err error) {
 // the user's cache directory. Another sysroot has another directory, for builds
 // read the files again whenever they are configured.
 func (t *target) dir() (string, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := file.UserCacheDir()
 	if err != nil {
 		return "", cli.WithHint(fmt.Errorf("no directory for the toolchain files: %w", err), "set HOME or XDG_CACHE_HOME")
 	}

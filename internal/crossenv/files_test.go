@@ -158,6 +158,11 @@ func TestEveryTargetHasADirectoryOfItsOwn(t *testing.T) {
 	_, err := Prepare(lookup(t, "arm64"), Options{Runner: "/bin/crossrun"})
 	assert.ErrorContains(t, err, "no directory for the toolchain files")
 	assert.Equal(t, "set HOME or XDG_CACHE_HOME", cli.Hint(err))
+	t.Chdir(t.TempDir())
+	t.Setenv("HOME", "~") // which no shell has expanded
+	_, err = Prepare(lookup(t, "arm64"), Options{Runner: "/bin/crossrun"})
+	assert.EqualError(t, err, "no directory for the toolchain files: HOME=~ is not an absolute path")
+	assert.Equal(t, "set HOME or XDG_CACHE_HOME", cli.Hint(err))
 	_, err = Prepare(lookup(t, "hexagon"), Options{Runner: "/bin/crossrun"})
 	assert.ErrorContains(t, err, "neither Go nor Debian has a compiler for it")
 }

@@ -331,6 +331,8 @@ func TestWhereTheCacheIs(t *testing.T) {
 		os.Unsetenv(name)
 	}
 	assert.Empty(t, embedded.UserCache())
+	t.Setenv("HOME", "~")
+	assert.Empty(t, embedded.UserCache())
 	defer embedded.KeepNothing()() // in the other tests it is as it was
 	t.Setenv("HOME", "/home/me")
 	assert.Empty(t, embedded.UserCache())

@@ -113,7 +113,7 @@ func UserCache() Cache {
 	case filepath.IsAbs(dir):
 		return Cache(dir)
 	}
-	dir, err := os.UserCacheDir()
+	dir, err := file.UserCacheDir()
 	if err != nil {
 		return ""
 	}

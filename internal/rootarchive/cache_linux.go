@@ -44,7 +44,7 @@ func Is(path string) bool {
 
 // UserCache returns where trees are kept, or an error if there is no place.
 func UserCache() (string, error) {
-	cache, err := os.UserCacheDir()
+	cache, err := file.UserCacheDir()
 	if err != nil {
 		return "", cli.WithHint(fmt.Errorf("no directory to unpack it into: %w", err), "set HOME or XDG_CACHE_HOME, or unpack it yourself and name the directory")
 	}

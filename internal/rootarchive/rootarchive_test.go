@@ -737,3 +737,14 @@ func TestAPlatformIsForImages(t *testing.T) {
 	assert.ErrorContains(t, err, "not of an image")
 	assert.Equal(t, "leave --platform out", cli.Hint(err))
 }
+
+func TestARelativeHomeHasNoCache(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", "~")
+	_, err := UserCache()
+	assert.ErrorContains(t, err, "no directory to unpack it into: HOME=~ is not an absolute path")
+	t.Setenv("HOME", "/home/me")
+	cache, err := UserCache()
+	require.NoError(t, err)
+	assert.Equal(t, "/home/me/.cache/crossrun/rootfs", cache)
+}
