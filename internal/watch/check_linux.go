@@ -18,8 +18,8 @@ import (
 // have a program watched. It asks
 //
 //   - for the kernel's version: 5.9;
-//   - what a seccomp filter answers to calls of seccomp(2) and ptrace(2) that the
-//     kernel itself refuses, as they make no sense;
+//   - what a seccomp filter answers to calls of seccomp(2), ptrace(2), ioctl(2), memfd_create(2)
+//     and execveat(2) that the kernel itself refuses, as they make no sense;
 //   - for the sysctls kernel.yama.ptrace_scope and vm.memfd_noexec, and the limit of files'
 //     sizes, which those in memory have, too;
 //   - whether /proc has this process, by its number here.
@@ -67,8 +67,15 @@ func checkCalls() error {
 		{"seccomp", 0, call{unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&asksUser))}},
 		{"seccomp", unix.EFAULT, call{unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}},
 		{"ptrace", unix.ESRCH, call{unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1 << 30, 0, 0}},
+		{"ioctl", unix.EBADF, call{unix.SYS_IOCTL, ^uintptr(0), unix.SECCOMP_IOCTL_NOTIF_RECV}},
+		{"memfd_create", unix.EFAULT, call{unix.SYS_MEMFD_CREATE}},
+		{"execveat", unix.EFAULT, call{unix.SYS_EXECVEAT, ^uintptr(0)}},
 	}
-	deadly := kills(tried[0].call, tried[1].call, tried[2].call)
+	var calls []call
+	for _, c := range tried {
+		calls = append(calls, c.call)
+	}
+	deadly := kills(calls...)
 	for _, c := range tried {
 		if deadly && kills(c.call) {
 			return &Error{c.name + " is denied here: a seccomp filter ends who calls it", "of a systemd unit, SystemCallFilter=@debug @sandbox allows it"}

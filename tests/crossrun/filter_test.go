@@ -46,6 +46,26 @@ func TestAFilterThatKillsIsNotMet(t *testing.T) {
 	}
 }
 
+// Lists of calls that are denied may have those that a supervisor needs: the program is run in another
+// way, if it can be.
+func TestAFilterThatDeniesWhatASupervisorDoes(t *testing.T) {
+	kerneltest.Instance(t)
+	commands.Foreigners(t)
+	hello := commands.GoHello(t, "arm64")
+	for name, call := range map[string]int{"seccomp": unix.SYS_SECCOMP, "ptrace": unix.SYS_PTRACE, "ioctl": unix.SYS_IOCTL, "memfd_create": unix.SYS_MEMFD_CREATE, "execveat": unix.SYS_EXECVEAT} {
+		denied := func(args ...string) commands.Result {
+			return commands.Run(t, commands.Filtered(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), []int{call}, "crossrun", args...))
+		}
+		r := denied(hello)
+		assert.Zero(t, r.Status, "%s: %s", name, r.Stderr)
+		assert.Equal(t, commands.GoSaying("arm64", hello), r.Stdout, name)
+		assert.NotContains(t, r.Stderr, "crossrun: ", name)
+		r = denied("--watched", hello)
+		assert.Equal(t, 126, r.Status, name)
+		assert.Contains(t, r.Stderr, "cannot be watched: "+name+" is denied here: operation not permitted\n")
+	}
+}
+
 // Who reads what a program writes, or holds a lock that it has taken, is told when it closes
 // that, though crossrun waits for it.
 func TestNothingIsKeptOpenThatTheProgramCloses(t *testing.T) {
